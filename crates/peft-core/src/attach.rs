@@ -1,0 +1,270 @@
+//! [`attach`]: the one way in which adapters get onto a model.
+
+use std::collections::{HashMap, HashSet};
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{DType, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::layers::{ParamInfo, layers_of, params};
+use crate::report::{AdaptedLayer, AttachReport};
+use crate::slot::{REPARAMETERIZATION, install};
+use crate::targets::{Choice, Matcher, Names};
+use crate::{Adapter, AdapterSlot, Layer, LayerKind, PeftError, Summary, Targets, Whole, slots};
+
+/// Which biases train beside the adapters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrainBias {
+    /// None.
+    #[default]
+    None,
+    /// Every bias of the model.
+    All,
+    /// The biases of the adapted layers.
+    Adapted,
+}
+
+/// How the model reads its adapted layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForwardPath {
+    /// Through the parameter's value, as any Burn module does. Adapters that no weight can express are refused.
+    #[default]
+    Weight,
+    /// Through [`linear`](crate::linear) and [`embedding`](crate::embedding).
+    Factored,
+}
+
+/// Where an adapter goes and what trains beside it: the part of a method's config that all methods share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The layers to adapt.
+    pub targets: Targets,
+    /// Which biases train too.
+    pub train_bias: TrainBias,
+    /// Modules, by suffix, that train whole: a fresh head for instance.
+    pub modules_to_save: Vec<String>,
+    /// How the model reads its layers.
+    pub path: ForwardPath,
+}
+
+impl Placement {
+    /// Adapt `targets`, and nothing else trains.
+    pub fn new(targets: Targets) -> Self {
+        Self {
+            targets,
+            train_bias: TrainBias::None,
+            modules_to_save: Vec::new(),
+            path: ForwardPath::Weight,
+        }
+    }
+}
+
+/// Attach one adapter, that is one module on each chosen layer, under one name.
+///
+/// `build` makes the adapters of the layers it is given, in their order. All base parameters are frozen. The first adapter of a model
+/// is active at once; later ones wait for [`set_active`](crate::set_active).
+///
+/// # Errors
+///
+/// Any [`PeftError`] that a check finds. Everything is checked before the model is touched.
+pub fn attach<M: Module, A: Adapter>(
+    model: &mut M,
+    name: &str,
+    placement: &Placement,
+    supported: &[LayerKind],
+    build: impl FnOnce(&[Layer]) -> Result<Vec<A>, PeftError>,
+) -> Result<AttachReport, PeftError> {
+    valid_name(name)?;
+    let existing = slots(model);
+    if existing.iter().any(|(_, slot)| slot.contains(name)) {
+        return Err(PeftError::DuplicateAdapter { name: name.into() });
+    }
+    let first = existing.is_empty();
+    let params = params(model);
+    let all_layers = layers_of(&params);
+    let whole_modules = WholeModules::new(&placement.modules_to_save, &params)?;
+    let mut layers = placement
+        .targets
+        .select(&params, &all_layers, A::NAME, supported)?;
+    if *placement.targets.choice() == Choice::AllLinear {
+        layers.retain(|layer| !whole_modules.holds(&layer.weight_path()));
+        if layers.is_empty() {
+            return Err(PeftError::AllExcluded {
+                matched: all_layers.len(),
+            });
+        }
+    }
+    let whole = whole_paths(placement, &params, &layers, &whole_modules);
+    if let Some(layer) = layers
+        .iter()
+        .find(|layer| whole.contains(&layer.weight_path()))
+    {
+        return Err(PeftError::TargetedTwice {
+            path: layer.path.clone(),
+            name: name.into(),
+        });
+    }
+    let adapters = build(&layers)?;
+    if placement.path == ForwardPath::Weight {
+        for (layer, adapter) in layers.iter().zip(&adapters) {
+            if let Some(reason) = adapter.needs_factored_path(true) {
+                return Err(PeftError::NeedsFactoredPath {
+                    method: A::NAME,
+                    path: layer.path.clone(),
+                    reason,
+                });
+            }
+        }
+    }
+
+    let mut slots: HashMap<String, AdapterSlot> = existing.into_iter().collect();
+    for (layer, adapter) in layers.iter().zip(adapters) {
+        slots
+            .entry(layer.weight_path())
+            .or_default()
+            .insert(name, adapter);
+    }
+    let mut copies = Copies {
+        path: Vec::new(),
+        name,
+        wanted: &whole,
+        slots: &mut slots,
+    };
+    model.visit(&mut copies);
+    if first {
+        for slot in slots.values_mut() {
+            slot.set_active([(name, 1.0)]);
+        }
+    }
+    let mut adapted = model.clone();
+    install(&mut adapted, slots)?;
+    *model = adapted.map(&mut FreezeBase { inside: 0 });
+
+    Ok(AttachReport {
+        adapter: name.into(),
+        method: A::NAME,
+        layers: layers.iter().map(AdaptedLayer::new).collect(),
+        trained_whole: whole,
+        active: first,
+        summary: Summary::of(model),
+    })
+}
+
+/// An adapter's name becomes a segment of its parameters' paths.
+pub(crate) fn valid_name(name: &str) -> Result<(), PeftError> {
+    let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || !name.chars().all(valid) {
+        return Err(PeftError::InvalidAdapterName { name: name.into() });
+    }
+    Ok(())
+}
+
+/// The parameters to train whole, in the model's order.
+fn whole_paths(
+    placement: &Placement,
+    params: &[ParamInfo],
+    layers: &[Layer],
+    modules: &WholeModules,
+) -> Vec<String> {
+    let adapted: HashSet<String> = layers.iter().map(Layer::bias_path).collect();
+    params
+        .iter()
+        .filter(|param| param.adapter.is_none())
+        .filter(|param| {
+            let bias = param.name() == "bias"
+                && match placement.train_bias {
+                    TrainBias::None => false,
+                    TrainBias::All => true,
+                    TrainBias::Adapted => adapted.contains(&param.path),
+                };
+            bias || modules.holds(&param.path)
+        })
+        .map(|param| param.path.clone())
+        .collect()
+}
+
+/// The modules named in `modules_to_save`, as path prefixes.
+struct WholeModules(Vec<String>);
+
+impl WholeModules {
+    fn new(names: &[String], params: &[ParamInfo]) -> Result<Self, PeftError> {
+        let modules = module_paths(params);
+        let mut found = Vec::new();
+        for name in names {
+            let matcher = Matcher::new("module to save", &Names::suffixes([name]))?;
+            let matches: Vec<_> = modules
+                .iter()
+                .filter(|module| matcher.matches(module))
+                .map(|module| format!("{module}."))
+                .collect();
+            if matches.is_empty() {
+                return Err(PeftError::unmatched("module to save", name, modules));
+            }
+            found.extend(matches);
+        }
+        Ok(Self(found))
+    }
+
+    fn holds(&self, param: &str) -> bool {
+        self.0.iter().any(|module| param.starts_with(module))
+    }
+}
+
+/// The paths of the modules of a model, each once.
+fn module_paths(params: &[ParamInfo]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    crate::targets::modules(params)
+        .filter(|module| !module.is_empty() && seen.insert(*module))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Adds a [`Whole`] to the slots of the wanted parameters.
+struct Copies<'a> {
+    path: Vec<String>,
+    name: &'a str,
+    wanted: &'a [String],
+    slots: &'a mut HashMap<String, AdapterSlot>,
+}
+
+impl ModuleVisitor for Copies<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let path = self.path.join(".");
+        if self.wanted.contains(&path) {
+            let copy = Whole::<D>::new(param.base().cast(DType::F32));
+            self.slots.entry(path).or_default().insert(self.name, copy);
+        }
+    }
+}
+
+/// Freezes what is not inside a reparameterization.
+struct FreezeBase {
+    inside: usize,
+}
+
+impl ModuleMapper for FreezeBase {
+    fn enter_module(&mut self, _name: &str, container: &str) {
+        self.inside += usize::from(container == REPARAMETERIZATION);
+    }
+
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.inside -= usize::from(container == REPARAMETERIZATION);
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.inside > 0 {
+            return param;
+        }
+        param.set_require_grad(false)
+    }
+}

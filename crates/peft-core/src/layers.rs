@@ -1,0 +1,180 @@
+//! What a model is made of: its parameters and the layers that can be adapted.
+
+use std::any::Any;
+use std::fmt;
+
+use burn::module::{Module, ModuleVisitor, Param, Reparameterization};
+use burn::tensor::{Device, Shape, Tensor};
+
+use crate::AdapterSlot;
+use crate::slot::REPARAMETERIZATION;
+
+/// A kind of layer that adapters can attach to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LayerKind {
+    /// [`burn::nn::Linear`].
+    Linear,
+    /// [`burn::nn::Embedding`].
+    Embedding,
+}
+
+impl fmt::Display for LayerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Linear => "Linear",
+            Self::Embedding => "Embedding",
+        })
+    }
+}
+
+/// A layer that can be adapted.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// Its path in the model, such as `model.layers.0.self_attn.q_proj`.
+    pub path: String,
+    /// What it is.
+    pub kind: LayerKind,
+    /// The shape of its weight: `[d_in, d_out]` of a linear layer, `[n_embeddings, d_model]` of an embedding.
+    pub shape: [usize; 2],
+    /// Whether it has a bias.
+    pub has_bias: bool,
+    /// Where its weight is, or will be, with the autodiff context that the model has.
+    pub device: Device,
+    weight: Param<Tensor<2>>,
+}
+
+impl Layer {
+    /// The frozen weight, of [`shape`](Self::shape), without any adapter. Initialises a lazy parameter.
+    pub fn base_weight(&self) -> Tensor<2> {
+        self.weight.base()
+    }
+
+    /// The path of its weight.
+    pub fn weight_path(&self) -> String {
+        format!("{}.weight", self.path)
+    }
+
+    /// The path of its bias, which it may not have.
+    pub fn bias_path(&self) -> String {
+        format!("{}.bias", self.path)
+    }
+}
+
+/// A float parameter of the model itself or of an adapter.
+#[derive(Debug, Clone)]
+pub(crate) struct ParamInfo {
+    pub(crate) path: String,
+    /// The type of the module that holds it, as Burn names it: `Struct:Linear`.
+    pub(crate) container: String,
+    pub(crate) shape: Shape,
+    pub(crate) device: Device,
+    pub(crate) trainable: bool,
+    /// The adapter's name, where it belongs to one.
+    pub(crate) adapter: Option<String>,
+    matrix: Option<Param<Tensor<2>>>,
+}
+
+impl ParamInfo {
+    pub(crate) fn module_path(&self) -> &str {
+        self.path.rsplit_once('.').map_or("", |(module, _)| module)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.path
+            .rsplit_once('.')
+            .map_or(self.path.as_str(), |(_, name)| name)
+    }
+
+    fn kind(&self) -> Option<LayerKind> {
+        if self.name() != "weight" || self.shape.num_dims() != 2 {
+            return None;
+        }
+        match self.container.as_str() {
+            "Struct:Linear" => Some(LayerKind::Linear),
+            "Struct:Embedding" => Some(LayerKind::Embedding),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Scan {
+    path: Vec<String>,
+    containers: Vec<String>,
+    params: Vec<ParamInfo>,
+}
+
+impl ModuleVisitor for Scan {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(name.into());
+        self.containers.push(container.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+        self.containers.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let slot = self
+            .containers
+            .iter()
+            .zip(&self.path)
+            .position(|(container, name)| {
+                container == REPARAMETERIZATION && name == AdapterSlot::NAME
+            });
+        self.params.push(ParamInfo {
+            path: self.path.join("."),
+            container: self.containers.last().cloned().unwrap_or_default(),
+            shape: param.lazy_shape(),
+            device: param.lazy_device(),
+            trainable: is_trainable(param),
+            adapter: slot.and_then(|slot| self.path.get(slot + 1).cloned()),
+            matrix: (param as &dyn Any).downcast_ref().cloned(),
+        });
+    }
+}
+
+/// Whether a parameter trains, now or once the module is put in training.
+pub(crate) fn is_trainable<const D: usize>(param: &Param<Tensor<D>>) -> bool {
+    if param.lazy_device().is_autodiff() {
+        return param.base().is_require_grad();
+    }
+    // A plain device cannot hold the requirement; the configured one comes back with `train`.
+    Module::train(param.clone()).base().is_require_grad()
+}
+
+/// All float parameters, in the model's order, those of adapters after the parameter they sit on.
+pub(crate) fn params<M: Module>(model: &M) -> Vec<ParamInfo> {
+    let mut scan = Scan::default();
+    model.visit(&mut scan);
+    scan.params
+}
+
+/// The layers of a model that can be adapted, in the model's order.
+pub fn layers<M: Module>(model: &M) -> Vec<Layer> {
+    layers_of(&params(model))
+}
+
+pub(crate) fn layers_of(params: &[ParamInfo]) -> Vec<Layer> {
+    let base: Vec<_> = params
+        .iter()
+        .filter(|param| param.adapter.is_none())
+        .collect();
+    base.iter()
+        .filter_map(|param| {
+            let kind = param.kind()?;
+            let path = param.module_path().to_owned();
+            let bias = format!("{path}.bias");
+            Some(Layer {
+                has_bias: base.iter().any(|other| other.path == bias),
+                path,
+                kind,
+                shape: [param.shape[0], param.shape[1]],
+                device: param.device.clone(),
+                weight: param.matrix.clone()?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,47 @@
+//! What every parameter-efficient fine-tuning method shares.
+//!
+//! A method is an [`Adapter`]: a small module that changes what a frozen weight does. Adapters live in an [`AdapterSlot`] on the parameter,
+//! so a model needs no change to be adapted: Burn's own traversal shows their parameters to optimizers, records and device moves.
+//!
+//! - [`Targets`] say which layers; [`attach()`] puts adapters there and returns an [`AttachReport`], or an error and an untouched model.
+//! - [`linear`] and [`embedding`] are the forward of Burn's layers with the adapters in factored form; a model that calls them forms no
+//!   adapted weight and no gradient of its shape. A model that does not is adapted in weight space.
+//! - [`set_active`], [`set_disabled`], [`rename`], [`detach`] and [`merge()`] manage what is attached.
+//! - [`freeze_all_but`] trains a set of the model's own parameters; [`Summary`] counts.
+//!
+//! # What this crate does not do
+//!
+//! It holds no method (`peft-lora`, `peft-ia3`), reads no files (`peft-store`) and has no models (`peft-models`).
+#![deny(missing_docs)]
+
+mod adapter;
+mod attach;
+mod error;
+mod frozen;
+mod layer;
+mod layers;
+mod manage;
+mod merge;
+mod patterns;
+mod report;
+mod slot;
+mod summary;
+mod targets;
+mod trainable;
+mod whole;
+
+pub use adapter::Adapter;
+pub use attach::{ForwardPath, Placement, TrainBias, attach};
+pub use error::{PeftError, nearest};
+pub use frozen::{FrozenEmbedding, FrozenLinear};
+pub use layer::{embedding, linear};
+pub use layers::{Layer, LayerKind, layers};
+pub use manage::{adapter_names, detach, rename, set_active, set_disabled};
+pub use merge::{Unmerged, merge};
+pub use patterns::Patterns;
+pub use report::{AdaptedLayer, AttachReport};
+pub use slot::{AdapterSlot, edit_slots, slots};
+pub use summary::{Summary, SummaryRow};
+pub use targets::{Choice, LayerRange, Names, Targets};
+pub use trainable::{ParamSet, freeze_all_but};
+pub use whole::Whole;

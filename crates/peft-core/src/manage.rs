@@ -1,0 +1,103 @@
+//! Operations on the adapters that a model has: activate, switch off, rename, detach.
+
+use burn::module::Module;
+
+use crate::{PeftError, edit_slots, slots};
+
+/// The names of the adapters that a model has, in the order in which they are met.
+pub fn adapter_names<M: Module>(model: &M) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (_, slot) in slots(model) {
+        for name in slot.names() {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.into());
+            }
+        }
+    }
+    names
+}
+
+/// Make exactly these adapters act, with these strengths, the first closest to the base weight.
+///
+/// A strength of 1 is the adapter as it was trained; `w` gives `y_below + w (y_adapter − y_below)`. Which adapters train is not touched.
+///
+/// # Errors
+///
+/// [`PeftError::UnknownAdapter`]; [`PeftError::InvalidSetting`] for a strength that is not finite or a name given twice.
+pub fn set_active<M: Module>(model: &mut M, active: &[(&str, f64)]) -> Result<(), PeftError> {
+    let available = adapter_names(model);
+    for (i, (name, strength)) in active.iter().enumerate() {
+        known(name, &available)?;
+        if !strength.is_finite() {
+            return Err(PeftError::InvalidSetting {
+                field: format!("the strength of adapter `{name}`"),
+                value: strength.to_string(),
+                expected: "finite",
+            });
+        }
+        if active[..i].iter().any(|(other, _)| other == name) {
+            return Err(PeftError::InvalidSetting {
+                field: format!("adapter `{name}`"),
+                value: "named twice".into(),
+                expected: "named once",
+            });
+        }
+    }
+    edit_slots(model, |_, slot| {
+        slot.set_active(active.iter().copied());
+        Ok(())
+    })
+}
+
+/// Switch all adapters off, or on again: off, the model computes what its base does. Which adapters are active is kept.
+///
+/// # Errors
+///
+/// [`PeftError::ForeignReparameterization`].
+pub fn set_disabled<M: Module>(model: &mut M, disabled: bool) -> Result<(), PeftError> {
+    edit_slots(model, |_, slot| {
+        slot.set_disabled(disabled);
+        Ok(())
+    })
+}
+
+/// Give an adapter another name.
+///
+/// # Errors
+///
+/// [`PeftError::UnknownAdapter`], [`PeftError::DuplicateAdapter`] or [`PeftError::InvalidAdapterName`].
+pub fn rename<M: Module>(model: &mut M, from: &str, to: &str) -> Result<(), PeftError> {
+    let available = adapter_names(model);
+    known(from, &available)?;
+    crate::attach::valid_name(to)?;
+    if available.iter().any(|name| name == to) {
+        return Err(PeftError::DuplicateAdapter { name: to.into() });
+    }
+    edit_slots(model, |_, slot| {
+        slot.rename(from, to);
+        Ok(())
+    })
+}
+
+/// Remove an adapter with all its parameters. Base parameters stay frozen.
+///
+/// # Errors
+///
+/// [`PeftError::UnknownAdapter`].
+pub fn detach<M: Module>(model: &mut M, name: &str) -> Result<(), PeftError> {
+    known(name, &adapter_names(model))?;
+    edit_slots(model, |_, slot| {
+        slot.remove(name);
+        Ok(())
+    })
+}
+
+fn known(name: &str, available: &[String]) -> Result<(), PeftError> {
+    if available.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    Err(PeftError::UnknownAdapter {
+        name: name.into(),
+        available: available.to_vec(),
+    })
+}

@@ -1,0 +1,113 @@
+//! [`merge`]: fold the active adapters into the base, so that inference costs nothing more.
+
+use std::collections::HashMap;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{DType, Tensor};
+
+use crate::slot::strip;
+use crate::{AdapterSlot, PeftError, slots};
+
+/// A model as it was before [`merge`]. It shares with the merged model every tensor that merging did not change.
+#[derive(Debug)]
+pub struct Unmerged<M>(M);
+
+impl<M> Unmerged<M> {
+    /// Undo the merge: `model` is again what it was, bit for bit.
+    pub fn restore(self, model: &mut M) {
+        *model = self.0;
+    }
+}
+
+/// Fold the active adapters into the base parameters and remove all slots.
+///
+/// The sum is formed in f32 and rounded once to the base's dtype. The model that comes back in [`Unmerged`] restores
+/// the base exactly; drop it to free the unmerged weights.
+///
+/// # Errors
+///
+/// [`PeftError::NoAdapter`]; [`PeftError::InactiveAdapters`] where an adapter would be dropped without having been merged;
+/// [`PeftError::NonFinite`]. The model is then unchanged.
+pub fn merge<M: Module>(model: &mut M) -> Result<Unmerged<M>, PeftError> {
+    let slots: HashMap<String, AdapterSlot> = slots(model).into_iter().collect();
+    if slots.is_empty() {
+        return Err(PeftError::NoAdapter);
+    }
+    let mut inactive: Vec<String> = slots
+        .values()
+        .flat_map(|slot| {
+            slot.names()
+                .filter(|name| {
+                    slot.is_disabled() || !slot.active().iter().any(|(active, _)| active == name)
+                })
+                .map(str::to_owned)
+        })
+        .collect();
+    inactive.sort();
+    inactive.dedup();
+    if !inactive.is_empty() {
+        return Err(PeftError::InactiveAdapters { names: inactive });
+    }
+    let mut merged = model.clone();
+    strip(&mut merged)?;
+    let mut fold = Fold {
+        path: Vec::new(),
+        slots,
+        not_finite: None,
+    };
+    merged = merged.map(&mut fold);
+    if let Some(path) = fold.not_finite {
+        return Err(PeftError::NonFinite { path });
+    }
+    Ok(Unmerged(std::mem::replace(model, merged)))
+}
+
+struct Fold {
+    path: Vec<String>,
+    slots: HashMap<String, AdapterSlot>,
+    not_finite: Option<String>,
+}
+
+impl Fold {
+    /// The slot on the weight of the layer whose bias is at `path`.
+    fn weight_slot(&self, path: &str) -> Option<&AdapterSlot> {
+        let layer = path.strip_suffix("bias")?;
+        self.slots.get(&format!("{layer}weight"))
+    }
+}
+
+impl ModuleMapper for Fold {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.join(".");
+        let own = self.slots.get(&path);
+        // A bias also follows the adapters on its layer's weight.
+        let above = if D == 1 { self.weight_slot(&path) } else { None };
+        if own.is_none() && above.is_none() {
+            return param;
+        }
+        let base = param.base();
+        let (dtype, trains) = (base.dtype(), base.is_require_grad());
+        let mut value = base.detach().cast(DType::F32);
+        if let Some(slot) = own {
+            value = slot.merged_weight(value);
+        }
+        if let Some(slot) = above {
+            let dims = value.dims();
+            value = slot.merged_bias(value.reshape([dims[0]])).reshape(dims);
+        }
+        let value = value.cast(dtype).detach();
+        if !value.clone().is_finite().all().into_scalar::<bool>() {
+            self.not_finite.get_or_insert(path);
+            return param;
+        }
+        param.map(|_| value.set_require_grad(trains))
+    }
+}

@@ -1,0 +1,75 @@
+//! [`Patterns`]: a value by layer, with exceptions by path.
+
+use serde::{Deserialize, Serialize};
+
+use crate::PeftError;
+use crate::targets::full_match;
+
+/// Exceptions to a setting: the first pattern that matches the end of a layer's path gives its value.
+///
+/// A pattern is a regular expression over the path or over whole segments at its end, as in PEFT's `rank_pattern`: `q_proj` and
+/// `layers.0.self_attn.q_proj` both match `model.layers.0.self_attn.q_proj`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Patterns<T>(Vec<(String, T)>);
+
+impl<T> Default for Patterns<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Clone> Patterns<T> {
+    /// Patterns with their values, the first that matches counts.
+    pub fn new<S: Into<String>>(entries: impl IntoIterator<Item = (S, T)>) -> Self {
+        Self(
+            entries
+                .into_iter()
+                .map(|(pattern, value)| (pattern.into(), value))
+                .collect(),
+        )
+    }
+
+    /// The patterns with their values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.0
+            .iter()
+            .map(|(pattern, value)| (pattern.as_str(), value))
+    }
+
+    /// Whether there is no exception.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value for each path: the first match's, or `default`.
+    ///
+    /// # Errors
+    ///
+    /// [`PeftError::InvalidRegex`], or [`PeftError::Unmatched`] for a pattern that matches none of the paths.
+    pub fn resolve(
+        &self,
+        what: &'static str,
+        paths: &[&str],
+        default: &T,
+    ) -> Result<Vec<T>, PeftError> {
+        let mut compiled = Vec::with_capacity(self.0.len());
+        for (pattern, value) in &self.0 {
+            let regex = full_match(what, &format!(r"(?:.*\.)?(?:{pattern})"))?;
+            if !paths.iter().any(|path| regex.is_match(path)) {
+                let available = paths.iter().map(|path| (*path).to_owned()).collect();
+                return Err(PeftError::unmatched(what, pattern, available));
+            }
+            compiled.push((regex, value));
+        }
+        Ok(paths
+            .iter()
+            .map(|path| {
+                compiled
+                    .iter()
+                    .find(|(regex, _)| regex.is_match(path))
+                    .map_or_else(|| default.clone(), |(_, value)| (*value).clone())
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,139 @@
+//! [`Summary`]: how much of a model trains, by module.
+
+use std::fmt;
+
+use burn::module::Module;
+use serde::Serialize;
+
+use crate::layers::{ParamInfo, params};
+
+/// One line of a [`Summary`]: modules whose paths differ only in numbers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SummaryRow {
+    /// The path, `*` for a layer's index.
+    pub module: String,
+    /// Parameters that train, those of adapters included.
+    pub trainable: usize,
+    /// All parameters, those of adapters included.
+    pub total: usize,
+}
+
+/// How much of a model trains.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// Parameters that train.
+    pub trainable: usize,
+    /// All parameters.
+    pub total: usize,
+    /// By module, in the model's order.
+    pub modules: Vec<SummaryRow>,
+}
+
+impl Summary {
+    /// Count the parameters of a model.
+    pub fn of<M: Module>(model: &M) -> Self {
+        let mut summary = Self {
+            trainable: 0,
+            total: 0,
+            modules: Vec::new(),
+        };
+        for param in params(model) {
+            let count = param.shape.num_elements();
+            let trainable = if param.trainable { count } else { 0 };
+            summary.total += count;
+            summary.trainable += trainable;
+            let module = collapsed(&param);
+            let rows = &mut summary.modules;
+            match rows.iter_mut().find(|row| row.module == module) {
+                Some(row) => {
+                    row.total += count;
+                    row.trainable += trainable;
+                }
+                None => rows.push(SummaryRow {
+                    module,
+                    trainable,
+                    total: count,
+                }),
+            }
+        }
+        summary
+    }
+
+    /// Trainable parameters in percent of all.
+    pub fn percent(&self) -> f64 {
+        percent(self.trainable, self.total)
+    }
+}
+
+/// The module of the adapted or plain parameter, with numbers replaced.
+fn collapsed(param: &ParamInfo) -> String {
+    let path = match &param.adapter {
+        // ...q_proj.weight.adapters.NAME.lora_a belongs to ...q_proj.
+        Some(adapter) => param
+            .path
+            .split_once(&format!(".adapters.{adapter}"))
+            .and_then(|(owner, _)| owner.rsplit_once('.'))
+            .map_or("", |(module, _)| module),
+        None => param.module_path(),
+    };
+    path.split('.')
+        .map(|segment| match segment.parse::<usize>() {
+            Ok(_) => "*",
+            Err(_) => segment,
+        })
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
+fn percent(part: usize, total: usize) -> f64 {
+    if total == 0 {
+        return 0.0;
+    }
+    100.0 * part as f64 / total as f64
+}
+
+/// A number with a comma between each three digits.
+fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self
+            .modules
+            .iter()
+            .map(|row| row.module.len())
+            .max()
+            .unwrap_or(0)
+            .max("module".len());
+        writeln!(
+            f,
+            "{:width$}  {:>14}  {:>14}  {:>8}",
+            "module", "trainable", "total", "%"
+        )?;
+        let total = SummaryRow {
+            module: "total".into(),
+            trainable: self.trainable,
+            total: self.total,
+        };
+        for row in self.modules.iter().chain([&total]) {
+            writeln!(
+                f,
+                "{:width$}  {:>14}  {:>14}  {:>8.3}",
+                row.module,
+                grouped(row.trainable),
+                grouped(row.total),
+                percent(row.trainable, row.total)
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+//! Freezing masks: train a set of the model's own parameters and nothing else.
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::Tensor;
+
+use crate::layers::params;
+use crate::targets::{Matcher, Names};
+use crate::{PeftError, Summary};
+
+/// A set of a model's own parameters, by path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParamSet {
+    /// Every parameter.
+    All,
+    /// No parameter.
+    None,
+    /// The parameters of these paths, or inside modules of these paths.
+    Names(Names),
+}
+
+/// Train exactly `set`: every other parameter of the model and of its adapters is frozen.
+///
+/// Frozen means no gradient, and bit-identical after any number of steps. Flags such as a dropout's stay as they are.
+///
+/// # Errors
+///
+/// [`PeftError::Unmatched`] or [`PeftError::InvalidRegex`], with the model untouched.
+pub fn freeze_all_but<M: Module>(model: &mut M, set: &ParamSet) -> Result<Summary, PeftError> {
+    let keep: Vec<String> = match set {
+        ParamSet::All => params(model).into_iter().map(|param| param.path).collect(),
+        ParamSet::None => Vec::new(),
+        ParamSet::Names(names) => {
+            let paths: Vec<String> = params(model).into_iter().map(|param| param.path).collect();
+            let mut keep = Vec::new();
+            for (entry, matcher) in Matcher::each("parameter", names)? {
+                let before = keep.len();
+                keep.extend(paths.iter().filter(|path| holds(&matcher, path)).cloned());
+                if keep.len() == before {
+                    return Err(PeftError::unmatched("parameter", entry, paths));
+                }
+            }
+            keep
+        }
+    };
+    *model = model.clone().map(&mut Mask {
+        path: Vec::new(),
+        keep,
+    });
+    Ok(Summary::of(model))
+}
+
+/// Whether `matcher` matches a parameter's path or that of a module around it.
+fn holds(matcher: &Matcher, path: &str) -> bool {
+    path.match_indices('.')
+        .map(|(at, _)| &path[..at])
+        .chain([path])
+        .any(|prefix| matcher.matches(prefix))
+}
+
+struct Mask {
+    path: Vec<String>,
+    keep: Vec<String>,
+}
+
+impl ModuleMapper for Mask {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.join(".");
+        let trains = self.keep.contains(&path);
+        param.set_require_grad(trains)
+    }
+}

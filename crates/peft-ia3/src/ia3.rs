@@ -1,0 +1,82 @@
+//! [`Ia3`]: one learned vector on a linear layer.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use peft_core::{Adapter, FrozenLinear};
+
+/// Which side of the layer the vector rescales.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ia3Side {
+    /// What the layer gives, its bias included: `y' = (x W + b) ∘ l`.
+    Output {
+        /// Whether the layer has a bias.
+        has_bias: bool,
+    },
+    /// What the layer takes: `y = (x ∘ l) W + b`.
+    Input,
+}
+
+/// A learned rescaling of a linear layer's output or input.
+#[derive(Module, Debug)]
+pub struct Ia3 {
+    /// `l`: `[d_out]` on the output side, `[d_in]` on the input side.
+    pub scaling: Param<Tensor<1>>,
+    #[module(skip)]
+    side: Ia3Side,
+}
+
+impl Ia3 {
+    /// An adapter from its vector.
+    ///
+    /// # Shapes
+    ///
+    /// `scaling` is `[d_out]` on the output side and `[d_in]` on the input side.
+    pub fn new(scaling: Tensor<1>, side: Ia3Side) -> Self {
+        Self {
+            scaling: Param::from_tensor(scaling),
+            side,
+        }
+    }
+
+    /// Which side it rescales.
+    pub fn side(&self) -> Ia3Side {
+        self.side
+    }
+
+    fn rescale<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D> {
+        let dtype = tensor.dtype();
+        let scaling = self.scaling.val();
+        (tensor.cast(scaling.dtype()) * scaling.unsqueeze()).cast(dtype)
+    }
+}
+
+impl Adapter for Ia3 {
+    const NAME: &'static str = "ia3";
+
+    fn weight<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
+        match self.side {
+            Ia3Side::Output { .. } => self.rescale(base),
+            // The input axis is the one before the last: [d_in, d_out].
+            Ia3Side::Input => self.rescale(base.swap_dims(D - 2, D - 1)).swap_dims(D - 2, D - 1),
+        }
+    }
+
+    fn bias(&self, base: Tensor<1>) -> Tensor<1> {
+        match self.side {
+            Ia3Side::Output { .. } => self.rescale(base),
+            Ia3Side::Input => base,
+        }
+    }
+
+    fn needs_factored_path(&self, _training: bool) -> Option<&'static str> {
+        (self.side == Ia3Side::Output { has_bias: true })
+            .then_some("it rescales the layer's bias too, which the weight does not hold")
+    }
+
+    fn linear(&self, x: Tensor<3>, base: &FrozenLinear<'_>) -> Tensor<3> {
+        match self.side {
+            Ia3Side::Output { .. } => self.rescale(base.forward(x)),
+            Ia3Side::Input => base.forward(self.rescale(x)),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! [`LoraConfig`]: what to attach, and the check that it can be.
+
+use burn::module::Module;
+use burn::tensor::{DType, Distribution, Tensor};
+use peft_core::{
+    AttachReport, ForwardPath, Layer, LayerKind, Patterns, PeftError, Placement, Targets,
+    TrainBias, attach,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::Lora;
+
+/// How alpha and rank give the factor of the product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoraScaling {
+    /// `α / r`.
+    #[default]
+    Standard,
+    /// `α / √r`.
+    RankStabilised,
+}
+
+impl LoraScaling {
+    /// The factor of the low-rank product.
+    pub fn scale(self, rank: usize, alpha: f64) -> f64 {
+        match self {
+            Self::Standard => alpha / rank as f64,
+            Self::RankStabilised => alpha / (rank as f64).sqrt(),
+        }
+    }
+}
+
+/// What the factors start from. The product is zero at first in every case.
+///
+/// On an embedding `A` is zero and `B ~ N(0, 1)`, as in PEFT, whichever is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoraInit {
+    /// `A` Kaiming-uniform with `a = √5`, that is `U(±1/√d_in)`; `B` zero.
+    #[default]
+    KaimingUniform,
+    /// `A ~ N(0, 1/r)` by standard deviation; `B` zero.
+    Gaussian,
+}
+
+/// LoRA on the layers of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoraConfig {
+    /// The rank `r`, at least 1.
+    pub rank: usize,
+    /// `α`, finite.
+    pub alpha: f64,
+    /// How alpha and rank give the scale. Default: `α / r`.
+    pub scaling: LoraScaling,
+    /// Dropout probability on the adapter's input, in `[0, 1)`. Default: 0.
+    pub dropout: f64,
+    /// What the factors start from. Default: Kaiming-uniform.
+    pub init: LoraInit,
+    /// Other ranks for some layers.
+    pub rank_pattern: Patterns<usize>,
+    /// Other alphas for some layers.
+    pub alpha_pattern: Patterns<f64>,
+    /// Where the adapters go and what trains beside them. Default: every linear layer, nothing beside.
+    pub placement: Placement,
+}
+
+impl LoraConfig {
+    /// LoRA of this rank and alpha on every linear layer.
+    pub fn new(rank: usize, alpha: f64) -> Self {
+        Self {
+            rank,
+            alpha,
+            scaling: LoraScaling::default(),
+            dropout: 0.0,
+            init: LoraInit::default(),
+            rank_pattern: Patterns::default(),
+            alpha_pattern: Patterns::default(),
+            placement: Placement::new(Targets::all_linear()),
+        }
+    }
+
+    /// The layers to adapt.
+    pub fn with_targets(mut self, targets: Targets) -> Self {
+        self.placement.targets = targets;
+        self
+    }
+
+    /// The scaling rule.
+    pub fn with_scaling(mut self, scaling: LoraScaling) -> Self {
+        self.scaling = scaling;
+        self
+    }
+
+    /// Dropout on the adapter's input; needs [`ForwardPath::Factored`].
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        self.dropout = dropout;
+        self
+    }
+
+    /// What the factors start from.
+    pub fn with_init(mut self, init: LoraInit) -> Self {
+        self.init = init;
+        self
+    }
+
+    /// Other ranks for some layers.
+    pub fn with_rank_pattern(mut self, pattern: Patterns<usize>) -> Self {
+        self.rank_pattern = pattern;
+        self
+    }
+
+    /// Other alphas for some layers.
+    pub fn with_alpha_pattern(mut self, pattern: Patterns<f64>) -> Self {
+        self.alpha_pattern = pattern;
+        self
+    }
+
+    /// Which biases train beside the adapters.
+    pub fn with_train_bias(mut self, bias: TrainBias) -> Self {
+        self.placement.train_bias = bias;
+        self
+    }
+
+    /// Modules that train whole, by suffix.
+    pub fn with_modules_to_save<S: Into<String>>(
+        mut self,
+        modules: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.placement.modules_to_save = modules.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How the model reads its layers.
+    pub fn with_path(mut self, path: ForwardPath) -> Self {
+        self.placement.path = path;
+        self
+    }
+
+    /// Attach to `model` under `name`. Base parameters are frozen.
+    ///
+    /// # Errors
+    ///
+    /// A [`PeftError`], with the model untouched.
+    pub fn attach<M: Module>(
+        &self,
+        model: &mut M,
+        name: &str,
+    ) -> Result<AttachReport, PeftError> {
+        self.check()?;
+        attach(
+            model,
+            name,
+            &self.placement,
+            &[LayerKind::Linear, LayerKind::Embedding],
+            |layers| self.adapters(layers),
+        )
+    }
+
+    fn check(&self) -> Result<(), PeftError> {
+        let wrong = |field: &str, value: String, expected| PeftError::InvalidSetting {
+            field: field.into(),
+            value,
+            expected,
+        };
+        let ranks = self.rank_pattern.iter();
+        if let Some((at, _)) = [("rank", &self.rank)]
+            .into_iter()
+            .chain(ranks)
+            .find(|(_, rank)| **rank == 0)
+        {
+            return Err(wrong(&field(at, "rank"), "0".into(), "at least 1"));
+        }
+        let alphas = self.alpha_pattern.iter();
+        if let Some((at, alpha)) = [("alpha", &self.alpha)]
+            .into_iter()
+            .chain(alphas)
+            .find(|(_, alpha)| !alpha.is_finite())
+        {
+            return Err(wrong(&field(at, "alpha"), alpha.to_string(), "finite"));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(wrong(
+                "dropout",
+                self.dropout.to_string(),
+                "at least 0 and below 1",
+            ));
+        }
+        Ok(())
+    }
+
+    fn adapters(&self, layers: &[Layer]) -> Result<Vec<Lora>, PeftError> {
+        let paths: Vec<&str> = layers.iter().map(|layer| layer.path.as_str()).collect();
+        let ranks = self
+            .rank_pattern
+            .resolve("rank pattern", &paths, &self.rank)?;
+        let alphas = self
+            .alpha_pattern
+            .resolve("alpha pattern", &paths, &self.alpha)?;
+        Ok(layers
+            .iter()
+            .zip(ranks)
+            .zip(alphas)
+            .map(|((layer, rank), alpha)| self.adapter(layer, rank, alpha))
+            .collect())
+    }
+
+    fn adapter(&self, layer: &Layer, rank: usize, alpha: f64) -> Lora {
+        let options = || (&layer.device, DType::F32);
+        let [d_in, d_out] = layer.shape;
+        let (a, b) = match (layer.kind, self.init) {
+            (LayerKind::Embedding, _) => (
+                Tensor::zeros([d_in, rank], options()),
+                Tensor::random([rank, d_out], Distribution::Normal(0.0, 1.0), options()),
+            ),
+            (_, LoraInit::KaimingUniform) => {
+                let bound = 1.0 / (d_in as f64).sqrt();
+                let uniform = Distribution::Uniform(-bound, bound);
+                (
+                    Tensor::random([d_in, rank], uniform, options()),
+                    Tensor::zeros([rank, d_out], options()),
+                )
+            }
+            (_, LoraInit::Gaussian) => (
+                Tensor::random(
+                    [d_in, rank],
+                    Distribution::Normal(0.0, 1.0 / rank as f64),
+                    options(),
+                ),
+                Tensor::zeros([rank, d_out], options()),
+            ),
+        };
+        Lora::new(a, b, self.scaling.scale(rank, alpha), self.dropout)
+    }
+}
+
+/// `rank`, or `rank of PATTERN`.
+fn field(at: &str, setting: &str) -> String {
+    if at == setting {
+        setting.into()
+    } else {
+        format!("{setting} of `{at}`")
+    }
+}

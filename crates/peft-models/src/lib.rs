@@ -1,0 +1,1 @@
+//! Transformer families as plain Burn modules whose field names are those of Hugging Face checkpoints.

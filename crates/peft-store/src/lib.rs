@@ -1,0 +1,1 @@
+//! Hugging Face checkpoints and PEFT adapter directories, read and written.

@@ -1,0 +1,1 @@
+//! Data, tokenisation, batching, training, evaluation and generation.

@@ -1,0 +1,1 @@
+//! Parameter-efficient fine-tuning for Burn: every crate behind one name.

@@ -1,0 +1,44 @@
+//! Support for the cross-backend suite: which devices there are, and how close is equal.
+
+use burn::tensor::Device;
+
+/// Absolute and relative tolerance of a comparison with a value computed another way.
+pub mod tolerance {
+    /// Two paths through the same backend in f32.
+    pub const PATHS: f32 = 1e-5;
+    /// Logits against the reference implementation in f32.
+    pub const GOLDEN_LOGITS: f32 = 1e-4;
+    /// Gradients and losses against the reference implementation in f32, relative.
+    pub const GOLDEN_GRADIENTS: f32 = 1e-4;
+}
+
+/// The device of a backend by its name.
+///
+/// # Panics
+///
+/// On a name that this build has no backend for.
+pub fn device(backend: &str) -> Device {
+    match backend {
+        #[cfg(feature = "flex")]
+        "flex" => Device::flex(),
+        #[cfg(feature = "ndarray")]
+        "ndarray" => Device::ndarray(),
+        other => panic!("no backend `{other}` in this build"),
+    }
+}
+
+/// Turns functions of a device into one test a backend: `cases!(one, two);` runs `one(&device)`
+/// and `two(&device)` as `flex::one`, `ndarray::one` and so on.
+#[macro_export]
+macro_rules! cases {
+    ($($name:ident),+ $(,)?) => {
+        #[cfg(feature = "flex")]
+        mod flex {
+            $(#[test] fn $name() { super::$name(&$crate::device("flex")); })+
+        }
+        #[cfg(feature = "ndarray")]
+        mod ndarray {
+            $(#[test] fn $name() { super::$name(&$crate::device("ndarray")); })+
+        }
+    };
+}
