@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::layers::{ParamInfo, layers_of, params};
+use crate::layers::{ParamInfo, layers_of, module_paths_of, params};
 use crate::report::{AdaptedLayer, AttachReport};
 use crate::slot::{REPARAMETERIZATION, install};
 use crate::targets::{Choice, Matcher, Names};
@@ -190,7 +190,7 @@ struct WholeModules(Vec<String>);
 
 impl WholeModules {
     fn new(names: &[String], params: &[ParamInfo]) -> Result<Self, PeftError> {
-        let modules = module_paths(params);
+        let modules = module_paths_of(params);
         let mut found = Vec::new();
         for name in names {
             let matcher = Matcher::new("module to save", &Names::suffixes([name]))?;
@@ -210,15 +210,6 @@ impl WholeModules {
     fn holds(&self, param: &str) -> bool {
         self.0.iter().any(|module| param.starts_with(module))
     }
-}
-
-/// The paths of the modules of a model, each once.
-fn module_paths(params: &[ParamInfo]) -> Vec<String> {
-    let mut seen = HashSet::new();
-    crate::targets::modules(params)
-        .filter(|module| !module.is_empty() && seen.insert(*module))
-        .map(str::to_owned)
-        .collect()
 }
 
 /// Adds a [`Whole`] to the slots of the wanted parameters.

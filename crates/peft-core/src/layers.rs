@@ -1,6 +1,7 @@
 //! What a model is made of: its parameters and the layers that can be adapted.
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::fmt;
 
 use burn::module::{Module, ModuleVisitor, Param, Reparameterization};
@@ -176,5 +177,18 @@ pub(crate) fn layers_of(params: &[ParamInfo]) -> Vec<Layer> {
                 weight: param.matrix.clone()?,
             })
         })
+        .collect()
+}
+
+/// The paths of a model's modules that hold a float parameter, directly or not, each once.
+pub fn module_paths<M: Module>(model: &M) -> Vec<String> {
+    module_paths_of(&params(model))
+}
+
+pub(crate) fn module_paths_of(params: &[ParamInfo]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    crate::targets::modules(params)
+        .filter(|module| !module.is_empty() && seen.insert(*module))
+        .map(str::to_owned)
         .collect()
 }

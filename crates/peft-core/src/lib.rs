@@ -35,7 +35,7 @@ pub use attach::{ForwardPath, Placement, TrainBias, attach};
 pub use error::{PeftError, nearest};
 pub use frozen::{FrozenEmbedding, FrozenLinear};
 pub use layer::{embedding, linear};
-pub use layers::{Layer, LayerKind, layers};
+pub use layers::{Layer, LayerKind, layers, module_paths};
 pub use manage::{adapter_names, detach, rename, set_active, set_disabled};
 pub use merge::{Unmerged, merge};
 pub use patterns::Patterns;

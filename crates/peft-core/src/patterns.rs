@@ -42,6 +42,21 @@ impl<T: Clone> Patterns<T> {
         self.0.is_empty()
     }
 
+    /// Without the patterns that match none of `paths`. One that is no regular expression stays, to be reported when used.
+    pub fn matching_any(&self, paths: &[&str]) -> Self {
+        let used = |pattern: &str| {
+            compile("", pattern)
+                .map_or(true, |regex| paths.iter().any(|path| regex.is_match(path)))
+        };
+        Self(
+            self.0
+                .iter()
+                .filter(|(pattern, _)| used(pattern))
+                .cloned()
+                .collect(),
+        )
+    }
+
     /// The value for each path: the first match's, or `default`.
     ///
     /// # Errors
@@ -55,7 +70,7 @@ impl<T: Clone> Patterns<T> {
     ) -> Result<Vec<T>, PeftError> {
         let mut compiled = Vec::with_capacity(self.0.len());
         for (pattern, value) in &self.0 {
-            let regex = full_match(what, &format!(r"(?:.*\.)?(?:{pattern})"))?;
+            let regex = compile(what, pattern)?;
             if !paths.iter().any(|path| regex.is_match(path)) {
                 let available = paths.iter().map(|path| (*path).to_owned()).collect();
                 return Err(PeftError::unmatched(what, pattern, available));
@@ -72,4 +87,8 @@ impl<T: Clone> Patterns<T> {
             })
             .collect())
     }
+}
+
+fn compile(what: &'static str, pattern: &str) -> Result<regex::Regex, PeftError> {
+    full_match(what, &format!(r"(?:.*\.)?(?:{pattern})"))
 }

@@ -263,7 +263,7 @@ impl Targets {
         }
         let count = layers
             .iter()
-            .filter_map(|layer| self.index_of(&layer.path))
+            .filter_map(|layer| self.layer_index(&layer.path))
             .max()
             .map_or(0, |last| last + 1);
         let wanted: BTreeSet<usize> = match &self.range {
@@ -277,7 +277,7 @@ impl Targets {
         if let Some(path) = chosen.first().map(|layer| layer.path.clone())
             && !chosen
                 .iter()
-                .any(|layer| self.index_of(&layer.path).is_some())
+                .any(|layer| self.layer_index(&layer.path).is_some())
         {
             return Err(PeftError::NoLayerIndex { path });
         }
@@ -287,14 +287,14 @@ impl Targets {
         Ok(chosen
             .into_iter()
             .filter(|layer| {
-                self.index_of(&layer.path)
+                self.layer_index(&layer.path)
                     .is_some_and(|index| wanted.contains(&index))
             })
             .collect())
     }
 
-    /// The index of the block that a path lies in.
-    fn index_of(&self, path: &str) -> Option<usize> {
+    /// The index of the block that a path lies in, if it is in one.
+    pub fn layer_index(&self, path: &str) -> Option<usize> {
         let segments: Vec<&str> = path.split('.').collect();
         segments
             .windows(2)

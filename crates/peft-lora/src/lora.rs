@@ -52,6 +52,11 @@ impl Lora {
         self.scale
     }
 
+    /// The dropout probability on the adapter's input.
+    pub fn dropout(&self) -> f64 {
+        self.dropout.prob
+    }
+
     /// `s · A B`, `[d_in, d_out]`.
     pub fn delta(&self) -> Tensor<2> {
         self.lora_a

@@ -1,1 +1,12 @@
 //! Hugging Face checkpoints and PEFT adapter directories, read and written.
+//!
+//! The only crate that knows the names, layouts and files of Hugging Face: `lora_alpha`, `[out, in]` weights, `base_model.model.` ...
+//!
+//! # What this crate does not do
+//!
+//! It does not train, and it reaches no network: directories are on disk.
+#![deny(missing_docs)]
+
+mod adapter;
+
+pub use adapter::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem, save_adapter};

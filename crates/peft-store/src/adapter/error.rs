@@ -1,0 +1,165 @@
+//! [`AdapterFileError`]: what can be wrong with an adapter directory.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use peft_core::PeftError;
+
+/// An adapter directory that cannot be read, written or attached.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdapterFileError {
+    /// A file cannot be read or written.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// `read`, `write` ...
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The directory holds no adapter.
+    #[error(
+        "{} is no adapter directory: it has no adapter_config.json{}", dir.display(),
+        if *is_checkpoint { "; it is a model checkpoint (config.json), to be given as the model" } else { "" }
+    )]
+    NotAnAdapter {
+        /// The directory.
+        dir: PathBuf,
+        /// Whether it looks like a checkpoint.
+        is_checkpoint: bool,
+    },
+    /// A JSON file does not parse.
+    #[error("{} is not the JSON that it should be", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// A field has a value of the wrong type.
+    #[error("{}: `{field}` is {found}, expected {expected}", path.display())]
+    Field {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: String,
+        /// Its value.
+        found: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A field asks for something that changes the result and is not supported.
+    #[error("{}: `{field}` is {value}, which is not supported and would change the result; supported: {supported}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: String,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        supported: &'static str,
+    },
+    /// The tensors' file does not parse.
+    #[error("{} is no sound safetensors file", path.display())]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: safetensors::SafeTensorError,
+    },
+    /// Tensors do not fit the adapted model; all of them are named.
+    #[error("{} does not fit the model:{}", path.display(), lines(problems))]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, tensor by tensor.
+        problems: Vec<TensorProblem>,
+    },
+    /// The adapter cannot be attached to the model.
+    #[error(transparent)]
+    Attach(#[from] PeftError),
+    /// An adapter of the slot has no form in this file format.
+    #[error("adapter `{adapter}` on `{path}` is of method {method}, which this file format cannot hold")]
+    UnsupportedMethod {
+        /// The adapter's name.
+        adapter: String,
+        /// The parameter.
+        path: String,
+        /// The method.
+        method: String,
+    },
+}
+
+/// What is wrong with one tensor of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TensorProblem {
+    /// The model needs it, the file does not have it.
+    Missing {
+        /// Its key.
+        key: String,
+    },
+    /// The file has it, the model has no place for it.
+    Unexpected {
+        /// Its key.
+        key: String,
+    },
+    /// It has another shape.
+    Shape {
+        /// Its key.
+        key: String,
+        /// The shape that the model needs.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        found: Vec<usize>,
+    },
+    /// Its element type is none of f32, f16 and bf16.
+    Dtype {
+        /// Its key.
+        key: String,
+        /// The element type in the file.
+        found: String,
+    },
+    /// It has values that are not finite.
+    NotFinite {
+        /// Its key.
+        key: String,
+    },
+    /// It is a copy of a base weight, and differs from the model's.
+    OtherBase {
+        /// Its key.
+        key: String,
+    },
+}
+
+impl fmt::Display for TensorProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { key } => write!(f, "missing `{key}`"),
+            Self::Unexpected { key } => write!(f, "unexpected `{key}`"),
+            Self::Shape {
+                key,
+                expected,
+                found,
+            } => write!(f, "`{key}` has shape {found:?}, expected {expected:?}"),
+            Self::Dtype { key, found } => {
+                write!(f, "`{key}` is {found}, expected F32, F16 or BF16")
+            }
+            Self::NotFinite { key } => write!(f, "`{key}` has values that are not finite"),
+            Self::OtherBase { key } => write!(
+                f,
+                "`{key}` differs from the model's own weight: the adapter was trained on another base"
+            ),
+        }
+    }
+}
+
+fn lines(problems: &[TensorProblem]) -> String {
+    problems
+        .iter()
+        .map(|problem| format!("\n  {problem}"))
+        .collect()
+}

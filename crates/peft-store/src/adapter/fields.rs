@@ -1,0 +1,135 @@
+//! Typed access to the fields of an `adapter_config.json`.
+
+use std::path::Path;
+
+use peft_core::Names;
+use serde_json::{Map, Value};
+
+use super::AdapterFileError;
+
+/// The fields of a config file, with the file's path for messages. A missing field is `null`.
+pub(super) struct Fields<'a> {
+    pub(super) path: &'a Path,
+    pub(super) map: &'a Map<String, Value>,
+}
+
+impl Fields<'_> {
+    pub(super) fn get(&self, field: &str) -> &Value {
+        self.map.get(field).unwrap_or(&Value::Null)
+    }
+
+    pub(super) fn wrong(&self, field: &str, expected: &'static str) -> AdapterFileError {
+        AdapterFileError::Field {
+            path: self.path.into(),
+            field: field.into(),
+            found: self.get(field).to_string(),
+            expected,
+        }
+    }
+
+    pub(super) fn unsupported(&self, field: &str, supported: &'static str) -> AdapterFileError {
+        AdapterFileError::Unsupported {
+            path: self.path.into(),
+            field: field.into(),
+            value: self.get(field).to_string(),
+            supported,
+        }
+    }
+
+    pub(super) fn string(&self, field: &str) -> Result<Option<&str>, AdapterFileError> {
+        match self.get(field) {
+            Value::Null => Ok(None),
+            Value::String(value) => Ok(Some(value)),
+            _ => Err(self.wrong(field, "a string")),
+        }
+    }
+
+    pub(super) fn bool(&self, field: &str) -> Result<bool, AdapterFileError> {
+        match self.get(field) {
+            Value::Null => Ok(false),
+            Value::Bool(value) => Ok(*value),
+            _ => Err(self.wrong(field, "true or false")),
+        }
+    }
+
+    pub(super) fn number(&self, field: &str, default: f64) -> Result<f64, AdapterFileError> {
+        match self.get(field) {
+            Value::Null => Ok(default),
+            value => value.as_f64().ok_or_else(|| self.wrong(field, "a number")),
+        }
+    }
+
+    pub(super) fn count(&self, field: &str, default: usize) -> Result<usize, AdapterFileError> {
+        match self.get(field) {
+            Value::Null => Ok(default),
+            value => as_count(value).ok_or_else(|| self.wrong(field, "a whole number, not negative")),
+        }
+    }
+
+    /// A list of strings; one string alone is a list of it.
+    pub(super) fn strings(&self, field: &str) -> Result<Vec<String>, AdapterFileError> {
+        match self.get(field) {
+            Value::Null => Ok(Vec::new()),
+            Value::String(value) => Ok(vec![value.clone()]),
+            value => strings(value).ok_or_else(|| self.wrong(field, "a list of strings")),
+        }
+    }
+
+    /// Module names: a list of suffixes, or a string that is a regular expression.
+    pub(super) fn names(&self, field: &str) -> Result<Option<Names>, AdapterFileError> {
+        match self.get(field) {
+            Value::Null => Ok(None),
+            Value::String(pattern) => Ok(Some(Names::Regex(pattern.clone()))),
+            value => strings(value)
+                .map(|names| Some(Names::Suffixes(names)))
+                .ok_or_else(|| self.wrong(field, "a list of strings or a regular expression")),
+        }
+    }
+
+    /// Layer indices: a list, or one number.
+    pub(super) fn indices(&self, field: &str) -> Result<Option<Vec<usize>>, AdapterFileError> {
+        let expected = "a list of layer indices";
+        match self.get(field) {
+            Value::Null => Ok(None),
+            Value::Array(values) => values
+                .iter()
+                .map(as_count)
+                .collect::<Option<_>>()
+                .map(Some)
+                .ok_or_else(|| self.wrong(field, expected)),
+            value => as_count(value)
+                .map(|index| Some(vec![index]))
+                .ok_or_else(|| self.wrong(field, expected)),
+        }
+    }
+
+    /// An object of patterns, in the file's order: the first match counts.
+    pub(super) fn patterns<T>(
+        &self,
+        field: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Vec<(String, T)>, AdapterFileError> {
+        let expected = "an object of numbers by pattern";
+        match self.get(field) {
+            Value::Null => Ok(Vec::new()),
+            Value::Object(map) => map
+                .iter()
+                .map(|(pattern, value)| Some((pattern.clone(), read(value)?)))
+                .collect::<Option<_>>()
+                .ok_or_else(|| self.wrong(field, expected)),
+            _ => Err(self.wrong(field, expected)),
+        }
+    }
+}
+
+pub(super) fn as_count(value: &Value) -> Option<usize> {
+    usize::try_from(value.as_u64()?).ok()
+}
+
+fn strings(value: &Value) -> Option<Vec<String>> {
+    value
+        .as_array()?
+        .iter()
+        .map(|name| name.as_str().map(str::to_owned))
+        .collect()
+}

@@ -1,0 +1,12 @@
+//! HF PEFT adapter directories: `adapter_config.json` and `adapter_model.safetensors`.
+
+mod config;
+mod directory;
+mod error;
+mod fields;
+mod keys;
+mod tensors;
+
+pub use config::AdapterConfig;
+pub use directory::{AdapterDir, save_adapter};
+pub use error::{AdapterFileError, TensorProblem};
