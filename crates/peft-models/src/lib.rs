@@ -1,1 +1,25 @@
 //! Transformer families as plain Burn modules whose field names are those of Hugging Face checkpoints.
+//!
+//! A parameter's path here is its key there: `model.layers.0.self_attn.q_proj.weight`. Linear layers and embeddings run through
+//! [`peft_core::linear`] and [`peft_core::embedding`], so adapters act in factored form.
+//!
+//! # What this crate does not do
+//!
+//! It reads no files: `peft-store` does.
+#![deny(missing_docs)]
+
+mod cache;
+mod causal_lm;
+mod llama;
+mod mask;
+mod norm;
+mod rope;
+
+pub use cache::KvCache;
+pub use causal_lm::CausalLm;
+pub use llama::{
+    LlamaAttention, LlamaConfig, LlamaConfigError, LlamaDecoderLayer, LlamaForCausalLm, LlamaMlp,
+    LlamaModel,
+};
+pub use norm::RmsNorm;
+pub use rope::{RopeConfig, RopeScaling};
