@@ -8,5 +8,10 @@
 #![deny(missing_docs)]
 
 mod adapter;
+mod checkpoint;
 
 pub use adapter::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem, save_adapter};
+pub use checkpoint::{
+    Checkpoint, CheckpointError, CheckpointProblem, fresh_config_json, llama_config,
+    write_checkpoint,
+};

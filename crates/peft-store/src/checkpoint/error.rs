@@ -1,0 +1,167 @@
+//! [`CheckpointError`]: what can be wrong with a checkpoint directory.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use peft_models::LlamaConfigError;
+
+/// A checkpoint that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// A file cannot be read or written.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// `read`, `write` ...
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The directory holds no checkpoint.
+    #[error(
+        "{} is no model directory: it has no config.json{}", dir.display(),
+        if *is_adapter { "; it is an adapter (adapter_config.json), to be given as the adapter" } else { "" }
+    )]
+    NotACheckpoint {
+        /// The directory.
+        dir: PathBuf,
+        /// Whether it looks like an adapter.
+        is_adapter: bool,
+    },
+    /// The directory has no weights.
+    #[error(
+        "{} has no weights: neither model.safetensors nor model.safetensors.index.json{}", dir.display(),
+        if *has_pickle { "; convert pytorch_model.bin to safetensors first" } else { "" }
+    )]
+    NoWeights {
+        /// The directory.
+        dir: PathBuf,
+        /// Whether weights are there in a format that is not read.
+        has_pickle: bool,
+    },
+    /// A JSON file does not parse.
+    #[error("{} is not the JSON that it should be", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// A field of a config is missing or of the wrong type.
+    #[error("config.json: `{field}` is {found}, expected {expected}")]
+    Field {
+        /// The field.
+        field: String,
+        /// Its value, or `missing`.
+        found: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A field asks for something that is not supported.
+    #[error("config.json: `{field}` is {value}, which is not supported; supported: {supported}")]
+    Unsupported {
+        /// The field.
+        field: String,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        supported: &'static str,
+    },
+    /// Sizes that make no model.
+    #[error("config.json makes no model")]
+    Config(#[from] LlamaConfigError),
+    /// A safetensors file is not sound.
+    #[error("{} is no sound safetensors file: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The tensors do not fit the config; all of them are named.
+    #[error("the weights in {} do not fit config.json:{}", dir.display(), lines(problems))]
+    Tensors {
+        /// The directory.
+        dir: PathBuf,
+        /// What is wrong, tensor by tensor.
+        problems: Vec<CheckpointProblem>,
+    },
+    /// A safetensors file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: safetensors::SafeTensorError,
+    },
+}
+
+/// What is wrong with one tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CheckpointProblem {
+    /// The config needs it, no file has it.
+    Missing {
+        /// Its key.
+        key: String,
+    },
+    /// A file has it, the model has no place for it.
+    Unexpected {
+        /// Its key.
+        key: String,
+    },
+    /// It has another shape.
+    Shape {
+        /// Its key.
+        key: String,
+        /// The shape that the config gives, in torch's layout.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        found: Vec<usize>,
+    },
+    /// Its element type is none of f32, f16 and bf16.
+    Dtype {
+        /// Its key.
+        key: String,
+        /// The element type in the file.
+        found: String,
+    },
+    /// Two files have it.
+    Twice {
+        /// Its key.
+        key: String,
+    },
+}
+
+impl fmt::Display for CheckpointProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { key } => write!(f, "missing `{key}`"),
+            Self::Unexpected { key } => write!(f, "unexpected `{key}`"),
+            Self::Shape {
+                key,
+                expected,
+                found,
+            } => write!(f, "`{key}` has shape {found:?}, expected {expected:?}"),
+            Self::Dtype { key, found } => {
+                write!(f, "`{key}` is {found}, expected F32, F16 or BF16")
+            }
+            Self::Twice { key } => write!(f, "`{key}` is in two files"),
+        }
+    }
+}
+
+fn lines(problems: &[CheckpointProblem]) -> String {
+    const SHOWN: usize = 30;
+    let mut text: String = problems
+        .iter()
+        .take(SHOWN)
+        .map(|problem| format!("\n  {problem}"))
+        .collect();
+    if problems.len() > SHOWN {
+        text.push_str(&format!("\n  and {} more", problems.len() - SHOWN));
+    }
+    text
+}
