@@ -22,7 +22,7 @@ pub fn device(backend: &str) -> Device {
         #[cfg(feature = "flex")]
         "flex" => Device::flex(),
         #[cfg(feature = "ndarray")]
-        "ndarray" => Device::ndarray(),
+        "ndarray" => ndarray(),
         other => panic!("no backend `{other}` in this build"),
     }
 }
@@ -41,4 +41,11 @@ macro_rules! cases {
             $(#[test] fn $name() { super::$name(&$crate::device("ndarray")); })+
         }
     };
+}
+
+/// Burn has deprecated this backend in favour of Flex; it is tested here for as long as it is there.
+#[cfg(feature = "ndarray")]
+#[allow(deprecated)]
+fn ndarray() -> Device {
+    Device::ndarray()
 }

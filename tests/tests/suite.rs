@@ -1,1 +1,3 @@
 //! The suite, one module a crate.
+
+mod models;

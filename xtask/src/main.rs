@@ -1,2 +1,45 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands: `cargo xtask test | check | bench`. One file a verb.
+
+mod bench;
+mod check;
+mod shell;
+mod tally;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer commands of this workspace")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Format, clippy, documentation and every test on every backend, with a table at the end
+    Test(test::Args),
+    /// What is quick: format, clippy and the tidy rules
+    Check,
+    /// Measurements, side by side in one run
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().verb {
+        Verb::Test(args) => test::run(&args),
+        Verb::Check => check::run(),
+        Verb::Bench(args) => bench::run(&args),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

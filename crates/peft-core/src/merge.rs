@@ -89,7 +89,11 @@ impl ModuleMapper for Fold {
         let path = self.path.join(".");
         let own = self.slots.get(&path);
         // A bias also follows the adapters on its layer's weight.
-        let above = if D == 1 { self.weight_slot(&path) } else { None };
+        let above = if D == 1 {
+            self.weight_slot(&path)
+        } else {
+            None
+        };
         if own.is_none() && above.is_none() {
             return param;
         }

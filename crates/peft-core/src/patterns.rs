@@ -45,8 +45,7 @@ impl<T: Clone> Patterns<T> {
     /// Without the patterns that match none of `paths`. One that is no regular expression stays, to be reported when used.
     pub fn matching_any(&self, paths: &[&str]) -> Self {
         let used = |pattern: &str| {
-            compile("", pattern)
-                .map_or(true, |regex| paths.iter().any(|path| regex.is_match(path)))
+            compile("", pattern).map_or(true, |regex| paths.iter().any(|path| regex.is_match(path)))
         };
         Self(
             self.0

@@ -28,9 +28,6 @@ impl<const R: usize> Adapter for Whole<R> {
     const NAME: &'static str = "whole";
 
     fn weight<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        self.value
-            .val()
-            .reshape(base.dims())
-            .cast(base.dtype())
+        self.value.val().reshape(base.dims()).cast(base.dtype())
     }
 }

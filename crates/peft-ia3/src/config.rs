@@ -53,11 +53,7 @@ impl Ia3Config {
     /// # Errors
     ///
     /// A [`PeftError`], with the model untouched.
-    pub fn attach<M: Module>(
-        &self,
-        model: &mut M,
-        name: &str,
-    ) -> Result<AttachReport, PeftError> {
+    pub fn attach<M: Module>(&self, model: &mut M, name: &str) -> Result<AttachReport, PeftError> {
         attach(
             model,
             name,

@@ -57,7 +57,9 @@ impl Adapter for Ia3 {
         match self.side {
             Ia3Side::Output { .. } => self.rescale(base),
             // The input axis is the one before the last: [d_in, d_out].
-            Ia3Side::Input => self.rescale(base.swap_dims(D - 2, D - 1)).swap_dims(D - 2, D - 1),
+            Ia3Side::Input => self
+                .rescale(base.swap_dims(D - 2, D - 1))
+                .swap_dims(D - 2, D - 1),
         }
     }
 

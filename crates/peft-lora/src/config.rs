@@ -142,11 +142,7 @@ impl LoraConfig {
     /// # Errors
     ///
     /// A [`PeftError`], with the model untouched.
-    pub fn attach<M: Module>(
-        &self,
-        model: &mut M,
-        name: &str,
-    ) -> Result<AttachReport, PeftError> {
+    pub fn attach<M: Module>(&self, model: &mut M, name: &str) -> Result<AttachReport, PeftError> {
         self.check()?;
         attach(
             model,

@@ -1,1 +1,35 @@
-//! Data, tokenisation, batching, training, evaluation and generation.
+//! Data, tokenisation, batching, training, evaluation and generation for causal language models.
+//!
+//! Any [`peft_models::CausalLm`] can be trained: what requires gradients in it is, be that adapters or the whole model.
+//!
+//! # What is Burn's and what is not
+//!
+//! The optimizer, its records and gradient accumulation are `burn-optim`'s. The loop, the schedules, clipping and data loading are not: `burn-train`'s learner
+//! averages gradients over batches and not over target tokens, so that batches of unequal targets would weigh wrongly; its clipping is per parameter and not
+//! global; its schedulers keep state, where a function of the step resumes by itself; and `burn-dataset` brings a database to read lines of JSON.
+//!
+//! # What this crate does not do
+//!
+//! It reads and writes no checkpoints or adapters: `peft-store` does.
+#![deny(missing_docs)]
+
+mod batch;
+mod data;
+mod error;
+mod eval;
+mod generate;
+mod loss;
+mod tokenizer;
+mod trainer;
+
+pub use batch::{Batch, plan, plan_evaluation};
+pub use data::{Dataset, EncodeOptions, Encoded, Example, Message, Row, RowKind, encode};
+pub use error::{BadRow, TrainError};
+pub use eval::{EvalReport, choose, evaluate};
+pub use generate::{GenerateConfig, generate};
+pub use loss::target_nll;
+pub use tokenizer::TextTokenizer;
+pub use trainer::{
+    Length, Observer, Progress, Schedule, StepReport, TrainConfig, TrainState, Warmup,
+    clip_global_norm, train,
+};

@@ -230,8 +230,7 @@ impl Module for AdapterSlot {
     }
 
     fn valid(&self) -> Self {
-        self.clone()
-            .map_adapters(|_, adapter| adapter.valid_dyn())
+        self.clone().map_adapters(|_, adapter| adapter.valid_dyn())
     }
 
     fn materialize(self) -> Self {

@@ -1,14 +1,16 @@
 //! [`LlamaConfig`]: the sizes of a Llama.
 
-use burn::module::Param;
+use burn::module::{Module, Param};
 use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::Device;
 
 use super::{LlamaAttention, LlamaDecoderLayer, LlamaForCausalLm, LlamaMlp, LlamaModel};
-use crate::{RmsNorm, RopeConfig};
+use crate::{RmsNorm, RopeConfig, RopeScaling};
 
 /// Standard deviation of fresh weights.
 const INIT_STD: f64 = 0.02;
+/// More than any model has; keeps a config that lies from taking all memory.
+const MAX_LAYERS: usize = 4096;
 
 /// The sizes and switches of a Llama.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,27 +44,17 @@ pub struct LlamaConfig {
 }
 
 /// A setting of a [`LlamaConfig`] that cannot be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{field} is {value}, but must be {expected}")]
+#[non_exhaustive]
 pub struct LlamaConfigError {
     /// The setting.
     pub field: &'static str,
     /// Its value.
-    pub value: usize,
+    pub value: f64,
     /// What it must be.
     pub expected: &'static str,
 }
-
-impl std::fmt::Display for LlamaConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} is {}, but must be {}",
-            self.field, self.value, self.expected
-        )
-    }
-}
-
-impl std::error::Error for LlamaConfigError {}
 
 impl LlamaConfig {
     /// Whether a model can be made of this.
@@ -75,13 +67,12 @@ impl LlamaConfig {
             ("vocab_size", self.vocab_size),
             ("d_model", self.d_model),
             ("d_ff", self.d_ff),
-            ("n_layers", self.n_layers),
             ("n_heads", self.n_heads),
             ("n_kv_heads", self.n_kv_heads),
             ("head_dim", self.head_dim),
             ("max_positions", self.max_positions),
         ];
-        let wrong = |field, value, expected| {
+        let wrong = |field, value: f64, expected| {
             Err(LlamaConfigError {
                 field,
                 value,
@@ -90,16 +81,54 @@ impl LlamaConfig {
         };
         for (field, value) in limited {
             if !(1..=1 << 26).contains(&value) {
-                return wrong(field, value, "between 1 and 2^26");
+                return wrong(field, value as f64, "between 1 and 2^26");
             }
         }
+        if !(1..=MAX_LAYERS).contains(&self.n_layers) {
+            return wrong("n_layers", self.n_layers as f64, "between 1 and 4096");
+        }
         if !self.n_heads.is_multiple_of(self.n_kv_heads) {
-            return wrong("n_kv_heads", self.n_kv_heads, "a divisor of n_heads");
+            return wrong("n_kv_heads", self.n_kv_heads as f64, "a divisor of n_heads");
         }
         if !self.head_dim.is_multiple_of(2) {
-            return wrong("head_dim", self.head_dim, "even");
+            return wrong("head_dim", self.head_dim as f64, "even");
         }
-        Ok(())
+        let mut positive = vec![
+            ("norm_epsilon", self.norm_epsilon),
+            ("rope.theta", self.rope.theta),
+        ];
+        match self.rope.scaling {
+            RopeScaling::Default => {}
+            RopeScaling::Linear { factor } => positive.push(("rope.factor", factor)),
+            RopeScaling::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_max_positions,
+            } => positive.extend([
+                ("rope.factor", factor),
+                ("rope.low_freq_factor", low_freq_factor),
+                ("rope.high_freq_factor", high_freq_factor),
+                ("rope.original_max_positions", original_max_positions as f64),
+            ]),
+        }
+        for (field, value) in positive {
+            if !(value.is_finite() && value > 0.0) {
+                return wrong(field, value, "finite and above zero");
+            }
+        }
+        match self.rope.scaling {
+            RopeScaling::Llama3 {
+                low_freq_factor,
+                high_freq_factor,
+                ..
+            } if high_freq_factor <= low_freq_factor => wrong(
+                "rope.high_freq_factor",
+                high_freq_factor,
+                "above rope.low_freq_factor",
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// A model with fresh weights, `N(0, 0.02)`, biases zero and norms one. Parameters are initialised when first read.
@@ -153,12 +182,18 @@ impl LlamaConfig {
     }
 }
 
-/// The parameters of `layer` in place of those of a tied output layer.
+/// An output layer of its own in place of one tied to `embedding`, that trains if the embedding does.
 pub(super) fn untied(embedding: &Embedding) -> Linear {
-    let weight = embedding.weight.base().transpose();
-    let trains = weight.is_require_grad();
+    // A plain device cannot hold the requirement; the configured one comes back with `train`.
+    let trains = match embedding.weight.lazy_device().is_autodiff() {
+        true => embedding.weight.base().is_require_grad(),
+        false => Module::train(embedding.weight.clone())
+            .base()
+            .is_require_grad(),
+    };
+    let weight = embedding.weight.base().transpose().detach();
     Linear {
-        weight: Param::from_tensor(weight.detach()).set_require_grad(trains),
+        weight: Param::from_tensor(weight).set_require_grad(trains),
         bias: None,
     }
 }

@@ -318,7 +318,11 @@ fn target_modules(targets: &Targets, adapted: &[String]) -> Value {
 ///
 /// PEFT takes lists written for several architectures: an entry that matches nothing is passed over. What counts is that the file's tensors fit,
 /// which is checked afterwards, tensor by tensor.
-pub(super) fn fitted(config: &AdapterConfig, layers: &[String], modules: &[String]) -> AdapterConfig {
+pub(super) fn fitted(
+    config: &AdapterConfig,
+    layers: &[String],
+    modules: &[String],
+) -> AdapterConfig {
     let mut config = config.clone();
     let fit = |names: &Names, paths: &[String]| match names {
         Names::Regex(_) => names.clone(),

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::{DType, TensorData};
 use peft_core::{
-    AttachReport, ForwardPath, Layer, LayerKind, Summary, edit_slots, layers, module_paths,
-    slots,
+    AttachReport, ForwardPath, Layer, LayerKind, Summary, edit_slots, layers, module_paths, slots,
 };
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -51,8 +50,8 @@ impl AdapterDir {
             return Err(AdapterFileError::NotAnAdapter { dir, is_checkpoint });
         }
         let text = fs::read_to_string(&path).map_err(|source| io("read", &path, source))?;
-        let fields: Map<String, Value> = serde_json::from_str(&text)
-            .map_err(|source| AdapterFileError::Json {
+        let fields: Map<String, Value> =
+            serde_json::from_str(&text).map_err(|source| AdapterFileError::Json {
                 path: path.clone(),
                 source,
             })?;
@@ -276,10 +275,11 @@ pub fn save_adapter<M: Module>(
         written.insert("base_model_name_or_path".into(), base.into());
     }
     written.sort_keys();
-    let mut json = serde_json::to_vec_pretty(&written).map_err(|source| AdapterFileError::Json {
-        path: dir.join(CONFIG),
-        source,
-    })?;
+    let mut json =
+        serde_json::to_vec_pretty(&written).map_err(|source| AdapterFileError::Json {
+            path: dir.join(CONFIG),
+            source,
+        })?;
     json.push(b'\n');
 
     fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;

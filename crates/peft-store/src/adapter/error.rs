@@ -82,7 +82,9 @@ pub enum AdapterFileError {
     #[error(transparent)]
     Attach(#[from] PeftError),
     /// An adapter of the slot has no form in this file format.
-    #[error("adapter `{adapter}` on `{path}` is of method {method}, which this file format cannot hold")]
+    #[error(
+        "adapter `{adapter}` on `{path}` is of method {method}, which this file format cannot hold"
+    )]
     UnsupportedMethod {
         /// The adapter's name.
         adapter: String,

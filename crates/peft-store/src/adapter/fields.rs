@@ -62,7 +62,9 @@ impl Fields<'_> {
     pub(super) fn count(&self, field: &str, default: usize) -> Result<usize, AdapterFileError> {
         match self.get(field) {
             Value::Null => Ok(default),
-            value => as_count(value).ok_or_else(|| self.wrong(field, "a whole number, not negative")),
+            value => {
+                as_count(value).ok_or_else(|| self.wrong(field, "a whole number, not negative"))
+            }
         }
     }
 

@@ -120,9 +120,7 @@ impl Entry {
             Part::LoraA => torch(slot.get::<Lora>(name)?.lora_a.val()),
             Part::LoraB => torch(slot.get::<Lora>(name)?.lora_b.val()),
             Part::Ia3 => slot.get::<Ia3>(name)?.scaling.val().into_data(),
-            Part::Whole if self.transposed => {
-                torch(slot.get::<Whole<2>>(name)?.value.val())
-            }
+            Part::Whole if self.transposed => torch(slot.get::<Whole<2>>(name)?.value.val()),
             Part::Whole => whole(slot, name)?.1,
         })
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::CheckpointError;
 
 const SUPPORTED_FAMILIES: &str = "llama";
+const SUPPORTED_ARCHITECTURE: &str = "LlamaForCausalLM";
 
 /// Read the fields of a Llama's `config.json`, in the spelling of any release of transformers.
 ///
@@ -18,6 +19,14 @@ pub fn llama_config(map: &Map<String, Value>) -> Result<LlamaConfig, CheckpointE
         Value::String(family) if family == "llama" => {}
         Value::Null => return Err(fields.wrong("model_type", "a model family, such as llama")),
         _ => return Err(fields.unsupported("model_type", SUPPORTED_FAMILIES)),
+    }
+    match fields.get("architectures") {
+        Value::Null => {}
+        Value::Array(names) if names.iter().any(is_supported_architecture) => {}
+        _ => return Err(fields.unsupported("architectures", SUPPORTED_ARCHITECTURE)),
+    }
+    for field in ["pretraining_tp", "partial_rotary_factor"] {
+        fields.must_be_one(field)?;
     }
     for field in ["quantization_config", "layer_types"] {
         if !fields.get(field).is_null() {
@@ -50,27 +59,36 @@ pub fn llama_config(map: &Map<String, Value>) -> Result<LlamaConfig, CheckpointE
     Ok(config)
 }
 
-/// Rotary settings: `rope_parameters`, or `rope_theta` with `rope_scaling`.
+fn is_supported_architecture(name: &Value) -> bool {
+    name.as_str()
+        .is_some_and(|name| name.eq_ignore_ascii_case(SUPPORTED_ARCHITECTURE))
+}
+
+/// Rotary settings: `rope_parameters`, or `rope_theta` with `rope_scaling`, which wins where both are, as in transformers.
 fn rope(fields: &Fields<'_>) -> Result<RopeConfig, CheckpointError> {
     const THETA: f64 = 10_000.0;
     let outer_theta = fields.number_or("rope_theta", THETA)?;
-    let (name, scaling) = match (fields.get("rope_parameters"), fields.get("rope_scaling")) {
-        (Value::Object(map), _) => ("rope_parameters", map),
-        (Value::Null, Value::Object(map)) => ("rope_scaling", map),
+    let (name, scaling) = match (fields.get("rope_scaling"), fields.get("rope_parameters")) {
+        (Value::Object(map), _) => ("rope_scaling", map),
+        (Value::Null, Value::Object(map)) => ("rope_parameters", map),
         (Value::Null, Value::Null) => {
             return Ok(RopeConfig {
                 theta: outer_theta,
                 scaling: RopeScaling::Default,
             });
         }
-        (Value::Null, _) => return Err(fields.wrong("rope_scaling", "an object or null")),
-        _ => return Err(fields.wrong("rope_parameters", "an object or null")),
+        (Value::Null, _) => return Err(fields.wrong("rope_parameters", "an object or null")),
+        _ => return Err(fields.wrong("rope_scaling", "an object or null")),
     };
     let inner = Fields(scaling);
     let within = |error: CheckpointError| error.within(name);
-    let theta = inner
-        .number_or("rope_theta", outer_theta)
-        .map_err(within)?;
+    inner.must_be_one("partial_rotary_factor").map_err(within)?;
+    if let Some((field, _)) = scaling.iter().find(|(_, value)| value.is_object()) {
+        return Err(within(
+            inner.unsupported(field, "settings that all layers share"),
+        ));
+    }
+    let theta = inner.number_or("rope_theta", outer_theta).map_err(within)?;
     let kind = match (inner.get("rope_type"), inner.get("type")) {
         (Value::String(kind), _) | (Value::Null, Value::String(kind)) => kind.as_str(),
         (Value::Null, Value::Null) => "default",
@@ -208,6 +226,15 @@ impl Fields<'_> {
         match self.get(field) {
             Value::Null => Ok(default),
             _ => self.number(field),
+        }
+    }
+
+    /// Refuse a setting that changes the result unless it is 1.
+    fn must_be_one(&self, field: &str) -> Result<(), CheckpointError> {
+        match self.get(field) {
+            Value::Null => Ok(()),
+            value if value.as_f64() == Some(1.0) => Ok(()),
+            _ => Err(self.unsupported(field, "1")),
         }
     }
 

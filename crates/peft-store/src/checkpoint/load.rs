@@ -34,8 +34,8 @@ impl Checkpoint {
             return Err(CheckpointError::NotACheckpoint { dir, is_adapter });
         }
         let text = fs::read_to_string(&path).map_err(|source| io("read", &path, source))?;
-        let fields: Map<String, Value> = serde_json::from_str(&text)
-            .map_err(|source| CheckpointError::Json { path, source })?;
+        let fields: Map<String, Value> =
+            serde_json::from_str(&text).map_err(|source| CheckpointError::Json { path, source })?;
         Ok(Self {
             config: llama_config(&fields)?,
             dir,
@@ -78,14 +78,35 @@ impl Checkpoint {
             .collect())
     }
 
+    /// The dtype that the weights are stored in, f32 where they differ.
+    ///
+    /// # Errors
+    ///
+    /// A [`CheckpointError`].
+    pub fn dtype(&self) -> Result<DType, CheckpointError> {
+        let places = tensor_places(&self.dir)?;
+        let mut dtypes = places.values().filter_map(|place| run_dtype(place.dtype));
+        let first = dtypes.next().unwrap_or(DType::F32);
+        Ok(match dtypes.all(|dtype| dtype == first) {
+            true => first,
+            false => DType::F32,
+        })
+    }
+
     /// The model with the directory's weights in `dtype`.
+    ///
+    /// A tied output layer that is stored all the same, and is not the embedding, is loaded as one of its own, as transformers does.
     ///
     /// # Errors
     ///
     /// A [`CheckpointError`]; missing, unexpected and misshapen tensors are reported together.
     pub fn load(&self, device: &Device, dtype: DType) -> Result<LlamaForCausalLm, CheckpointError> {
         let mut places = tensor_places(&self.dir)?;
-        let model = self.config.init(device);
+        let mut config = self.config.clone();
+        if config.tie_word_embeddings && has_own_head(&places)? {
+            config.tie_word_embeddings = false;
+        }
+        let model = config.init(device);
         let expected = stored_params(&model);
         places.retain(|key, _| !is_ignored(key, &expected));
         let problems = mismatches(&expected, &places);
@@ -147,12 +168,19 @@ impl ModuleVisitor for Scan {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if self.containers.iter().any(|name| name == "Reparameterization") {
+        if self
+            .containers
+            .iter()
+            .any(|name| name == "Reparameterization")
+        {
             return;
         }
         // Burn's linear layers hold [d_in, d_out], torch's [d_out, d_in].
-        let transposed =
-            D == 2 && self.containers.last().is_some_and(|name| name == "Struct:Linear");
+        let transposed = D == 2
+            && self
+                .containers
+                .last()
+                .is_some_and(|name| name == "Struct:Linear");
         let mut shape = param.lazy_shape().to_vec();
         if transposed {
             shape.reverse();
@@ -163,6 +191,23 @@ impl ModuleVisitor for Scan {
             transposed,
         });
     }
+}
+
+/// Whether an output layer is stored that is not the embedding.
+fn has_own_head(places: &BTreeMap<String, TensorPlace>) -> Result<bool, CheckpointError> {
+    let (Some(head), Some(embedding)) = (
+        places.get("lm_head.weight"),
+        places.get("model.embed_tokens.weight"),
+    ) else {
+        return Ok(false);
+    };
+    if (&head.shape, head.dtype) != (&embedding.shape, embedding.dtype) {
+        return Ok(true);
+    }
+    if run_dtype(head.dtype).is_none() {
+        return Ok(false); // the embedding's dtype is then refused by name
+    }
+    Ok(head.read(false)?.as_bytes() != embedding.read(false)?.as_bytes())
 }
 
 /// Tensors that checkpoints carry and no model needs: rotary tables of old releases, and the copy of a tied embedding.

@@ -29,7 +29,7 @@ const COMPANIONS: [&str; 8] = [
 
 /// Write `model` to `dir` in `dtype`: weights, `config.json` from `fields`, and the files of `companions` that go with a model.
 ///
-/// The directory is filled in place; write to a new one and rename it when it has been checked. Adapters must have been merged.
+/// Each file is written beside and renamed, but the directory is filled in place; write to a new one and rename it when it has been checked. Adapters must have been merged.
 ///
 /// # Errors
 ///
@@ -66,11 +66,11 @@ pub fn write_checkpoint(
             Some((path, stored))
         })
         .collect();
-    let path = dir.join("model.safetensors");
+    let weights = dir.join("model.safetensors");
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(tensors, Some(metadata), &path).map_err(|source| {
+    safetensors::serialize_to_file(tensors, Some(metadata), &weights).map_err(|source| {
         CheckpointError::Write {
-            path: path.clone(),
+            path: weights.clone(),
             source,
         }
     })?;
@@ -88,16 +88,24 @@ pub fn write_checkpoint(
         model.config().tie_word_embeddings.into(),
     );
     let path = dir.join("config.json");
-    let mut json =
-        serde_json::to_vec_pretty(&fields).map_err(|source| CheckpointError::Json {
-            path: path.clone(),
-            source,
-        })?;
+    let mut json = serde_json::to_vec_pretty(&fields).map_err(|source| CheckpointError::Json {
+        path: path.clone(),
+        source,
+    })?;
     json.push(b'\n');
-    fs::write(&path, json).map_err(|source| io("write", &path, source))?;
+    let beside = dir.join(".config.json.part");
+    fs::write(&beside, json).map_err(|source| io("write", &beside, source))?;
+    fs::rename(&beside, &path).map_err(|source| io("write", &path, source))?;
+    // The weights come from a private temporary file; whoever may read the config may read them.
+    fs::metadata(&path)
+        .and_then(|config| fs::set_permissions(&weights, config.permissions()))
+        .map_err(|source| io("write", &weights, source))?;
 
     for name in COMPANIONS {
-        if let Some(from) = companions.map(|source| source.join(name)).filter(|p| p.is_file()) {
+        if let Some(from) = companions
+            .map(|source| source.join(name))
+            .filter(|p| p.is_file())
+        {
             let to = dir.join(name);
             fs::copy(&from, &to).map_err(|source| io("copy", &from, source))?;
         }

@@ -1,0 +1,98 @@
+//! [`Batch`]: examples side by side, and the order in which an epoch takes them.
+
+use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+
+use crate::Example;
+
+/// Examples of similar length are brought together within windows of this many batches.
+const WINDOW: usize = 50;
+
+/// Examples padded to one length.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The tokens, padded on the right with token 0, `[batch, positions]`.
+    pub ids: Tensor<2, Int>,
+    /// True where a position is padding, `[batch, positions]`; none where no position is.
+    pub padding: Option<Tensor<2, Bool>>,
+    /// The flat positions `row · positions + position` whose next token is a target, `[targets]`.
+    pub sources: Tensor<1, Int>,
+    /// The targets, `[targets]`.
+    pub labels: Tensor<1, Int>,
+    /// The row of each target.
+    pub rows: Vec<usize>,
+    /// How many examples there are.
+    pub n_examples: usize,
+}
+
+impl Batch {
+    /// A batch of these examples on `device`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no example.
+    pub fn new(examples: &[&Example], device: &Device) -> Self {
+        let positions = examples
+            .iter()
+            .map(|example| example.ids.len())
+            .max()
+            .expect("a batch has an example");
+        let mut ids = vec![0i64; examples.len() * positions];
+        let mut padding = vec![false; ids.len()];
+        let (mut sources, mut labels, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, example) in examples.iter().enumerate() {
+            let start = row * positions;
+            for (i, id) in example.ids.iter().enumerate() {
+                ids[start + i] = i64::from(*id);
+                if example.targets[i] && i > 0 {
+                    sources.push((start + i - 1) as i64);
+                    labels.push(i64::from(*id));
+                    rows.push(row);
+                }
+            }
+            padding[start + example.ids.len()..start + positions].fill(true);
+        }
+        let shape = [examples.len(), positions];
+        let flat = |values: Vec<i64>| {
+            let n = values.len();
+            Tensor::from_data(TensorData::new(values, [n]), (device, DType::I64))
+        };
+        Self {
+            ids: Tensor::from_data(TensorData::new(ids, shape), (device, DType::I64)),
+            padding: padding
+                .contains(&true)
+                .then(|| Tensor::from_data(TensorData::new(padding, shape), device)),
+            sources: flat(sources),
+            labels: flat(labels),
+            rows,
+            n_examples: examples.len(),
+        }
+    }
+
+    /// How many targets there are.
+    pub fn n_targets(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+/// The batches of an epoch, as indices of examples: shuffled by `(seed, epoch)`, similar lengths together.
+pub fn plan(examples: &[Example], batch_size: usize, seed: u64, epoch: usize) -> Vec<Vec<usize>> {
+    let mut rng = StdRng::seed_from_u64(seed ^ (epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let mut order: Vec<usize> = (0..examples.len()).collect();
+    order.shuffle(&mut rng);
+    for window in order.chunks_mut(batch_size * WINDOW) {
+        window.sort_by_key(|i| examples[*i].ids.len());
+    }
+    let mut batches: Vec<Vec<usize>> = order.chunks(batch_size).map(<[_]>::to_vec).collect();
+    batches.shuffle(&mut rng);
+    batches
+}
+
+/// The batches of an evaluation: all examples once, by length.
+pub fn plan_evaluation(examples: &[Example], batch_size: usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..examples.len()).collect();
+    order.sort_by_key(|i| examples[*i].ids.len());
+    order.chunks(batch_size).map(<[_]>::to_vec).collect()
+}

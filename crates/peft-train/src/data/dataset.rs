@@ -1,0 +1,90 @@
+//! [`Dataset`]: the rows of a JSONL file.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use super::{Row, RowKind};
+use crate::TrainError;
+use crate::error::BadRow;
+
+/// How many bad rows are named in one error.
+const NAMED: usize = 20;
+
+/// The rows of a JSONL file, all of one kind.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    path: PathBuf,
+    kind: RowKind,
+    rows: Vec<Row>,
+}
+
+impl Dataset {
+    /// Read a JSONL file: one object a line, empty lines passed over.
+    ///
+    /// # Errors
+    ///
+    /// A [`TrainError`]; bad rows are reported together, by line.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, TrainError> {
+        let path = path.as_ref().to_path_buf();
+        let io = |source| TrainError::Io {
+            action: "read",
+            path: path.clone(),
+            source,
+        };
+        let file = File::open(&path).map_err(io)?;
+        let mut rows: Vec<Row> = Vec::new();
+        let mut bad = Vec::new();
+        for (i, line) in BufReader::new(file).split(b'\n').enumerate() {
+            let line = line.map_err(io)?;
+            let parsed = match std::str::from_utf8(&line) {
+                Ok(text) if text.trim().is_empty() => continue,
+                Ok(text) => Row::parse(text.trim()),
+                Err(_) => Err("is not UTF-8".into()),
+            };
+            let parsed = parsed.and_then(|row| match rows.first() {
+                Some(first) if first.kind() != row.kind() => Err(format!(
+                    "is {}, but the rows before are {}; one file holds one kind",
+                    row.kind().keys(),
+                    first.kind().keys()
+                )),
+                _ => Ok(row),
+            });
+            match parsed {
+                Ok(row) => rows.push(row),
+                Err(reason) => bad.push(BadRow {
+                    line: i + 1,
+                    reason,
+                }),
+            }
+        }
+        if !bad.is_empty() {
+            let count = bad.len();
+            bad.truncate(NAMED);
+            return Err(TrainError::Rows {
+                path,
+                count,
+                rows: bad,
+            });
+        }
+        match rows.first().map(Row::kind) {
+            None => Err(TrainError::Empty { path }),
+            Some(kind) => Ok(Self { path, kind, rows }),
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the rows are.
+    pub fn kind(&self) -> RowKind {
+        self.kind
+    }
+
+    /// The rows.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+}

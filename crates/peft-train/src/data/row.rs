@@ -1,0 +1,162 @@
+//! [`Row`]: one object of a JSONL file, told apart by its keys.
+
+use serde_json::{Map, Value};
+
+/// A turn of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Message {
+    /// `system`, `user`, `assistant` ...
+    pub role: String,
+    /// What was said.
+    pub content: String,
+}
+
+/// A row of training data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Row {
+    /// Every token is a target but the first.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// The completion is the target.
+    Completion {
+        /// What is given.
+        prompt: String,
+        /// What is to follow.
+        completion: String,
+    },
+    /// The assistant's turns are the targets.
+    Chat {
+        /// The turns.
+        messages: Vec<Message>,
+    },
+    /// A text with its class.
+    Labelled {
+        /// The text.
+        text: String,
+        /// The class, by name or number.
+        label: String,
+    },
+}
+
+/// What a file's rows are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RowKind {
+    /// `{"text"}`
+    Text,
+    /// `{"prompt", "completion"}`
+    Completion,
+    /// `{"messages"}`
+    Chat,
+    /// `{"text", "label"}`
+    Labelled,
+}
+
+const KEYS: [&str; 5] = ["text", "prompt", "completion", "messages", "label"];
+const FORMS: &str =
+    "{\"text\"}, {\"prompt\", \"completion\"}, {\"messages\"} or {\"text\", \"label\"}";
+
+impl RowKind {
+    /// The keys of such a row.
+    pub fn keys(self) -> &'static str {
+        match self {
+            Self::Text => "{\"text\"}",
+            Self::Completion => "{\"prompt\", \"completion\"}",
+            Self::Chat => "{\"messages\"}",
+            Self::Labelled => "{\"text\", \"label\"}",
+        }
+    }
+}
+
+impl Row {
+    /// What the row is.
+    pub fn kind(&self) -> RowKind {
+        match self {
+            Self::Text { .. } => RowKind::Text,
+            Self::Completion { .. } => RowKind::Completion,
+            Self::Chat { .. } => RowKind::Chat,
+            Self::Labelled { .. } => RowKind::Labelled,
+        }
+    }
+
+    /// Read one line of a JSONL file.
+    pub(super) fn parse(line: &str) -> Result<Self, String> {
+        let value: Value =
+            serde_json::from_str(line).map_err(|error| format!("no JSON: {error}"))?;
+        let Value::Object(map) = value else {
+            return Err(format!("not an object; a row is {FORMS}"));
+        };
+        if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
+            let known: Vec<String> = KEYS.iter().map(|key| (*key).to_owned()).collect();
+            let hint = peft_core::nearest(key, &known)
+                .map(|near| format!(", did you mean `{near}`?"))
+                .unwrap_or_default();
+            return Err(format!("unknown key `{key}`{hint} (a row is {FORMS})"));
+        }
+        let mut keys: Vec<&str> = map.keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        match keys.as_slice() {
+            ["text"] => Ok(Self::Text {
+                text: string(&map, "text")?,
+            }),
+            ["completion", "prompt"] => Ok(Self::Completion {
+                prompt: string(&map, "prompt")?,
+                completion: string(&map, "completion")?,
+            }),
+            ["label", "text"] => Ok(Self::Labelled {
+                text: string(&map, "text")?,
+                label: match &map["label"] {
+                    Value::String(label) => label.clone(),
+                    Value::Number(label) => label.to_string(),
+                    _ => return Err("`label` is neither a string nor a number".into()),
+                },
+            }),
+            ["messages"] => Ok(Self::Chat {
+                messages: messages(&map["messages"])?,
+            }),
+            _ => Err(format!(
+                "has the keys {}; a row is {FORMS}",
+                keys.iter()
+                    .map(|key| format!("`{key}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )),
+        }
+    }
+}
+
+fn string(map: &Map<String, Value>, key: &str) -> Result<String, String> {
+    match &map[key] {
+        Value::String(text) if !text.is_empty() => Ok(text.clone()),
+        Value::String(_) => Err(format!("`{key}` is empty")),
+        _ => Err(format!("`{key}` is not a string")),
+    }
+}
+
+fn messages(value: &Value) -> Result<Vec<Message>, String> {
+    let list = value.as_array().ok_or("`messages` is not a list")?;
+    let messages = list
+        .iter()
+        .enumerate()
+        .map(|(i, message)| {
+            let field = |key: &str| {
+                message[key]
+                    .as_str()
+                    .map(str::to_owned)
+                    .ok_or_else(|| format!("message {} has no string `{key}`", i + 1))
+            };
+            Ok(Message {
+                role: field("role")?,
+                content: field("content")?,
+            })
+        })
+        .collect::<Result<Vec<_>, String>>()?;
+    if messages.iter().any(|message| message.role == "assistant") {
+        Ok(messages)
+    } else {
+        Err("no message has the role `assistant`, so nothing is a target".into())
+    }
+}

@@ -1,0 +1,150 @@
+//! [`TrainError`]: what can go wrong between a data file and a trained model.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Data that cannot be used, or training that cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A file cannot be read or written.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// `read`, `write` ...
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Rows of a data file are wrong; the first ones are named together.
+    #[error("{} has {count} bad rows:{}", path.display(), lines(rows))]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// How many rows are wrong.
+        count: usize,
+        /// The first of them.
+        rows: Vec<BadRow>,
+    },
+    /// A data file has no row.
+    #[error("{} has no rows", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No row has a target within the maximal length.
+    #[error("no row of {what} has a target within {max_length} tokens; raise the maximal length")]
+    NoTargets {
+        /// What the rows are.
+        what: String,
+        /// The limit.
+        max_length: usize,
+    },
+    /// The rows are of a kind that the task does not take.
+    #[error("{} holds {found} rows, but {task} takes {expected}", path.display())]
+    WrongTask {
+        /// The file.
+        path: PathBuf,
+        /// The kind of its rows.
+        found: &'static str,
+        /// The task.
+        task: &'static str,
+        /// The kinds that it takes.
+        expected: &'static str,
+    },
+    /// The tokenizer cannot be read.
+    #[error("cannot read the tokenizer {}: {reason}", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The tokenizer cannot encode a text, or decode tokens.
+    #[error("the tokenizer failed: {reason}")]
+    Tokenize {
+        /// Why.
+        reason: String,
+    },
+    /// Rows of messages need a chat template.
+    #[error(
+        "the rows are conversations, but the tokenizer has no chat template (chat_template in tokenizer_config.json, or chat_template.jinja)"
+    )]
+    NoChatTemplate,
+    /// The chat template fails.
+    #[error("the chat template failed: {reason}")]
+    ChatTemplate {
+        /// Why.
+        reason: String,
+    },
+    /// The tokens of a conversation's beginning are not the beginning of its tokens, so the assistant's turns cannot be told.
+    #[error(
+        "the chat template does not render the beginning of a conversation as the beginning of the whole (row {row}, message {message})"
+    )]
+    UnstableTemplate {
+        /// The row, from 1.
+        row: usize,
+        /// The message, from 1.
+        message: usize,
+    },
+    /// A token that the model does not know.
+    #[error("the tokenizer gives token {token}, but the model's vocabulary has {vocab_size}")]
+    TokenOutOfRange {
+        /// The token.
+        token: u32,
+        /// The size of the vocabulary.
+        vocab_size: usize,
+    },
+    /// A setting that cannot be.
+    #[error("{field} is {value}, but must be {expected}")]
+    Setting {
+        /// The setting.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// The loss is no longer a number.
+    #[error("the loss is {loss} at step {step}; lower the learning rate")]
+    Diverged {
+        /// The step.
+        step: usize,
+        /// The loss.
+        loss: f64,
+    },
+    /// Nothing trains.
+    #[error("no parameter of the model trains")]
+    NothingTrains,
+    /// A training state does not fit.
+    #[error("cannot resume from {}: {reason}", path.display())]
+    Resume {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// What the caller does with a report failed.
+    #[error("{0}")]
+    Observer(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A row that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadRow {
+    /// Its line in the file, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl fmt::Display for BadRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.reason)
+    }
+}
+
+fn lines(rows: &[BadRow]) -> String {
+    rows.iter().map(|row| format!("\n  {row}")).collect()
+}

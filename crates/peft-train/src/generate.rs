@@ -1,0 +1,149 @@
+//! [`generate`]: tokens from a model, one after the other.
+
+use burn::tensor::DType;
+use peft_models::CausalLm;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::TrainError;
+use crate::eval::{device_of, id_tensor};
+
+/// How tokens are drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GenerateConfig {
+    /// At most this many.
+    pub max_new_tokens: usize,
+    /// 0 takes the likeliest token; above it, tokens are drawn from the softened distribution.
+    pub temperature: f64,
+    /// Draw only from the likeliest `top_k` tokens.
+    pub top_k: Option<usize>,
+    /// Draw only from the likeliest tokens that together have this probability.
+    pub top_p: Option<f64>,
+    /// Decides what is drawn.
+    pub seed: u64,
+    /// Tokens that end the text; not part of it.
+    pub eos: Vec<u32>,
+}
+
+impl Default for GenerateConfig {
+    /// 128 tokens at most, the likeliest each time.
+    fn default() -> Self {
+        Self {
+            max_new_tokens: 128,
+            temperature: 0.0,
+            top_k: None,
+            top_p: None,
+            seed: 0,
+            eos: Vec::new(),
+        }
+    }
+}
+
+impl GenerateConfig {
+    fn validate(&self) -> Result<(), TrainError> {
+        let wrong = |field, value: String, expected| {
+            Err(TrainError::Setting {
+                field,
+                value,
+                expected,
+            })
+        };
+        if !(self.temperature.is_finite() && self.temperature >= 0.0) {
+            return wrong("temperature", self.temperature.to_string(), "at least 0");
+        }
+        if self.top_k == Some(0) {
+            return wrong("top-k", "0".into(), "at least 1");
+        }
+        match self.top_p {
+            Some(top_p) if !(top_p > 0.0 && top_p <= 1.0) => {
+                wrong("top-p", top_p.to_string(), "above 0 and at most 1")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Continue `prompt`; `on_token` gets each new token at once. The new tokens, without the prompt.
+///
+/// # Errors
+///
+/// [`TrainError::Setting`]; [`TrainError::Tokenize`] for an empty prompt or one longer than the model takes;
+/// [`TrainError::TokenOutOfRange`].
+pub fn generate<M: CausalLm>(
+    model: &M,
+    prompt: &[u32],
+    config: &GenerateConfig,
+    mut on_token: impl FnMut(u32),
+) -> Result<Vec<u32>, TrainError> {
+    config.validate()?;
+    let vocab_size = model.vocab_size();
+    if let Some(token) = prompt.iter().copied().find(|t| *t as usize >= vocab_size) {
+        return Err(TrainError::TokenOutOfRange { token, vocab_size });
+    }
+    if prompt.is_empty() || prompt.len() > model.max_positions() {
+        return Err(TrainError::Tokenize {
+            reason: format!(
+                "the prompt has {} tokens, the model takes 1 to {}",
+                prompt.len(),
+                model.max_positions()
+            ),
+        });
+    }
+    let device = device_of(model);
+    let mut rng = StdRng::seed_from_u64(config.seed);
+    let mut cache = model.new_cache();
+    let mut next = prompt.to_vec();
+    let mut generated = Vec::new();
+    while generated.len() < config.max_new_tokens
+        && prompt.len() + generated.len() <= model.max_positions()
+    {
+        let hidden = model.hidden(id_tensor(&[&next], &device), None, Some(&mut cache));
+        let last = hidden.narrow(1, next.len() - 1, 1);
+        let logits = model.logits(last).cast(DType::F32).into_data();
+        let logits: Vec<f32> = logits.iter::<f32>().collect();
+        let token = pick(&logits, config, &mut rng);
+        if config.eos.contains(&token) {
+            break;
+        }
+        on_token(token);
+        generated.push(token);
+        next = vec![token];
+    }
+    Ok(generated)
+}
+
+fn pick(logits: &[f32], config: &GenerateConfig, rng: &mut StdRng) -> u32 {
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    let likelier = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
+    if config.temperature == 0.0 {
+        return order.into_iter().min_by(likelier).unwrap_or(0) as u32;
+    }
+    order.sort_by(likelier);
+    order.truncate(config.top_k.unwrap_or(logits.len()));
+    let highest = f64::from(logits[order[0]]);
+    let mut weights: Vec<f64> = order
+        .iter()
+        .map(|i| ((f64::from(logits[*i]) - highest) / config.temperature).exp())
+        .collect();
+    if let Some(top_p) = config.top_p {
+        let total: f64 = weights.iter().sum();
+        let mut sum = 0.0;
+        let kept = weights
+            .iter()
+            .take_while(|weight| {
+                let enough = sum >= top_p * total;
+                sum += **weight;
+                !enough
+            })
+            .count();
+        weights.truncate(kept.max(1));
+    }
+    let mut at = rng.random::<f64>() * weights.iter().sum::<f64>();
+    for (i, weight) in order.iter().zip(&weights) {
+        at -= weight;
+        if at <= 0.0 {
+            return *i as u32;
+        }
+    }
+    order[0] as u32
+}

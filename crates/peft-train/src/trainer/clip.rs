@@ -1,0 +1,58 @@
+//! Clipping by the norm of all gradients together, as PyTorch's `clip_grad_norm_` does. Burn's own clips each parameter for itself.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{DType, Tensor};
+
+/// Scale the gradients of `model` so that their joint norm is at most `max_norm`; the norm before, and the gradients.
+pub fn clip_global_norm<M: Module>(
+    model: &M,
+    grads: GradientsParams,
+    max_norm: Option<f64>,
+) -> (f64, GradientsParams) {
+    let mut squares = Squares {
+        grads: &grads,
+        sum: None,
+    };
+    model.visit(&mut squares);
+    let norm = squares
+        .sum
+        .map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()).sqrt());
+    let factor = match max_norm {
+        Some(max_norm) if norm > max_norm => max_norm / (norm + 1e-6),
+        _ => return (norm, grads),
+    };
+    let mut scale = Scale { grads, factor };
+    model.visit(&mut scale);
+    (norm, scale.grads)
+}
+
+struct Squares<'a> {
+    grads: &'a GradientsParams,
+    sum: Option<Tensor<1>>,
+}
+
+impl ModuleVisitor for Squares<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(grad) = self.grads.get::<D>(param.id) {
+            let square = grad.cast(DType::F32).square().sum();
+            self.sum = Some(match self.sum.take() {
+                Some(sum) => sum + square,
+                None => square,
+            });
+        }
+    }
+}
+
+struct Scale {
+    grads: GradientsParams,
+    factor: f64,
+}
+
+impl ModuleVisitor for Scale {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(grad) = self.grads.remove::<D>(param.id) {
+            self.grads.register(param.id, grad.mul_scalar(self.factor));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! [`TrainConfig`]: the settings of a run.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Schedule, Warmup};
+use crate::TrainError;
+
+/// The settings of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// How often the rows are gone through; ignored where `max_steps` is given.
+    pub epochs: usize,
+    /// The number of steps.
+    pub max_steps: Option<usize>,
+    /// Rows in a batch.
+    pub batch_size: usize,
+    /// Batches in a step.
+    pub grad_accum: usize,
+    /// The peak learning rate.
+    pub learning_rate: f64,
+    /// How it falls.
+    pub schedule: Schedule,
+    /// How it rises.
+    pub warmup: Warmup,
+    /// AdamW's decoupled weight decay.
+    pub weight_decay: f64,
+    /// AdamW's β₁ and β₂.
+    pub betas: (f64, f64),
+    /// AdamW's ε.
+    pub epsilon: f64,
+    /// The largest norm of all gradients together; larger ones are scaled down to it.
+    pub max_grad_norm: Option<f64>,
+    /// Decides the order of rows and the dropout masks.
+    pub seed: u64,
+    /// Evaluate every so many steps, and at the end; only at the end where none.
+    pub eval_every: Option<usize>,
+}
+
+impl Default for TrainConfig {
+    /// Three epochs of batches of 8, AdamW at 2e-4 falling linearly after 3 % of warm-up, gradients clipped to norm 1.
+    fn default() -> Self {
+        Self {
+            epochs: 3,
+            max_steps: None,
+            batch_size: 8,
+            grad_accum: 1,
+            learning_rate: 2e-4,
+            schedule: Schedule::Linear,
+            warmup: Warmup::Fraction(0.03),
+            weight_decay: 0.0,
+            betas: (0.9, 0.999),
+            epsilon: 1e-8,
+            max_grad_norm: Some(1.0),
+            seed: 0,
+            eval_every: None,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Whether a run can have these settings.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Setting`] for the first one that cannot be.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        let wrong = |field, value: String, expected| {
+            Err(TrainError::Setting {
+                field,
+                value,
+                expected,
+            })
+        };
+        let counts = [
+            ("batch size", self.batch_size),
+            ("gradient accumulation", self.grad_accum),
+            ("number of epochs", self.epochs),
+            ("number of steps", self.max_steps.unwrap_or(1)),
+            ("evaluation interval", self.eval_every.unwrap_or(1)),
+        ];
+        for (field, value) in counts {
+            if value == 0 {
+                return wrong(field, "0".into(), "at least 1");
+            }
+        }
+        let lr = self.learning_rate;
+        if !(lr.is_finite() && lr > 0.0) {
+            return wrong("learning rate", lr.to_string(), "above 0");
+        }
+        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
+            let value = self.weight_decay.to_string();
+            return wrong("weight decay", value, "at least 0");
+        }
+        if let Warmup::Fraction(fraction) = self.warmup
+            && !(0.0..1.0).contains(&fraction)
+        {
+            let value = fraction.to_string();
+            return wrong("warm-up", value, "a fraction below 1, or a number of steps");
+        }
+        if let Some(norm) = self.max_grad_norm
+            && (norm.is_nan() || norm <= 0.0)
+        {
+            return wrong("maximal gradient norm", norm.to_string(), "above 0");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! [`Observer`]: who follows a run, shows it and keeps what comes out.
+
+use burn::optim::ModuleOptimizer;
+use serde::Serialize;
+
+use crate::{EvalReport, TrainError, TrainState};
+
+/// What one step did.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct StepReport {
+    /// The step, from 1.
+    pub step: usize,
+    /// The number of steps of the run.
+    pub total_steps: usize,
+    /// How many epochs have gone, with the fraction of the current one.
+    pub epoch: f64,
+    /// Mean negative log-likelihood of the step's targets.
+    pub loss: f64,
+    /// The learning rate of the step.
+    pub learning_rate: f64,
+    /// The norm of all gradients before clipping.
+    pub grad_norm: f64,
+    /// Targets in the step.
+    pub target_tokens: usize,
+    /// Targets a second since the run began or resumed.
+    pub tokens_per_second: f64,
+    /// Time left at that speed.
+    pub seconds_left: f64,
+}
+
+/// A run between two steps.
+pub struct Progress<'a, M> {
+    /// The model as it is now, in training.
+    pub model: &'a M,
+    /// Steps done.
+    pub step: usize,
+    pub(super) optimizer: &'a ModuleOptimizer,
+    pub(super) best_loss: Option<f64>,
+}
+
+impl<M> Progress<'_, M> {
+    /// What a resumed run needs beside the model.
+    ///
+    /// # Errors
+    ///
+    /// Where the optimizer's state cannot be serialised.
+    pub fn state(&self) -> Result<TrainState, TrainError> {
+        TrainState::new(self.step, self.best_loss, self.optimizer)
+    }
+}
+
+/// Follows a run.
+pub trait Observer<M> {
+    /// After each step.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the run.
+    fn on_step(
+        &mut self,
+        report: &StepReport,
+        progress: &Progress<'_, M>,
+    ) -> Result<(), TrainError>;
+
+    /// After each evaluation; `best` says whether its loss is the lowest so far.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the run.
+    fn on_eval(
+        &mut self,
+        report: &EvalReport,
+        best: bool,
+        progress: &Progress<'_, M>,
+    ) -> Result<(), TrainError>;
+}

@@ -1,0 +1,149 @@
+//! One variant of the LoRA training step, measured alone in its process: `bench_lora factored|apply_lora|full`.
+//!
+//! Prints `seconds=S peak_kib=N trainable=N loss=X`: the median over the measured steps, and the high-water mark of resident memory. `cargo xtask bench lora`
+//! runs the variants in turn and compares them.
+
+use std::error::Error;
+use std::time::Instant;
+
+use burn::module::{Lora, Module, ModuleVisitor, Param, ParamGroup};
+use burn::optim::{AdamWConfig, GradientsParams};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use peft_lora::{LoraConfig, Targets};
+use peft_models::{CausalLm, LlamaConfig, LlamaForCausalLm, RopeConfig, RopeScaling};
+
+const BATCH: usize = 4;
+const POSITIONS: usize = 128;
+const VOCABULARY: usize = 8000;
+const RANK: usize = 8;
+const ALPHA: f64 = 16.0;
+const WARM_UPS: usize = 2;
+const STEPS: usize = 12;
+const LEARNING_RATE: f64 = 1e-4;
+const PROJECTIONS: [&str; 7] = [
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "down_proj",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let variant = std::env::args().nth(1).unwrap_or_default();
+    let device = Device::flex().autodiff();
+    device.seed(1);
+    let mut model = prepare(&variant, config().init(&device))?;
+    let mut optimizer = AdamWConfig::new().init();
+    let (ids, labels) = tokens(&device);
+    let mut seconds = Vec::with_capacity(STEPS);
+    let mut last_loss = f32::NAN;
+    for step in 0..WARM_UPS + STEPS {
+        let started = Instant::now();
+        let loss = loss(&model, ids.clone(), labels.clone());
+        last_loss = loss.clone().into_scalar::<f32>();
+        let grads = GradientsParams::from_grads(loss.backward(), &model);
+        model = optimizer.step(LEARNING_RATE, model, grads);
+        if step >= WARM_UPS {
+            seconds.push(started.elapsed().as_secs_f64());
+        }
+    }
+    seconds.sort_by(f64::total_cmp);
+    println!(
+        "seconds={:.4} peak_kib={} trainable={} loss={last_loss:.4}",
+        seconds[seconds.len() / 2],
+        peak_kib()?,
+        trainable(&model),
+    );
+    Ok(())
+}
+
+fn config() -> LlamaConfig {
+    LlamaConfig {
+        vocab_size: VOCABULARY,
+        d_model: 512,
+        d_ff: 1536,
+        n_layers: 8,
+        n_heads: 8,
+        n_kv_heads: 8,
+        head_dim: 64,
+        norm_epsilon: 1e-5,
+        max_positions: POSITIONS,
+        rope: RopeConfig {
+            theta: 10_000.0,
+            scaling: RopeScaling::Default,
+        },
+        attention_bias: false,
+        mlp_bias: false,
+        tie_word_embeddings: false,
+    }
+}
+
+/// The model as the variant trains it.
+fn prepare(variant: &str, mut model: LlamaForCausalLm) -> Result<LlamaForCausalLm, Box<dyn Error>> {
+    match variant {
+        "factored" => {
+            LoraConfig::new(RANK, ALPHA)
+                .with_targets(Targets::suffixes(PROJECTIONS))
+                .attach(&mut model, "default")?;
+            Ok(model)
+        }
+        "apply_lora" => {
+            let weights = PROJECTIONS.map(|name| format!("{name}.weight")).to_vec();
+            let group = ParamGroup::from_any_predicates(weights);
+            Ok(model.apply_lora(Lora::new(RANK, ALPHA).set_param_group(group)))
+        }
+        "full" => Ok(model),
+        other => {
+            Err(format!("no variant `{other}`; there are factored, apply_lora and full").into())
+        }
+    }
+}
+
+/// Token ids and the next ones, the same for every variant.
+fn tokens(device: &Device) -> (Tensor<2, Int>, Tensor<2, Int>) {
+    let id = |i: usize| ((i * 7919 + 13) % VOCABULARY) as i64;
+    let make = |offset: usize| {
+        let values: Vec<i64> = (0..BATCH * POSITIONS).map(|i| id(i + offset)).collect();
+        Tensor::<2, Int>::from_data(TensorData::new(values, [BATCH, POSITIONS]), device)
+    };
+    (make(0), make(1))
+}
+
+/// Mean cross-entropy over all positions.
+fn loss(model: &LlamaForCausalLm, ids: Tensor<2, Int>, labels: Tensor<2, Int>) -> Tensor<1> {
+    let n = BATCH * POSITIONS;
+    let logits = model.logits(model.hidden(ids, None, None)); // [BATCH, POSITIONS, VOCABULARY]
+    log_softmax(logits.reshape([n, VOCABULARY]), 1)
+        .gather(1, labels.reshape([n, 1]))
+        .mean()
+        .neg()
+}
+
+/// Parameters that require a gradient.
+fn trainable(model: &LlamaForCausalLm) -> usize {
+    struct Count(usize);
+    impl ModuleVisitor for Count {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let base = param.base();
+            if base.is_require_grad() {
+                self.0 += base.shape().num_elements();
+            }
+        }
+    }
+    let mut count = Count(0);
+    model.visit(&mut count);
+    count.0
+}
+
+/// The high-water mark of this process's resident memory.
+fn peak_kib() -> Result<u64, Box<dyn Error>> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .ok_or("/proc/self/status has no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}

@@ -1,0 +1,295 @@
+//! Checkpoint directories, written and read.
+
+use std::fs;
+use std::path::Path;
+
+use burn::tensor::{DType, Device, Tensor};
+use peft_models::{CausalLm, LlamaConfig, LlamaForCausalLm, RopeConfig, RopeScaling};
+use peft_store::{Checkpoint, CheckpointError, fresh_config_json, llama_config, write_checkpoint};
+use peft_tests::tolerance::PATHS;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use super::{assert_close, ids, params, spread, tiny};
+
+peft_tests::cases!(
+    a_written_model_reads_back_bit_for_bit,
+    half_precision_rounds_once,
+    adapters_are_not_written,
+    shards_equal_one_file,
+    a_stored_head_that_differs_is_not_tied,
+    a_loaded_model_trains_as_a_fresh_one,
+);
+
+/// `model` as a directory.
+pub(super) fn written(model: &LlamaForCausalLm, dtype: DType) -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let fields = fresh_config_json(model.config());
+    write_checkpoint(model, &fields, None, dtype, dir.path()).expect("it can be written");
+    dir
+}
+
+pub(super) fn edit_config(dir: &Path, edit: impl FnOnce(&mut Map<String, Value>)) {
+    let path = dir.join("config.json");
+    let text = fs::read(&path).expect("config.json");
+    let mut fields = serde_json::from_slice(&text).expect("an object");
+    edit(&mut fields);
+    fs::write(&path, serde_json::to_vec(&fields).expect("JSON")).expect("it can be written");
+}
+
+fn load(dir: &Path, device: &Device) -> LlamaForCausalLm {
+    let checkpoint = Checkpoint::open(dir).expect("it opens");
+    checkpoint.load(device, DType::F32).expect("it loads")
+}
+
+fn a_written_model_reads_back_bit_for_bit(device: &Device) {
+    for (biased, tied) in [(true, false), (false, true)] {
+        let config = LlamaConfig {
+            attention_bias: biased,
+            mlp_bias: biased,
+            tie_word_embeddings: tied,
+            ..tiny()
+        };
+        let model = spread(&config, device);
+        let source = tempfile::tempdir().expect("a temporary directory");
+        fs::write(source.path().join("tokenizer.json"), "{}").expect("it can be written");
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let fields = fresh_config_json(&config);
+        let out = dir.path().join("new");
+        write_checkpoint(&model, &fields, Some(source.path()), DType::F32, &out)
+            .expect("it can be written");
+        let mut names: Vec<String> = fs::read_dir(&out)
+            .expect("the directory")
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .into_string()
+                    .expect("UTF-8")
+            })
+            .collect();
+        names.sort();
+        assert_eq!(
+            names,
+            ["config.json", "model.safetensors", "tokenizer.json"]
+        );
+
+        let checkpoint = Checkpoint::open(&out).expect("it opens");
+        assert_eq!(checkpoint.config(), &config);
+        assert_eq!(checkpoint.dtype().expect("weights"), DType::F32);
+        let loaded = load(&out, device);
+        assert_eq!(params(&loaded), params(&model));
+        let ids = ids(2, 5, 23, device);
+        let logits = |model: &LlamaForCausalLm| model.logits(model.hidden(ids.clone(), None, None));
+        assert_close(&logits(&loaded), &logits(&model), 0.0);
+    }
+}
+
+fn half_precision_rounds_once(device: &Device) {
+    let model = spread(&tiny(), device);
+    for (dtype, name) in [(DType::BF16, "bfloat16"), (DType::F16, "float16")] {
+        let dir = written(&model, dtype);
+        let checkpoint = Checkpoint::open(dir.path()).expect("it opens");
+        assert_eq!(checkpoint.fields()["dtype"], json!(name));
+        assert_eq!(checkpoint.dtype().expect("weights"), dtype);
+        let loaded = params(&load(dir.path(), device));
+        for ((path, data), (_, original)) in loaded.into_iter().zip(params(&model)) {
+            let rounded = original.convert_dtype(dtype).convert_dtype(DType::F32);
+            assert_eq!(data, rounded, "`{path}`");
+        }
+    }
+}
+
+fn adapters_are_not_written(device: &Device) {
+    let model = spread(&tiny(), device);
+    let mut adapted = model.clone();
+    peft_lora::LoraConfig::new(2, 6.0)
+        .attach(&mut adapted, "default")
+        .expect("it can be adapted");
+    let dir = written(&super::nudge_adapters(adapted), DType::F32);
+    assert_eq!(params(&load(dir.path(), device)), params(&model));
+}
+
+fn shards_equal_one_file(device: &Device) {
+    let model = spread(&tiny(), device);
+    let dir = written(&model, DType::F32);
+    let single = dir.path().join("model.safetensors");
+    let bytes = fs::read(&single).expect("the weights");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("sound");
+    let mut shards = [Vec::new(), Vec::new()];
+    let mut map = Map::new();
+    for (i, (key, view)) in tensors.tensors().into_iter().enumerate() {
+        let name = format!("model-{:05}-of-00002.safetensors", i % 2 + 1);
+        map.insert(key.clone(), name.into());
+        shards[i % 2].push((key, view));
+    }
+    for (i, shard) in shards.into_iter().enumerate() {
+        let path = dir
+            .path()
+            .join(format!("model-{:05}-of-00002.safetensors", i + 1));
+        safetensors::serialize_to_file(shard, None, &path).expect("it can be written");
+    }
+    fs::remove_file(&single).expect("it is there");
+    let index = json!({"metadata": {}, "weight_map": map}).to_string();
+    fs::write(dir.path().join("model.safetensors.index.json"), index).expect("it can be written");
+    assert_eq!(params(&load(dir.path(), device)), params(&model));
+}
+
+fn a_stored_head_that_differs_is_not_tied(device: &Device) {
+    let model = spread(&tiny(), device);
+    let dir = written(&model, DType::F32);
+    edit_config(dir.path(), |fields| {
+        fields["tie_word_embeddings"] = true.into();
+    });
+    let loaded = load(dir.path(), device);
+    assert!(!loaded.config().tie_word_embeddings);
+    assert_eq!(params(&loaded), params(&model));
+
+    // One that is the embedding is.
+    let tied = LlamaConfig {
+        tie_word_embeddings: true,
+        ..tiny()
+    };
+    let model = spread(&tied, device).untie();
+    let dir = written(&model, DType::F32);
+    edit_config(dir.path(), |fields| {
+        fields["tie_word_embeddings"] = true.into();
+    });
+    let loaded = load(dir.path(), device);
+    assert!(loaded.lm_head.is_none());
+    let hidden = Tensor::<3>::ones([1, 2, 12], device);
+    assert_close(&loaded.logits(hidden.clone()), &model.logits(hidden), PATHS);
+}
+
+fn a_loaded_model_trains_as_a_fresh_one(device: &Device) {
+    let device = device.clone().autodiff();
+    let dir = written(&spread(&tiny(), &device), DType::F32);
+    let loaded = load(dir.path(), &device);
+    let weight = loaded.model.layers[1].mlp.down_proj.weight.base();
+    assert!(weight.is_require_grad());
+    let logits = loaded.logits(loaded.hidden(ids(1, 4, 23, &device), None, None));
+    let grads = logits.powi_scalar(2).mean().backward();
+    assert!(weight.grad(&grads).is_some());
+}
+
+#[test]
+fn both_spellings_of_the_rotary_settings() {
+    let llama3 = json!({"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 16});
+    let with = |mut object: Value, key: &str, value: Value| {
+        object[key] = value;
+        object
+    };
+    let read = |extra: Value| {
+        let mut fields = fresh_config_json(&tiny());
+        fields.remove("rope_parameters");
+        fields.extend(extra.as_object().expect("an object").clone());
+        llama_config(&fields).expect("it is supported").rope
+    };
+    let scaling = RopeScaling::Llama3 {
+        factor: 8.0,
+        low_freq_factor: 1.0,
+        high_freq_factor: 4.0,
+        original_max_positions: 16,
+    };
+    let theta = 5e5;
+    let expected = RopeConfig { theta, scaling };
+    for (name, outer, inner) in [
+        ("rope_scaling", true, "rope_type"),
+        ("rope_scaling", true, "type"),
+        ("rope_parameters", false, "rope_type"),
+    ] {
+        let settings = with(llama3.clone(), inner, "llama3".into());
+        let fields = match outer {
+            true => json!({"rope_theta": theta, name: settings}),
+            false => json!({name: with(settings, "rope_theta", theta.into())}),
+        };
+        assert_eq!(read(fields), expected);
+    }
+    let scaling = RopeScaling::Default;
+    let plain = |theta| RopeConfig { theta, scaling };
+    assert_eq!(read(json!({})), plain(10_000.0));
+    assert_eq!(
+        read(json!({"rope_theta": theta, "rope_scaling": null})),
+        plain(theta)
+    );
+    let linear = json!({"rope_scaling": {"type": "linear", "factor": 4.0}});
+    assert_eq!(read(linear).scaling, RopeScaling::Linear { factor: 4.0 });
+}
+
+#[test]
+fn a_fresh_config_reads_back() {
+    for scaling in [
+        RopeScaling::Default,
+        RopeScaling::Linear { factor: 2.5 },
+        RopeScaling::Llama3 {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_max_positions: 16,
+        },
+    ] {
+        let mut config = tiny();
+        config.rope.scaling = scaling;
+        let read = llama_config(&fresh_config_json(&config)).expect("it is supported");
+        assert_eq!(read, config);
+    }
+}
+
+#[test]
+fn what_is_not_supported_is_named() {
+    for (field, value, shown) in [
+        ("model_type", json!("mistral"), "supported: llama"),
+        (
+            "architectures",
+            json!(["LlamaForSequenceClassification"]),
+            "LlamaForCausalLM",
+        ),
+        ("hidden_act", json!("gelu"), "supported: silu"),
+        ("quantization_config", json!({"bits": 4}), "bits"),
+        ("pretraining_tp", json!(2), "supported: 1"),
+        ("partial_rotary_factor", json!(0.5), "supported: 1"),
+        (
+            "rope_scaling",
+            json!({"rope_type": "yarn", "factor": 2.0}),
+            "default, linear, llama3",
+        ),
+        (
+            "rope_scaling",
+            json!({"rope_type": "linear"}),
+            "rope_scaling.factor",
+        ),
+        (
+            "rope_scaling",
+            json!({"full_attention": {"factor": 2.0}}),
+            "full_attention",
+        ),
+        ("rope_scaling", json!(7), "rope_scaling"),
+        ("hidden_size", json!("wide"), "hidden_size"),
+        ("tie_word_embeddings", json!(1), "tie_word_embeddings"),
+    ] {
+        let mut fields = fresh_config_json(&tiny());
+        fields.insert(field.into(), value);
+        let error = llama_config(&fields).expect_err(field).to_string();
+        assert!(error.contains(field) && error.contains(shown), "{error}");
+    }
+}
+
+#[test]
+fn sizes_that_make_no_model_are_named() {
+    for (field, value, setting) in [
+        ("num_attention_heads", json!(0), "n_heads"),
+        ("num_key_value_heads", json!(0), "n_kv_heads"),
+        ("num_key_value_heads", json!(3), "n_kv_heads"),
+        ("head_dim", json!(5), "head_dim"),
+        ("vocab_size", json!(1u64 << 40), "vocab_size"),
+        ("num_hidden_layers", json!(1u64 << 25), "n_layers"),
+    ] {
+        let mut fields = fresh_config_json(&tiny());
+        fields.insert(field.into(), value);
+        match llama_config(&fields) {
+            Err(CheckpointError::Config(error)) => assert_eq!(error.field, setting),
+            other => panic!("{field}: {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Directories that are not what they should be: each is an error that says so, and none a panic.
+
+use std::fs;
+use std::path::Path;
+
+use burn::tensor::{DType, Device};
+use peft_models::LlamaForCausalLm;
+use peft_store::{Checkpoint, CheckpointError, CheckpointProblem};
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::json;
+
+use super::checkpoint::written;
+use super::{spread, tiny};
+
+peft_tests::cases!(
+    all_mismatches_are_reported_together,
+    no_prefix_of_a_file_loads,
+    headers_that_lie,
+    an_index_names_only_shards_beside_it,
+    directories_that_are_something_else,
+);
+
+const WEIGHTS: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+fn load(dir: &Path, device: &Device) -> Result<LlamaForCausalLm, CheckpointError> {
+    Checkpoint::open(dir)?.load(device, DType::F32)
+}
+
+fn all_mismatches_are_reported_together(device: &Device) {
+    let dir = written(&spread(&tiny(), device), DType::F32);
+    let path = dir.path().join(WEIGHTS);
+    let bytes = fs::read(&path).expect("the weights");
+    let sound = safetensors::SafeTensors::deserialize(&bytes).expect("sound");
+    let zeros = vec![0; 12 * 20 * 8];
+    let q_proj = "model.layers.0.self_attn.q_proj.weight";
+    let (up_proj, norm) = ("model.layers.1.mlp.up_proj.weight", "model.norm.weight");
+    let mut tensors: Vec<(String, TensorView<'_>)> = sound
+        .tensors()
+        .into_iter()
+        .filter(|(key, _)| ![q_proj, up_proj, norm].contains(&key.as_str()))
+        .collect();
+    let view =
+        |dtype, shape, len: usize| TensorView::new(dtype, shape, &zeros[..len]).expect("fits");
+    // In Burn's layout and not in torch's.
+    tensors.push((up_proj.into(), view(Dtype::F32, vec![12, 20], 960)));
+    tensors.push((norm.into(), view(Dtype::F64, vec![12], 96)));
+    tensors.push(("score.weight".into(), view(Dtype::F32, vec![2, 12], 96)));
+    let buffer = "model.layers.0.self_attn.rotary_emb.inv_freq"; // old releases wrote it
+    tensors.push((buffer.into(), view(Dtype::F32, vec![3], 12)));
+    safetensors::serialize_to_file(tensors, None, &path).expect("it can be written");
+
+    let checkpoint = Checkpoint::open(dir.path()).expect("the config is sound");
+    let error = checkpoint.load(device, DType::F32).expect_err("mismatches");
+    let CheckpointError::Tensors { problems, .. } = &error else {
+        panic!("{error}");
+    };
+    let expected = [
+        CheckpointProblem::Missing { key: q_proj.into() },
+        CheckpointProblem::Shape {
+            key: up_proj.into(),
+            expected: vec![20, 12],
+            found: vec![12, 20],
+        },
+        CheckpointProblem::Dtype {
+            key: norm.into(),
+            found: "F64".into(),
+        },
+        CheckpointProblem::Unexpected {
+            key: "score.weight".into(),
+        },
+    ];
+    assert_eq!(problems.len(), expected.len(), "{error}");
+    for problem in &expected {
+        assert!(problems.contains(problem), "{problem} is not in {error}");
+        assert!(error.to_string().contains(&problem.to_string()), "{error}");
+    }
+}
+
+fn no_prefix_of_a_file_loads(device: &Device) {
+    let dir = written(&spread(&tiny(), device), DType::BF16);
+    let path = dir.path().join(WEIGHTS);
+    let bytes = fs::read(&path).expect("the weights");
+    for len in (0..bytes.len())
+        .step_by(97)
+        .chain([7, 8, 9, bytes.len() - 1])
+    {
+        fs::write(&path, &bytes[..len]).expect("it can be written");
+        let checkpoint = Checkpoint::open(dir.path()).expect("the config is sound");
+        match checkpoint.load(device, DType::F32) {
+            Err(CheckpointError::Malformed { path: named, .. }) => assert_eq!(named, path),
+            other => panic!("{len} bytes: {:?}", other.err()),
+        }
+    }
+}
+
+fn headers_that_lie(device: &Device) {
+    let dir = written(&spread(&tiny(), device), DType::F32);
+    let path = dir.path().join(WEIGHTS);
+    let tensor = |shape: serde_json::Value, offsets: serde_json::Value| {
+        json!({"model.norm.weight": {"dtype": "F32", "shape": shape, "data_offsets": offsets}})
+            .to_string()
+    };
+    let max = u64::MAX;
+    for header in [
+        String::new(),
+        "[]".into(),
+        "{\"a\":".into(),
+        "[".repeat(100_000),
+        tensor(json!([12]), json!([0, 480])),
+        tensor(json!([12]), json!([48, 0])),
+        tensor(json!([12]), json!([0, 1u64 << 50])),
+        tensor(json!([12]), json!([max - 47, max])),
+        tensor(json!([1u64 << 33, 1u64 << 33]), json!([0, 48])),
+        tensor(json!([max, max]), json!([0, 48])),
+        tensor(json!([-12]), json!([0, 48])),
+    ] {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend([0; 48]);
+        fs::write(&path, bytes).expect("it can be written");
+        let error = load(dir.path(), device).expect_err("the header lies");
+        let shown = &header[..header.len().min(200)];
+        assert!(
+            matches!(error, CheckpointError::Malformed { .. }),
+            "{shown}: {error}"
+        );
+    }
+    for claimed in [49, 1 << 40, u64::MAX] {
+        let mut bytes = u64::to_le_bytes(claimed).to_vec();
+        bytes.extend([b' '; 48]);
+        fs::write(&path, bytes).expect("it can be written");
+        let error = load(dir.path(), device).expect_err("the header is not there");
+        assert!(
+            matches!(error, CheckpointError::Malformed { .. }),
+            "{claimed}: {error}"
+        );
+    }
+}
+
+fn an_index_names_only_shards_beside_it(device: &Device) {
+    let dir = written(&spread(&tiny(), device), DType::F32);
+    for map in [
+        json!({"weight_map": {"a": "../model.safetensors"}}),
+        json!({"weight_map": {"a": "/etc/passwd"}}),
+        json!({"weight_map": {"a": "config.json"}}),
+        json!({"weight_map": {"a": 1}}),
+        json!({"weight_map": []}),
+        json!({}),
+        json!([]),
+    ] {
+        fs::write(dir.path().join(INDEX), map.to_string()).expect("it can be written");
+        let error = load(dir.path(), device).expect_err("the index is not sound");
+        assert!(
+            matches!(error, CheckpointError::Malformed { .. }),
+            "{map}: {error}"
+        );
+    }
+    let absent = json!({"weight_map": {"a": "model-2.safetensors"}});
+    fs::write(dir.path().join(INDEX), absent.to_string()).expect("it can be written");
+    match load(dir.path(), device) {
+        Err(CheckpointError::Io { path, .. }) => assert!(path.ends_with("model-2.safetensors")),
+        other => panic!("{:?}", other.err()),
+    }
+}
+
+fn directories_that_are_something_else(device: &Device) {
+    let empty = tempfile::tempdir().expect("a temporary directory");
+    let path = empty.path();
+    let error = load(path, device).expect_err("nothing there").to_string();
+    assert!(error.contains("config.json"), "{error}");
+    fs::write(path.join("adapter_config.json"), "{}").expect("it can be written");
+    let error = load(path, device).expect_err("an adapter").to_string();
+    assert!(error.contains("it is an adapter"), "{error}");
+    fs::write(path.join("config.json"), "{]").expect("it can be written");
+    let error = load(path, device).expect_err("no JSON");
+    assert!(matches!(error, CheckpointError::Json { .. }), "{error}");
+
+    let dir = written(&spread(&tiny(), device), DType::F32);
+    assert!(
+        Checkpoint::open(dir.path())
+            .expect("it opens")
+            .has_weights()
+    );
+    fs::remove_file(dir.path().join(WEIGHTS)).expect("it is there");
+    fs::write(dir.path().join("pytorch_model.bin"), "").expect("it can be written");
+    let checkpoint = Checkpoint::open(dir.path()).expect("the config is sound");
+    assert!(!checkpoint.has_weights());
+    let error = load(dir.path(), device)
+        .expect_err("no weights")
+        .to_string();
+    assert!(error.contains("pytorch_model.bin"), "{error}");
+}

@@ -1,0 +1,314 @@
+//! The forward pass, each property by a second way to compute the same.
+
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor, s};
+use peft_core::Targets;
+use peft_lora::LoraConfig;
+use peft_models::{CausalLm, LlamaConfig, RmsNorm};
+use peft_tests::tolerance::PATHS;
+
+use super::{assert_close, ids, nudge_adapters, padding, params, spread, tiny};
+
+peft_tests::cases!(
+    cached_equals_uncached,
+    cached_equals_uncached_with_padding,
+    a_padded_row_equals_the_row_alone,
+    padding_is_not_seen_by_what_follows_it,
+    later_tokens_change_nothing,
+    rows_are_independent,
+    grouped_queries_equal_repeated_heads,
+    positions_matter,
+    norm_equals_its_equation,
+    tied_head_is_the_embedding,
+    untied_head_trains_if_the_embedding_does,
+    every_parameter_gets_a_gradient,
+    parameter_paths_are_keys,
+);
+
+fn cached_equals_uncached(device: &Device) {
+    let model = spread(&tiny(), device);
+    let ids = ids(2, 9, 23, device);
+    let whole = model.hidden(ids.clone(), None, None);
+    let mut cache = model.new_cache();
+    assert!(cache.is_empty());
+    let mut parts = Vec::new();
+    for run in [0..4, 4..5, 5..8, 8..9] {
+        parts.push(model.hidden(
+            ids.clone().slice(s![.., run.clone()]),
+            None,
+            Some(&mut cache),
+        ));
+        assert_eq!(cache.len(), run.end);
+    }
+    assert_close(&Tensor::cat(parts, 1), &whole, PATHS);
+}
+
+fn cached_equals_uncached_with_padding(device: &Device) {
+    let model = spread(&tiny(), device);
+    let ids = ids(2, 6, 23, device);
+    let padding = padding(&[6, 3], 6, device);
+    let whole = model.hidden(ids.clone(), Some(padding.clone()), None);
+    let mut cache = model.new_cache();
+    let mut parts = Vec::new();
+    for run in [0..4, 4..5, 5..6] {
+        let seen = padding.clone().slice(s![.., 0..run.end]);
+        parts.push(model.hidden(ids.clone().slice(s![.., run]), Some(seen), Some(&mut cache)));
+    }
+    assert_close(&Tensor::cat(parts, 1), &whole, PATHS);
+}
+
+fn a_padded_row_equals_the_row_alone(device: &Device) {
+    let model = spread(&tiny(), device);
+    let ids = ids(2, 7, 23, device);
+    let batch = model.hidden(ids.clone(), Some(padding(&[7, 4], 7, device)), None);
+    let alone = model.hidden(ids.slice(s![1..2, 0..4]), None, None);
+    assert_close(&batch.slice(s![1..2, 0..4, ..]), &alone, PATHS);
+}
+
+/// A shorter prompt of a batch goes on after its padding.
+fn padding_is_not_seen_by_what_follows_it(device: &Device) {
+    let model = spread(&tiny(), device);
+    let padding = Tensor::from_data([[false, false, true, true, false, false]], device);
+    let read = |filler: i32| {
+        let ids = Tensor::from_data([[4, 9, filler, filler + 1, 7, 2]], device);
+        let hidden = |padding| model.hidden(ids.clone(), padding, None);
+        let last = |hidden: Tensor<3>| hidden.slice(s![.., 4..6, ..]);
+        (last(hidden(Some(padding.clone()))), last(hidden(None)))
+    };
+    let ((masked, seen), (other_masked, other_seen)) = (read(1), read(15));
+    assert_close(&other_masked, &masked, PATHS);
+    assert!(
+        max_difference(&other_seen, &seen) > 1e-3,
+        "the change must show"
+    );
+}
+
+fn later_tokens_change_nothing(device: &Device) {
+    let model = spread(&tiny(), device);
+    let ids = ids(2, 7, 23, device);
+    let changed = Tensor::cat(
+        vec![
+            ids.clone().slice(s![.., 0..5]),
+            ids.clone()
+                .slice(s![.., 5..7])
+                .add_scalar(1)
+                .remainder_scalar(23),
+        ],
+        1,
+    );
+    let (before, after) = (
+        model.hidden(ids, None, None),
+        model.hidden(changed, None, None),
+    );
+    let head = |x: &Tensor<3>| x.clone().slice(s![.., 0..5, ..]);
+    assert_close(&head(&after), &head(&before), PATHS);
+    assert!(
+        max_difference(&after, &before) > 1e-2,
+        "the change must show"
+    );
+}
+
+fn rows_are_independent(device: &Device) {
+    let model = spread(&tiny(), device);
+    let ids = ids(3, 5, 23, device);
+    let batch = model.hidden(ids.clone(), None, None);
+    let rows = (0..3).map(|row| model.hidden(ids.clone().slice(s![row..row + 1, ..]), None, None));
+    assert_close(&Tensor::cat(rows.collect(), 0), &batch, PATHS);
+}
+
+fn grouped_queries_equal_repeated_heads(device: &Device) {
+    let config = tiny();
+    let grouped = spread(&config, device);
+    let mut model = grouped.clone();
+    let heads = LlamaConfig {
+        n_kv_heads: config.n_heads,
+        ..config.clone()
+    };
+    let full = heads.init(device);
+    for (layer, whole) in model.model.layers.iter_mut().zip(full.model.layers) {
+        let mut attention = whole.self_attn;
+        attention.q_proj = layer.self_attn.q_proj.clone();
+        attention.o_proj = layer.self_attn.o_proj.clone();
+        attention.k_proj = repeated(&layer.self_attn.k_proj, &config);
+        attention.v_proj = repeated(&layer.self_attn.v_proj, &config);
+        layer.self_attn = attention;
+    }
+    let ids = ids(2, 6, 23, device);
+    let expected = model.hidden(ids.clone(), None, None);
+    assert_close(&grouped.hidden(ids, None, None), &expected, PATHS);
+}
+
+/// Each head's outputs as often as query heads share it.
+fn repeated(layer: &Linear, config: &LlamaConfig) -> Linear {
+    let groups = config.n_heads / config.n_kv_heads;
+    let heads = |matrix: Tensor<2>| {
+        let parts = (0..config.n_heads).map(|head| {
+            let start = head / groups * config.head_dim;
+            matrix.clone().slice(s![.., start..start + config.head_dim])
+        });
+        Tensor::cat(parts.collect(), 1)
+    };
+    let bias = layer
+        .bias
+        .as_ref()
+        .map(|bias| heads(bias.val().unsqueeze()));
+    Linear {
+        weight: Param::from_tensor(heads(layer.weight.val())),
+        bias: bias.map(|bias| Param::from_tensor(bias.squeeze_dim::<1>(0))),
+    }
+}
+
+fn positions_matter(device: &Device) {
+    // Without rotation the last state of a single layer sees a set of tokens and not their order.
+    let mut config = LlamaConfig {
+        n_layers: 1,
+        ..tiny()
+    };
+    config.rope.theta = 10.0;
+    let model = spread(&config, device);
+    let ids = Tensor::from_data([[3, 5, 8, 9, 2], [9, 8, 5, 3, 2]], device);
+    let hidden = model.hidden(ids, None, None);
+    let last = |row: usize| hidden.clone().slice(s![row..row + 1, 4..5, ..]);
+    assert!(max_difference(&last(0), &last(1)) > 10.0 * PATHS);
+}
+
+fn norm_equals_its_equation(device: &Device) {
+    let mut norm = RmsNorm::new(3, 0.5, device);
+    norm.weight = Param::from_data([2.0, -1.0, 0.5], device);
+    let x = Tensor::from_data([[[1.0, 2.0, 3.0]], [[-4.0, 0.0, 1.0]]], device);
+    let (first, second) = ((14.0f32 / 3.0 + 0.5).sqrt(), (17.0f32 / 3.0 + 0.5).sqrt());
+    let expected = [
+        [[2.0 / first, -2.0 / first, 1.5 / first]],
+        [[-8.0 / second, 0.0, 0.5 / second]],
+    ];
+    assert_close(
+        &norm.forward(x),
+        &Tensor::from_data(expected, device),
+        PATHS,
+    );
+}
+
+fn tied_head_is_the_embedding(device: &Device) {
+    let config = LlamaConfig {
+        tie_word_embeddings: true,
+        ..tiny()
+    };
+    let model = spread(&config, device);
+    let ids = ids(2, 5, 23, device);
+    let hidden = model.hidden(ids.clone(), None, None);
+    let logits = model.logits(hidden.clone());
+    let embedding = model.model.embed_tokens.weight.val();
+    let by_hand = hidden.clone().matmul(embedding.transpose().unsqueeze());
+    assert_close(&logits, &by_hand, PATHS);
+    assert_close(
+        &model.clone().untie().logits(hidden.clone()),
+        &logits,
+        PATHS,
+    );
+
+    // An adapter on the embedding changes what goes in and not what comes out.
+    let mut adapted = model;
+    LoraConfig::new(2, 6.0)
+        .with_targets(Targets::suffixes(["embed_tokens"]))
+        .attach(&mut adapted, "default")
+        .expect("the embedding can be adapted");
+    let adapted = nudge_adapters(adapted);
+    assert!(max_difference(&adapted.hidden(ids, None, None), &hidden) > 1e-2);
+    assert_close(&adapted.logits(hidden.clone()), &logits, 0.0);
+    assert_close(&adapted.untie().logits(hidden), &logits, PATHS);
+}
+
+fn untied_head_trains_if_the_embedding_does(device: &Device) {
+    let config = LlamaConfig {
+        tie_word_embeddings: true,
+        ..tiny()
+    };
+    for device in [device.clone(), device.clone().autodiff()] {
+        for trains in [true, false] {
+            let mut model = config.init(&device);
+            let embedding = &mut model.model.embed_tokens.weight;
+            *embedding = embedding.clone().set_require_grad(trains);
+            let untied = model.untie();
+            assert!(!untied.config().tie_word_embeddings);
+            let head = untied.lm_head.expect("a head of its own");
+            assert_eq!(Module::train(head).weight.base().is_require_grad(), trains);
+        }
+    }
+}
+
+fn every_parameter_gets_a_gradient(device: &Device) {
+    let model = spread(&tiny(), &device.clone().autodiff());
+    let ids = ids(2, 5, 23, &model.devices()[0]);
+    let logits = model.logits(model.hidden(ids, None, None));
+    let grads = logits.powi_scalar(2).mean().backward();
+    let check = |name: &str, found: Option<f32>| {
+        let sum = found.unwrap_or_else(|| panic!("`{name}` has no gradient"));
+        assert!(sum.is_finite() && sum > 0.0, "`{name}`: {sum}");
+    };
+    let linear = |name: &str, layer: &Linear| {
+        let weight = layer.weight.val().grad(&grads);
+        check(name, weight.map(|grad| grad.abs().sum().into_scalar()));
+        if let Some(bias) = &layer.bias {
+            let grad = bias.val().grad(&grads);
+            check(name, grad.map(|grad| grad.abs().sum().into_scalar()));
+        }
+    };
+    for layer in &model.model.layers {
+        let (attention, mlp) = (&layer.self_attn, &layer.mlp);
+        linear("q_proj", &attention.q_proj);
+        linear("v_proj", &attention.v_proj);
+        linear("o_proj", &attention.o_proj);
+        linear("gate_proj", &mlp.gate_proj);
+        linear("up_proj", &mlp.up_proj);
+        linear("down_proj", &mlp.down_proj);
+        // A key's bias adds the same to a query's scores only before rotation, so it has a gradient too.
+        linear("k_proj", &attention.k_proj);
+        for norm in [&layer.input_layernorm, &layer.post_attention_layernorm] {
+            let grad = norm.weight.val().grad(&grads);
+            check("norm", grad.map(|grad| grad.abs().sum().into_scalar()));
+        }
+    }
+    linear("lm_head", model.lm_head.as_ref().expect("an untied head"));
+    let grad = model.model.embed_tokens.weight.val().grad(&grads);
+    check(
+        "embed_tokens",
+        grad.map(|grad| grad.abs().sum().into_scalar()),
+    );
+}
+
+fn parameter_paths_are_keys(device: &Device) {
+    let config = LlamaConfig {
+        n_layers: 1,
+        attention_bias: false,
+        mlp_bias: false,
+        ..tiny()
+    };
+    let mut found: Vec<String> = params(&config.init(device))
+        .into_iter()
+        .map(|(path, _)| path)
+        .collect();
+    found.sort();
+    let layer = [
+        "input_layernorm",
+        "mlp.down_proj",
+        "mlp.gate_proj",
+        "mlp.up_proj",
+        "post_attention_layernorm",
+        "self_attn.k_proj",
+        "self_attn.o_proj",
+        "self_attn.q_proj",
+        "self_attn.v_proj",
+    ];
+    let mut expected = vec![
+        "lm_head.weight".to_owned(),
+        "model.embed_tokens.weight".into(),
+    ];
+    expected.extend(layer.map(|name| format!("model.layers.0.{name}.weight")));
+    expected.push("model.norm.weight".into());
+    assert_eq!(found, expected);
+}
+
+fn max_difference<const D: usize>(a: &Tensor<D>, b: &Tensor<D>) -> f32 {
+    (a.clone() - b.clone()).abs().max().into_scalar()
+}

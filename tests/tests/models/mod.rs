@@ -1,0 +1,124 @@
+//! Decoders and their checkpoints: the forward pass, the files, and what transformers computes.
+
+mod checkpoint;
+mod damage;
+mod forward;
+mod golden;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use peft_models::{LlamaConfig, LlamaForCausalLm, RopeConfig, RopeScaling};
+
+/// Grouped queries, and a head width that is not `d_model / n_heads`.
+fn tiny() -> LlamaConfig {
+    LlamaConfig {
+        vocab_size: 23,
+        d_model: 12,
+        d_ff: 20,
+        n_layers: 2,
+        n_heads: 4,
+        n_kv_heads: 2,
+        head_dim: 6,
+        norm_epsilon: 1e-5,
+        max_positions: 32,
+        rope: RopeConfig {
+            theta: 10_000.0,
+            scaling: RopeScaling::Default,
+        },
+        attention_bias: true,
+        mlp_bias: true,
+        tie_word_embeddings: false,
+    }
+}
+
+/// A model whose every parameter has values that matter; fresh ones are too small, and biases zero.
+fn spread(config: &LlamaConfig, device: &Device) -> LlamaForCausalLm {
+    struct Spread(f32);
+    impl ModuleMapper for Spread {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            self.0 += 1.0;
+            let (seed, device) = (self.0, param.lazy_device());
+            param.map(|tensor| {
+                let shape = tensor.dims();
+                let values: Vec<f32> = (0..shape.iter().product())
+                    .map(|i: usize| 0.4 * (seed * 1.7 + i as f32 * 2.3).sin() + 0.1)
+                    .collect();
+                Tensor::from_data(TensorData::new(values, shape), &device)
+                    .set_require_grad(tensor.is_require_grad())
+            })
+        }
+    }
+    config.init(device).map(&mut Spread(0.0))
+}
+
+/// A model whose adapters do something: fresh ones are zero.
+fn nudge_adapters(model: LlamaForCausalLm) -> LlamaForCausalLm {
+    #[derive(Default)]
+    struct Nudge(Vec<String>);
+    impl ModuleMapper for Nudge {
+        fn enter_module(&mut self, _name: &str, container: &str) {
+            self.0.push(container.into());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.0.pop();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            match self.0.iter().any(|name| name == "Reparameterization") {
+                true => param.map(|tensor| tensor + 0.3),
+                false => param,
+            }
+        }
+    }
+    model.map(&mut Nudge::default())
+}
+
+/// Every parameter with its path.
+fn params(model: &LlamaForCausalLm) -> Vec<(String, TensorData)> {
+    #[derive(Default)]
+    struct Read(Vec<String>, Vec<(String, TensorData)>);
+    impl ModuleVisitor for Read {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.0.push(name.into());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.0.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.1.push((self.0.join("."), param.base().into_data()));
+        }
+    }
+    let mut read = Read::default();
+    model.visit(&mut read);
+    read.1
+}
+
+/// `[batch, positions]`, unlike in every row.
+fn ids(batch: usize, positions: usize, vocab: usize, device: &Device) -> Tensor<2, Int> {
+    let values: Vec<i64> = (0..batch * positions)
+        .map(|i| ((i * 7 + i * i * 3 + 1) % vocab) as i64)
+        .collect();
+    Tensor::from_data(TensorData::new(values, [batch, positions]), device)
+}
+
+/// True from `lengths[row]` on, `[batch, positions]`.
+fn padding(lengths: &[usize], positions: usize, device: &Device) -> Tensor<2, Bool> {
+    let values: Vec<bool> = lengths
+        .iter()
+        .flat_map(|length| (0..positions).map(move |position| position >= *length))
+        .collect();
+    Tensor::from_data(TensorData::new(values, [lengths.len(), positions]), device)
+}
+
+/// The largest difference, absolute below one and relative above.
+#[track_caller]
+fn assert_close<const D: usize>(found: &Tensor<D>, expected: &Tensor<D>, tolerance: f32) {
+    assert_eq!(found.dims(), expected.dims());
+    let read = |tensor: &Tensor<D>| {
+        let data = tensor.clone().into_data().convert::<f32>();
+        data.try_to_vec::<f32>().expect("f32")
+    };
+    for (i, (a, b)) in read(found).into_iter().zip(read(expected)).enumerate() {
+        let error = (a - b).abs() / b.abs().max(1.0);
+        assert!(error <= tolerance, "element {i}: {a}, expected {b}"); // NaN fails too
+    }
+}

@@ -1,0 +1,42 @@
+//! `cargo xtask bench`: measurements, side by side in one run, as ratios on a named machine.
+
+mod lora;
+mod sample;
+
+use std::io;
+
+use clap::Subcommand;
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// A training step: factored LoRA, Burn's apply_lora and full fine-tuning
+    Lora(lora::Args),
+}
+
+/// Run it.
+pub(crate) fn run(args: &Args) -> io::Result<bool> {
+    match &args.what {
+        What::Lora(args) => lora::run(args),
+    }
+}
+
+/// The processor's name and the cores that this process may use.
+fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |key: &str| {
+        let line = info.lines().find(|line| line.starts_with(key))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let name = field("model name").unwrap_or_else(|| "unknown processor".into());
+    let avx512 = field("flags").is_some_and(|flags| flags.contains("avx512f"));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let vectors = if avx512 { ", AVX-512" } else { "" };
+    format!("{name}, {cores} cores{vectors}")
+}

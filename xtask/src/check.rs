@@ -1,0 +1,18 @@
+//! `cargo xtask check`: what is quick enough to run before every commit.
+
+use std::io;
+
+use crate::shell::{cargo, root, status};
+use crate::{test, tidy};
+
+/// Run it; whether all passed. A check that fails does not stop the later ones.
+pub(crate) fn run() -> io::Result<bool> {
+    let format = status(cargo(["fmt", "--all", "--check"]))?;
+    let faults = tidy::faults(&root())?;
+    println!("\ntidy: {} faults", faults.len());
+    for fault in &faults {
+        println!("  {fault}");
+    }
+    let clippy = status(test::clippy())?;
+    Ok(format && clippy && faults.is_empty())
+}

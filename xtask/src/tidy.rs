@@ -1,0 +1,72 @@
+//! Rules on the sources that neither the formatter nor clippy has.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Lines that a file may have.
+const MAX_LINES: usize = 400;
+/// Written in two parts, so that this file keeps the rule.
+const UNFINISHED: &str = concat!("todo", "!(");
+
+/// Every breach in the sources of the workspace at `root`, one a line.
+pub(crate) fn faults(root: &Path) -> io::Result<Vec<String>> {
+    let mut files = Vec::new();
+    for folder in ["crates", "tests", "xtask"] {
+        collect(&root.join(folder), &mut files)?;
+    }
+    files.sort();
+    let mut faults = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file)?;
+        let name = file.strip_prefix(root).unwrap_or(&file).display();
+        faults.extend(breaches(&text).map(|fault| format!("{name}: {fault}")));
+    }
+    Ok(faults)
+}
+
+fn breaches(text: &str) -> impl Iterator<Item = String> {
+    let header = text.starts_with("//!");
+    let lines = text.lines().count();
+    let unfinished = text.lines().position(|line| line.contains(UNFINISHED));
+    [
+        (!header).then(|| "does not start with //! and what it is".into()),
+        (lines > MAX_LINES).then(|| format!("{lines} lines, more than {MAX_LINES}")),
+        unfinished.map(|line| format!("line {}: {UNFINISHED}", line + 1)),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            if path.file_name().is_none_or(|name| name != "target") {
+                collect(&path, files)?;
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_workspace_is_tidy() -> io::Result<()> {
+        let faults = faults(&crate::shell::root())?;
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+        Ok(())
+    }
+
+    #[test]
+    fn each_rule_is_seen_to_fail() {
+        let long = format!("fn f() {{ {UNFINISHED}) }}\n{}", "\n".repeat(MAX_LINES));
+        let found: Vec<String> = breaches(&long).collect();
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert_eq!(breaches("//! A file.\n").count(), 0);
+    }
+}
