@@ -1,3 +1,7 @@
 //! The suite, one module a crate.
 
+mod core_slots;
+mod fixture;
+mod ia3;
+mod lora;
 mod models;

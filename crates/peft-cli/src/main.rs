@@ -1,2 +1,34 @@
-//! The `peft` command.
-fn main() {}
+//! The `peft` command: fine-tune, evaluate, generate with, merge and inspect Hugging Face checkpoints.
+
+mod args;
+mod commands;
+mod device;
+mod error;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Verb};
+use error::CliError;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", error.chain());
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<(), CliError> {
+    match verb {
+        Verb::Train(args) => commands::train::run(&args),
+        Verb::Eval(args) => commands::eval::run(&args),
+        Verb::Generate(args) => commands::generate::run(&args),
+        Verb::Merge(args) => commands::merge::run(&args),
+        Verb::Inspect(args) => commands::inspect::run(&args),
+    }
+}

@@ -1,0 +1,214 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Fine-tune, evaluate, merge and run Hugging Face checkpoints.
+#[derive(Parser)]
+#[command(name = "peft", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Fine-tune a model on a JSONL file
+    Train(Box<TrainArgs>),
+    /// Loss and accuracy of a model, with or without an adapter, on a JSONL file
+    Eval(EvalArgs),
+    /// Continue a prompt
+    Generate(GenerateArgs),
+    /// Fold an adapter into its model and write a checkpoint directory
+    Merge(MergeArgs),
+    /// What a model or an adapter directory holds
+    Inspect(InspectArgs),
+}
+
+/// Where a model is and how it runs.
+#[derive(Args)]
+pub(crate) struct ModelArgs {
+    /// Checkpoint directory: config.json, model.safetensors, tokenizer.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// flex, ndarray or cuda[:N], as far as built in
+    #[arg(long, default_value = "flex")]
+    pub(crate) device: String,
+    /// Precision of the base model: f32, bf16 or f16
+    #[arg(long, default_value = "f32")]
+    pub(crate) dtype: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Method {
+    /// Low-rank adapters
+    Lora,
+    /// Learned rescaling of keys, values and the feed-forward input
+    Ia3,
+    /// All parameters
+    Full,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum ScheduleArg {
+    Constant,
+    Linear,
+    Cosine,
+}
+
+#[derive(Args)]
+pub(crate) struct TrainArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Training rows, JSONL
+    #[arg(long, value_name = "FILE")]
+    pub(crate) train: PathBuf,
+    /// Validation rows, JSONL
+    #[arg(long, value_name = "FILE")]
+    pub(crate) valid: Option<PathBuf>,
+    /// What to train
+    #[arg(long, value_enum, default_value = "lora")]
+    pub(crate) method: Method,
+    /// LoRA's rank
+    #[arg(long, default_value_t = 8)]
+    pub(crate) rank: usize,
+    /// LoRA's alpha; twice the rank if not given
+    #[arg(long)]
+    pub(crate) alpha: Option<f64>,
+    /// Scale by alpha / √rank
+    #[arg(long)]
+    pub(crate) rslora: bool,
+    /// Dropout on the adapter's input
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) dropout: f64,
+    /// Layers to adapt by suffix, or all-linear
+    #[arg(long, value_delimiter = ',', default_value = "all-linear")]
+    pub(crate) targets: Vec<String>,
+    /// Layers to leave out by suffix
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) exclude: Vec<String>,
+    /// Adapt only the last N layers
+    #[arg(long, value_name = "N")]
+    pub(crate) last_layers: Option<usize>,
+    /// Modules to train whole, by suffix
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) modules_to_save: Vec<String>,
+    /// Directory of the run: the adapter, or the model for --method full
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Times through the rows
+    #[arg(long, default_value_t = 3)]
+    pub(crate) epochs: usize,
+    /// Steps, instead of epochs
+    #[arg(long, conflicts_with = "epochs")]
+    pub(crate) max_steps: Option<usize>,
+    /// Rows in a batch
+    #[arg(long, default_value_t = 8)]
+    pub(crate) batch_size: usize,
+    /// Batches in a step
+    #[arg(long, default_value_t = 1)]
+    pub(crate) grad_accum: usize,
+    /// Peak learning rate
+    #[arg(long, default_value_t = 2e-4)]
+    pub(crate) lr: f64,
+    /// How the learning rate falls
+    #[arg(long, value_enum, default_value = "linear")]
+    pub(crate) schedule: ScheduleArg,
+    /// Warm-up: a fraction below 1, or a number of steps
+    #[arg(long, default_value_t = 0.03)]
+    pub(crate) warmup: f64,
+    /// AdamW's weight decay
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) weight_decay: f64,
+    /// Largest norm of all gradients together
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) max_grad_norm: f64,
+    /// Tokens of a row beyond this are cut off
+    #[arg(long, default_value_t = 512)]
+    pub(crate) max_length: usize,
+    /// Evaluate every so many steps
+    #[arg(long)]
+    pub(crate) eval_every: Option<usize>,
+    /// Do not end completions with the end-of-sequence token
+    #[arg(long)]
+    pub(crate) no_eos: bool,
+    /// Decides fresh weights, order of rows and dropout
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct EvalArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Adapter directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// Rows, JSONL
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// Rows in a batch
+    #[arg(long, default_value_t = 16)]
+    pub(crate) batch_size: usize,
+    /// Tokens of a row beyond this are cut off; the model's own limit if not given
+    #[arg(long)]
+    pub(crate) max_length: Option<usize>,
+    /// Completions do not end with the end-of-sequence token
+    #[arg(long)]
+    pub(crate) no_eos: bool,
+    /// Also choose each row's completion among all that the file has, and count how often that is right
+    #[arg(long)]
+    pub(crate) choices: bool,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct GenerateArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Adapter directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// The text to continue
+    #[arg(long)]
+    pub(crate) prompt: String,
+    /// At most this many tokens
+    #[arg(long, default_value_t = 64)]
+    pub(crate) max_new_tokens: usize,
+    /// 0 takes the likeliest token each time
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) temperature: f64,
+    /// Draw from the likeliest tokens only
+    #[arg(long)]
+    pub(crate) top_k: Option<usize>,
+    /// Draw from the likeliest tokens that together have this probability
+    #[arg(long)]
+    pub(crate) top_p: Option<f64>,
+    /// Decides what is drawn
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct MergeArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Adapter directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: PathBuf,
+    /// Directory to write; it must not exist
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct InspectArgs {
+    /// A model or an adapter directory
+    pub(crate) path: PathBuf,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}

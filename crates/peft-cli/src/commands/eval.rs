@@ -1,0 +1,72 @@
+//! `peft eval`.
+
+use burn::module::Module;
+use peft_models::CausalLm;
+use peft_train::{Dataset, EncodeOptions, Row, TextTokenizer, choose, encode, evaluate};
+use serde_json::json;
+
+use super::load;
+use crate::args::EvalArgs;
+use crate::error::CliError;
+
+pub(crate) fn run(args: &EvalArgs) -> Result<(), CliError> {
+    let dataset = Dataset::read(&args.data)?;
+    let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
+    let (_, model, _) = load(&args.model, args.adapter.as_deref())?;
+    let model = model.valid();
+    let options = EncodeOptions {
+        max_length: args.max_length.unwrap_or(model.max_positions()),
+        append_eos: !args.no_eos,
+        vocab_size: model.vocab_size(),
+    };
+    let encoded = encode(&dataset, &tokenizer, &options)?;
+    let report = evaluate(&model, &encoded.examples, args.batch_size.max(1));
+    let mut out = json!(report);
+    out["dropped"] = json!(encoded.dropped);
+    out["truncated"] = json!(encoded.truncated);
+    if args.choices {
+        out["accuracy"] = json!(choice_accuracy(
+            &model,
+            &tokenizer,
+            &dataset,
+            args.batch_size
+        )?);
+    }
+    if args.json {
+        println!("{out}");
+    } else if let Some(fields) = out.as_object() {
+        for (field, value) in fields {
+            println!("{field:>15}  {value}");
+        }
+    }
+    Ok(())
+}
+
+/// How often the likeliest of all completions in the file is a row's own.
+pub(super) fn choice_accuracy<M: CausalLm>(
+    model: &M,
+    tokenizer: &TextTokenizer,
+    dataset: &Dataset,
+    batch_size: usize,
+) -> Result<f64, CliError> {
+    let (mut prompts, mut answers) = (Vec::new(), Vec::new());
+    for row in dataset.rows() {
+        let Row::Completion { prompt, completion } = row else {
+            return Err(CliError::Usage(
+                "--choices takes {\"prompt\", \"completion\"} rows".into(),
+            ));
+        };
+        prompts.push(prompt.clone());
+        answers.push(completion.clone());
+    }
+    let mut options = answers.clone();
+    options.sort();
+    options.dedup();
+    let chosen = choose(model, tokenizer, &prompts, &options, batch_size.max(1))?;
+    let right = chosen
+        .iter()
+        .zip(&answers)
+        .filter(|(chosen, answer)| options[**chosen] == **answer)
+        .count();
+    Ok(right as f64 / answers.len() as f64)
+}

@@ -1,0 +1,25 @@
+//! `peft generate`.
+
+use burn::module::Module;
+use peft_train::{GenerateConfig, TextTokenizer, generate};
+
+use super::load;
+use crate::args::GenerateArgs;
+use crate::error::CliError;
+
+pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
+    let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
+    let prompt = tokenizer.encode(&args.prompt, true)?;
+    let (_, model, _) = load(&args.model, args.adapter.as_deref())?;
+    let config = GenerateConfig {
+        max_new_tokens: args.max_new_tokens,
+        temperature: args.temperature,
+        top_k: args.top_k,
+        top_p: args.top_p,
+        seed: args.seed,
+        eos: tokenizer.eos().into_iter().collect(),
+    };
+    let ids = generate(&model.valid(), &prompt, &config, |_| {})?;
+    println!("{}", tokenizer.decode(&ids)?);
+    Ok(())
+}

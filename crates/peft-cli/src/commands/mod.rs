@@ -1,0 +1,36 @@
+//! One file a verb, and what they share.
+
+pub(crate) mod eval;
+pub(crate) mod generate;
+pub(crate) mod inspect;
+pub(crate) mod merge;
+pub(crate) mod train;
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use peft_core::ForwardPath;
+use peft_models::LlamaForCausalLm;
+use peft_store::{AdapterDir, Checkpoint};
+
+use crate::args::ModelArgs;
+use crate::device::{device, dtype};
+use crate::error::CliError;
+
+/// The name under which the command attaches an adapter.
+const ADAPTER: &str = "default";
+
+/// A model on a device without autodiff, with the adapter if there is one.
+fn load(
+    args: &ModelArgs,
+    adapter: Option<&Path>,
+) -> Result<(Checkpoint, LlamaForCausalLm, Device), CliError> {
+    let device = device(&args.device)?;
+    let checkpoint = Checkpoint::open(&args.model)?;
+    let adapter = adapter.map(AdapterDir::open).transpose()?;
+    let mut model = checkpoint.load(&device, dtype(&args.dtype)?)?;
+    if let Some(adapter) = adapter {
+        adapter.attach(&mut model, ADAPTER, ForwardPath::Factored)?;
+    }
+    Ok((checkpoint, model, device))
+}

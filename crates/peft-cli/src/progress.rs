@@ -1,0 +1,58 @@
+//! What `train` shows while it runs: a bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use peft_train::StepReport;
+
+/// Lines in a run where there is no terminal.
+const LINES: usize = 40;
+
+pub(crate) struct Display {
+    bar: Option<ProgressBar>,
+}
+
+impl Display {
+    pub(crate) fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(0);
+            if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(500));
+            bar
+        });
+        Self { bar }
+    }
+
+    pub(crate) fn step(&self, report: &StepReport) {
+        let text = format!(
+            "loss {:.4}  lr {:.2e}  {:.0} target tokens/s  {:.0} s left",
+            report.loss, report.learning_rate, report.tokens_per_second, report.seconds_left
+        );
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(report.total_steps as u64);
+                bar.set_position(report.step as u64);
+                bar.set_message(text);
+            }
+            None => {
+                let every = (report.total_steps / LINES).max(1);
+                if report.step == 1
+                    || report.step == report.total_steps
+                    || report.step.is_multiple_of(every)
+                {
+                    eprintln!("step {}/{}  {text}", report.step, report.total_steps);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Slots, selection, freezing and merging, whatever the method.
+
+mod freezing;
+mod graph;
+mod managing;
+mod merging;
+mod paths;
+mod refusals;
+mod stock;
+mod targets;
+mod traversal;
+
+use burn::tensor::Device;
+use peft_core::{ForwardPath, Targets};
+use peft_lora::LoraConfig;
+
+use crate::fixture::{Net, filled_adapters};
+
+/// LoRA of scale 1.5 on the queries and the down projections.
+fn lora(path: ForwardPath) -> LoraConfig {
+    LoraConfig::new(2, 3.0)
+        .with_targets(Targets::suffixes(["q_proj", "down_proj"]))
+        .with_path(path)
+}
+
+/// A [`Net`] with [`lora`] attached as `default`, `B ≠ 0`.
+fn adapted(device: &Device, path: ForwardPath) -> Net {
+    let mut model = Net::new(device);
+    lora(path)
+        .attach(&mut model, "default")
+        .expect("it attaches");
+    filled_adapters(model)
+}
