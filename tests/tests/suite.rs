@@ -1,5 +1,6 @@
 //! The suite, one module a crate.
 
+mod adapters;
 mod core_slots;
 mod fixture;
 mod ia3;

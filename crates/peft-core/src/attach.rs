@@ -82,6 +82,7 @@ pub fn attach<M: Module, A: Adapter>(
         return Err(PeftError::DuplicateAdapter { name: name.into() });
     }
     let first = existing.is_empty();
+    let disabled = existing.iter().any(|(_, slot)| slot.is_disabled());
     let params = params(model);
     let all_layers = layers_of(&params);
     let whole_modules = WholeModules::new(&placement.modules_to_save, &params)?;
@@ -89,11 +90,10 @@ pub fn attach<M: Module, A: Adapter>(
         .targets
         .select(&params, &all_layers, A::NAME, supported)?;
     if *placement.targets.choice() == Choice::AllLinear {
+        let matched = layers.len();
         layers.retain(|layer| !whole_modules.holds(&layer.weight_path()));
         if layers.is_empty() {
-            return Err(PeftError::AllExcluded {
-                matched: all_layers.len(),
-            });
+            return Err(PeftError::AllExcluded { matched });
         }
     }
     let whole = whole_paths(placement, &params, &layers, &whole_modules);
@@ -133,9 +133,13 @@ pub fn attach<M: Module, A: Adapter>(
         slots: &mut slots,
     };
     model.visit(&mut copies);
-    if first {
-        for slot in slots.values_mut() {
+    for slot in slots.values_mut() {
+        if first {
             slot.set_active([(name, 1.0)]);
+        }
+        // A new slot of a model that is switched off is off too.
+        if disabled {
+            slot.set_disabled(true);
         }
     }
     let mut adapted = model.clone();

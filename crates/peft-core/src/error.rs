@@ -177,7 +177,7 @@ impl PeftError {
         Self::Unmatched {
             what,
             entry: entry.into(),
-            nearest: nearest(entry, &available),
+            nearest: nearest_end(entry, &available),
             available,
         }
     }
@@ -195,6 +195,16 @@ impl PeftError {
             supported: supported.iter().map(ToString::to_string).collect(),
         }
     }
+}
+
+/// The end of a path that is most like `entry`, of as many segments.
+pub(crate) fn nearest_end(entry: &str, paths: &[String]) -> Option<String> {
+    let segments = entry.split('.').count();
+    let end = |path: &String| {
+        let all: Vec<&str> = path.split('.').collect();
+        all[all.len().saturating_sub(segments)..].join(".")
+    };
+    nearest(entry, &paths.iter().map(end).collect::<Vec<_>>())
 }
 
 /// The name most like `entry`, if one is like it at all.

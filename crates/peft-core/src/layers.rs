@@ -51,14 +51,29 @@ impl Layer {
         self.weight.base()
     }
 
+    /// The layer with its shape as the forward sees it. Initialises a lazy parameter: a linear layer in column layout names the
+    /// shape that it stores until then.
+    pub(crate) fn settled(mut self) -> Self {
+        self.shape = self.base_weight().dims();
+        self
+    }
+
     /// The path of its weight.
     pub fn weight_path(&self) -> String {
-        format!("{}.weight", self.path)
+        joined(&self.path, "weight")
     }
 
     /// The path of its bias, which it may not have.
     pub fn bias_path(&self) -> String {
-        format!("{}.bias", self.path)
+        joined(&self.path, "bias")
+    }
+}
+
+/// A parameter's path; a layer that is the whole model has an empty one.
+fn joined(module: &str, name: &str) -> String {
+    match module {
+        "" => name.into(),
+        module => format!("{module}.{name}"),
     }
 }
 
@@ -153,11 +168,13 @@ pub(crate) fn params<M: Module>(model: &M) -> Vec<ParamInfo> {
     scan.params
 }
 
-/// The layers of a model that can be adapted, in the model's order.
+/// The layers of a model that can be adapted, in the model's order. Initialises their weights where they are lazy.
 pub fn layers<M: Module>(model: &M) -> Vec<Layer> {
-    layers_of(&params(model))
+    let layers = layers_of(&params(model)).into_iter();
+    layers.map(Layer::settled).collect()
 }
 
+/// As [`layers`], but a weight that is lazy stays so and its shape is the stored one.
 pub(crate) fn layers_of(params: &[ParamInfo]) -> Vec<Layer> {
     let base: Vec<_> = params
         .iter()
@@ -167,7 +184,7 @@ pub(crate) fn layers_of(params: &[ParamInfo]) -> Vec<Layer> {
         .filter_map(|param| {
             let kind = param.kind()?;
             let path = param.module_path().to_owned();
-            let bias = format!("{path}.bias");
+            let bias = joined(&path, "bias");
             Some(Layer {
                 has_bias: base.iter().any(|other| other.path == bias),
                 path,

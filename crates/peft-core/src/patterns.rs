@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::PeftError;
-use crate::targets::full_match;
+use crate::targets::match_after;
 
 /// Exceptions to a setting: the first pattern that matches the end of a layer's path gives its value.
 ///
@@ -89,5 +89,5 @@ impl<T: Clone> Patterns<T> {
 }
 
 fn compile(what: &'static str, pattern: &str) -> Result<regex::Regex, PeftError> {
-    full_match(what, &format!(r"(?:.*\.)?(?:{pattern})"))
+    match_after(r"(?:.*\.)?", what, pattern)
 }

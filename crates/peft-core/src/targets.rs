@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
+use crate::error::nearest_end;
 use crate::layers::ParamInfo;
 use crate::{Layer, LayerKind, PeftError};
 
@@ -232,7 +233,7 @@ impl Targets {
                 supported,
             ));
         }
-        Ok(kept.into_iter().cloned().collect())
+        Ok(kept.into_iter().cloned().map(Layer::settled).collect())
     }
 
     /// Every entry of `names` must match a layer; `explain` may know why one does not.
@@ -247,8 +248,15 @@ impl Targets {
             if layers.iter().any(|layer| matcher.matches(&layer.path)) {
                 continue;
             }
-            return Err(explain(&matcher)
-                .unwrap_or_else(|| PeftError::unmatched(what, entry, suffixes_of(layers))));
+            return Err(explain(&matcher).unwrap_or_else(|| {
+                let paths: Vec<String> = layers.iter().map(|layer| layer.path.clone()).collect();
+                PeftError::Unmatched {
+                    what,
+                    entry: entry.into(),
+                    nearest: nearest_end(entry, &paths),
+                    available: suffixes_of(layers),
+                }
+            }));
         }
         Ok(())
     }
@@ -269,10 +277,10 @@ impl Targets {
         let wanted: BTreeSet<usize> = match &self.range {
             LayerRange::All => unreachable!("returned above"),
             LayerRange::Indices(indices) => indices.iter().copied().collect(),
-            LayerRange::First(n) => (0..*n).collect(),
+            LayerRange::First(n) if *n <= count => (0..*n).collect(),
             LayerRange::Last(n) if *n <= count => (count - n..count).collect(),
-            // One past the end, so that the error below names what there is.
-            LayerRange::Last(n) => BTreeSet::from([n - 1]),
+            // Past the end, so that the error below names what there is.
+            LayerRange::First(n) | LayerRange::Last(n) => BTreeSet::from([n - 1]),
         };
         if let Some(path) = chosen.first().map(|layer| layer.path.clone())
             && !chosen
@@ -375,7 +383,16 @@ impl Matcher {
 
 /// A regular expression that must match a whole path.
 pub(crate) fn full_match(what: &'static str, pattern: &str) -> Result<Regex, PeftError> {
-    Regex::new(&format!("^(?:{pattern})$")).map_err(|error| PeftError::InvalidRegex {
+    match_after("", what, pattern)
+}
+
+/// A regular expression that must match what follows `prefix`, itself one, to the end of a path.
+pub(crate) fn match_after(
+    prefix: &str,
+    what: &'static str,
+    pattern: &str,
+) -> Result<Regex, PeftError> {
+    Regex::new(&format!("^{prefix}(?:{pattern})$")).map_err(|error| PeftError::InvalidRegex {
         what,
         pattern: pattern.into(),
         reason: error.to_string(),

@@ -43,10 +43,17 @@ impl Ia3 {
         self.side
     }
 
+    /// `tensor` times the vector along its last axis.
     fn rescale<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D> {
+        self.rescale_along(D - 1, tensor)
+    }
+
+    fn rescale_along<const D: usize>(&self, axis: usize, tensor: Tensor<D>) -> Tensor<D> {
         let dtype = tensor.dtype();
         let scaling = self.scaling.val();
-        (tensor.cast(scaling.dtype()) * scaling.unsqueeze()).cast(dtype)
+        let mut dims = [1; D];
+        dims[axis] = scaling.dims()[0];
+        (tensor.cast(scaling.dtype()) * scaling.reshape(dims)).cast(dtype)
     }
 }
 
@@ -57,9 +64,7 @@ impl Adapter for Ia3 {
         match self.side {
             Ia3Side::Output { .. } => self.rescale(base),
             // The input axis is the one before the last: [d_in, d_out].
-            Ia3Side::Input => self
-                .rescale(base.swap_dims(D - 2, D - 1))
-                .swap_dims(D - 2, D - 1),
+            Ia3Side::Input => self.rescale_along(D - 2, base),
         }
     }
 

@@ -40,16 +40,18 @@ pub fn evaluate<M: CausalLm>(model: &M, examples: &[Example], batch_size: usize)
         let n = batch.n_targets();
         let log_probs = target_log_probs(model, &batch);
         let labels = batch.labels.clone().reshape([n, 1]);
-        let hits = log_probs
-            .clone()
-            .argmax(1)
-            .equal(labels.clone())
-            .into_data();
+        // Compared on the host: backends index with integers of different widths.
+        let likeliest = log_probs.clone().argmax(1).into_data();
+        let wanted = batch.labels.clone().into_data();
+        let hits = likeliest
+            .iter::<i64>()
+            .zip(wanted.iter::<i64>())
+            .map(|(a, b)| a == b);
         let chosen = log_probs.gather(1, labels).into_data();
         nll -= chosen.iter::<f32>().map(f64::from).sum::<f64>();
         tokens += n;
         let mut row_right = vec![true; batch.n_examples];
-        for (hit, row) in hits.iter::<bool>().zip(&batch.rows) {
+        for (hit, row) in hits.zip(&batch.rows) {
             right += usize::from(hit);
             row_right[*row] &= hit;
         }

@@ -65,13 +65,16 @@ fn restoring_gives_the_base_bit_for_bit(device: &Device) {
 }
 
 fn a_half_precision_base_is_rounded_once(device: &Device) {
+    // The narrowest base that the backend holds; where that is f32, nothing is rounded.
+    let half = device.supports_dtype(DType::BF16);
+    let dtype = if half { DType::BF16 } else { DType::F32 };
     let layer = burn::nn::LinearConfig::new(6, 10)
         .with_bias(false)
         .init(device);
     let mut model = crate::fixture::filled(layer);
-    model.weight = model.weight.map(|weight| weight.cast(DType::BF16));
+    model.weight = model.weight.map(|weight| weight.cast(dtype));
     let base = model.weight.val();
-    assert_eq!(base.dtype(), DType::BF16);
+    assert_eq!(base.dtype(), dtype);
     LoraConfig::new(2, 3.0)
         .attach(&mut model, "a")
         .expect("it attaches");
@@ -79,9 +82,9 @@ fn a_half_precision_base_is_rounded_once(device: &Device) {
     let (_, slot) = slots(&model).remove(0);
     let lora: &Lora = slot.get("a").expect("a LoRA");
     assert_eq!(lora.lora_a.dtype(), DType::F32);
-    let expected = (base.cast(DType::F32) + lora.delta()).cast(DType::BF16);
+    let expected = (base.cast(DType::F32) + lora.delta()).cast(dtype);
     merge(&mut model).expect("it merges");
-    assert_eq!(model.weight.val().dtype(), DType::BF16);
+    assert_eq!(model.weight.val().dtype(), dtype);
     assert_same(&model.weight.val(), &expected);
 }
 

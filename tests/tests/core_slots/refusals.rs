@@ -32,7 +32,7 @@ fn targets(model: &mut Net, targets: Targets) -> Result<(), PeftError> {
     attach(model, |lora| lora.with_targets(targets))
 }
 
-const REQUESTS: [(Request, &str); 29] = [
+const REQUESTS: [(Request, &str); 30] = [
     (
         |model| targets(model, Targets::suffixes(["q_porj"])),
         "target `q_porj` matches nothing in this model, did you mean `q_proj`?; it has `embed`, `q_proj`, \
@@ -80,10 +80,14 @@ const REQUESTS: [(Request, &str); 29] = [
     (
         |model| {
             attach(model, |lora| {
-                lora.with_rank_pattern(Patterns::new([("v_proj", 2)]))
+                lora.with_rank_pattern(Patterns::new([("0.q_porj", 2)]))
             })
         },
-        "rank pattern `v_proj` matches nothing in this model",
+        "rank pattern `0.q_porj` matches nothing in this model, did you mean `0.q_proj`?; it has `layers.0.q_proj`, ",
+    ),
+    (
+        |model| targets(model, Targets::suffixes(["layers.1.q_porj"])),
+        "target `layers.1.q_porj` matches nothing in this model, did you mean `layers.1.q_proj`?; it has `embed`, ",
     ),
     (
         |model| {
@@ -91,7 +95,7 @@ const REQUESTS: [(Request, &str); 29] = [
                 lora.with_alpha_pattern(Patterns::new([("[", 2.0)]))
             })
         },
-        "alpha pattern ",
+        "alpha pattern `[` is no regular expression: ",
     ),
     (
         |model| {
@@ -163,7 +167,7 @@ const REQUESTS: [(Request, &str); 29] = [
                 .attach(model, "new")
                 .map(drop)
         },
-        "feed-forward target `down_proj` matches nothing in this model, did you mean `layers.0.q_proj`?",
+        "feed-forward target `down_proj` matches nothing in this model; it has `layers.0.q_proj`, ",
     ),
     (
         |model| set_active(model, &[("defualt", 1.0)]),

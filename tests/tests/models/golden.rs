@@ -13,23 +13,7 @@ use safetensors::SafeTensors;
 
 use super::assert_close;
 
-/// Ignored until `tests/goldens/models` is there, so that an absent golden is not a pass.
-mod flex {
-    #[cfg(feature = "flex")]
-    #[test]
-    #[ignore = "needs tests/goldens/models"]
-    fn models_equal_transformers() {
-        super::models_equal_transformers(&peft_tests::device("flex"));
-    }
-}
-mod ndarray {
-    #[cfg(feature = "ndarray")]
-    #[test]
-    #[ignore = "needs tests/goldens/models"]
-    fn models_equal_transformers() {
-        super::models_equal_transformers(&peft_tests::device("ndarray"));
-    }
-}
+peft_tests::cases!(models_equal_transformers);
 
 fn models_equal_transformers(device: &Device) {
     let dir = models();

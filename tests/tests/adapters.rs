@@ -1,0 +1,228 @@
+//! What PEFT computes for the same adapters: logits, loss, gradients and one optimizer step, and the files that we write for them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
+use burn::tensor::{DType, Device};
+use peft_core::{ForwardPath, merge};
+use peft_models::{CausalLm, LlamaForCausalLm};
+use peft_store::{AdapterDir, Checkpoint, save_adapter};
+use peft_tests::tolerance::{GOLDEN_GRADIENTS, GOLDEN_LOGITS, PATHS};
+use peft_train::{Batch, Example, target_nll};
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+
+peft_tests::cases!(
+    adapters_equal_peft,
+    merged_equals_unmerged,
+    files_round_trip
+);
+
+const NAME: &str = "default";
+
+/// The adapters of `tests/goldens`, with their models' directories.
+fn goldens() -> Vec<(PathBuf, PathBuf)> {
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens");
+    let mut dirs: Vec<_> = fs::read_dir(goldens.join("adapters"))
+        .expect("goldens are there")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    dirs.sort();
+    assert!(dirs.len() >= 14, "only {} golden adapters", dirs.len());
+    dirs.into_iter()
+        .map(|dir| {
+            let base = fs::read_to_string(dir.join("base.txt")).expect("a base");
+            (goldens.join("models").join(base.trim()), dir)
+        })
+        .collect()
+}
+
+fn load(base: &Path, adapter: &Path, device: &Device) -> LlamaForCausalLm {
+    let mut model = Checkpoint::open(base)
+        .and_then(|checkpoint| checkpoint.load(device, DType::F32))
+        .expect("the base loads");
+    AdapterDir::open(adapter)
+        .and_then(|dir| dir.attach(&mut model, NAME, ForwardPath::Factored))
+        .unwrap_or_else(|error| panic!("{}: {error}", adapter.display()));
+    model
+}
+
+type Tensors = BTreeMap<String, Vec<f64>>;
+
+fn read(path: &Path) -> Tensors {
+    let bytes = fs::read(path).expect("a file");
+    let file = SafeTensors::deserialize(&bytes).expect("sound");
+    file.iter()
+        .map(|(key, view)| {
+            let values = match view.dtype() {
+                Dtype::I64 => view
+                    .data()
+                    .chunks_exact(8)
+                    .map(|b| i64::from_le_bytes(b.try_into().expect("8 bytes")) as f64)
+                    .collect(),
+                Dtype::F32 => view
+                    .data()
+                    .chunks_exact(4)
+                    .map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("4 bytes"))))
+                    .collect(),
+                other => panic!("{key} is {other:?}"),
+            };
+            (key.to_owned(), values)
+        })
+        .collect()
+}
+
+/// All values within `tolerance` of the largest expected one, or of 1 where that is smaller and `absolute` is set.
+fn assert_close(what: &str, found: &[f64], expected: &[f64], tolerance: f32, absolute: bool) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+    let scale = if absolute { largest.max(1.0) } else { largest };
+    let worst = found
+        .iter()
+        .zip(expected)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f64::max);
+    assert!(
+        worst <= f64::from(tolerance) * scale,
+        "{what}: {worst:.3e} apart, values up to {largest:.3e}"
+    );
+}
+
+fn batch(expected: &Tensors, device: &Device) -> Batch {
+    let ids = &expected["input_ids"];
+    let labels = &expected["labels"];
+    let examples: Vec<Example> = ids
+        .chunks(ids.len() / 2)
+        .zip(labels.chunks(ids.len() / 2))
+        .map(|(ids, labels)| Example {
+            ids: ids.iter().map(|id| *id as u32).collect(),
+            targets: labels.iter().map(|label| *label >= 0.0).collect(),
+        })
+        .collect();
+    Batch::new(&examples.iter().collect::<Vec<_>>(), device)
+}
+
+fn logits(model: &LlamaForCausalLm, batch: &Batch) -> Vec<f64> {
+    let logits = model.logits(model.hidden(batch.ids.clone(), None, None));
+    logits.into_data().iter::<f64>().collect()
+}
+
+/// The adapter's tensors as they would be in its file.
+fn saved(model: &LlamaForCausalLm, dir: &AdapterDir) -> Tensors {
+    let out = tempfile::tempdir().expect("a directory");
+    save_adapter(model, NAME, dir.config(), None, dir.fields(), out.path()).expect("it saves");
+    read(&out.path().join("adapter_model.safetensors"))
+}
+
+fn adapters_equal_peft(device: &Device) {
+    let device = device.clone().autodiff();
+    for (base, adapter) in goldens() {
+        let name = adapter.display();
+        let expected = read(&adapter.join("expected.safetensors"));
+        let dir = AdapterDir::open(&adapter).expect("it opens");
+        let model = load(&base, &adapter, &device);
+        let batch = batch(&expected, &device);
+        let found = logits(&model, &batch);
+        assert_close(
+            &format!("{name}: logits"),
+            &found,
+            &expected["logits"],
+            GOLDEN_LOGITS,
+            true,
+        );
+
+        let loss = target_nll(&model, &batch).mean();
+        let value = f64::from(loss.clone().into_scalar::<f32>());
+        assert_close(
+            &format!("{name}: loss"),
+            &[value],
+            &expected["loss"],
+            GOLDEN_GRADIENTS,
+            false,
+        );
+
+        let stepped = |mut optimizer: ModuleOptimizer, lr: f64| {
+            let grads = grads_of(&model, &batch);
+            saved(&optimizer.step(lr, model.clone(), grads), &dir)
+        };
+        // A plain gradient step of rate 1 shows the gradient under the file's keys.
+        let before = saved(&model, &dir);
+        let after = stepped(SgdConfig::new().init(), 1.0);
+        let adam = stepped(
+            AdamWConfig::new()
+                .with_epsilon(1e-8)
+                .with_weight_decay(0.01)
+                .init(),
+            1e-2,
+        );
+        let keys: Vec<&str> = expected
+            .keys()
+            .filter_map(|key| key.strip_prefix("grad."))
+            .collect();
+        assert_eq!(
+            keys,
+            before.keys().collect::<Vec<_>>(),
+            "{name}: what trains"
+        );
+        for key in keys {
+            let gradient: Vec<f64> = before[key]
+                .iter()
+                .zip(&after[key])
+                .map(|(before, after)| before - after)
+                .collect();
+            let what = format!("{name}: {key}");
+            assert_close(
+                &what,
+                &gradient,
+                &expected[&format!("grad.{key}")],
+                GOLDEN_GRADIENTS,
+                false,
+            );
+            assert_close(
+                &what,
+                &adam[key],
+                &expected[&format!("step.{key}")],
+                GOLDEN_GRADIENTS,
+                false,
+            );
+        }
+    }
+}
+
+fn grads_of(model: &LlamaForCausalLm, batch: &Batch) -> GradientsParams {
+    GradientsParams::from_grads(target_nll(model, batch).mean().backward(), model)
+}
+
+fn merged_equals_unmerged(device: &Device) {
+    for (base, adapter) in goldens() {
+        let expected = read(&adapter.join("expected.safetensors"));
+        let batch = batch(&expected, device);
+        let model = load(&base, &adapter, device);
+        let mut merged = model.clone().untie();
+        let kept = merge(&mut merged).expect("it merges");
+        assert!(peft_core::slots(&merged).is_empty());
+        let what = format!("{}: merged", adapter.display());
+        let unmerged = logits(&model, &batch);
+        assert_close(&what, &logits(&merged, &batch), &unmerged, PATHS, true);
+        kept.restore(&mut merged);
+        assert_eq!(
+            logits(&merged, &batch),
+            logits(&model.untie(), &batch),
+            "{what}"
+        );
+    }
+}
+
+fn files_round_trip(device: &Device) {
+    for (base, adapter) in goldens() {
+        let dir = AdapterDir::open(&adapter).expect("it opens");
+        let model = load(&base, &adapter, device).valid();
+        let mut original = read(&adapter.join("adapter_model.safetensors"));
+        // A copy of the base that PEFT adds and that says nothing new.
+        original.retain(|key, _| !key.ends_with(".base_layer.weight"));
+        assert_eq!(saved(&model, &dir), original, "{}", adapter.display());
+    }
+}
