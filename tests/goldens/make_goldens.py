@@ -107,6 +107,8 @@ def make_adapter(name, base, config):
     model.save_pretrained(dir)
     (dir / "README.md").unlink(missing_ok=True)
     (dir / "base.txt").write_text(base + "\n")
+    saved = json.loads((dir / "adapter_config.json").read_text()) | {"base_model_name_or_path": base}
+    (dir / "adapter_config.json").write_text(json.dumps(saved, indent=2, sort_keys=True))
     x = ids()
     labels = x.clone()
     labels[0, :7] = -100

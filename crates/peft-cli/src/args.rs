@@ -32,7 +32,7 @@ pub(crate) struct ModelArgs {
     /// Checkpoint directory: config.json, model.safetensors, tokenizer.json
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
-    /// flex, ndarray or cuda[:N], as far as built in
+    /// flex, ndarray, cuda or cuda:N, as far as built in
     #[arg(long, default_value = "flex")]
     pub(crate) device: String,
     /// Precision of the base model: f32, bf16 or f16
