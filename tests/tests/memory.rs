@@ -6,7 +6,8 @@
 
 use std::process::Command;
 
-use burn::nn::LinearConfig;
+use burn::module::Param;
+use burn::nn::Linear;
 use burn::tensor::{Distribution, Tensor};
 use peft_core::linear;
 use peft_lora::LoraConfig;
@@ -64,8 +65,8 @@ fn measured(backend: &str, path: &str) -> usize {
 /// One forward and backward through an adapted layer.
 fn step(backend: &str, path: &str) -> usize {
     let device = peft_tests::device(backend).autodiff();
-    let mut layer = LinearConfig::new(WIDTH, WIDTH).init(&device);
-    layer.weight = layer.weight.map(|_| Tensor::full([WIDTH, WIDTH], 0.01, &device));
+    let weight = Param::from_tensor(Tensor::full([WIDTH, WIDTH], 0.01, &device));
+    let mut layer = Linear { weight, bias: None };
     LoraConfig::new(4, 8.0)
         .attach(&mut layer, "a")
         .expect("it attaches");
@@ -87,5 +88,7 @@ fn status_kib(field: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("a status");
     let line = status.lines().find_map(|line| line.strip_prefix(field));
     let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    number.and_then(|number| number.trim().parse().ok()).expect("a number")
+    number
+        .and_then(|number| number.trim().parse().ok())
+        .expect("a number")
 }

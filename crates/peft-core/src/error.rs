@@ -216,3 +216,40 @@ pub fn nearest(entry: &str, names: &[String]) -> Option<String> {
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_nearest_name_is_like_the_entry() {
+        let known = names(&["k_proj", "q_proj", "down_proj"]);
+        assert_eq!(nearest("q_porj", &known).as_deref(), Some("q_proj"));
+        assert_eq!(nearest("donw_proj", &known).as_deref(), Some("down_proj"));
+        assert_eq!(nearest("xyz", &known), None);
+        assert_eq!(nearest("q_proj", &[]), None);
+    }
+
+    #[test]
+    fn the_nearest_end_has_as_many_segments() {
+        let paths = names(&["h.0.attn.q_proj", "h.0.mlp.up_proj", "head"]);
+        assert_eq!(nearest_end("q_porj", &paths).as_deref(), Some("q_proj"));
+        assert_eq!(
+            nearest_end("atn.q_proj", &paths).as_deref(),
+            Some("attn.q_proj")
+        );
+        assert_eq!(nearest_end("haed", &paths).as_deref(), Some("head"));
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let many: Vec<String> = (0..23).map(|i| i.to_string()).collect();
+        assert_eq!(list(&[]), "none");
+        assert_eq!(list(&many[..2]), "`0`, `1`");
+        assert!(list(&many).ends_with("`19` and 3 more"));
+    }
+}

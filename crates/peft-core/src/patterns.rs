@@ -91,3 +91,42 @@ impl<T: Clone> Patterns<T> {
 fn compile(what: &'static str, pattern: &str) -> Result<regex::Regex, PeftError> {
     match_after(r"(?:.*\.)?", what, pattern)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATHS: [&str; 3] = ["layers.0.q_proj", "layers.10.q_proj", "seq_proj"];
+
+    fn resolved(entries: &[(&str, usize)]) -> Result<Vec<usize>, PeftError> {
+        Patterns::new(entries.iter().copied()).resolve("rank pattern", &PATHS, &8)
+    }
+
+    #[test]
+    fn a_pattern_matches_whole_segments_at_the_end() {
+        assert_eq!(resolved(&[("q_proj", 1)]), Ok(vec![1, 1, 8]));
+        assert_eq!(resolved(&[("0.q_proj", 1)]), Ok(vec![1, 8, 8]));
+        assert_eq!(resolved(&[("layers.*", 1)]), Ok(vec![1, 1, 8]));
+        assert_eq!(resolved(&[("q_proj|seq_proj", 1)]), Ok(vec![1, 1, 1]));
+    }
+
+    #[test]
+    fn the_first_match_counts() {
+        let both = [(r"0\.q_proj", 1), ("q_proj", 2)];
+        assert_eq!(resolved(&both), Ok(vec![1, 2, 8]));
+        let swapped = [("q_proj", 2), (r"0\.q_proj", 1)];
+        assert_eq!(resolved(&swapped), Ok(vec![2, 2, 8]));
+    }
+
+    #[test]
+    fn a_pattern_without_a_layer_is_an_error_unless_left_out() {
+        let patterns = Patterns::new([("q_proj", 1), ("v_proj", 2), ("(", 3)]);
+        let error = patterns.resolve("rank pattern", &PATHS, &8);
+        assert!(matches!(error, Err(PeftError::Unmatched { entry, .. }) if entry == "v_proj"));
+        let used = patterns.matching_any(&PATHS);
+        let left: Vec<_> = used.iter().map(|(pattern, _)| pattern).collect();
+        assert_eq!(left, ["q_proj", "("]);
+        let error = used.resolve("rank pattern", &PATHS, &8);
+        assert!(matches!(error, Err(PeftError::InvalidRegex { pattern, .. }) if pattern == "("));
+    }
+}

@@ -137,3 +137,51 @@ impl fmt::Display for Summary {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped_by_three() {
+        let numbers = [0, 12, 999, 1_000, 65_432, 999_999, 1_000_000, 1_235_814_400];
+        let expected = [
+            "0",
+            "12",
+            "999",
+            "1,000",
+            "65,432",
+            "999,999",
+            "1,000,000",
+            "1,235,814,400",
+        ];
+        assert_eq!(numbers.map(grouped), expected);
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let row = |module: &str, trainable, total| SummaryRow {
+            module: module.into(),
+            trainable,
+            total,
+        };
+        let summary = Summary {
+            trainable: 1_500,
+            total: 1_201_500,
+            modules: vec![row("q", 1_500, 1_200_000), row("a.longer.path", 0, 1_500)],
+        };
+        let table = summary.to_string();
+        let widths: Vec<_> = table.lines().map(str::len).collect();
+        assert_eq!(widths, [13 + 16 + 16 + 10; 4], "{table}");
+        assert!(
+            table.ends_with("total                   1,500       1,201,500     0.125\n"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn nothing_of_nothing_is_no_percent() {
+        assert_eq!(percent(0, 0), 0.0);
+        assert_eq!(percent(1, 8), 12.5);
+    }
+}

@@ -238,3 +238,32 @@ fn field(at: &str, setting: &str) -> String {
         format!("{setting} of `{at}`")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales() {
+        assert_eq!(LoraScaling::Standard.scale(8, 16.0), 2.0);
+        assert_eq!(LoraScaling::RankStabilised.scale(16, 6.0), 1.5);
+    }
+
+    #[test]
+    fn settings_are_checked() {
+        let checked = |config: LoraConfig| config.check().map_err(|error| error.to_string());
+        assert_eq!(checked(LoraConfig::new(1, -2.0).with_dropout(0.99)), Ok(()));
+        let rank = LoraConfig::new(1, 1.0).with_rank_pattern(Patterns::new([("a", 2), ("b", 0)]));
+        let message = "rank of `b` is 0, but must be at least 1";
+        assert_eq!(checked(rank), Err(message.into()));
+        let alpha = Patterns::new([("a", f64::INFINITY)]);
+        let message = "alpha of `a` is inf, but must be finite";
+        assert_eq!(
+            checked(LoraConfig::new(1, 1.0).with_alpha_pattern(alpha)),
+            Err(message.into())
+        );
+        for dropout in [-0.1, 1.0, f64::NAN] {
+            assert!(checked(LoraConfig::new(1, 1.0).with_dropout(dropout)).is_err());
+        }
+    }
+}
