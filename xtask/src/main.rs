@@ -1,5 +1,6 @@
-//! Developer commands: `cargo xtask test | check | bench`. One file a verb.
+//! Developer commands: `cargo xtask test | check | bench | assets`. One file a verb.
 
+mod assets;
 mod bench;
 mod check;
 mod shell;
@@ -26,6 +27,8 @@ enum Verb {
     Check,
     /// Measurements, side by side in one run
     Bench(bench::Args),
+    /// Rebuild data, tokenizer and model of the default run from WordNet
+    Assets(assets::Args),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Verb::Test(args) => test::run(&args),
         Verb::Check => check::run(),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Assets(args) => assets::run(&args),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -7,9 +7,10 @@ use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::layers::{ParamInfo, layers_of, module_paths_of, params};
+use crate::matcher::Matcher;
 use crate::report::{AdaptedLayer, AttachReport};
 use crate::slot::{REPARAMETERIZATION, install};
-use crate::targets::{Choice, Matcher, Names};
+use crate::targets::{Choice, Names};
 use crate::{Adapter, AdapterSlot, Layer, LayerKind, PeftError, Summary, Targets, Whole, slots};
 
 /// Which biases train beside the adapters.

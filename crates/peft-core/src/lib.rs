@@ -21,6 +21,7 @@ mod frozen;
 mod layer;
 mod layers;
 mod manage;
+mod matcher;
 mod merge;
 mod patterns;
 mod report;

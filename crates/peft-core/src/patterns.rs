@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::PeftError;
-use crate::targets::match_after;
+use crate::matcher::match_after;
 
 /// Exceptions to a setting: the first pattern that matches the end of a layer's path gives its value.
 ///

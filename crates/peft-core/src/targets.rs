@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::error::nearest_end;
 use crate::layers::ParamInfo;
+use crate::matcher::Matcher;
 use crate::{Layer, LayerKind, PeftError};
 
 /// A choice of modules by name.
@@ -342,59 +342,19 @@ fn suffixes_of(layers: &[Layer]) -> Vec<String> {
         .collect()
 }
 
-/// [`Names`], compiled.
-pub(crate) enum Matcher {
-    Regex(Regex),
-    Suffixes(Vec<String>),
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Matcher {
-    pub(crate) fn new(what: &'static str, names: &Names) -> Result<Self, PeftError> {
-        Ok(match names {
-            Names::Regex(pattern) => Self::Regex(full_match(what, pattern)?),
-            Names::Suffixes(entries) => Self::Suffixes(entries.clone()),
-        })
+    #[test]
+    fn the_index_is_the_first_number_or_the_one_after_a_name() {
+        let index = |targets: &Targets, path| targets.layer_index(path);
+        let first = Targets::all_linear();
+        assert_eq!(index(&first, "model.layers.11.mlp.experts.3.up"), Some(11));
+        assert_eq!(index(&first, "head"), None);
+        let after = first.indexed_after(["experts", "h"]);
+        assert_eq!(index(&after, "model.layers.11.mlp.experts.3.up"), Some(3));
+        assert_eq!(index(&after, "h.7.q"), Some(7));
+        assert_eq!(index(&after, "layers.7.q"), None);
     }
-
-    /// One matcher for each entry.
-    pub(crate) fn each<'a>(
-        what: &'static str,
-        names: &'a Names,
-    ) -> Result<Vec<(&'a str, Self)>, PeftError> {
-        match names {
-            Names::Regex(pattern) => Ok(vec![(pattern.as_str(), Self::new(what, names)?)]),
-            Names::Suffixes(entries) => Ok(entries
-                .iter()
-                .map(|entry| (entry.as_str(), Self::Suffixes(vec![entry.clone()])))
-                .collect()),
-        }
-    }
-
-    pub(crate) fn matches(&self, path: &str) -> bool {
-        match self {
-            Self::Regex(regex) => regex.is_match(path),
-            Self::Suffixes(entries) => entries.iter().any(|entry| {
-                path.strip_suffix(entry.as_str())
-                    .is_some_and(|head| head.is_empty() || head.ends_with('.'))
-            }),
-        }
-    }
-}
-
-/// A regular expression that must match a whole path.
-pub(crate) fn full_match(what: &'static str, pattern: &str) -> Result<Regex, PeftError> {
-    match_after("", what, pattern)
-}
-
-/// A regular expression that must match what follows `prefix`, itself one, to the end of a path.
-pub(crate) fn match_after(
-    prefix: &str,
-    what: &'static str,
-    pattern: &str,
-) -> Result<Regex, PeftError> {
-    Regex::new(&format!("^{prefix}(?:{pattern})$")).map_err(|error| PeftError::InvalidRegex {
-        what,
-        pattern: pattern.into(),
-        reason: error.to_string(),
-    })
 }

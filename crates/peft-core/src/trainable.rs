@@ -4,7 +4,8 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 
 use crate::layers::params;
-use crate::targets::{Matcher, Names};
+use crate::matcher::Matcher;
+use crate::targets::Names;
 use crate::{PeftError, Summary};
 
 /// A set of a model's own parameters, by path.

@@ -1,0 +1,83 @@
+//! [`Names`] and regular expressions, compiled: what matches a path.
+
+use regex::Regex;
+
+use crate::PeftError;
+use crate::targets::Names;
+
+/// [`Names`], compiled.
+pub(crate) enum Matcher {
+    Regex(Regex),
+    Suffixes(Vec<String>),
+}
+
+impl Matcher {
+    pub(crate) fn new(what: &'static str, names: &Names) -> Result<Self, PeftError> {
+        Ok(match names {
+            Names::Regex(pattern) => Self::Regex(full_match(what, pattern)?),
+            Names::Suffixes(entries) => Self::Suffixes(entries.clone()),
+        })
+    }
+
+    /// One matcher for each entry.
+    pub(crate) fn each<'a>(
+        what: &'static str,
+        names: &'a Names,
+    ) -> Result<Vec<(&'a str, Self)>, PeftError> {
+        match names {
+            Names::Regex(pattern) => Ok(vec![(pattern.as_str(), Self::new(what, names)?)]),
+            Names::Suffixes(entries) => Ok(entries
+                .iter()
+                .map(|entry| (entry.as_str(), Self::Suffixes(vec![entry.clone()])))
+                .collect()),
+        }
+    }
+
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        match self {
+            Self::Regex(regex) => regex.is_match(path),
+            Self::Suffixes(entries) => entries.iter().any(|entry| {
+                path.strip_suffix(entry.as_str())
+                    .is_some_and(|head| head.is_empty() || head.ends_with('.'))
+            }),
+        }
+    }
+}
+
+/// A regular expression that must match a whole path.
+pub(crate) fn full_match(what: &'static str, pattern: &str) -> Result<Regex, PeftError> {
+    match_after("", what, pattern)
+}
+
+/// A regular expression that must match what follows `prefix`, itself one, to the end of a path.
+pub(crate) fn match_after(
+    prefix: &str,
+    what: &'static str,
+    pattern: &str,
+) -> Result<Regex, PeftError> {
+    Regex::new(&format!("^{prefix}(?:{pattern})$")).map_err(|error| PeftError::InvalidRegex {
+        what,
+        pattern: pattern.into(),
+        reason: error.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suffix_is_whole_segments() {
+        let suffix = Matcher::Suffixes(vec!["attn.q".into()]);
+        assert!(suffix.matches("attn.q") && suffix.matches("h.0.attn.q"));
+        assert!(!suffix.matches("cattn.q") && !suffix.matches("attn.q.x") && !suffix.matches("q"));
+    }
+
+    #[test]
+    fn an_expression_is_the_whole_path() {
+        let regex = Matcher::new("target", &Names::Regex(r"h\.\d+\.q|head".into()));
+        let regex = regex.expect("it compiles");
+        assert!(regex.matches("h.12.q") && regex.matches("head"));
+        assert!(!regex.matches("h.1.q.x") && !regex.matches("x.h.1.q") && !regex.matches("ahead"));
+    }
+}
