@@ -6,3 +6,4 @@ mod fixture;
 mod ia3;
 mod lora;
 mod models;
+mod training;

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
 /// Fine-tune, evaluate, merge and run Hugging Face checkpoints.
 #[derive(Parser)]
 #[command(name = "peft", version)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) verb: Verb,
+    pub(crate) verb: Option<Verb>,
 }
 
 #[derive(Subcommand)]
@@ -27,7 +28,7 @@ pub(crate) enum Verb {
 }
 
 /// Where a model is and how it runs.
-#[derive(Args)]
+#[derive(Args, Serialize)]
 pub(crate) struct ModelArgs {
     /// Checkpoint directory: config.json, model.safetensors, tokenizer.json
     #[arg(long, value_name = "DIR")]
@@ -40,7 +41,8 @@ pub(crate) struct ModelArgs {
     pub(crate) dtype: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Method {
     /// Low-rank adapters
     Lora,
@@ -50,16 +52,23 @@ pub(crate) enum Method {
     Full,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum ScheduleArg {
     Constant,
     Linear,
     Cosine,
 }
 
-#[derive(Args)]
+#[derive(Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct TrainArgs {
+    /// A TOML file of these flags; those given here win over it
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
+    #[serde(flatten)]
     pub(crate) model: ModelArgs,
     /// Training rows, JSONL
     #[arg(long, value_name = "FILE")]
@@ -87,12 +96,14 @@ pub(crate) struct TrainArgs {
     pub(crate) targets: Vec<String>,
     /// Layers to leave out by suffix
     #[arg(long, value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) exclude: Vec<String>,
     /// Adapt only the last N layers
     #[arg(long, value_name = "N")]
     pub(crate) last_layers: Option<usize>,
     /// Modules to train whole, by suffix
     #[arg(long, value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) modules_to_save: Vec<String>,
     /// Directory of the run: the adapter, or the model for --method full
     #[arg(long, value_name = "DIR")]
@@ -100,8 +111,8 @@ pub(crate) struct TrainArgs {
     /// Times through the rows
     #[arg(long, default_value_t = 3)]
     pub(crate) epochs: usize,
-    /// Steps, instead of epochs
-    #[arg(long, conflicts_with = "epochs")]
+    /// Steps, whatever the epochs
+    #[arg(long)]
     pub(crate) max_steps: Option<usize>,
     /// Rows in a batch
     #[arg(long, default_value_t = 8)]
@@ -130,6 +141,13 @@ pub(crate) struct TrainArgs {
     /// Evaluate every so many steps
     #[arg(long)]
     pub(crate) eval_every: Option<usize>,
+    /// Keep a state to resume from every so many steps; at the end of each epoch if not given
+    #[arg(long)]
+    pub(crate) save_every: Option<usize>,
+    /// Go on with the run in --out, by its settings
+    #[arg(long)]
+    #[serde(skip)]
+    pub(crate) resume: bool,
     /// Do not end completions with the end-of-sequence token
     #[arg(long)]
     pub(crate) no_eos: bool,

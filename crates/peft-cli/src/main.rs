@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod config_file;
 mod device;
 mod error;
 mod progress;
@@ -14,7 +15,9 @@ use args::{Cli, Verb};
 use error::CliError;
 
 fn main() -> ExitCode {
-    match run(Cli::parse().verb) {
+    let outcome = config_file::expand(std::env::args_os().collect())
+        .and_then(|args| run(Cli::parse_from(args).verb));
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", error.chain());
@@ -23,7 +26,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(verb: Verb) -> Result<(), CliError> {
+fn run(verb: Option<Verb>) -> Result<(), CliError> {
+    let Some(verb) = verb else {
+        return commands::demo::run();
+    };
     match verb {
         Verb::Train(args) => commands::train::run(&args),
         Verb::Eval(args) => commands::eval::run(&args),

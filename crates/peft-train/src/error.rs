@@ -118,10 +118,8 @@ pub enum TrainError {
     #[error("no parameter of the model trains")]
     NothingTrains,
     /// A training state does not fit.
-    #[error("cannot resume from {}: {reason}", path.display())]
+    #[error("cannot resume: {reason}")]
     Resume {
-        /// The file.
-        path: PathBuf,
         /// Why.
         reason: String,
     },

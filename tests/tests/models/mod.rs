@@ -10,7 +10,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use peft_models::{LlamaConfig, LlamaForCausalLm, RopeConfig, RopeScaling};
 
 /// Grouped queries, and a head width that is not `d_model / n_heads`.
-fn tiny() -> LlamaConfig {
+pub(crate) fn tiny() -> LlamaConfig {
     LlamaConfig {
         vocab_size: 23,
         d_model: 12,
@@ -32,7 +32,7 @@ fn tiny() -> LlamaConfig {
 }
 
 /// A model whose every parameter has values that matter; fresh ones are too small, and biases zero.
-fn spread(config: &LlamaConfig, device: &Device) -> LlamaForCausalLm {
+pub(crate) fn spread(config: &LlamaConfig, device: &Device) -> LlamaForCausalLm {
     struct Spread(f32);
     impl ModuleMapper for Spread {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

@@ -1,7 +1,9 @@
 //! [`Observer`]: who follows a run, shows it and keeps what comes out.
 
+use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::{EvalReport, TrainError, TrainState};
 
@@ -36,22 +38,29 @@ pub struct Progress<'a, M> {
     pub step: usize,
     pub(super) optimizer: &'a ModuleOptimizer,
     pub(super) best_loss: Option<f64>,
+    pub(super) settings: &'a Map<String, Value>,
 }
 
-impl<M> Progress<'_, M> {
-    /// What a resumed run needs beside the model.
+impl<M: Module> Progress<'_, M> {
+    /// What a run needs to go on from here.
     ///
     /// # Errors
     ///
-    /// Where the optimizer's state cannot be serialised.
+    /// [`TrainError::Resume`] where the optimizer's state cannot be serialised.
     pub fn state(&self) -> Result<TrainState, TrainError> {
-        TrainState::new(self.step, self.best_loss, self.optimizer)
+        TrainState::capture(
+            self.model,
+            self.step,
+            self.best_loss,
+            self.settings,
+            self.optimizer,
+        )
     }
 }
 
 /// Follows a run.
 pub trait Observer<M> {
-    /// After each step.
+    /// After each step, and after its evaluation if there is one.
     ///
     /// # Errors
     ///

@@ -7,6 +7,7 @@ use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
 use peft_models::CausalLm;
 
+use super::state::settings;
 use super::{Observer, Progress, StepReport, TrainConfig, TrainState, clip_global_norm};
 use crate::batch::plan;
 use crate::{Batch, Example, TrainError, evaluate, target_nll};
@@ -38,8 +39,8 @@ impl Length {
 /// Train what requires gradients in `model`, on an autodiff device, and return it.
 ///
 /// A step's loss is the sum over its targets divided by their number, whatever the batches they came in: two half batches give the update of
-/// the whole one. `valid` is evaluated at the intervals of the config and at the end. A run resumed from a [`TrainState`] and the model of that moment
-/// gives the bits of one that was not interrupted.
+/// the whole one. `valid` is evaluated at the intervals of the config and at the end. A run resumed from a
+/// [`TrainState`], on a model prepared as for the first, gives the bits of one that was not interrupted.
 ///
 /// # Errors
 ///
@@ -62,10 +63,11 @@ pub fn train<M: CausalLm>(
         .with_epsilon(config.epsilon as f32)
         .with_weight_decay(config.weight_decay as f32)
         .init();
+    let settings = settings(config, examples);
     let (first, mut best_loss) = match resume {
         Some(state) => {
-            optimizer = state.restore(optimizer)?;
-            (state.step, state.best_loss)
+            (model, optimizer) = state.restore(model, optimizer, &settings)?;
+            (state.step(), state.best_loss())
         }
         None => (0, None),
     };
@@ -128,11 +130,12 @@ pub fn train<M: CausalLm>(
             step: done,
             optimizer: &optimizer,
             best_loss,
+            settings: &settings,
         };
-        observer.on_step(&report, &progress)?;
         if let Some(report) = evaluated {
             observer.on_eval(&report, best, &progress)?;
         }
+        observer.on_step(&report, &progress)?;
     }
     Ok(model)
 }

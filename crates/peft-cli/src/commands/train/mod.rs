@@ -1,0 +1,124 @@
+//! `peft train`.
+
+mod adapter;
+mod run;
+
+use burn::module::Module;
+use peft_core::{ParamSet, Summary, freeze_all_but};
+use peft_store::Checkpoint;
+use peft_train::{
+    Dataset, EncodeOptions, Encoded, Length, Schedule, TextTokenizer, TrainConfig, Warmup, encode,
+    train,
+};
+
+use self::adapter::adapter_config;
+use self::run::{Run, Trained, state};
+use super::ADAPTER;
+use crate::args::{Method, ScheduleArg, TrainArgs};
+use crate::device::{device, dtype};
+use crate::error::CliError;
+
+pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
+    let state = state(args)?;
+    let train_rows = Dataset::read(&args.train)?;
+    let valid_rows = args.valid.as_ref().map(Dataset::read).transpose()?;
+    let checkpoint = Checkpoint::open(&args.model.model)?;
+    let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
+    let config = train_config(args);
+    config.validate()?;
+    let options = EncodeOptions {
+        max_length: args.max_length.min(checkpoint.config().max_positions),
+        append_eos: !args.no_eos,
+        vocab_size: checkpoint.config().vocab_size,
+    };
+    let train_set = encode(&train_rows, &tokenizer, &options)?;
+    let valid_set = valid_rows
+        .map(|rows| encode(&rows, &tokenizer, &options))
+        .transpose()?;
+
+    let device = device(&args.model.device)?.autodiff();
+    device.seed(args.seed);
+    let dtype = dtype(&args.model.dtype)?;
+    let mut model = match checkpoint.has_weights() {
+        true => checkpoint.load(&device, dtype)?,
+        false if args.method == Method::Full => checkpoint.config().init(&device),
+        // Says which files are missing.
+        false => checkpoint.load(&device, dtype)?,
+    };
+    let adapter = adapter_config(args, &model);
+    match &adapter {
+        Some(adapter) => {
+            let report = adapter.attach(&mut model, ADAPTER)?;
+            eprintln!("{report}");
+        }
+        None => {
+            freeze_all_but(&mut model, &ParamSet::All)?;
+            eprintln!("all parameters\n{}", Summary::of(&model));
+        }
+    }
+    describe(&train_set, "training");
+    if let Some(valid) = &valid_set {
+        describe(valid, "validation");
+    }
+
+    let save_every = args
+        .save_every
+        .unwrap_or_else(|| Length::new(&config, train_set.examples.len()).steps_per_epoch);
+    let what = Trained {
+        adapter,
+        base: args.model.model.display().to_string(),
+        checkpoint: &checkpoint,
+        dtype,
+    };
+    let mut run = Run::begin(args, state.as_ref(), save_every, what)?;
+    if let Some(state) = &state {
+        eprintln!("going on after step {}", state.step());
+    }
+    let valid = valid_set.as_ref().map(|set| set.examples.as_slice());
+    let model = train(
+        model,
+        &train_set.examples,
+        valid,
+        &config,
+        state.as_ref(),
+        &mut run,
+    )?;
+    run.finish(&model.valid())?;
+    eprintln!("saved {}", args.out.display());
+    Ok(())
+}
+
+fn describe(set: &Encoded, what: &str) {
+    let targets: usize = set.examples.iter().map(|example| example.n_targets()).sum();
+    eprintln!(
+        "{} {what} rows, {targets} target tokens, {} cut, {} left out for having no target",
+        set.examples.len(),
+        set.truncated,
+        set.dropped
+    );
+}
+
+fn train_config(args: &TrainArgs) -> TrainConfig {
+    TrainConfig {
+        epochs: args.epochs,
+        max_steps: args.max_steps,
+        batch_size: args.batch_size,
+        grad_accum: args.grad_accum,
+        learning_rate: args.lr,
+        schedule: match args.schedule {
+            ScheduleArg::Constant => Schedule::Constant,
+            ScheduleArg::Linear => Schedule::Linear,
+            ScheduleArg::Cosine => Schedule::Cosine,
+        },
+        warmup: if args.warmup >= 1.0 {
+            Warmup::Steps(args.warmup as usize)
+        } else {
+            Warmup::Fraction(args.warmup)
+        },
+        weight_decay: args.weight_decay,
+        max_grad_norm: Some(args.max_grad_norm),
+        seed: args.seed,
+        eval_every: args.eval_every,
+        ..TrainConfig::default()
+    }
+}

@@ -1,0 +1,196 @@
+//! What a run leaves in its directory: settings, metrics, the best and the last adapter, and a state to go on from.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::DType;
+use peft_models::LlamaForCausalLm;
+use peft_store::{AdapterConfig, Checkpoint, save_adapter, write_checkpoint};
+use peft_train::{EvalReport, Observer, Progress, StepReport, TrainError, TrainState};
+use serde_json::{Map, Value, json};
+
+use super::ADAPTER;
+use crate::args::TrainArgs;
+use crate::config_file::RESOLVED;
+use crate::error::CliError;
+use crate::progress::Display;
+
+/// The state to go on from, while a run is not done.
+const STATE: &str = "resume.safetensors";
+const METRICS: &str = "metrics.jsonl";
+const BEST: &str = "best";
+
+/// Shows a run and keeps its results.
+pub(super) struct Run<'a> {
+    display: Display,
+    metrics: File,
+    out: PathBuf,
+    /// Steps between two states.
+    save_every: usize,
+    what: Trained<'a>,
+}
+
+/// What the run saves.
+pub(super) struct Trained<'a> {
+    /// The adapter; the whole model where there is none.
+    pub(super) adapter: Option<AdapterConfig>,
+    pub(super) base: String,
+    pub(super) checkpoint: &'a Checkpoint,
+    pub(super) dtype: DType,
+}
+
+/// The state to go on from, if the run is to be resumed; an error where that, or a new run, does not fit what the directory holds.
+pub(super) fn state(args: &TrainArgs) -> Result<Option<TrainState>, CliError> {
+    let out = args.out.display();
+    let begun = args.out.join(RESOLVED).exists();
+    let path = args.out.join(STATE);
+    match (args.resume, path.exists()) {
+        (true, true) => Ok(Some(TrainState::load(&path)?)),
+        (true, false) if begun => Err(CliError::Usage(format!(
+            "{out} has no {STATE}: the run is done, or ended before it kept one"
+        ))),
+        (true, false) => Err(CliError::Usage(format!("{out} holds no run to resume"))),
+        (false, _) if begun => Err(CliError::Usage(format!(
+            "{out} holds a run already; name a new directory, or go on with --resume"
+        ))),
+        (false, _) => Ok(None),
+    }
+}
+
+impl<'a> Run<'a> {
+    /// Make the directory ready: settings written, metrics of steps after the resumed state taken out.
+    pub(super) fn begin(
+        args: &TrainArgs,
+        resumed: Option<&TrainState>,
+        save_every: usize,
+        what: Trained<'a>,
+    ) -> Result<Self, CliError> {
+        let create = |source| CliError::Io {
+            action: "create",
+            path: args.out.clone(),
+            source,
+        };
+        fs::create_dir_all(&args.out).map_err(create)?;
+        let path = args.out.join(METRICS);
+        let done = resumed.map_or(0, TrainState::step) as u64;
+        let kept: String = fs::read_to_string(&path)
+            .unwrap_or_default()
+            .lines()
+            .filter(|line| {
+                let line: Option<Value> = serde_json::from_str(line).ok();
+                line.and_then(|line| line["step"].as_u64())
+                    .is_some_and(|step| step <= done)
+            })
+            .map(|line| format!("{line}\n"))
+            .collect();
+        write(&path, &kept)?;
+        let metrics = OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .map_err(|source| CliError::Io {
+                action: "open",
+                path,
+                source,
+            })?;
+        let resolved = toml::to_string(args)
+            .map_err(|error| CliError::Usage(format!("the settings: {error}")))?;
+        write(&args.out.join(RESOLVED), &resolved)?;
+        Ok(Self {
+            display: Display::new(),
+            metrics,
+            out: args.out.clone(),
+            save_every,
+            what,
+        })
+    }
+
+    /// Keep what was trained; there is nothing to resume any more.
+    pub(super) fn finish(&self, model: &LlamaForCausalLm) -> Result<(), CliError> {
+        self.save(model, &self.out)?;
+        let path = self.out.join(STATE);
+        if path.exists() {
+            fs::remove_file(&path).map_err(|source| CliError::Io {
+                action: "remove",
+                path,
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn save(&self, model: &LlamaForCausalLm, dir: &Path) -> Result<(), CliError> {
+        let what = &self.what;
+        match &what.adapter {
+            Some(config) => {
+                save_adapter(model, ADAPTER, config, Some(&what.base), &Map::new(), dir)?;
+            }
+            None => write_checkpoint(
+                model,
+                what.checkpoint.fields(),
+                Some(what.checkpoint.dir()),
+                what.dtype,
+                dir,
+            )?,
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, line: &Value) -> Result<(), TrainError> {
+        writeln!(self.metrics, "{line}").map_err(|source| TrainError::Io {
+            action: "write",
+            path: self.out.join(METRICS),
+            source,
+        })
+    }
+}
+
+/// Written beside, then renamed.
+fn write(path: &Path, text: &str) -> Result<(), CliError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".partial");
+    fs::write(&beside, text)
+        .and_then(|()| fs::rename(&beside, path))
+        .map_err(|source| CliError::Io {
+            action: "write",
+            path: path.into(),
+            source,
+        })
+}
+
+impl Observer<LlamaForCausalLm> for Run<'_> {
+    fn on_eval(
+        &mut self,
+        report: &EvalReport,
+        best: bool,
+        progress: &Progress<'_, LlamaForCausalLm>,
+    ) -> Result<(), TrainError> {
+        self.display.line(&format!(
+            "step {}: validation loss {:.4}, perplexity {:.3}, exact match {:.3}{}",
+            progress.step,
+            report.loss,
+            report.perplexity,
+            report.exact_match,
+            if best { " (best)" } else { "" }
+        ));
+        if best {
+            self.save(&progress.model.valid(), &self.out.join(BEST))
+                .map_err(|error| TrainError::Observer(Box::new(error)))?;
+        }
+        self.record(&json!({ "step": progress.step, "best": best, "valid": report }))
+    }
+
+    fn on_step(
+        &mut self,
+        report: &StepReport,
+        progress: &Progress<'_, LlamaForCausalLm>,
+    ) -> Result<(), TrainError> {
+        self.display.step(report);
+        self.record(&json!({ "step": report.step, "train": report }))?;
+        if report.step.is_multiple_of(self.save_every) && report.step < report.total_steps {
+            progress.state()?.save(self.out.join(STATE))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! `--config FILE.toml`: every flag of `train`, from a file.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, CommandFactory};
+use toml::{Table, Value};
+
+use crate::args::Cli;
+use crate::error::CliError;
+
+/// The settings of a run, in its directory, as a file that `--config` takes.
+pub(crate) const RESOLVED: &str = "train.toml";
+/// Flags that say where the others come from.
+const NOT_IN_A_FILE: [&str; 3] = ["config", "resume", "help"];
+
+/// The command line with the flags of its file put in. Flags that are given on the command line itself win over the file's.
+///
+/// The file is the one that `--config` names; for `--resume`, the one that the run left in `--out`.
+pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
+    if args.get(1).is_none_or(|verb| verb != "train") {
+        return Ok(args);
+    }
+    let file = match (value(&args, "config"), value(&args, "out")) {
+        (Some(file), _) => PathBuf::from(file),
+        (None, Some(out)) if is_given(&args, "resume") => Path::new(out).join(RESOLVED),
+        _ => return Ok(args),
+    };
+    let text = fs::read_to_string(&file).map_err(|source| CliError::Io {
+        action: "read",
+        path: file.clone(),
+        source,
+    })?;
+    let table: Table = text
+        .parse()
+        .map_err(|error| CliError::Usage(format!("{}: {error}", file.display())))?;
+    let cli = Cli::command();
+    let known: Vec<&Arg> = cli
+        .find_subcommand("train")
+        .into_iter()
+        .flat_map(clap::Command::get_arguments)
+        .filter(|arg| {
+            arg.get_long()
+                .is_some_and(|long| !NOT_IN_A_FILE.contains(&long))
+        })
+        .collect();
+    let mut expanded = args.clone();
+    for (key, value) in &table {
+        let name = key.replace('_', "-");
+        let Some(arg) = known.iter().find(|arg| arg.get_long() == Some(&name)) else {
+            let names: Vec<String> = known
+                .iter()
+                .filter_map(|arg| arg.get_long().map(str::to_owned))
+                .collect();
+            let hint = peft_core::nearest(&name, &names)
+                .map(|near| format!("did you mean `{near}`?"))
+                .unwrap_or_else(|| format!("there are {}", names.join(", ")));
+            return Err(CliError::Usage(format!(
+                "{}: unknown key `{key}`; {hint}",
+                file.display()
+            )));
+        };
+        if is_given(&args, &name) {
+            continue;
+        }
+        let flag = flag(arg, &name, value)
+            .map_err(|reason| CliError::Usage(format!("{}: `{key}` {reason}", file.display())))?;
+        expanded.extend(flag.map(OsString::from));
+    }
+    Ok(expanded)
+}
+
+/// The flag that gives `arg` this value, if it takes one to do so.
+fn flag(arg: &Arg, name: &str, value: &Value) -> Result<Option<String>, String> {
+    match (value, arg.get_action().takes_values()) {
+        (Value::Boolean(true), false) => return Ok(Some(format!("--{name}"))),
+        (Value::Boolean(false), false) => return Ok(None),
+        (_, false) => return Err("must be true or false".into()),
+        (Value::Array(values), true) if values.is_empty() => return Ok(None),
+        (Value::Boolean(_), true) => return Err("takes a value, not true or false".into()),
+        _ => {}
+    }
+    let value = match value {
+        Value::Array(values) => values
+            .iter()
+            .map(scalar)
+            .collect::<Option<Vec<_>>>()
+            .map(|values| values.join(",")),
+        value => scalar(value),
+    };
+    let value = value.ok_or("must be a string, a number or a list of those")?;
+    Ok(Some(format!("--{name}={value}")))
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn is_given(args: &[OsString], name: &str) -> bool {
+    let (flag, start) = (format!("--{name}"), format!("--{name}="));
+    args.iter()
+        .any(|arg| *arg == *flag || arg.to_string_lossy().starts_with(&start))
+}
+
+/// The value of a flag, as its own argument or after `=`.
+fn value<'a>(args: &'a [OsString], name: &str) -> Option<&'a OsStr> {
+    let (flag, start) = (format!("--{name}"), format!("--{name}="));
+    let at = args.iter().position(|arg| *arg == *flag);
+    at.and_then(|at| args.get(at + 1))
+        .map(OsString::as_os_str)
+        .or_else(|| {
+            let joined = args.iter().filter_map(|arg| arg.to_str());
+            joined
+                .filter_map(|arg| arg.strip_prefix(&start))
+                .next()
+                .map(OsStr::new)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Verb;
+
+    fn words(text: &str) -> Vec<OsString> {
+        text.split_whitespace().map(OsString::from).collect()
+    }
+
+    fn expanded(toml: &str, line: &str) -> Result<Vec<OsString>, CliError> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("run.toml");
+        fs::write(&file, toml).expect("it is written");
+        let mut args = words(line);
+        args.push("--config".into());
+        args.push(file.into());
+        expand(args)
+    }
+
+    #[test]
+    fn the_file_fills_in_and_the_command_line_wins() {
+        let toml = "model = \"m\"\ntrain = 'a.jsonl'\nout = 'o'\nrank = 4\nlr = 1e-3\nrslora = true\n\
+                    no_eos = false\ntargets = ['q_proj', 'v_proj']";
+        let args = expanded(toml, "peft train --rank 16").expect("it expands");
+        let cli = Cli::try_parse_from(args).expect("it parses");
+        let Some(Verb::Train(args)) = cli.verb else {
+            panic!("it is `train`");
+        };
+        assert_eq!((args.rank, args.lr, args.rslora), (16, 1e-3, true));
+        assert!(!args.no_eos);
+        assert_eq!(args.targets, ["q_proj", "v_proj"]);
+        assert_eq!(args.model.model, Path::new("m"));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let message = |toml: &str| match expanded(toml, "peft train") {
+            Err(error) => error.to_string(),
+            Ok(args) => panic!("{args:?}"),
+        };
+        assert!(message("rnak = 4").contains("did you mean `rank`?"));
+        assert!(message("rank = true").contains("takes a value"));
+        assert!(message("rslora = 4").contains("true or false"));
+        assert!(message("rank = { a = 1 }").contains("a number"));
+        assert!(message("rank = ").contains("run.toml"));
+        assert!(message("resume = true").contains("unknown key"));
+    }
+
+    #[test]
+    fn resolved_settings_are_a_config_file_that_gives_them_again() {
+        let line = "peft train --model m --train t --out o --rank 3 --rslora --lr 0.5 --targets a,b --seed 7";
+        let parse = |args: Vec<OsString>| match Cli::try_parse_from(args).expect("it parses").verb {
+            Some(Verb::Train(args)) => toml::to_string(&args).expect("it is TOML"),
+            _ => panic!("it is `train`"),
+        };
+        let resolved = parse(words(line));
+        let again = parse(expanded(&resolved, "peft train").expect("it expands"));
+        assert_eq!(resolved, again);
+        assert!(resolved.contains("batch-size = 8"), "{resolved}");
+    }
+}

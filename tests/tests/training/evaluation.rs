@@ -1,0 +1,123 @@
+//! Evaluation and generation: the same whatever the batches.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData, activation::log_softmax};
+use peft_models::{CausalLm, LlamaForCausalLm};
+use peft_train::{Example, GenerateConfig, evaluate, generate};
+
+use super::{adapted, examples};
+
+peft_tests::cases!(
+    the_loss_is_the_definition,
+    batches_change_nothing,
+    greedy_generation_is_the_argmax,
+    drawing_follows_its_seed,
+);
+
+/// Log-probabilities of every next token, `[positions][vocabulary]`.
+fn log_probs(model: &LlamaForCausalLm, ids: &[u32], device: &Device) -> Vec<Vec<f32>> {
+    let row: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
+    let n = row.len();
+    let ids: Tensor<2, burn::tensor::Int> = Tensor::from_data(TensorData::new(row, [1, n]), device);
+    let logits = model.logits(model.hidden(ids, None, None));
+    let values: Vec<f32> = log_softmax(logits, 2).into_data().iter::<f32>().collect();
+    values
+        .chunks(values.len() / n)
+        .map(<[f32]>::to_vec)
+        .collect()
+}
+
+fn likeliest(scores: &[f32]) -> usize {
+    (0..scores.len())
+        .max_by(|a, b| scores[*a].total_cmp(&scores[*b]))
+        .expect("a vocabulary")
+}
+
+fn the_loss_is_the_definition(device: &Device) {
+    let model = adapted(device, 0.0).valid();
+    let rows = examples(7);
+    let (mut nll, mut tokens, mut right, mut exact) = (0.0, 0, 0, 0);
+    for Example { ids, targets } in &rows {
+        let scores = log_probs(&model, ids, device);
+        let mut all = true;
+        for i in (1..ids.len()).filter(|i| targets[*i]) {
+            nll -= f64::from(scores[i - 1][ids[i] as usize]);
+            let hit = likeliest(&scores[i - 1]) == ids[i] as usize;
+            tokens += 1;
+            right += usize::from(hit);
+            all &= hit;
+        }
+        exact += usize::from(all);
+    }
+    let report = evaluate(&model, &rows, 3);
+    let loss = nll / tokens as f64;
+    assert!(
+        (report.loss - loss).abs() < 1e-5 * loss,
+        "{} {loss}",
+        report.loss
+    );
+    assert!((report.perplexity - loss.exp()).abs() < 1e-4 * loss.exp());
+    assert_eq!((report.tokens, report.examples), (tokens, 7));
+    assert_eq!(report.token_accuracy, right as f64 / tokens as f64);
+    assert_eq!(report.exact_match, exact as f64 / 7.0);
+}
+
+fn batches_change_nothing(device: &Device) {
+    let model = adapted(device, 0.3).valid();
+    let rows = examples(9);
+    let alone = evaluate(&model, &rows, 1);
+    for batch_size in [2, 4, 9, 100] {
+        let report = evaluate(&model, &rows, batch_size);
+        assert!((report.loss - alone.loss).abs() < 1e-5 * alone.loss);
+        assert_eq!(report.token_accuracy, alone.token_accuracy);
+    }
+}
+
+fn greedy(max_new_tokens: usize) -> GenerateConfig {
+    GenerateConfig {
+        max_new_tokens,
+        temperature: 0.0,
+        top_k: None,
+        top_p: None,
+        seed: 0,
+        eos: Vec::new(),
+    }
+}
+
+fn greedy_generation_is_the_argmax(device: &Device) {
+    let model = adapted(device, 0.0).valid();
+    let prompt = [3, 1, 4, 1, 5];
+    let found = generate(&model, &prompt, &greedy(6), |_| {}).expect("it generates");
+    let mut ids = prompt.to_vec();
+    for _ in 0..6 {
+        let scores = log_probs(&model, &ids, device);
+        ids.push(likeliest(&scores[ids.len() - 1]) as u32);
+    }
+    assert_eq!(found, ids[prompt.len()..]);
+    // A token that ends the sequence ends it, and is not part of it.
+    let until = GenerateConfig {
+        eos: vec![found[2]],
+        ..greedy(6)
+    };
+    let ended = generate(&model, &prompt, &until, |_| {}).expect("it generates");
+    let first = found.iter().position(|id| *id == found[2]);
+    assert_eq!(Some(ended.len()), first);
+}
+
+fn drawing_follows_its_seed(device: &Device) {
+    let model = adapted(device, 0.0).valid();
+    let draw = |seed, top_k| {
+        let config = GenerateConfig {
+            temperature: 1.5,
+            top_k,
+            seed,
+            ..greedy(12)
+        };
+        generate(&model, &[2, 7], &config, |_| {}).expect("it generates")
+    };
+    assert_eq!(draw(1, None), draw(1, None));
+    assert_ne!(draw(1, None), draw(2, None));
+    // Drawing from the single likeliest token is greedy.
+    let likeliest = generate(&model, &[2, 7], &greedy(12), |_| {}).expect("it generates");
+    assert_eq!(draw(1, Some(1)), likeliest);
+}

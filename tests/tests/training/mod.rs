@@ -1,0 +1,90 @@
+//! Training, evaluation and generation: what a run does and does not depend on.
+
+mod data;
+mod evaluation;
+mod resume;
+mod run;
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::{Device, TensorData};
+use peft_core::{ForwardPath, Targets};
+use peft_lora::LoraConfig;
+use peft_models::LlamaForCausalLm;
+use peft_train::{
+    EvalReport, Example, Observer, Progress, Schedule, StepReport, TrainConfig, TrainError, Warmup,
+};
+
+use crate::fixture::{filled_adapters, params};
+use crate::models::{spread, tiny};
+
+/// Rows of unequal lengths and numbers of targets.
+fn examples(n: usize) -> Vec<Example> {
+    let row = |i: usize| {
+        let length = 3 + (i * 5) % 9;
+        let first = 1 + (i * 3) % (length - 1);
+        Example {
+            ids: (0..length)
+                .map(|j| ((i * 7 + j * j + 3 * j) % 23) as u32)
+                .collect(),
+            targets: (0..length).map(|j| j >= first).collect(),
+        }
+    };
+    (0..n).map(row).collect()
+}
+
+/// An adapted model on an autodiff device, the same at each call.
+fn adapted(device: &Device, dropout: f64) -> LlamaForCausalLm {
+    let mut model = spread(&tiny(), &device.clone().autodiff());
+    LoraConfig::new(3, 6.0)
+        .with_targets(Targets::suffixes(["q_proj", "v_proj", "down_proj"]))
+        .with_dropout(dropout)
+        .with_path(ForwardPath::Factored)
+        .attach(&mut model, "default")
+        .expect("it attaches");
+    // Not drawn: tests of other threads draw from the same device.
+    filled_adapters(model)
+}
+
+fn config(batch_size: usize, steps: usize) -> TrainConfig {
+    TrainConfig {
+        batch_size,
+        max_steps: Some(steps),
+        learning_rate: 0.02,
+        schedule: Schedule::Linear,
+        warmup: Warmup::Steps(0),
+        seed: 11,
+        ..TrainConfig::default()
+    }
+}
+
+/// Every parameter, bit for bit.
+fn bits<M: Module>(model: &M) -> BTreeMap<String, TensorData> {
+    let params = params(model).into_iter();
+    params.map(|(path, seen)| (path, seen.data)).collect()
+}
+
+/// Keeps what a run reports.
+#[derive(Default)]
+struct Log {
+    steps: Vec<StepReport>,
+    evaluations: Vec<(usize, EvalReport, bool)>,
+}
+
+impl<M> Observer<M> for Log {
+    fn on_step(&mut self, report: &StepReport, _: &Progress<'_, M>) -> Result<(), TrainError> {
+        self.steps.push(*report);
+        Ok(())
+    }
+
+    fn on_eval(
+        &mut self,
+        report: &EvalReport,
+        best: bool,
+        progress: &Progress<'_, M>,
+    ) -> Result<(), TrainError> {
+        self.evaluations.push((progress.step, *report, best));
+        Ok(())
+    }
+}
