@@ -7,10 +7,14 @@
 //! It does not train, and it reaches no network: directories are on disk.
 #![deny(missing_docs)]
 
+#[cfg(any(feature = "lora", feature = "ia3"))]
 mod adapter;
+#[cfg(feature = "models")]
 mod checkpoint;
 
+#[cfg(any(feature = "lora", feature = "ia3"))]
 pub use adapter::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem, save_adapter};
+#[cfg(feature = "models")]
 pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointProblem, fresh_config_json, llama_config,
     write_checkpoint,

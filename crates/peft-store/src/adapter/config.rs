@@ -3,18 +3,29 @@
 use std::path::Path;
 
 use peft_core::{
-    AttachReport, Choice, ForwardPath, LayerRange, Names, Patterns, PeftError, Placement, Targets,
-    TrainBias,
+    AttachReport, Choice, ForwardPath, LayerRange, Names, PeftError, Placement, Targets,
 };
+#[cfg(feature = "ia3")]
 use peft_ia3::Ia3Config;
-use peft_lora::{LoraConfig, LoraInit, LoraScaling};
+#[cfg(feature = "lora")]
+use peft_lora::LoraConfig;
 use serde_json::{Map, Value, json};
 
 use super::AdapterFileError;
-use super::fields::{Fields, as_count};
+use super::fields::Fields;
+use super::methods;
 
 /// The release of PEFT whose file format is written.
 const PEFT_VERSION: &str = "0.21.2";
+
+/// The methods of this build, as PEFT names them.
+const METHODS: &str = if !cfg!(feature = "ia3") {
+    "LORA"
+} else if !cfg!(feature = "lora") {
+    "IA3"
+} else {
+    "LORA, IA3"
+};
 
 /// The output layer, which PEFT's `all-linear` leaves out.
 const OUTPUT_LAYER: &str = "lm_head";
@@ -23,8 +34,10 @@ const OUTPUT_LAYER: &str = "lm_head";
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum AdapterConfig {
+    #[cfg(feature = "lora")]
     /// LoRA.
     Lora(LoraConfig),
+    #[cfg(feature = "ia3")]
     /// IA3.
     Ia3(Ia3Config),
 }
@@ -33,7 +46,9 @@ impl AdapterConfig {
     /// Where the adapters go.
     pub fn placement(&self) -> &Placement {
         match self {
+            #[cfg(feature = "lora")]
             Self::Lora(config) => &config.placement,
+            #[cfg(feature = "ia3")]
             Self::Ia3(config) => &config.placement,
         }
     }
@@ -41,7 +56,9 @@ impl AdapterConfig {
     /// Where the adapters go, to change it.
     pub fn placement_mut(&mut self) -> &mut Placement {
         match self {
+            #[cfg(feature = "lora")]
             Self::Lora(config) => &mut config.placement,
+            #[cfg(feature = "ia3")]
             Self::Ia3(config) => &mut config.placement,
         }
     }
@@ -49,7 +66,9 @@ impl AdapterConfig {
     /// The method's name.
     pub fn method(&self) -> &'static str {
         match self {
+            #[cfg(feature = "lora")]
             Self::Lora(_) => "lora",
+            #[cfg(feature = "ia3")]
             Self::Ia3(_) => "ia3",
         }
     }
@@ -65,7 +84,9 @@ impl AdapterConfig {
         name: &str,
     ) -> Result<AttachReport, PeftError> {
         match self {
+            #[cfg(feature = "lora")]
             Self::Lora(config) => config.attach(model, name),
+            #[cfg(feature = "ia3")]
             Self::Ia3(config) => config.attach(model, name),
         }
     }
@@ -77,9 +98,11 @@ impl AdapterConfig {
     ) -> Result<Self, AdapterFileError> {
         let fields = Fields { path, map };
         match fields.string("peft_type")? {
-            Some("LORA") => lora_from(&fields).map(Self::Lora),
-            Some("IA3") => ia3_from(&fields).map(Self::Ia3),
-            Some(_) => Err(fields.unsupported("peft_type", "LORA, IA3")),
+            #[cfg(feature = "lora")]
+            Some("LORA") => methods::lora::from_fields(&fields).map(Self::Lora),
+            #[cfg(feature = "ia3")]
+            Some("IA3") => methods::ia3::from_fields(&fields).map(Self::Ia3),
+            Some(_) => Err(fields.unsupported("peft_type", METHODS)),
             None => Err(fields.wrong("peft_type", "the name of a method, such as LORA")),
         }
     }
@@ -101,12 +124,10 @@ impl AdapterConfig {
             "task_type": "CAUSAL_LM",
         });
         let specific = match self {
-            Self::Lora(config) => lora_fields(config, adapted),
-            Self::Ia3(config) => json!({
-                "peft_type": "IA3",
-                "feedforward_modules": config.feedforward.as_ref().map_or(json!([]), names_value),
-                "init_ia3_weights": true,
-            }),
+            #[cfg(feature = "lora")]
+            Self::Lora(config) => methods::lora::to_fields(config, adapted),
+            #[cfg(feature = "ia3")]
+            Self::Ia3(config) => methods::ia3::to_fields(config),
         };
         let mut map = Map::new();
         for object in [&mut fields, &mut { specific }] {
@@ -116,7 +137,7 @@ impl AdapterConfig {
     }
 }
 
-fn placement_from(fields: &Fields<'_>) -> Result<Placement, AdapterFileError> {
+pub(super) fn placement_from(fields: &Fields<'_>) -> Result<Placement, AdapterFileError> {
     let targets = match fields.names("target_modules")? {
         None => return Err(fields.wrong("target_modules", "a list of module names")),
         Some(Names::Regex(word)) if word.eq_ignore_ascii_case("all-linear") => {
@@ -140,152 +161,7 @@ fn placement_from(fields: &Fields<'_>) -> Result<Placement, AdapterFileError> {
     Ok(placement)
 }
 
-/// Fields that change what LoRA computes and have no counterpart here; each must be absent, null, false or empty.
-const LORA_UNSUPPORTED: [&str; 15] = [
-    "alora_invocation_tokens",
-    "arrow_config",
-    "ensure_weight_tying",
-    "kasa_config",
-    "layer_replication",
-    "lora_bias",
-    "megatron_config",
-    "monteclora_config",
-    "target_parameters",
-    "trainable_token_indices",
-    "use_bdlora",
-    "use_dora",
-    "use_qalora",
-    "velora_config",
-    "use_kappatune",
-];
-
-fn is_default(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Array(values) => values.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        _ => false,
-    }
-}
-
-fn lora_from(fields: &Fields<'_>) -> Result<LoraConfig, AdapterFileError> {
-    for field in LORA_UNSUPPORTED {
-        if !is_default(fields.get(field)) {
-            return Err(fields.unsupported(field, "null"));
-        }
-    }
-    let mut placement = placement_from(fields)?;
-    placement.train_bias = match fields.string("bias")? {
-        None | Some("none") => TrainBias::None,
-        Some("all") => TrainBias::All,
-        Some("lora_only") => TrainBias::Adapted,
-        Some(_) => return Err(fields.wrong("bias", "`none`, `all` or `lora_only`")),
-    };
-    let init = match fields.get("init_lora_weights") {
-        Value::Null | Value::Bool(_) => LoraInit::KaimingUniform,
-        Value::String(init) if init == "gaussian" => LoraInit::Gaussian,
-        // These start the factors from something else, and leave the base alone.
-        Value::String(init) if ["orthogonal", "eva", "mica"].contains(&init.as_str()) => {
-            LoraInit::KaimingUniform
-        }
-        // The others subtract their first product from the base weights, which a plain load would not.
-        Value::String(_) => {
-            return Err(fields.unsupported(
-                "init_lora_weights",
-                "true, false, gaussian, orthogonal, eva, mica",
-            ));
-        }
-        _ => return Err(fields.wrong("init_lora_weights", "true, false or a string")),
-    };
-    let scaling = match fields.bool("use_rslora")? {
-        true => LoraScaling::RankStabilised,
-        false => LoraScaling::Standard,
-    };
-    Ok(LoraConfig {
-        rank: fields.count("r", 8)?,
-        alpha: fields.number("lora_alpha", 8.0)?,
-        scaling,
-        dropout: fields.number("lora_dropout", 0.0)?,
-        init,
-        rank_pattern: Patterns::new(fields.patterns("rank_pattern", as_count)?),
-        alpha_pattern: Patterns::new(fields.patterns("alpha_pattern", Value::as_f64)?),
-        placement,
-    })
-}
-
-fn ia3_from(fields: &Fields<'_>) -> Result<Ia3Config, AdapterFileError> {
-    Ok(Ia3Config {
-        feedforward: match fields.names("feedforward_modules")? {
-            Some(Names::Suffixes(names)) if names.is_empty() => None,
-            names => names,
-        },
-        placement: placement_from(fields)?,
-    })
-}
-
-fn lora_fields(config: &LoraConfig, adapted: &[String]) -> Value {
-    let targets = &config.placement.targets;
-    let layers = (*targets.range() != LayerRange::All).then(|| {
-        let mut indices: Vec<usize> = adapted
-            .iter()
-            .filter_map(|path| targets.layer_index(path))
-            .collect();
-        indices.sort_unstable();
-        indices.dedup();
-        indices
-    });
-    json!({
-        "peft_type": "LORA",
-        "alora_invocation_tokens": null,
-        "alpha_pattern": config.alpha_pattern.iter().map(|(at, alpha)| (at.to_owned(), number(*alpha))).collect::<Map<_, _>>(),
-        "arrow_config": null,
-        "bias": match config.placement.train_bias {
-            TrainBias::All => "all",
-            TrainBias::Adapted => "lora_only",
-            TrainBias::None => "none",
-        },
-        "corda_config": null,
-        "ensure_weight_tying": false,
-        "eva_config": null,
-        "init_lora_weights": match config.init {
-            LoraInit::KaimingUniform => json!(true),
-            LoraInit::Gaussian => json!("gaussian"),
-        },
-        "kasa_config": null,
-        "layer_replication": null,
-        "layers_pattern": layers.as_ref().and_then(|_| some_list(targets.index_after())),
-        "layers_to_transform": layers,
-        "loftq_config": {},
-        "lora_alpha": number(config.alpha),
-        "lora_bias": false,
-        "lora_dropout": config.dropout,
-        "lora_ga_config": null,
-        "megatron_config": null,
-        "megatron_core": "megatron.core",
-        "monteclora_config": null,
-        "qalora_group_size": 16,
-        "r": config.rank,
-        "rank_pattern": config.rank_pattern.iter().map(|(at, rank)| (at.to_owned(), json!(rank))).collect::<Map<_, _>>(),
-        "target_parameters": null,
-        "trainable_token_indices": null,
-        "use_bdlora": null,
-        "use_dora": false,
-        "use_qalora": false,
-        "use_rslora": config.scaling == LoraScaling::RankStabilised,
-        "velora_config": null,
-    })
-}
-
-/// PEFT declares alpha as an integer; whole numbers are written as such.
-fn number(value: f64) -> Value {
-    if value.fract() == 0.0 && value.abs() < 1e15 {
-        json!(value as i64)
-    } else {
-        json!(value)
-    }
-}
-
-fn some_list(names: &[String]) -> Option<Value> {
+pub(super) fn some_list(names: &[String]) -> Option<Value> {
     (!names.is_empty()).then(|| sorted(names))
 }
 
@@ -296,7 +172,7 @@ fn sorted(names: &[String]) -> Value {
     json!(names)
 }
 
-fn names_value(names: &Names) -> Value {
+pub(super) fn names_value(names: &Names) -> Value {
     match names {
         Names::Regex(pattern) => json!(pattern),
         Names::Suffixes(names) => sorted(names),
@@ -360,6 +236,7 @@ pub(super) fn fitted(
     placement.targets = targets
         .within(old.range().clone())
         .indexed_after(old.index_after().to_vec());
+    #[cfg(feature = "lora")]
     if let AdapterConfig::Lora(lora) = &mut config {
         let paths: Vec<&str> = layers.iter().map(String::as_str).collect();
         lora.rank_pattern = lora.rank_pattern.matching_any(&paths);

@@ -184,10 +184,10 @@ fn read_entry(entry: &Entry, tensors: &SafeTensors<'_>) -> Result<TensorData, Te
     let view = tensors
         .tensor(&entry.key)
         .map_err(|_| TensorProblem::Missing { key: key() })?;
-    if view.shape() != entry.shape {
+    if view.shape() != entry.shape() {
         return Err(TensorProblem::Shape {
             key: key(),
-            expected: entry.shape.clone(),
+            expected: entry.shape().to_vec(),
             found: view.shape().to_vec(),
         });
     }
@@ -249,7 +249,7 @@ pub fn save_adapter<M: Module>(
     let mut tensors = Vec::with_capacity(entries.len());
     for entry in &entries {
         if let Some(data) = entry.read(&slots[&entry.slot], name) {
-            tensors.push((entry.key.clone(), entry.shape.clone(), f32_bytes(data)));
+            tensors.push((entry.key.clone(), entry.shape().to_vec(), f32_bytes(data)));
         }
     }
     let path = dir.join(TENSORS);

@@ -3,31 +3,19 @@
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_core::{AdapterSlot, LayerKind, Whole, layers, slots};
-use peft_ia3::{Ia3, Ia3Side};
-use peft_lora::Lora;
 
 use super::AdapterFileError;
+use super::methods::{Part, parts};
 
 /// What PEFT puts before a module's path.
 pub(super) const PREFIX: &str = "base_model.model.";
 
-/// One tensor of an attached adapter: its key and shape in the file, and how it lies here.
+/// One tensor of an attached adapter.
 pub(super) struct Entry {
     pub(super) key: String,
-    /// The shape in the file, in torch's layout.
-    pub(super) shape: Vec<usize>,
     /// The path of the parameter whose slot holds it.
     pub(super) slot: String,
     part: Part,
-    transposed: bool,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Part {
-    LoraA,
-    LoraB,
-    Ia3,
-    Whole,
 }
 
 /// The tensors of adapter `name`, in the model's order.
@@ -44,34 +32,9 @@ pub(super) fn entries<M: Module>(model: &M, name: &str) -> Result<Vec<Entry>, Ad
             .iter()
             .find(|(layer, _)| layer == module)
             .map(|(_, kind)| *kind);
-        let mut add = |suffix: &str, shape: Vec<usize>, part, transposed: bool| {
-            let mut shape = shape;
-            if transposed {
-                shape.reverse();
-            }
-            entries.push(Entry {
-                key: format!("{PREFIX}{module}.{suffix}"),
-                shape,
-                slot: path.clone(),
-                part,
-                transposed,
-            });
-        };
-        if let Some(lora) = slot.get::<Lora>(name) {
-            let (a, b) = match kind {
-                Some(LayerKind::Embedding) => ("lora_embedding_A", "lora_embedding_B"),
-                _ => ("lora_A.weight", "lora_B.weight"),
-            };
-            add(a, lora.lora_a.lazy_shape().to_vec(), Part::LoraA, true);
-            add(b, lora.lora_b.lazy_shape().to_vec(), Part::LoraB, true);
-        } else if let Some(ia3) = slot.get::<Ia3>(name) {
-            let width = ia3.scaling.lazy_shape()[0];
-            let shape = match ia3.side() {
-                Ia3Side::Output { .. } => vec![width, 1],
-                Ia3Side::Input => vec![1, width],
-            };
-            add("ia3_l", shape, Part::Ia3, false);
-        } else if let Some((shape, _)) = whole(slot, name) {
+        let parts = if let Some(parts) = parts(slot, name, kind) {
+            parts
+        } else if let Some(shape) = whole_shape(slot, name) {
             // A bias trained beside an adapter on the same layer sits inside PEFT's wrapper of that layer.
             let wrapped = param == "bias"
                 && slots.iter().any(|(other, slot)| {
@@ -84,45 +47,112 @@ pub(super) fn entries<M: Module>(model: &M, name: &str) -> Result<Vec<Entry>, Ad
                 false => param.to_owned(),
             };
             let transposed = kind == Some(LayerKind::Linear) && param == "weight";
-            add(&suffix, shape, Part::Whole, transposed);
+            vec![whole_part(suffix, shape, transposed)]
         } else {
             return Err(AdapterFileError::UnsupportedMethod {
                 adapter: name.into(),
                 path: path.clone(),
                 method: slot.method(name).unwrap_or("unknown").into(),
             });
-        }
+        };
+        entries.extend(parts.into_iter().map(|part| Entry {
+            key: format!("{PREFIX}{module}.{}", part.suffix),
+            slot: path.clone(),
+            part,
+        }));
     }
     Ok(entries)
 }
 
-/// A [`Whole`] of any rank that a model's parameters have: its shape, and how to read it.
-fn whole(slot: &AdapterSlot, name: &str) -> Option<(Vec<usize>, TensorData)> {
-    macro_rules! of_rank {
-        ($($rank:literal)+) => {
-            $(if let Some(whole) = slot.get::<Whole<$rank>>(name) {
-                return Some((whole.value.lazy_shape().to_vec(), whole.value.val().into_data()));
-            })+
-        };
-    }
-    of_rank!(1 2 3 4 5);
+/// Runs `$body` with `$rank` as each rank that a model's parameters have.
+macro_rules! each_rank {
+    ($rank:ident => $body:block) => {{
+        {
+            const $rank: usize = 1;
+            $body
+        }
+        {
+            const $rank: usize = 2;
+            $body
+        }
+        {
+            const $rank: usize = 3;
+            $body
+        }
+        {
+            const $rank: usize = 4;
+            $body
+        }
+        {
+            const $rank: usize = 5;
+            $body
+        }
+    }};
+}
+
+/// The shape of a [`Whole`].
+fn whole_shape(slot: &AdapterSlot, name: &str) -> Option<Vec<usize>> {
+    each_rank!(D => {
+        if let Some(whole) = slot.get::<Whole<D>>(name) {
+            return Some(whole.value.lazy_shape().to_vec());
+        }
+    });
     None
 }
 
+/// A [`Whole`]; the weight of a linear layer lies the other way round in a file.
+fn whole_part(suffix: String, mut shape: Vec<usize>, transposed: bool) -> Part {
+    if transposed {
+        shape.reverse();
+        return Part {
+            suffix,
+            shape,
+            read: |slot, name| {
+                let whole = slot.get::<Whole<2>>(name)?;
+                Some(whole.value.val().transpose().into_data())
+            },
+            write: |slot, name, data, device| {
+                let tensor = Tensor::<2>::from_data(data, (device, DType::F32));
+                slot.insert(name, Whole::new(tensor.transpose()));
+            },
+        };
+    }
+    Part {
+        suffix,
+        shape,
+        read: |slot, name| {
+            each_rank!(D => {
+                if let Some(whole) = slot.get::<Whole<D>>(name) {
+                    return Some(whole.value.val().into_data());
+                }
+            });
+            None
+        },
+        write: |slot, name, data, device| match data.rank() {
+            1 => put::<1>(slot, name, data, device),
+            2 => put::<2>(slot, name, data, device),
+            3 => put::<3>(slot, name, data, device),
+            4 => put::<4>(slot, name, data, device),
+            5 => put::<5>(slot, name, data, device),
+            _ => {}
+        },
+    }
+}
+
+fn put<const D: usize>(slot: &mut AdapterSlot, name: &str, data: TensorData, device: &Device) {
+    let tensor = Tensor::<D>::from_data(data, (device, DType::F32));
+    slot.insert(name, Whole::new(tensor));
+}
+
 impl Entry {
+    /// The shape in the file.
+    pub(super) fn shape(&self) -> &[usize] {
+        &self.part.shape
+    }
+
     /// The tensor's values in the file's layout.
     pub(super) fn read(&self, slot: &AdapterSlot, name: &str) -> Option<TensorData> {
-        let torch = |tensor: Tensor<2>| match self.transposed {
-            true => tensor.transpose().into_data(),
-            false => tensor.into_data(),
-        };
-        Some(match self.part {
-            Part::LoraA => torch(slot.get::<Lora>(name)?.lora_a.val()),
-            Part::LoraB => torch(slot.get::<Lora>(name)?.lora_b.val()),
-            Part::Ia3 => slot.get::<Ia3>(name)?.scaling.val().into_data(),
-            Part::Whole if self.transposed => torch(slot.get::<Whole<2>>(name)?.value.val()),
-            Part::Whole => whole(slot, name)?.1,
-        })
+        (self.part.read)(slot, name)
     }
 
     /// Put the file's values in the place of the adapter's tensor.
@@ -133,51 +163,6 @@ impl Entry {
         data: TensorData,
         device: &Device,
     ) {
-        let matrix = |data: TensorData| {
-            let tensor = Tensor::<2>::from_data(data, (device, DType::F32));
-            if self.transposed {
-                tensor.transpose()
-            } else {
-                tensor
-            }
-        };
-        match self.part {
-            Part::LoraA | Part::LoraB => {
-                let Some(old) = slot.get::<Lora>(name) else {
-                    return;
-                };
-                let (mut a, mut b) = (old.lora_a.val().detach(), old.lora_b.val().detach());
-                if self.part == Part::LoraA {
-                    a = matrix(data);
-                } else {
-                    b = matrix(data);
-                }
-                let lora = Lora::new(a, b, old.scale(), old.dropout());
-                slot.insert(name, lora);
-            }
-            Part::Ia3 => {
-                let Some(side) = slot.get::<Ia3>(name).map(Ia3::side) else {
-                    return;
-                };
-                let width = self.shape.iter().product::<usize>();
-                let scaling = Tensor::<2>::from_data(data, (device, DType::F32)).reshape([width]);
-                slot.insert(name, Ia3::new(scaling, side));
-            }
-            Part::Whole if self.transposed => slot.insert(name, Whole::new(matrix(data))),
-            Part::Whole => {
-                macro_rules! of_rank {
-                    ($($rank:literal)+) => {
-                        match self.shape.len() {
-                            $($rank => slot.insert(
-                                name,
-                                Whole::new(Tensor::<$rank>::from_data(data, (device, DType::F32))),
-                            ),)+
-                            _ => {}
-                        }
-                    };
-                }
-                of_rank!(1 2 3 4 5);
-            }
-        }
+        (self.part.write)(slot, name, data, device);
     }
 }

@@ -5,6 +5,7 @@ mod directory;
 mod error;
 mod fields;
 mod keys;
+mod methods;
 mod tensors;
 
 pub use config::AdapterConfig;

@@ -1,0 +1,52 @@
+//! IA3 in PEFT's files.
+
+use burn::tensor::{DType, Tensor};
+use peft_core::{AdapterSlot, Names};
+use peft_ia3::{Ia3, Ia3Config, Ia3Side};
+use serde_json::{Value, json};
+
+use super::super::AdapterFileError;
+use super::super::config::{names_value, placement_from};
+use super::super::fields::Fields;
+use super::Part;
+
+/// The config that a file's fields give.
+pub(in super::super) fn from_fields(fields: &Fields<'_>) -> Result<Ia3Config, AdapterFileError> {
+    Ok(Ia3Config {
+        feedforward: match fields.names("feedforward_modules")? {
+            Some(Names::Suffixes(names)) if names.is_empty() => None,
+            names => names,
+        },
+        placement: placement_from(fields)?,
+    })
+}
+
+/// The fields of a config.
+pub(in super::super) fn to_fields(config: &Ia3Config) -> Value {
+    json!({
+        "peft_type": "IA3",
+        "feedforward_modules": config.feedforward.as_ref().map_or(json!([]), names_value),
+        "init_ia3_weights": true,
+    })
+}
+
+/// The tensor of the IA3 in `slot`, if that is what it holds: a column for the outputs, a row for the inputs.
+pub(in super::super) fn parts(slot: &AdapterSlot, name: &str) -> Option<Vec<Part>> {
+    let ia3 = slot.get::<Ia3>(name)?;
+    let width = ia3.scaling.lazy_shape()[0];
+    Some(vec![Part {
+        suffix: "ia3_l".into(),
+        shape: match ia3.side() {
+            Ia3Side::Output { .. } => vec![width, 1],
+            Ia3Side::Input => vec![1, width],
+        },
+        read: |slot, name| Some(slot.get::<Ia3>(name)?.scaling.val().into_data()),
+        write: |slot, name, data, device| {
+            if let Some(side) = slot.get::<Ia3>(name).map(Ia3::side) {
+                let width = data.shape().num_elements();
+                let scaling = Tensor::<2>::from_data(data, (device, DType::F32)).reshape([width]);
+                slot.insert(name, Ia3::new(scaling, side));
+            }
+        },
+    }])
+}

@@ -1,0 +1,35 @@
+//! One file a method: its fields in `adapter_config.json`, its tensors in `adapter_model.safetensors`.
+
+#[cfg(feature = "ia3")]
+pub(super) mod ia3;
+#[cfg(feature = "lora")]
+pub(super) mod lora;
+
+use burn::tensor::{Device, TensorData};
+use peft_core::{AdapterSlot, LayerKind};
+
+/// A tensor of an adapter: where it is in a file, and how it is read from a slot and put into it. Data and shape are in the file's layout, torch's.
+pub(super) struct Part {
+    /// What follows the module's path in the key.
+    pub(super) suffix: String,
+    pub(super) shape: Vec<usize>,
+    pub(super) read: fn(&AdapterSlot, &str) -> Option<TensorData>,
+    pub(super) write: fn(&mut AdapterSlot, &str, TensorData, &Device),
+}
+
+/// The tensors of adapter `name` in `slot`, on a layer of this kind; none where no method here has it.
+pub(super) fn parts(
+    slot: &AdapterSlot,
+    name: &str,
+    #[cfg_attr(not(feature = "lora"), allow(unused_variables))] kind: Option<LayerKind>,
+) -> Option<Vec<Part>> {
+    #[cfg(feature = "lora")]
+    if let Some(parts) = lora::parts(slot, name, kind) {
+        return Some(parts);
+    }
+    #[cfg(feature = "ia3")]
+    if let Some(parts) = ia3::parts(slot, name) {
+        return Some(parts);
+    }
+    None
+}
