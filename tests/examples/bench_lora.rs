@@ -8,10 +8,10 @@ use std::time::Instant;
 
 use burn::module::{Lora, Module, ModuleVisitor, Param, ParamGroup};
 use burn::optim::{AdamWConfig, GradientsParams};
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use peft_lora::{LoraConfig, Targets};
-use peft_models::{CausalLm, LlamaConfig, LlamaForCausalLm, RopeConfig, RopeScaling};
+use peft_models::{LlamaConfig, LlamaForCausalLm, RopeConfig, RopeScaling};
+use peft_train::{Batch, Example, target_nll};
 
 const BATCH: usize = 4;
 const POSITIONS: usize = 128;
@@ -37,12 +37,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     device.seed(1);
     let mut model = prepare(&variant, config().init(&device))?;
     let mut optimizer = AdamWConfig::new().init();
-    let (ids, labels) = tokens(&device);
+    let batch = batch(&device);
     let mut seconds = Vec::with_capacity(STEPS);
     let mut last_loss = f32::NAN;
     for step in 0..WARM_UPS + STEPS {
         let started = Instant::now();
-        let loss = loss(&model, ids.clone(), labels.clone());
+        let loss = target_nll(&model, &batch).mean();
         last_loss = loss.clone().into_scalar::<f32>();
         let grads = GradientsParams::from_grads(loss.backward(), &model);
         model = optimizer.step(LEARNING_RATE, model, grads);
@@ -102,24 +102,16 @@ fn prepare(variant: &str, mut model: LlamaForCausalLm) -> Result<LlamaForCausalL
     }
 }
 
-/// Token ids and the next ones, the same for every variant.
-fn tokens(device: &Device) -> (Tensor<2, Int>, Tensor<2, Int>) {
-    let id = |i: usize| ((i * 7919 + 13) % VOCABULARY) as i64;
-    let make = |offset: usize| {
-        let values: Vec<i64> = (0..BATCH * POSITIONS).map(|i| id(i + offset)).collect();
-        Tensor::<2, Int>::from_data(TensorData::new(values, [BATCH, POSITIONS]), device)
-    };
-    (make(0), make(1))
-}
-
-/// Mean cross-entropy over all positions.
-fn loss(model: &LlamaForCausalLm, ids: Tensor<2, Int>, labels: Tensor<2, Int>) -> Tensor<1> {
-    let n = BATCH * POSITIONS;
-    let logits = model.logits(model.hidden(ids, None, None)); // [BATCH, POSITIONS, VOCABULARY]
-    log_softmax(logits.reshape([n, VOCABULARY]), 1)
-        .gather(1, labels.reshape([n, 1]))
-        .mean()
-        .neg()
+/// Rows of tokens, every one but the first a target, the same for every variant.
+fn batch(device: &Device) -> Batch {
+    let id = |i: usize| ((i * 7919 + 13) % VOCABULARY) as u32;
+    let rows: Vec<Example> = (0..BATCH)
+        .map(|row| Example {
+            ids: (0..POSITIONS).map(|i| id(row * POSITIONS + i)).collect(),
+            targets: (0..POSITIONS).map(|i| i > 0).collect(),
+        })
+        .collect();
+    Batch::new(&rows.iter().collect::<Vec<_>>(), device)
 }
 
 /// Parameters that require a gradient.

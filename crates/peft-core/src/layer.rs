@@ -34,15 +34,14 @@ pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     if acting.is_empty() {
         return module::linear(x, weight, bias);
     }
-    // The batch axis stays an axis of its own, everything between it and the features is rows.
-    let batch = if D > 1 { dims[0] } else { 1 };
-    let rows = dims[..D - 1].iter().product::<usize>() / batch.max(1);
+    // One matrix of all rows: a product by batches would pack the weight once for each.
+    let rows = dims[..D - 1].iter().product::<usize>();
     let base = FrozenLinear {
         weight,
         bias,
         below: &acting,
     };
-    let y = base.forward(x.reshape([batch, rows, d_in]));
+    let y = base.forward(x.reshape([1, rows, d_in]));
     dims[D - 1] = d_out;
     y.reshape(dims)
 }

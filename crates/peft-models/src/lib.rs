@@ -10,6 +10,7 @@
 
 mod cache;
 mod causal_lm;
+mod closed_form;
 mod llama;
 mod mask;
 mod norm;

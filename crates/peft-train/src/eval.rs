@@ -6,7 +6,7 @@ use peft_models::CausalLm;
 use serde::Serialize;
 
 use crate::batch::plan_evaluation;
-use crate::loss::target_log_probs;
+use crate::loss::{nll, target_logits};
 use crate::{Batch, Example, TextTokenizer, TrainError};
 
 /// How good a model is on some rows.
@@ -33,22 +33,21 @@ pub struct EvalReport {
 /// If there is no example.
 pub fn evaluate<M: CausalLm>(model: &M, examples: &[Example], batch_size: usize) -> EvalReport {
     let device = device_of(model);
-    let (mut nll, mut tokens, mut right, mut rows_right) = (0.0, 0, 0, 0);
+    let (mut total, mut tokens, mut right, mut rows_right) = (0.0, 0, 0, 0);
     for indices in plan_evaluation(examples, batch_size) {
         let rows: Vec<&Example> = indices.iter().map(|i| &examples[*i]).collect();
         let batch = Batch::new(&rows, &device);
         let n = batch.n_targets();
-        let log_probs = target_log_probs(model, &batch);
-        let labels = batch.labels.clone().reshape([n, 1]);
+        let logits = target_logits(model, &batch);
         // Compared on the host: backends index with integers of different widths.
-        let likeliest = log_probs.clone().argmax(1).into_data();
+        let likeliest = logits.clone().argmax(1).into_data();
         let wanted = batch.labels.clone().into_data();
         let hits = likeliest
             .iter::<i64>()
             .zip(wanted.iter::<i64>())
             .map(|(a, b)| a == b);
-        let chosen = log_probs.gather(1, labels).into_data();
-        nll -= chosen.iter::<f32>().map(f64::from).sum::<f64>();
+        let losses = nll(logits, batch.labels.clone()).into_data();
+        total += losses.iter::<f32>().map(f64::from).sum::<f64>();
         tokens += n;
         let mut row_right = vec![true; batch.n_examples];
         for (hit, row) in hits.zip(&batch.rows) {
@@ -57,7 +56,7 @@ pub fn evaluate<M: CausalLm>(model: &M, examples: &[Example], batch_size: usize)
         }
         rows_right += row_right.into_iter().filter(|right| *right).count();
     }
-    let loss = nll / tokens as f64;
+    let loss = total / tokens as f64;
     EvalReport {
         loss,
         perplexity: loss.exp(),

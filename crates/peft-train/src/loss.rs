@@ -1,14 +1,14 @@
 //! The loss of a batch: only at the targets.
 
-use burn::tensor::{DType, Tensor, activation::log_softmax};
+use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, activation::softmax};
 use peft_models::CausalLm;
 
 use crate::Batch;
 
-/// The logarithms of the probabilities at a batch's targets, `[targets, vocabulary]`.
+/// The scores of every token at a batch's targets in f32, `[targets, vocabulary]`.
 ///
 /// The output layer runs on the states that predict a target and on no others.
-pub(crate) fn target_log_probs<M: CausalLm>(model: &M, batch: &Batch) -> Tensor<2> {
+pub(crate) fn target_logits<M: CausalLm>(model: &M, batch: &Batch) -> Tensor<2> {
     let hidden = model.hidden(batch.ids.clone(), batch.padding.clone(), None);
     let [rows, positions, d_model] = hidden.dims();
     let hidden = hidden
@@ -17,14 +17,32 @@ pub(crate) fn target_log_probs<M: CausalLm>(model: &M, batch: &Batch) -> Tensor<
     let [n, _] = hidden.dims();
     let logits = model.logits(hidden.reshape([1, n, d_model]));
     let vocab = logits.dims()[2];
-    log_softmax(logits.reshape([n, vocab]).cast(DType::F32), 1)
+    logits.reshape([n, vocab]).cast(DType::F32)
 }
 
 /// The negative log-likelihood of each target in f32, `[targets]`.
 pub fn target_nll<M: CausalLm>(model: &M, batch: &Batch) -> Tensor<1> {
-    let n = batch.n_targets();
-    target_log_probs(model, batch)
-        .gather(1, batch.labels.clone().reshape([n, 1]))
-        .reshape([n])
-        .neg()
+    nll(target_logits(model, batch), batch.labels.clone())
+}
+
+/// `log Σ exp(logits) − logit of the label`, for each row.
+///
+/// Its gradient, `softmax(logits) − onehot(label)`, is known with its value, so the graph gets that and not the chain of operations that leads to
+/// it: with a large vocabulary those are what a step spends much of its time and memory on.
+pub(crate) fn nll(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    let [n, _] = logits.dims();
+    let labels = labels.reshape([n, 1]).without_autodiff();
+    let plain = logits.clone().without_autodiff();
+    let probabilities = softmax(plain.clone(), 1);
+    // By the likeliest token, whose probability is not small: `log p = logit − log Σ exp`.
+    let log_sum = plain.clone().max_dim(1) - probabilities.clone().max_dim(1).log();
+    let chosen = plain.clone().gather(1, labels.clone());
+    let value = (log_sum - chosen.clone()).reshape([n]);
+    if !logits.is_tracked() {
+        return value;
+    }
+    let minus_one = chosen.ones_like().neg();
+    let gradient = probabilities.scatter(1, labels, minus_one, IndexingUpdateOp::Add);
+    // The factor in parentheses is zero, with gradient one.
+    value + (gradient * (logits - plain)).sum_dim(1).reshape([n])
 }

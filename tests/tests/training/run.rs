@@ -13,6 +13,7 @@ use crate::fixture::{is_adapter, params};
 
 peft_tests::cases!(
     two_half_batches_give_the_update_of_the_whole,
+    threads_give_the_update_of_one,
     the_loss_falls,
     only_the_adapter_changes,
     gradients_are_clipped_together,
@@ -59,6 +60,19 @@ fn two_half_batches_give_the_update_of_the_whole(device: &Device) {
         ..whole.clone()
     };
     assert!(difference(device, &rows, &whole, &half) > 1e-5);
+}
+
+fn threads_give_the_update_of_one(device: &Device) {
+    let rows = examples(9);
+    let with = |workers| TrainConfig {
+        epsilon: 0.1,
+        workers,
+        ..config(9, 3)
+    };
+    for workers in [2, 4, 9, 20] {
+        assert!(difference(device, &rows, &with(1), &with(workers)) < 1e-6);
+    }
+    assert!(difference(device, &rows, &with(3), &with(3)) == 0.0);
 }
 
 fn the_loss_falls(device: &Device) {

@@ -2,10 +2,11 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{DType, Tensor, activation::softmax};
+use burn::tensor::{DType, Tensor};
 use peft_core::linear;
 
 use crate::KvCache;
+use crate::closed_form::softmax;
 use crate::mask::AttentionBias;
 use crate::rope::Rotation;
 
@@ -54,7 +55,7 @@ impl LlamaAttention {
         let q = q.reshape([batch, self.n_kv_heads, groups * positions, self.head_dim]);
         let dtype = q.dtype();
         let scores = q.matmul(k.swap_dims(2, 3)).cast(DType::F32); // [batch, kv, groups · positions, keys]
-        let weights = softmax(bias.add_to(scores, groups), 3).cast(dtype);
+        let weights = softmax(bias.add_to(scores, groups)).cast(dtype);
         let mixed = weights
             .matmul(v)
             .reshape([batch, self.n_heads, positions, self.head_dim])

@@ -2,10 +2,11 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Tensor, activation::silu};
+use burn::tensor::Tensor;
 use peft_core::linear;
 
 use super::LlamaAttention;
+use crate::closed_form::silu;
 use crate::mask::AttentionBias;
 use crate::rope::Rotation;
 use crate::{KvCache, RmsNorm};

@@ -32,6 +32,10 @@ pub struct TrainConfig {
     pub max_grad_norm: Option<f64>,
     /// Decides the order of rows and the dropout masks.
     pub seed: u64,
+    /// Threads that share the rows of each batch, on a device that computes on the processor's cores: most of a small model's operations run on one.
+    ///
+    /// A run reproduces with the same number of them, but for dropout, whose masks all threads draw from one generator.
+    pub workers: usize,
     /// Evaluate every so many steps, and at the end; only at the end where none.
     pub eval_every: Option<usize>,
 }
@@ -52,6 +56,7 @@ impl Default for TrainConfig {
             epsilon: 1e-8,
             max_grad_norm: Some(1.0),
             seed: 0,
+            workers: 1,
             eval_every: None,
         }
     }
@@ -74,6 +79,7 @@ impl TrainConfig {
         let counts = [
             ("batch size", self.batch_size),
             ("gradient accumulation", self.grad_accum),
+            ("number of workers", self.workers),
             ("number of epochs", self.epochs),
             ("number of steps", self.max_steps.unwrap_or(1)),
             ("evaluation interval", self.eval_every.unwrap_or(1)),

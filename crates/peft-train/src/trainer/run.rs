@@ -1,5 +1,7 @@
 //! [`train`]: the loop.
 
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::Instant;
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -84,7 +86,7 @@ pub fn train<M: CausalLm>(
         let micro = &batches[start..(start + config.grad_accum).min(batches.len())];
         // Dropout draws from the device: seeding by step makes a resumed run draw the same.
         device.seed(config.seed.wrapping_add(1 + step as u64));
-        let (loss, n_targets, grads) = gradients(&model, examples, micro, &device);
+        let (loss, n_targets, grads) = gradients(&model, examples, micro, config.workers, &device);
         if !loss.is_finite() {
             return Err(TrainError::Diverged {
                 step: step + 1,
@@ -145,23 +147,48 @@ fn gradients<M: CausalLm>(
     model: &M,
     examples: &[Example],
     micro: &[Vec<usize>],
+    workers: usize,
     device: &Device,
 ) -> (f64, usize, GradientsParams) {
-    let rows =
-        |batch: &Vec<usize>| -> Vec<&Example> { batch.iter().map(|i| &examples[*i]).collect() };
     let n_targets: usize = micro
         .iter()
         .flatten()
         .map(|i| examples[*i].n_targets())
         .sum();
+    let of = |model: &M, rows: &[usize]| {
+        let rows: Vec<&Example> = rows.iter().map(|i| &examples[*i]).collect();
+        let batch = Batch::new(&rows, device);
+        let part = target_nll(model, &batch).sum().div_scalar(n_targets as f64);
+        let loss = f64::from(part.clone().into_scalar::<f32>());
+        (loss, GradientsParams::from_grads(part.backward(), model))
+    };
     let mut accumulator = GradientsAccumulator::new();
     let mut loss = 0.0;
     for batch in micro {
-        let batch = Batch::new(&rows(batch), device);
-        let part = target_nll(model, &batch).sum().div_scalar(n_targets as f64);
-        loss += f64::from(part.clone().into_scalar::<f32>());
-        let grads = GradientsParams::from_grads(part.backward(), model);
-        accumulator.accumulate(model, grads);
+        let parts: Vec<&[usize]> = batch.chunks(batch.len().div_ceil(workers)).collect();
+        let results = match parts.as_slice() {
+            [whole] => vec![of(model, whole)],
+            parts => thread::scope(|scope| {
+                let threads: Vec<_> = parts
+                    .iter()
+                    .map(|part| {
+                        // Leaves of its own: threads would wait for each other in a graph that they share.
+                        let model = model.clone().fork(device);
+                        let of = &of;
+                        scope.spawn(move || of(&model, part))
+                    })
+                    .collect();
+                // In their order, whichever is done first: a sum depends on it.
+                threads
+                    .into_iter()
+                    .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                    .collect()
+            }),
+        };
+        for (part, grads) in results {
+            loss += part;
+            accumulator.accumulate(model, grads);
+        }
     }
     (loss, n_targets, accumulator.grads())
 }

@@ -49,6 +49,25 @@ impl TrainState {
         self.best_loss
     }
 
+    /// Whether a run of these settings and rows can go on from here.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Resume`] for the first setting that differs.
+    pub fn check(&self, config: &TrainConfig, examples: &[Example]) -> Result<(), TrainError> {
+        self.check_settings(&settings(config, examples))
+    }
+
+    fn check_settings(&self, settings: &Map<String, Value>) -> Result<(), TrainError> {
+        for (name, now) in settings {
+            let then = self.settings.get(name).unwrap_or(&Value::Null);
+            if then != now && !FREE.contains(&name.as_str()) {
+                return Err(cannot(format!("`{name}` was {then}, but is {now} now")));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn capture<M: Module>(
         model: &M,
         step: usize,
@@ -77,12 +96,7 @@ impl TrainState {
         optimizer: ModuleOptimizer,
         settings: &Map<String, Value>,
     ) -> Result<(M, ModuleOptimizer), TrainError> {
-        for (name, now) in settings {
-            let then = self.settings.get(name).unwrap_or(&Value::Null);
-            if then != now && !FREE.contains(&name.as_str()) {
-                return Err(cannot(format!("`{name}` was {then}, but is {now} now")));
-            }
-        }
+        self.check_settings(settings)?;
         let mut capture = Capture::default();
         model.visit(&mut capture);
         for (path, now) in &capture.parameters {

@@ -1,0 +1,88 @@
+//! Functions whose gradient is known with their value.
+//!
+//! The value is computed outside of the graph, which then gets one linear map of `z = x − x`, a zero with gradient one: `y + J z` has the value `y` and the Jacobian
+//! `J`. So the graph keeps what the gradient needs and not what each operation on the way to the value would keep, and backends may use their fused
+//! operations, which they do not under automatic differentiation.
+
+use burn::tensor::{Tensor, activation};
+
+/// `x · σ(x)`, elementwise; its derivative is `σ + y (1 − σ)`. *Gaussian Error Linear Units*, Hendrycks and Gimpel 2016,
+/// [arXiv:1606.08415](https://arxiv.org/abs/1606.08415).
+pub(crate) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let plain = x.clone().without_autodiff();
+    let sigmoid = (plain.clone().neg().exp() + 1.0).recip();
+    let y = plain.clone() * sigmoid.clone();
+    if !x.is_tracked() {
+        return y;
+    }
+    let derivative = sigmoid.clone() + y.clone() * (sigmoid.neg() + 1.0);
+    (x - plain) * derivative + y
+}
+
+/// Softmax over the last axis; its Jacobian maps `z` to `y ∘ (z − Σ y ∘ z)`.
+pub(crate) fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let plain = x.clone().without_autodiff();
+    let y = activation::softmax(plain.clone(), D - 1);
+    if !x.is_tracked() {
+        return y;
+    }
+    let scaled = (x - plain) * y.clone();
+    scaled.clone() - scaled.sum_dim(D - 1) * y.clone() + y
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    /// Value and gradient of `f` beside those of a function that Burn differentiates.
+    fn compare(f: fn(Tensor<2>) -> Tensor<2>, reference: fn(Tensor<2>) -> Tensor<2>) {
+        let device = Device::flex().autodiff();
+        let of = |scale: f32| -> Tensor<2> {
+            let values: Vec<f32> = (0..35).map(|i| scale * (i as f32 * 1.7).sin()).collect();
+            Tensor::from_data(TensorData::new(values, [5, 7]), &device)
+        };
+        let run = |f: fn(Tensor<2>) -> Tensor<2>| {
+            let x = of(9.0).require_grad();
+            let y = f(x.clone());
+            let grads = (y.clone() * of(1.3) + y.clone().square()).sum().backward();
+            let grad = x.grad(&grads).expect("a gradient");
+            [y.into_data(), grad.into_data()]
+        };
+        for (found, expected) in run(f).iter().zip(run(reference)) {
+            for (a, b) in found.iter::<f32>().zip(expected.iter::<f32>()) {
+                assert!(
+                    (a - b).abs() <= 1e-5 * b.abs().max(1.0),
+                    "{a}, expected {b}"
+                );
+            }
+        }
+        let (plain, tracked) = (f(of(9.0)), f(of(9.0).require_grad()));
+        assert_eq!(plain.into_data(), tracked.into_data());
+    }
+
+    #[test]
+    fn silu_is_burns() {
+        compare(silu, activation::silu);
+    }
+
+    #[test]
+    fn softmax_is_burns() {
+        compare(softmax, |x| activation::softmax(x, 1));
+    }
+
+    #[test]
+    fn far_values_are_finite() {
+        let device = Device::flex().autodiff();
+        let x = Tensor::<1>::from_data([-1e4f32, -90.0, 90.0, 1e4], &device).require_grad();
+        let grads = silu(x.clone()).sum().backward();
+        let grad: Vec<f32> = x
+            .grad(&grads)
+            .expect("a gradient")
+            .into_data()
+            .iter()
+            .collect();
+        assert_eq!(grad, [0.0, 0.0, 1.0, 1.0]);
+    }
+}
