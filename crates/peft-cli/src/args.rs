@@ -7,7 +7,11 @@ use serde::Serialize;
 
 /// Fine-tune, evaluate, merge and run Hugging Face checkpoints.
 #[derive(Parser)]
-#[command(name = "peft", version)]
+#[command(
+    name = "peft",
+    version,
+    after_help = "Without arguments: fine-tunes, evaluates and merges a small model that comes with the command, in two minutes."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) verb: Option<Verb>,
@@ -28,7 +32,7 @@ pub(crate) enum Verb {
 }
 
 /// Where a model is and how it runs.
-#[derive(Args, Serialize)]
+#[derive(Args, Clone, Serialize)]
 pub(crate) struct ModelArgs {
     /// Checkpoint directory: config.json, model.safetensors, tokenizer.json
     #[arg(long, value_name = "DIR")]
@@ -60,7 +64,7 @@ pub(crate) enum ScheduleArg {
     Cosine,
 }
 
-#[derive(Args, Serialize)]
+#[derive(Args, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct TrainArgs {
     /// A TOML file of these flags; those given here win over it
@@ -120,6 +124,10 @@ pub(crate) struct TrainArgs {
     /// Batches in a step
     #[arg(long, default_value_t = 1)]
     pub(crate) grad_accum: usize,
+    /// Threads that share the rows of a batch; one a core if not given, on a device of cores and without dropout
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) workers: Option<usize>,
     /// Peak learning rate
     #[arg(long, default_value_t = 2e-4)]
     pub(crate) lr: f64,

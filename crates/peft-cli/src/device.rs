@@ -52,3 +52,8 @@ pub(crate) fn dtype(name: &str) -> Result<DType, CliError> {
         ))),
     }
 }
+
+/// Whether a device computes on the processor's cores.
+pub(crate) fn on_cores(name: &str) -> bool {
+    ["flex", "ndarray"].contains(&name)
+}

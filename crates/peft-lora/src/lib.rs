@@ -37,3 +37,8 @@ pub use peft_core::{
     AttachReport, ForwardPath, LayerRange, Patterns, PeftError, Placement, Targets, TrainBias,
     Unmerged, detach, merge, set_active, set_disabled,
 };
+
+/// The example of the first page, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -10,7 +10,7 @@ use crate::Outcome;
 use crate::vocabulary::{BOS, EOS, VOCABULARY};
 
 /// The flags of `peft train`.
-const RECIPE: &str = "--method full --epochs 3 --batch-size 64 --lr 3e-3 --schedule cosine --warmup 0.03 \
+const RECIPE: &str = "--method full --epochs 2 --batch-size 64 --lr 3e-3 --schedule cosine --warmup 0.03 \
                       --weight-decay 0.05 --max-length 64 --seed 0";
 
 pub(crate) fn pretrain(corpus: &Path, work: &Path, model: &Path) -> Outcome<()> {

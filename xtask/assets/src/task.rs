@@ -10,6 +10,7 @@ use rand::seq::SliceRandom;
 use serde_json::json;
 
 use crate::Outcome;
+use crate::vocabulary::EOS;
 use crate::wordnet::Synset;
 
 /// The 16 largest noun files that stand for a category (`lexnames(5WN)`): number and name.
@@ -115,7 +116,7 @@ pub(crate) fn split(synsets: &[Synset]) -> Outcome<Split> {
             !definitions.contains(&synset.definition.to_lowercase())
                 && !keys(synset).any(|word| words.contains(&word))
         })
-        .map(text)
+        .flat_map(texts)
         .collect();
     corpus.shuffle(&mut rng);
     Ok(Split {
@@ -130,14 +131,19 @@ fn keys(synset: &Synset) -> impl Iterator<Item = String> {
     synset.words.iter().map(|word| word.to_lowercase())
 }
 
-/// The words, the definition and the examples, as one line of text.
-fn text(synset: &Synset) -> String {
-    let mut text = format!("{}: {}", synset.words.join(", "), synset.definition);
-    for example in &synset.examples {
-        text.push_str("; ");
-        text.push_str(example);
-    }
-    text
+/// A synset as two texts: its words before the definition and the examples, and after the definition alone, as the task has the category there.
+fn texts(synset: &Synset) -> [String; 2] {
+    let words = synset.words.join(", ");
+    let definition = &synset.definition;
+    let examples: String = synset
+        .examples
+        .iter()
+        .map(|example| format!("; {example}"))
+        .collect();
+    [
+        format!("{words}: {definition}{examples}{EOS}"),
+        format!("{definition}. word: {words}{EOS}"),
+    ]
 }
 
 pub(crate) fn write(split: &Split, rows: &Path, corpus: &Path) -> Outcome<()> {

@@ -3,13 +3,19 @@
 use burn::module::Module;
 use peft_models::CausalLm;
 use peft_train::{Dataset, EncodeOptions, Row, TextTokenizer, choose, encode, evaluate};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::load;
 use crate::args::EvalArgs;
 use crate::error::CliError;
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), CliError> {
+    print(&report(args)?, args.json);
+    Ok(())
+}
+
+/// What the evaluation gives, as one object.
+pub(super) fn report(args: &EvalArgs) -> Result<Value, CliError> {
     let dataset = Dataset::read(&args.data)?;
     let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
     let (_, model, _) = load(&args.model, args.adapter.as_deref())?;
@@ -32,18 +38,25 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), CliError> {
             args.batch_size
         )?);
     }
-    if args.json {
-        println!("{out}");
-    } else if let Some(fields) = out.as_object() {
+    Ok(out)
+}
+
+/// One line of JSON, or one line a field.
+pub(super) fn print(report: &Value, json: bool) {
+    if json {
+        println!("{report}");
+    } else if let Some(fields) = report.as_object() {
         for (field, value) in fields {
-            println!("{field:>15}  {value}");
+            match value.as_f64() {
+                Some(number) if value.is_f64() => println!("{field:>15}  {number:.4}"),
+                _ => println!("{field:>15}  {value}"),
+            }
         }
     }
-    Ok(())
 }
 
 /// How often the likeliest of all completions in the file is a row's own.
-pub(super) fn choice_accuracy<M: CausalLm>(
+fn choice_accuracy<M: CausalLm>(
     model: &M,
     tokenizer: &TextTokenizer,
     dataset: &Dataset,

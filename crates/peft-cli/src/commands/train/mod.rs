@@ -15,10 +15,14 @@ use self::adapter::adapter_config;
 use self::run::{Run, Trained, state};
 use super::ADAPTER;
 use crate::args::{Method, ScheduleArg, TrainArgs};
-use crate::device::{device, dtype};
+use crate::device::{device, dtype, on_cores};
 use crate::error::CliError;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
+    let args = &TrainArgs {
+        workers: Some(workers(args)),
+        ..args.clone()
+    };
     let state = state(args)?;
     let train_rows = Dataset::read(&args.train)?;
     let valid_rows = args.valid.as_ref().map(Dataset::read).transpose()?;
@@ -35,6 +39,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let valid_set = valid_rows
         .map(|rows| encode(&rows, &tokenizer, &options))
         .transpose()?;
+
+    if let Some(state) = &state {
+        state.check(&config, &train_set.examples)?;
+    }
 
     let device = device(&args.model.device)?.autodiff();
     device.seed(args.seed);
@@ -98,12 +106,22 @@ fn describe(set: &Encoded, what: &str) {
     );
 }
 
+/// As many threads as are asked for, or as are of use.
+fn workers(args: &TrainArgs) -> usize {
+    let useful = || match on_cores(&args.model.device) && args.dropout == 0.0 {
+        true => std::thread::available_parallelism().map_or(1, usize::from),
+        false => 1,
+    };
+    args.workers.unwrap_or_else(useful)
+}
+
 fn train_config(args: &TrainArgs) -> TrainConfig {
     TrainConfig {
         epochs: args.epochs,
         max_steps: args.max_steps,
         batch_size: args.batch_size,
         grad_accum: args.grad_accum,
+        workers: args.workers.unwrap_or(1),
         learning_rate: args.lr,
         schedule: match args.schedule {
             ScheduleArg::Constant => Schedule::Constant,
