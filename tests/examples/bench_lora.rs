@@ -106,9 +106,9 @@ fn prepare(variant: &str, mut model: LlamaForCausalLm) -> Result<LlamaForCausalL
 fn batch(device: &Device) -> Batch {
     let id = |i: usize| ((i * 7919 + 13) % VOCABULARY) as u32;
     let rows: Vec<Example> = (0..BATCH)
-        .map(|row| Example {
-            ids: (0..POSITIONS).map(|i| id(row * POSITIONS + i)).collect(),
-            targets: (0..POSITIONS).map(|i| i > 0).collect(),
+        .map(|row| {
+            let ids = (0..POSITIONS).map(|i| id(row * POSITIONS + i)).collect();
+            Example::new(ids, (0..POSITIONS).map(|i| i > 0).collect())
         })
         .collect();
     Batch::new(&rows.iter().collect::<Vec<_>>(), device)

@@ -97,9 +97,11 @@ fn batch(expected: &Tensors, device: &Device) -> Batch {
     let examples: Vec<Example> = ids
         .chunks(ids.len() / 2)
         .zip(labels.chunks(ids.len() / 2))
-        .map(|(ids, labels)| Example {
-            ids: ids.iter().map(|id| *id as u32).collect(),
-            targets: labels.iter().map(|label| *label >= 0.0).collect(),
+        .map(|(ids, labels)| {
+            Example::new(
+                ids.iter().map(|id| *id as u32).collect(),
+                labels.iter().map(|label| *label >= 0.0).collect(),
+            )
         })
         .collect();
     Batch::new(&examples.iter().collect::<Vec<_>>(), device)

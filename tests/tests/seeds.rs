@@ -19,9 +19,10 @@ peft_tests::cases!(
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn rows() -> Vec<Example> {
-    let row = |i: u32| Example {
-        ids: (0..4 + i % 5).map(|j| (i * 7 + j * j) % 17).collect(),
-        targets: (0..4 + i % 5).map(|j| j > 1).collect(),
+    let row = |i: u32| {
+        let ids: Vec<u32> = (0..4 + i % 5).map(|j| (i * 7 + j * j) % 17).collect();
+        let targets = (0..ids.len()).map(|j| j > 1).collect();
+        Example::new(ids, targets)
     };
     (0..10).map(row).collect()
 }

@@ -146,6 +146,9 @@ pub(crate) struct TrainArgs {
     /// Tokens of a row beyond this are cut off
     #[arg(long, default_value_t = 512)]
     pub(crate) max_length: usize,
+    /// Put several rows together into one of at most --max-length tokens; they do not see each other
+    #[arg(long)]
+    pub(crate) pack: bool,
     /// Evaluate every so many steps
     #[arg(long)]
     pub(crate) eval_every: Option<usize>,

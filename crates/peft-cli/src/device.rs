@@ -2,6 +2,7 @@
 
 use burn::tensor::{DType, Device};
 
+use crate::args::ModelArgs;
 use crate::error::CliError;
 
 /// The backends of this build.
@@ -12,20 +13,51 @@ const BACKENDS: &[&str] = &[
     "ndarray",
     #[cfg(feature = "cuda")]
     "cuda",
+    #[cfg(feature = "wgpu")]
+    "wgpu",
+    #[cfg(feature = "vulkan")]
+    "vulkan",
+    #[cfg(feature = "metal")]
+    "metal",
 ];
 
+/// Where and how precisely a model runs.
+pub(crate) fn placed(args: &ModelArgs) -> Result<(Device, DType), CliError> {
+    let dtype = match args.dtype.as_str() {
+        "f32" => DType::F32,
+        "bf16" => DType::BF16,
+        "f16" => DType::F16,
+        name => {
+            return Err(CliError::Usage(format!(
+                "no dtype `{name}`; there are f32, bf16 and f16"
+            )));
+        }
+    };
+    if args.device == "ndarray" && dtype != DType::F32 {
+        return Err(CliError::Usage(format!(
+            "device `ndarray` has no dtype `{}`; it has f32",
+            args.dtype
+        )));
+    }
+    Ok((device(&args.device)?, dtype))
+}
+
 /// A device by its name, such as `flex` or `cuda:1`.
-pub(crate) fn device(name: &str) -> Result<Device, CliError> {
+fn device(name: &str) -> Result<Device, CliError> {
     let (backend, index) = match name.split_once(':') {
         Some((backend, index)) => (
             backend,
-            index.parse::<usize>().map_err(|_| {
+            Some(index.parse::<usize>().map_err(|_| {
                 CliError::Usage(format!("device `{name}`: `{index}` is no device number"))
-            })?,
+            })?),
         ),
-        None => (name, 0),
+        None => (name, None),
     };
-    let _ = index;
+    if on_cores(backend) && index.is_some() {
+        return Err(CliError::Usage(format!(
+            "device `{name}`: there is only one `{backend}`"
+        )));
+    }
     match backend {
         #[cfg(feature = "flex")]
         "flex" => Ok(Device::flex()),
@@ -33,7 +65,13 @@ pub(crate) fn device(name: &str) -> Result<Device, CliError> {
         #[allow(deprecated)]
         "ndarray" => Ok(Device::ndarray()),
         #[cfg(feature = "cuda")]
-        "cuda" => Ok(Device::cuda(index)),
+        "cuda" => Ok(Device::cuda(index.unwrap_or(0))),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Ok(Device::wgpu(kind(index))),
+        #[cfg(feature = "vulkan")]
+        "vulkan" => Ok(Device::vulkan(kind(index))),
+        #[cfg(feature = "metal")]
+        "metal" => Ok(Device::metal(kind(index))),
         _ => Err(CliError::Usage(format!(
             "no device `{name}` in this build; it has {} (others are Cargo features)",
             BACKENDS.join(", ")
@@ -41,19 +79,18 @@ pub(crate) fn device(name: &str) -> Result<Device, CliError> {
     }
 }
 
-/// A dtype by its name.
-pub(crate) fn dtype(name: &str) -> Result<DType, CliError> {
-    match name {
-        "f32" => Ok(DType::F32),
-        "bf16" => Ok(DType::BF16),
-        "f16" => Ok(DType::F16),
-        _ => Err(CliError::Usage(format!(
-            "no dtype `{name}`; there are f32, bf16 and f16"
-        ))),
-    }
+/// The graphics adapter of this number, or the one that the system prefers.
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
+fn kind(index: Option<usize>) -> burn::tensor::DeviceKind {
+    index.map_or_else(Default::default, burn::tensor::DeviceKind::DiscreteGpu)
 }
 
 /// Whether a device computes on the processor's cores.
 pub(crate) fn on_cores(name: &str) -> bool {
     ["flex", "ndarray"].contains(&name)
+}
+
+/// Where a model whose values are not needed is described.
+pub(crate) fn any() -> Result<Device, CliError> {
+    device(BACKENDS.first().copied().unwrap_or("flex"))
 }

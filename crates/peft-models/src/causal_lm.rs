@@ -1,7 +1,7 @@
 //! [`CausalLm`]: what training, evaluation and generation need of a decoder.
 
 use burn::module::Module;
-use burn::tensor::{Bool, Int, Tensor};
+use burn::tensor::{Int, Tensor};
 
 use crate::KvCache;
 
@@ -13,12 +13,13 @@ pub trait CausalLm: Module {
     ///
     /// # Shapes
     ///
-    /// `ids` is `[batch, positions]`; `padding` is true where a key is padding, `[batch, cached + positions]`; the result is
-    /// `[batch, positions, d_model]`. Padding stands on the right.
+    /// `ids` is `[batch, positions]`; `segments` says which sequence of its row a position belongs to, `[batch, cached + positions]`, and a position sees
+    /// only its own: so padding is a sequence of its own, and several sequences may share a row. None where each row is one sequence. The result is
+    /// `[batch, positions, d_model]`.
     fn hidden(
         &self,
         ids: Tensor<2, Int>,
-        padding: Option<Tensor<2, Bool>>,
+        segments: Option<Tensor<2, Int>>,
         cache: Option<&mut KvCache>,
     ) -> Tensor<3>;
 

@@ -1,6 +1,6 @@
 //! Which keys a query may see.
 
-use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 /// Added to the score of a key that may not be seen. Finite, so that a row of nothing else is not NaN.
 const HIDDEN: f32 = -1e30;
@@ -12,15 +12,15 @@ pub(crate) struct AttentionBias {
 }
 
 impl AttentionBias {
-    /// A query sees the keys up to its own position that are not padding.
+    /// A query sees the keys up to its own position that are of its own segment, `[batch, cached + positions]`.
     pub(crate) fn causal(
         positions: usize,
         cached: usize,
-        padding: Option<Tensor<2, Bool>>,
+        segments: Option<Tensor<2, Int>>,
         device: &Device,
     ) -> Self {
         let keys = cached + positions;
-        if positions == 1 && padding.is_none() {
+        if positions == 1 && segments.is_none() {
             return Self { bias: None };
         }
         let values: Vec<f32> = (0..positions)
@@ -32,12 +32,16 @@ impl AttentionBias {
             TensorData::new(values, [1, 1, 1, positions, keys]),
             (device, DType::F32),
         );
-        let bias = match padding {
+        let bias = match segments {
             None => causal,
-            Some(padding) => {
-                let [batch, keys] = padding.dims();
-                let padded = padding.float().cast(DType::F32).mul_scalar(HIDDEN);
-                causal + padded.reshape([batch, 1, 1, 1, keys])
+            Some(segments) => {
+                let [batch, keys] = segments.dims();
+                let queries = segments.clone().narrow(1, cached, positions);
+                let other = queries
+                    .reshape([batch, positions, 1])
+                    .not_equal(segments.reshape([batch, 1, keys]));
+                let hidden = other.float().cast(DType::F32).mul_scalar(HIDDEN);
+                causal + hidden.reshape([batch, 1, 1, positions, keys])
             }
         };
         Self { bias: Some(bias) }

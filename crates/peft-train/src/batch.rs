@@ -1,6 +1,6 @@
 //! [`Batch`]: examples side by side, and the order in which an epoch takes them.
 
-use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -15,8 +15,8 @@ const WINDOW: usize = 50;
 pub struct Batch {
     /// The tokens, padded on the right with token 0, `[batch, positions]`.
     pub ids: Tensor<2, Int>,
-    /// True where a position is padding, `[batch, positions]`; none where no position is.
-    pub padding: Option<Tensor<2, Bool>>,
+    /// The sequence of its row that a position belongs to, `[batch, positions]`, with padding as the last; none where each row is one sequence.
+    pub segments: Option<Tensor<2, Int>>,
     /// The flat positions `row · positions + position` whose next token is a target, `[targets]`.
     pub sources: Tensor<1, Int>,
     /// The targets, `[targets]`.
@@ -40,7 +40,7 @@ impl Batch {
             .max()
             .expect("a batch has an example");
         let mut ids = vec![0i64; examples.len() * positions];
-        let mut padding = vec![false; ids.len()];
+        let mut segments = vec![0i64; ids.len()];
         let (mut sources, mut labels, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         for (row, example) in examples.iter().enumerate() {
             let start = row * positions;
@@ -52,7 +52,11 @@ impl Batch {
                     rows.push(row);
                 }
             }
-            padding[start + example.ids.len()..start + positions].fill(true);
+            let length = example.ids.len();
+            let firsts = example.starts.iter().chain([&length]);
+            for (segment, first) in firsts.enumerate() {
+                segments[start + first..start + positions].fill(segment as i64);
+            }
         }
         let shape = [examples.len(), positions];
         let flat = |values: Vec<i64>| {
@@ -61,9 +65,10 @@ impl Batch {
         };
         Self {
             ids: Tensor::from_data(TensorData::new(ids, shape), (device, DType::I64)),
-            padding: padding
-                .contains(&true)
-                .then(|| Tensor::from_data(TensorData::new(padding, shape), device)),
+            segments: segments
+                .iter()
+                .any(|segment| *segment > 0)
+                .then(|| Tensor::from_data(TensorData::new(segments, shape), (device, DType::I64))),
             sources: flat(sources),
             labels: flat(labels),
             rows,

@@ -23,7 +23,7 @@ mod tokenizer;
 mod trainer;
 
 pub use batch::{Batch, plan, plan_evaluation};
-pub use data::{Dataset, EncodeOptions, Encoded, Example, Message, Row, RowKind, encode};
+pub use data::{Dataset, EncodeOptions, Encoded, Example, Message, Row, RowKind, encode, pack};
 pub use error::{BadRow, TrainError};
 pub use eval::{EvalReport, choose, evaluate};
 pub use generate::{GenerateConfig, generate};

@@ -9,7 +9,7 @@ use crate::Batch;
 ///
 /// The output layer runs on the states that predict a target and on no others.
 pub(crate) fn target_logits<M: CausalLm>(model: &M, batch: &Batch) -> Tensor<2> {
-    let hidden = model.hidden(batch.ids.clone(), batch.padding.clone(), None);
+    let hidden = model.hidden(batch.ids.clone(), batch.segments.clone(), None);
     let [rows, positions, d_model] = hidden.dims();
     let hidden = hidden
         .reshape([rows * positions, d_model])

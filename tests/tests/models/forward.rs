@@ -69,7 +69,7 @@ fn a_padded_row_equals_the_row_alone(device: &Device) {
 /// A shorter prompt of a batch goes on after its padding.
 fn padding_is_not_seen_by_what_follows_it(device: &Device) {
     let model = spread(&tiny(), device);
-    let padding = Tensor::from_data([[false, false, true, true, false, false]], device);
+    let padding = Tensor::from_data([[0, 0, 1, 1, 0, 0]], device);
     let read = |filler: i32| {
         let ids = Tensor::from_data([[4, 9, filler, filler + 1, 7, 2]], device);
         let hidden = |padding| model.hidden(ids.clone(), padding, None);

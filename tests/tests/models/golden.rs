@@ -39,10 +39,9 @@ fn compare(model: &LlamaForCausalLm, expected: &Expected, device: &Device) {
     let logits = model.logits(model.hidden(ids.clone(), None, None));
     assert_close(&logits, &expected.floats("logits", device), GOLDEN_LOGITS);
 
-    let padding: Tensor<2, Bool> = expected
-        .ints::<2>("padded_attention_mask", device)
-        .equal_elem(0);
-    let hidden = model.hidden(ids.clone(), Some(padding.clone()), None);
+    let mask = expected.ints::<2>("padded_attention_mask", device);
+    let padding: Tensor<2, Bool> = mask.clone().equal_elem(0);
+    let hidden = model.hidden(ids.clone(), Some(mask), None);
     // What stands at padding is nobody's to compare.
     let shown = |logits: Tensor<3>| {
         let mask = padding.clone().unsqueeze_dim::<3>(2).expand(logits.dims());

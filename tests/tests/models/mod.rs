@@ -6,7 +6,7 @@ mod forward;
 mod golden;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use peft_models::{LlamaConfig, LlamaForCausalLm, RopeConfig, RopeScaling};
 
 /// Grouped queries, and a head width that is not `d_model / n_heads`.
@@ -100,11 +100,11 @@ fn ids(batch: usize, positions: usize, vocab: usize, device: &Device) -> Tensor<
     Tensor::from_data(TensorData::new(values, [batch, positions]), device)
 }
 
-/// True from `lengths[row]` on, `[batch, positions]`.
-fn padding(lengths: &[usize], positions: usize, device: &Device) -> Tensor<2, Bool> {
-    let values: Vec<bool> = lengths
+/// Padding from `lengths[row]` on, as a segment of its own, `[batch, positions]`.
+fn padding(lengths: &[usize], positions: usize, device: &Device) -> Tensor<2, Int> {
+    let values: Vec<i64> = lengths
         .iter()
-        .flat_map(|length| (0..positions).map(move |position| position >= *length))
+        .flat_map(|length| (0..positions).map(move |position| i64::from(position >= *length)))
         .collect();
     Tensor::from_data(TensorData::new(values, [lengths.len(), positions]), device)
 }

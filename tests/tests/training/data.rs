@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use peft_train::{Dataset, EncodeOptions, Encoded, TextTokenizer, TrainError, encode, plan};
+use peft_train::{Dataset, EncodeOptions, Encoded, TextTokenizer, TrainError, encode, pack, plan};
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::processors::template::TemplateProcessing;
@@ -179,4 +179,37 @@ fn an_epoch_takes_every_row_once_in_an_order_of_its_own() {
     assert_ne!(first, second);
     assert_ne!(first, epoch(0, 2));
     assert_eq!(first, epoch(0, 1));
+}
+
+#[test]
+fn packing_keeps_every_sequence_and_fills_rows() {
+    let examples = super::examples(100);
+    let longest = examples.iter().map(|example| example.ids.len()).max();
+    let rows = pack(examples.clone(), 32);
+    let mut found = Vec::new();
+    for row in &rows {
+        assert!(row.ids.len() <= 32);
+        let length = row.ids.len();
+        let ends = row.starts[1..].iter().chain([&length]);
+        for (start, end) in row.starts.iter().zip(ends) {
+            found.push((
+                row.ids[*start..*end].to_vec(),
+                row.targets[*start..*end].to_vec(),
+            ));
+        }
+    }
+    let mut expected: Vec<_> = examples
+        .iter()
+        .map(|e| (e.ids.clone(), e.targets.clone()))
+        .collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+    let tokens: usize = examples.iter().map(|example| example.ids.len()).sum();
+    assert!(rows.len() <= tokens.div_ceil(32) + 1, "{} rows", rows.len());
+    // Nothing fits beside the longest, and nothing is cut.
+    assert_eq!(
+        pack(examples, 1).iter().map(|row| row.ids.len()).max(),
+        longest
+    );
 }

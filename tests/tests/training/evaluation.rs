@@ -37,7 +37,7 @@ fn the_loss_is_the_definition(device: &Device) {
     let model = adapted(device, 0.0).valid();
     let rows = examples(7);
     let (mut nll, mut tokens, mut right, mut exact) = (0.0, 0, 0, 0);
-    for Example { ids, targets } in &rows {
+    for Example { ids, targets, .. } in &rows {
         let scores = log_probs(&model, ids, device);
         let mut all = true;
         for i in (1..ids.len()).filter(|i| targets[*i]) {

@@ -24,12 +24,10 @@ fn examples(n: usize) -> Vec<Example> {
     let row = |i: usize| {
         let length = 3 + (i * 5) % 9;
         let first = 1 + (i * 3) % (length - 1);
-        Example {
-            ids: (0..length)
-                .map(|j| ((i * 7 + j * j + 3 * j) % 23) as u32)
-                .collect(),
-            targets: (0..length).map(|j| j >= first).collect(),
-        }
+        let ids = (0..length)
+            .map(|j| ((i * 7 + j * j + 3 * j) % 23) as u32)
+            .collect();
+        Example::new(ids, (0..length).map(|j| j >= first).collect())
     };
     (0..n).map(row).collect()
 }

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use peft_train::{
-    Batch, Example, Schedule, TrainConfig, TrainError, Warmup, clip_global_norm, evaluate,
+    Batch, Example, Schedule, TrainConfig, TrainError, Warmup, clip_global_norm, evaluate, pack,
     target_nll, train,
 };
 
@@ -14,6 +14,7 @@ use crate::fixture::{is_adapter, params};
 peft_tests::cases!(
     two_half_batches_give_the_update_of_the_whole,
     threads_give_the_update_of_one,
+    packed_rows_give_the_update_of_rows_apart,
     the_loss_falls,
     only_the_adapter_changes,
     gradients_are_clipped_together,
@@ -73,6 +74,42 @@ fn threads_give_the_update_of_one(device: &Device) {
         assert!(difference(device, &rows, &with(1), &with(workers)) < 1e-6);
     }
     assert!(difference(device, &rows, &with(3), &with(3)) == 0.0);
+}
+
+fn packed_rows_give_the_update_of_rows_apart(device: &Device) {
+    let rows = examples(9);
+    let packed = pack(rows.clone(), 20);
+    assert!(packed.len() < 6, "{} rows", packed.len());
+    let step = |rows: &[Example]| {
+        let config = TrainConfig {
+            epsilon: 0.1,
+            ..config(9, 1)
+        };
+        let mut log = Log::default();
+        let model = adapted(device, 0.0);
+        let model = train(model, rows, None, &config, None, &mut log).expect("it trains");
+        (bits(&model), log.steps[0].loss, log.steps[0].target_tokens)
+    };
+    let ((apart, loss, tokens), (together, packed_loss, packed_tokens)) =
+        (step(&rows), step(&packed));
+    assert_eq!(tokens, packed_tokens);
+    assert!(
+        (loss - packed_loss).abs() < 1e-5 * loss,
+        "{loss} {packed_loss}"
+    );
+    for (path, data) in &apart {
+        let pairs = data.iter::<f32>().zip(together[path].iter::<f32>());
+        assert!(
+            pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-6),
+            "{path}"
+        );
+    }
+    // Rows that see each other give another loss.
+    let mut joined = packed;
+    for row in &mut joined {
+        row.starts.truncate(1);
+    }
+    assert!((step(&joined).1 - loss).abs() > 1e-3 * loss);
 }
 
 fn the_loss_falls(device: &Device) {

@@ -55,11 +55,7 @@ fn model(args: &InspectArgs) -> Result<Value, CliError> {
     let mut dtypes: Vec<&str> = tensors.iter().map(|(_, _, dtype)| dtype.as_str()).collect();
     dtypes.sort_unstable();
     dtypes.dedup();
-    let device = crate::device::device(if cfg!(feature = "flex") {
-        "flex"
-    } else {
-        "ndarray"
-    })?;
+    let device = crate::device::any()?;
     let layers = peft_core::layers(&checkpoint.config().init(&device));
     let mut targets: Vec<&str> = layers
         .iter()

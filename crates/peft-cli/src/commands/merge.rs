@@ -11,7 +11,7 @@ use peft_store::{Checkpoint, write_checkpoint};
 
 use super::load;
 use crate::args::MergeArgs;
-use crate::device::dtype;
+use crate::device::placed;
 use crate::error::CliError;
 
 /// Rows and positions of the probe batch.
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     };
     drop(merge(&mut merged)?);
 
-    let dtype = dtype(&args.model.dtype)?;
+    let (_, dtype) = placed(&args.model)?;
     let mut beside = args.out.clone().into_os_string();
     beside.push(".partial");
     let beside = PathBuf::from(beside);

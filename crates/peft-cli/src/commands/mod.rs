@@ -15,7 +15,7 @@ use peft_models::LlamaForCausalLm;
 use peft_store::{AdapterDir, Checkpoint};
 
 use crate::args::ModelArgs;
-use crate::device::{device, dtype};
+use crate::device::placed;
 use crate::error::CliError;
 
 /// The name under which the command attaches an adapter.
@@ -26,10 +26,10 @@ fn load(
     args: &ModelArgs,
     adapter: Option<&Path>,
 ) -> Result<(Checkpoint, LlamaForCausalLm, Device), CliError> {
-    let device = device(&args.device)?;
+    let (device, dtype) = placed(args)?;
     let checkpoint = Checkpoint::open(&args.model)?;
     let adapter = adapter.map(AdapterDir::open).transpose()?;
-    let mut model = checkpoint.load(&device, dtype(&args.dtype)?)?;
+    let mut model = checkpoint.load(&device, dtype)?;
     if let Some(adapter) = adapter {
         adapter.attach(&mut model, ADAPTER, ForwardPath::Factored)?;
     }

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
-use burn::tensor::{Bool, Int, Tensor, module};
+use burn::tensor::{Int, Tensor, module};
 use peft_core::{embedding, linear};
 
 use super::config::untied;
@@ -55,7 +55,7 @@ impl CausalLm for LlamaForCausalLm {
     fn hidden(
         &self,
         ids: Tensor<2, Int>,
-        padding: Option<Tensor<2, Bool>>,
+        segments: Option<Tensor<2, Int>>,
         mut cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
         let positions = ids.dims()[1];
@@ -64,7 +64,7 @@ impl CausalLm for LlamaForCausalLm {
         let device = x.device();
         let head_dim = self.config.head_dim;
         let rotation = Rotation::new(&self.config.rope, head_dim, cached, positions, &device);
-        let bias = AttentionBias::causal(positions, cached, padding, &device);
+        let bias = AttentionBias::causal(positions, cached, segments, &device);
         for (i, layer) in self.model.layers.iter().enumerate() {
             let cache = cache.as_deref_mut().map(|cache| (cache, i));
             x = layer.forward(x, &rotation, &bias, cache);

@@ -10,9 +10,20 @@ pub struct Example {
     pub ids: Vec<u32>,
     /// Which of them are to be predicted from those before; never the first.
     pub targets: Vec<bool>,
+    /// Where the sequences begin that the row holds: one at 0, but for rows that are [packed](pack). No first token is a target.
+    pub starts: Vec<usize>,
 }
 
 impl Example {
+    /// One sequence.
+    pub fn new(ids: Vec<u32>, targets: Vec<bool>) -> Self {
+        Self {
+            ids,
+            targets,
+            starts: vec![0],
+        }
+    }
+
     /// How many tokens are targets.
     pub fn n_targets(&self) -> usize {
         self.targets.iter().filter(|target| **target).count()
@@ -114,7 +125,7 @@ pub fn encode(
 
 fn text_example(ids: Vec<u32>) -> Example {
     let targets = (0..ids.len()).map(|i| i > 0).collect();
-    Example { ids, targets }
+    Example::new(ids, targets)
 }
 
 fn completion_example(
@@ -131,7 +142,7 @@ fn completion_example(
     }
     // Nothing precedes the first token, so it cannot be predicted.
     let targets = (0..ids.len()).map(|i| i >= given.max(1)).collect();
-    Ok(Example { ids, targets })
+    Ok(Example::new(ids, targets))
 }
 
 fn chat_example(
@@ -159,5 +170,5 @@ fn chat_example(
         }
         targets[before.len().max(1)..after.len()].fill(true);
     }
-    Ok(Example { ids, targets })
+    Ok(Example::new(ids, targets))
 }

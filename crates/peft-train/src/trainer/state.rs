@@ -249,6 +249,7 @@ pub(super) fn settings(config: &TrainConfig, examples: &[Example]) -> Map<String
     let mut add = |value: u64| digest = (digest ^ value).wrapping_mul(0x0100_0000_01b3);
     for example in examples {
         add(example.ids.len() as u64);
+        example.starts.iter().for_each(|start| add(*start as u64));
         for (id, target) in example.ids.iter().zip(&example.targets) {
             add(u64::from(*id) << 1 | u64::from(*target));
         }

@@ -8,14 +8,14 @@ use peft_core::{ParamSet, Summary, freeze_all_but};
 use peft_store::Checkpoint;
 use peft_train::{
     Dataset, EncodeOptions, Encoded, Length, Schedule, TextTokenizer, TrainConfig, Warmup, encode,
-    train,
+    pack, train,
 };
 
 use self::adapter::adapter_config;
 use self::run::{Run, Trained, state};
 use super::ADAPTER;
 use crate::args::{Method, ScheduleArg, TrainArgs};
-use crate::device::{device, dtype, on_cores};
+use crate::device::{on_cores, placed};
 use crate::error::CliError;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
@@ -35,7 +35,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         append_eos: !args.no_eos,
         vocab_size: checkpoint.config().vocab_size,
     };
-    let train_set = encode(&train_rows, &tokenizer, &options)?;
+    let mut train_set = encode(&train_rows, &tokenizer, &options)?;
+    if args.pack {
+        train_set.examples = pack(train_set.examples, options.max_length);
+    }
     let valid_set = valid_rows
         .map(|rows| encode(&rows, &tokenizer, &options))
         .transpose()?;
@@ -44,9 +47,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         state.check(&config, &train_set.examples)?;
     }
 
-    let device = device(&args.model.device)?.autodiff();
+    let (device, dtype) = placed(&args.model)?;
+    let device = device.autodiff();
     device.seed(args.seed);
-    let dtype = dtype(&args.model.dtype)?;
     let mut model = match checkpoint.has_weights() {
         true => checkpoint.load(&device, dtype)?,
         false if args.method == Method::Full => checkpoint.config().init(&device),
@@ -98,11 +101,14 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
 
 fn describe(set: &Encoded, what: &str) {
     let targets: usize = set.examples.iter().map(|example| example.n_targets()).sum();
+    let rows: usize = set.examples.iter().map(|row| row.starts.len()).sum();
+    let packed = match rows == set.examples.len() {
+        true => String::new(),
+        false => format!(", packed into {}", set.examples.len()),
+    };
     eprintln!(
-        "{} {what} rows, {targets} target tokens, {} cut, {} left out for having no target",
-        set.examples.len(),
-        set.truncated,
-        set.dropped
+        "{rows} {what} rows{packed}, {targets} target tokens, {} cut, {} left out for having no target",
+        set.truncated, set.dropped
     );
 }
 
