@@ -10,7 +10,7 @@ pub struct Example {
     pub ids: Vec<u32>,
     /// Which of them are to be predicted from those before; never the first.
     pub targets: Vec<bool>,
-    /// Where the sequences begin that the row holds: one at 0, but for rows that are [packed](pack). No first token is a target.
+    /// Where the sequences begin that the row holds: one at 0, but for rows that are [packed](super::pack). No first token is a target.
     pub starts: Vec<usize>,
 }
 
