@@ -54,7 +54,7 @@ pub(crate) struct Split {
 }
 
 /// Draws test, validation and training rows, the same number of each category; no word of one is a word of another,
-/// and no word of a test or validation row, nor any definition of the task, is in the corpus.
+/// and the corpus has no synset that shares a word or a definition with any row.
 pub(crate) fn split(synsets: &[Synset]) -> Outcome<Split> {
     let mut rng = StdRng::seed_from_u64(SEED);
     let mut by_category: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
