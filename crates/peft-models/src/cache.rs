@@ -16,12 +16,30 @@ impl KvCache {
         }
     }
 
+    /// A cache that holds these keys and values, one pair a layer: a trained prefix for instance.
+    ///
+    /// # Shapes
+    ///
+    /// All are `[batch, n_kv_heads, positions, head_dim]`, keys as attention compares them, after any rotation.
+    pub fn from_layers(layers: Vec<(Tensor<4>, Tensor<4>)>) -> Self {
+        Self {
+            layers: layers.into_iter().map(Some).collect(),
+        }
+    }
+
+    /// The keys and values of a layer, if it has read anything.
+    pub fn layer(&self, layer: usize) -> Option<&(Tensor<4>, Tensor<4>)> {
+        self.layers.get(layer)?.as_ref()
+    }
+
     /// How many positions are cached.
     pub fn len(&self) -> usize {
-        match self.layers.first() {
-            Some(Some((keys, _))) => keys.dims()[2],
-            _ => 0,
-        }
+        self.len_of(0)
+    }
+
+    /// How many positions a layer has read; layers differ only while some of them run.
+    pub fn len_of(&self, layer: usize) -> usize {
+        self.layer(layer).map_or(0, |(keys, _)| keys.dims()[2])
     }
 
     /// Whether nothing is cached.

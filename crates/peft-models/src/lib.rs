@@ -15,6 +15,7 @@ mod llama;
 mod mask;
 mod norm;
 mod rope;
+mod transformer;
 
 pub use cache::KvCache;
 pub use causal_lm::CausalLm;
@@ -22,5 +23,7 @@ pub use llama::{
     LlamaAttention, LlamaConfig, LlamaConfigError, LlamaDecoderLayer, LlamaForCausalLm, LlamaMlp,
     LlamaModel,
 };
+pub use mask::EVERY_SEQUENCE;
 pub use norm::RmsNorm;
 pub use rope::{RopeConfig, RopeScaling};
+pub use transformer::Transformer;

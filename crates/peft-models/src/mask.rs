@@ -5,46 +5,80 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 /// Added to the score of a key that may not be seen. Finite, so that a row of nothing else is not NaN.
 const HIDDEN: f32 = -1e30;
 
-/// What is added to the attention scores, made once a forward for all layers and heads.
+/// The segment of positions that every sequence of a row sees: those of a prefix, for instance.
+pub const EVERY_SEQUENCE: i64 = -1;
+
+/// Which keys a query sees by their places alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Sight {
+    /// Only keys up to the query's own position.
+    pub(crate) causal: bool,
+    /// Only keys at most this many positions away.
+    pub(crate) reach: Option<usize>,
+}
+
+impl Sight {
+    /// All keys up to the query's own position.
+    pub(crate) const CAUSAL: Self = Self {
+        causal: true,
+        reach: None,
+    };
+
+    fn sees(self, query: usize, key: usize) -> bool {
+        (!self.causal || key <= query)
+            && self.reach.is_none_or(|reach| query.abs_diff(key) <= reach)
+    }
+}
+
+/// What is added to the attention scores, made once a forward for all layers of one sight and all heads.
 pub(crate) struct AttentionBias {
     /// `[1 or batch, 1, 1, positions, keys]`; none where every query sees every key.
     bias: Option<Tensor<5>>,
 }
 
 impl AttentionBias {
-    /// A query sees the keys up to its own position that are of its own segment, `[batch, cached + positions]`.
-    pub(crate) fn causal(
+    /// A query sees the keys in its sight that are of its own segment; `segments` is `[batch, cached + positions]`.
+    pub(crate) fn new(
+        sight: Sight,
         positions: usize,
         cached: usize,
         segments: Option<Tensor<2, Int>>,
         device: &Device,
     ) -> Self {
         let keys = cached + positions;
-        if positions == 1 && segments.is_none() {
-            return Self { bias: None };
-        }
-        let values: Vec<f32> = (0..positions)
-            .flat_map(|query| {
-                (0..keys).map(move |key| if key > cached + query { HIDDEN } else { 0.0 })
-            })
+        let seen: Vec<bool> = (0..positions)
+            .flat_map(|query| (0..keys).map(move |key| sight.sees(cached + query, key)))
             .collect();
-        let causal = Tensor::<5>::from_data(
-            TensorData::new(values, [1, 1, 1, positions, keys]),
-            (device, DType::F32),
-        );
-        let bias = match segments {
-            None => causal,
-            Some(segments) => {
-                let [batch, keys] = segments.dims();
-                let queries = segments.clone().narrow(1, cached, positions);
-                let other = queries
-                    .reshape([batch, positions, 1])
-                    .not_equal(segments.reshape([batch, 1, keys]));
-                let hidden = other.float().cast(DType::F32).mul_scalar(HIDDEN);
-                causal + hidden.reshape([batch, 1, 1, positions, keys])
-            }
-        };
-        Self { bias: Some(bias) }
+        let by_place = (!seen.iter().all(|seen| *seen)).then(|| {
+            let values: Vec<f32> = seen
+                .iter()
+                .map(|seen| if *seen { 0.0 } else { HIDDEN })
+                .collect();
+            Tensor::<5>::from_data(
+                TensorData::new(values, [1, 1, 1, positions, keys]),
+                (device, DType::F32),
+            )
+        });
+        let by_segment = segments.map(|segments| {
+            let [batch, keys] = segments.dims();
+            let queries = segments
+                .clone()
+                .narrow(1, cached, positions)
+                .reshape([batch, positions, 1]);
+            let keyed = segments.reshape([batch, 1, keys]);
+            let shared = keyed.clone().equal_elem(EVERY_SEQUENCE);
+            let other = queries.not_equal(keyed).float().cast(DType::F32);
+            let hidden = other * shared.bool_not().float().cast(DType::F32);
+            hidden
+                .mul_scalar(HIDDEN)
+                .reshape([batch, 1, 1, positions, keys])
+        });
+        Self {
+            bias: match (by_place, by_segment) {
+                (Some(place), Some(segment)) => Some(place + segment),
+                (place, segment) => place.or(segment),
+            },
+        }
     }
 
     /// # Shapes

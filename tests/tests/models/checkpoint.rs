@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor};
-use peft_models::{CausalLm, LlamaConfig, LlamaForCausalLm, RopeConfig, RopeScaling};
+use peft_models::{CausalLm, LlamaConfig, LlamaForCausalLm, RopeConfig, RopeScaling, Transformer};
 use peft_store::{Checkpoint, CheckpointError, fresh_config_json, llama_config, write_checkpoint};
 use peft_tests::tolerance::PATHS;
 use serde_json::{Map, Value, json};

@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, s};
 use peft_core::Targets;
 use peft_lora::LoraConfig;
-use peft_models::{CausalLm, LlamaConfig, RmsNorm};
+use peft_models::{CausalLm, LlamaConfig, RmsNorm, Transformer};
 use peft_tests::tolerance::PATHS;
 
 use super::{assert_close, ids, nudge_adapters, padding, params, spread, tiny};

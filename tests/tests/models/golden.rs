@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, s};
-use peft_models::{CausalLm, LlamaForCausalLm};
+use peft_models::{CausalLm, LlamaForCausalLm, Transformer};
 use peft_store::{Checkpoint, llama_config};
 use peft_tests::tolerance::GOLDEN_LOGITS;
 use safetensors::SafeTensors;

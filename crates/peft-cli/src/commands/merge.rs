@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use peft_core::merge;
-use peft_models::{CausalLm, LlamaForCausalLm};
+use peft_models::{CausalLm, LlamaForCausalLm, Transformer};
 use peft_store::{Checkpoint, write_checkpoint};
 
 use super::load;

@@ -1,5 +1,7 @@
 //! [`LlamaForCausalLm`]: the decoder with its output layer.
 
+use std::ops::Range;
+
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Int, Tensor, module};
@@ -7,9 +9,9 @@ use peft_core::{embedding, linear};
 
 use super::config::untied;
 use super::{LlamaConfig, LlamaDecoderLayer};
-use crate::mask::AttentionBias;
+use crate::mask::{AttentionBias, Sight};
 use crate::rope::Rotation;
-use crate::{CausalLm, KvCache, RmsNorm};
+use crate::{CausalLm, KvCache, RmsNorm, Transformer};
 
 /// The decoder without its output layer.
 #[derive(Module, Debug)]
@@ -51,35 +53,45 @@ impl LlamaForCausalLm {
     }
 }
 
-impl CausalLm for LlamaForCausalLm {
-    fn hidden(
+impl Transformer for LlamaForCausalLm {
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        embedding(&self.model.embed_tokens, ids)
+    }
+
+    fn begin(&self, embeds: Tensor<3>, _start: usize) -> Tensor<3> {
+        embeds
+    }
+
+    fn n_blocks(&self) -> usize {
+        self.model.layers.len()
+    }
+
+    fn run_blocks(
         &self,
-        ids: Tensor<2, Int>,
+        mut x: Tensor<3>,
+        blocks: Range<usize>,
         segments: Option<Tensor<2, Int>>,
         mut cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
-        let positions = ids.dims()[1];
-        let cached = cache.as_ref().map_or(0, |cache| cache.len());
-        let mut x = embedding(&self.model.embed_tokens, ids);
+        let positions = x.dims()[1];
+        let cached = cache.as_ref().map_or(0, |cache| cache.len_of(blocks.start));
         let device = x.device();
         let head_dim = self.config.head_dim;
         let rotation = Rotation::new(&self.config.rope, head_dim, cached, positions, &device);
-        let bias = AttentionBias::causal(positions, cached, segments, &device);
-        for (i, layer) in self.model.layers.iter().enumerate() {
+        let bias = AttentionBias::new(Sight::CAUSAL, positions, cached, segments, &device);
+        for i in blocks {
             let cache = cache.as_deref_mut().map(|cache| (cache, i));
-            x = layer.forward(x, &rotation, &bias, cache);
+            x = self.model.layers[i].forward(x, &rotation, &bias, cache);
         }
+        x
+    }
+
+    fn finish(&self, x: Tensor<3>) -> Tensor<3> {
         self.model.norm.forward(x)
     }
 
-    fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
-        match &self.lm_head {
-            Some(head) => linear(head, hidden),
-            None => {
-                let weight = self.model.embed_tokens.weight.base().transpose();
-                module::linear(hidden, weight, None)
-            }
-        }
+    fn d_model(&self) -> usize {
+        self.config.d_model
     }
 
     fn vocab_size(&self) -> usize {
@@ -90,7 +102,19 @@ impl CausalLm for LlamaForCausalLm {
         self.config.max_positions
     }
 
-    fn new_cache(&self) -> KvCache {
-        KvCache::new(self.model.layers.len())
+    fn kv_shape(&self) -> (usize, usize) {
+        (self.config.n_kv_heads, self.config.head_dim)
+    }
+}
+
+impl CausalLm for LlamaForCausalLm {
+    fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
+        match &self.lm_head {
+            Some(head) => linear(head, hidden),
+            None => {
+                let weight = self.model.embed_tokens.weight.base().transpose();
+                module::linear(hidden, weight, None)
+            }
+        }
     }
 }
