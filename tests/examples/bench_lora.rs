@@ -10,7 +10,7 @@ use burn::module::{Lora, Module, ModuleVisitor, Param, ParamGroup};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Tensor};
 use peft_lora::{LoraConfig, Targets};
-use peft_models::{LlamaConfig, LlamaForCausalLm, RopeConfig, RopeScaling};
+use peft_models::{DecoderConfig, DecoderForCausalLm};
 use peft_train::{Batch, Example, target_nll};
 
 const BATCH: usize = 4;
@@ -60,29 +60,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn config() -> LlamaConfig {
-    LlamaConfig {
-        vocab_size: VOCABULARY,
-        d_model: 512,
-        d_ff: 1536,
-        n_layers: 8,
-        n_heads: 8,
-        n_kv_heads: 8,
-        head_dim: 64,
+fn config() -> DecoderConfig {
+    DecoderConfig {
         norm_epsilon: 1e-5,
         max_positions: POSITIONS,
-        rope: RopeConfig {
-            theta: 10_000.0,
-            scaling: RopeScaling::Default,
-        },
-        attention_bias: false,
-        mlp_bias: false,
-        tie_word_embeddings: false,
+        ..DecoderConfig::llama(VOCABULARY, 512, 1536, 8, 8)
     }
 }
 
 /// The model as the variant trains it.
-fn prepare(variant: &str, mut model: LlamaForCausalLm) -> Result<LlamaForCausalLm, Box<dyn Error>> {
+fn prepare(
+    variant: &str,
+    mut model: DecoderForCausalLm,
+) -> Result<DecoderForCausalLm, Box<dyn Error>> {
     match variant {
         "factored" => {
             LoraConfig::new(RANK, ALPHA)
@@ -115,7 +105,7 @@ fn batch(device: &Device) -> Batch {
 }
 
 /// Parameters that require a gradient.
-fn trainable(model: &LlamaForCausalLm) -> usize {
+fn trainable(model: &DecoderForCausalLm) -> usize {
     struct Count(usize);
     impl ModuleVisitor for Count {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {

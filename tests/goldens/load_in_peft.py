@@ -6,13 +6,13 @@ import sys
 import torch
 from peft import PeftModel
 from tokenizers import Tokenizer
-from transformers import LlamaForCausalLM
+from transformers import AutoModelForCausalLM
 
 model_dir, adapter, data = sys.argv[1:4]
 config = json.load(open(f"{model_dir}/tokenizer_config.json"))
 tokenizer = Tokenizer.from_file(f"{model_dir}/tokenizer.json")
 eos = [] if "--no-eos" in sys.argv or not config.get("eos_token") else [tokenizer.token_to_id(config["eos_token"])]
-model = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(model_dir, dtype=torch.float32), adapter).eval()
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32), adapter).eval()
 loss, tokens, rows = 0.0, 0, [json.loads(line) for line in open(data) if line.strip()]
 for row in rows:
     if "text" in row:

@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use peft_core::ForwardPath;
 use peft_lora::LoraConfig;
-use peft_models::{LlamaConfig, LlamaForCausalLm, RopeConfig, RopeScaling};
+use peft_models::{DecoderConfig, DecoderForCausalLm};
 use peft_train::{
     EvalReport, Example, Observer, Progress, StepReport, TrainConfig, TrainError, TrainState, train,
 };
@@ -27,26 +27,15 @@ fn rows() -> Vec<Example> {
     (0..10).map(row).collect()
 }
 
-fn model(seed: u64, device: &Device) -> LlamaForCausalLm {
+fn model(seed: u64, device: &Device) -> DecoderForCausalLm {
     let device = device.clone().autodiff();
     device.seed(seed);
-    let config = LlamaConfig {
-        vocab_size: 17,
-        d_model: 8,
-        d_ff: 12,
-        n_layers: 2,
-        n_heads: 2,
+    let config = DecoderConfig {
         n_kv_heads: 1,
-        head_dim: 4,
         norm_epsilon: 1e-5,
         max_positions: 16,
-        rope: RopeConfig {
-            theta: 1e4,
-            scaling: RopeScaling::Default,
-        },
-        attention_bias: false,
-        mlp_bias: false,
         tie_word_embeddings: true,
+        ..DecoderConfig::llama(17, 8, 12, 2, 2)
     };
     let mut model = config.init(&device);
     LoraConfig::new(2, 4.0)
@@ -68,7 +57,7 @@ fn config(seed: u64) -> TrainConfig {
 }
 
 /// Every parameter of the adapters, bit for bit.
-fn bits(model: &LlamaForCausalLm) -> Vec<TensorData> {
+fn bits(model: &DecoderForCausalLm) -> Vec<TensorData> {
     struct Read(Vec<TensorData>);
     impl ModuleVisitor for Read {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {

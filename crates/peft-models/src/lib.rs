@@ -8,21 +8,35 @@
 //! It reads no files: `peft-store` does.
 #![deny(missing_docs)]
 
+mod activation;
+mod attention;
 mod cache;
 mod causal_lm;
 mod closed_form;
-mod llama;
+mod config_error;
+mod decoder;
+mod delegate;
+mod gpt2;
+mod language_model;
+mod layer_norm;
 mod mask;
 mod norm;
 mod rope;
+mod softcap;
 mod transformer;
+mod transparent;
 
+pub use activation::Activation;
 pub use cache::KvCache;
 pub use causal_lm::CausalLm;
-pub use llama::{
-    LlamaAttention, LlamaConfig, LlamaConfigError, LlamaDecoderLayer, LlamaForCausalLm, LlamaMlp,
-    LlamaModel,
+pub use config_error::ModelConfigError;
+pub use decoder::{
+    DecoderAttention, DecoderConfig, DecoderForCausalLm, DecoderLayer, DecoderMlp, DecoderModel,
+    FusedAttention, FusedMlp, ProjectionBias, SplitAttention, SplitMlp,
 };
+pub use gpt2::{Gpt2Attention, Gpt2Block, Gpt2Config, Gpt2LmHeadModel, Gpt2Mlp, Gpt2Model};
+pub use language_model::{LanguageModel, LanguageModelConfig};
+pub use layer_norm::LayerNorm;
 pub use mask::EVERY_SEQUENCE;
 pub use norm::RmsNorm;
 pub use rope::{RopeConfig, RopeScaling};

@@ -8,27 +8,46 @@ use burn::tensor::{DType, Device, Tensor};
 /// Root-mean-square normalisation, computed in f32. Its field is named as in checkpoints; Burn's own calls it `gamma`.
 #[derive(Module, Debug)]
 pub struct RmsNorm {
-    /// The scale of each feature, `[d_model]`.
+    /// The scale of each feature, `[d_model]`; in Gemma what it differs from one by.
     pub weight: Param<Tensor<1>>,
     epsilon: f64,
+    from_one: bool,
 }
 
 impl RmsNorm {
-    /// A norm over `d_model` features with weight one.
+    /// A norm over `d_model` features with scale one.
     pub fn new(d_model: usize, epsilon: f64, device: &Device) -> Self {
         Self {
             weight: Initializer::Ones.init([d_model], device),
             epsilon,
+            from_one: false,
         }
     }
 
+    /// Gemma's: the scale is `1 + w`, applied before the result is rounded to the input's precision.
+    pub fn from_one(d_model: usize, epsilon: f64, device: &Device) -> Self {
+        Self {
+            weight: Initializer::Zeros.init([d_model], device),
+            epsilon,
+            from_one: true,
+        }
+    }
+
+    /// Normalise the last axis.
+    ///
     /// # Shapes
     ///
-    /// `x` and the result are `[batch, positions, d_model]`.
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    /// `x` and the result are `[.., d_model]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let dtype = x.dtype();
         let x = x.cast(DType::F32);
-        let rms = (x.clone().square().mean_dim(2) + self.epsilon).sqrt();
-        (x / rms).cast(dtype) * self.weight.val().cast(dtype).unsqueeze()
+        let rms = (x.clone().square().mean_dim(D - 1) + self.epsilon).sqrt();
+        let normed = x / rms;
+        let weight = self.weight.val();
+        if self.from_one {
+            let scale = weight.cast(DType::F32) + 1.0;
+            return (normed * scale.unsqueeze()).cast(dtype);
+        }
+        normed.cast(dtype) * weight.cast(dtype).unsqueeze()
     }
 }

@@ -1,55 +1,70 @@
 //! Rotary position embedding. *RoFormer*, Su et al. 2021, [arXiv:2104.09864](https://arxiv.org/abs/2104.09864).
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+mod rotation;
+mod scaling;
 
-/// How the rotary frequencies are stretched for longer sequences.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-#[non_exhaustive]
-pub enum RopeScaling {
-    /// Not at all.
-    #[default]
-    Default,
-    /// All frequencies divided by `factor`.
-    Linear {
-        /// The factor.
-        factor: f64,
-    },
-    /// Llama 3's: low frequencies divided by `factor`, high ones kept, a smooth passage between.
-    Llama3 {
-        /// The factor for low frequencies.
-        factor: f64,
-        /// Wavelengths above `original_max_positions / low_freq_factor` are low frequencies.
-        low_freq_factor: f64,
-        /// Wavelengths below `original_max_positions / high_freq_factor` are high frequencies.
-        high_freq_factor: f64,
-        /// The sequence length before stretching.
-        original_max_positions: usize,
-    },
-}
+use std::f64::consts::PI;
+
+pub(crate) use rotation::Rotation;
+pub use scaling::RopeScaling;
 
 /// Rotary settings.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RopeConfig {
     /// The base of the frequencies.
     pub theta: f64,
     /// How they are stretched.
     pub scaling: RopeScaling,
+    /// The share of a head's features that is rotated, the first ones; above 0 and at most 1.
+    pub fraction: f64,
 }
 
 impl RopeConfig {
-    /// The frequencies in radians a position, `[head_dim / 2]`.
-    pub fn frequencies(&self, head_dim: usize) -> Vec<f32> {
-        (0..head_dim / 2)
+    /// All features rotated, nothing stretched.
+    pub fn new(theta: f64) -> Self {
+        Self {
+            theta,
+            scaling: RopeScaling::Default,
+            fraction: 1.0,
+        }
+    }
+
+    /// Stretched frequencies.
+    pub fn with_scaling(mut self, scaling: RopeScaling) -> Self {
+        self.scaling = scaling;
+        self
+    }
+
+    /// How many features of a head are rotated.
+    pub fn rotary_dim(&self, head_dim: usize) -> usize {
+        (head_dim as f64 * self.fraction) as usize
+    }
+
+    /// The frequencies in radians a position for a sequence of `length` positions, `[rotary_dim / 2]`.
+    pub fn frequencies(&self, head_dim: usize, length: usize) -> Vec<f32> {
+        let dim = self.rotary_dim(head_dim);
+        let theta = match &self.scaling {
+            RopeScaling::Dynamic {
+                factor,
+                max_positions,
+            } => {
+                let length = length.max(*max_positions) as f64;
+                let grown = factor * length / *max_positions as f64 - (factor - 1.0);
+                self.theta * grown.powf(dim as f64 / (dim as f64 - 2.0))
+            }
+            _ => self.theta,
+        };
+        (0..dim / 2)
             .map(|i| {
-                let frequency = 1.0 / self.theta.powf(2.0 * i as f64 / head_dim as f64);
-                self.stretched(frequency) as f32
+                let frequency = 1.0 / theta.powf(2.0 * i as f64 / dim as f64);
+                self.stretched(frequency, i, dim, length) as f32
             })
             .collect()
     }
 
-    fn stretched(&self, frequency: f64) -> f64 {
-        match self.scaling {
-            RopeScaling::Default => frequency,
+    fn stretched(&self, frequency: f64, i: usize, dim: usize, length: usize) -> f64 {
+        match &self.scaling {
+            RopeScaling::Default | RopeScaling::Dynamic { .. } => frequency,
             RopeScaling::Linear { factor } => frequency / factor,
             RopeScaling::Llama3 {
                 factor,
@@ -57,8 +72,8 @@ impl RopeConfig {
                 high_freq_factor,
                 original_max_positions,
             } => {
-                let length = original_max_positions as f64;
-                let wavelength = 2.0 * std::f64::consts::PI / frequency;
+                let length = *original_max_positions as f64;
+                let wavelength = 2.0 * PI / frequency;
                 if wavelength < length / high_freq_factor {
                     frequency
                 } else if wavelength > length / low_freq_factor {
@@ -69,53 +84,67 @@ impl RopeConfig {
                     (1.0 - smooth) * frequency / factor + smooth * frequency
                 }
             }
+            RopeScaling::Yarn {
+                factor,
+                original_max_positions,
+                beta_fast,
+                beta_slow,
+                truncate,
+                ..
+            } => {
+                // The feature whose wavelength makes this many turns over the original length.
+                let feature = |turns: f64| {
+                    let length = *original_max_positions as f64;
+                    dim as f64 * (length / (turns * 2.0 * PI)).ln() / (2.0 * self.theta.ln())
+                };
+                let (mut low, mut high) = (feature(*beta_fast), feature(*beta_slow));
+                if *truncate {
+                    (low, high) = (low.floor(), high.ceil());
+                }
+                (low, high) = (low.max(0.0), high.min(dim as f64 - 1.0));
+                if low == high {
+                    high += 0.001;
+                }
+                let ramp = ((i as f64 - low) / (high - low)).clamp(0.0, 1.0);
+                frequency / factor * ramp + frequency * (1.0 - ramp)
+            }
+            RopeScaling::Long {
+                short,
+                long,
+                original_max_positions,
+                ..
+            } => {
+                let factors = match length > *original_max_positions {
+                    true => long,
+                    false => short,
+                };
+                frequency / factors.get(i).copied().unwrap_or(1.0)
+            }
         }
     }
-}
 
-/// The rotation of a run of positions, made once a forward for all layers.
-pub(crate) struct Rotation {
-    cos: Tensor<4>, // [1, 1, positions, head_dim / 2]
-    sin: Tensor<4>,
-}
-
-impl Rotation {
-    pub(crate) fn new(
-        config: &RopeConfig,
-        head_dim: usize,
-        start: usize,
-        positions: usize,
-        device: &Device,
-    ) -> Self {
-        let frequencies = config.frequencies(head_dim);
-        let angles: Vec<f32> = (start..start + positions)
-            .flat_map(|position| frequencies.iter().map(move |f| position as f32 * f))
-            .collect();
-        let table = |f: fn(f32) -> f32| {
-            let values: Vec<f32> = angles.iter().map(|angle| f(*angle)).collect();
-            Tensor::from_data(
-                TensorData::new(values, [1, 1, positions, head_dim / 2]),
-                (device, DType::F32),
-            )
-        };
-        Self {
-            cos: table(f32::cos),
-            sin: table(f32::sin),
+    /// Whether keys of a sequence of `cached` positions serve one of `length`. LongRoPE's are rotated anew beyond the original length; those of the dynamic
+    /// scaling keep the rotation of their time, as in transformers.
+    pub(crate) fn cache_holds(&self, cached: usize, length: usize) -> bool {
+        match self.scaling {
+            RopeScaling::Long {
+                original_max_positions: original,
+                ..
+            } => cached == 0 || (cached > original) == (length > original),
+            _ => true,
         }
     }
 
-    /// Rotate queries or keys, the first half of the features against the second.
-    ///
-    /// # Shapes
-    ///
-    /// `x` and the result are `[batch, heads, positions, head_dim]`.
-    pub(crate) fn apply(&self, x: Tensor<4>) -> Tensor<4> {
-        let half = x.dims()[3] / 2;
-        let dtype = x.dtype();
-        let x = x.cast(DType::F32);
-        let (a, b) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
-        let first = a.clone() * self.cos.clone() - b.clone() * self.sin.clone();
-        let second = b * self.cos.clone() + a * self.sin.clone();
-        Tensor::cat(vec![first, second], 3).cast(dtype)
+    /// The factor on the rotated features.
+    pub fn attention_factor(&self) -> f64 {
+        match self.scaling {
+            RopeScaling::Yarn {
+                attention_factor, ..
+            }
+            | RopeScaling::Long {
+                attention_factor, ..
+            } => attention_factor,
+            _ => 1.0,
+        }
     }
 }

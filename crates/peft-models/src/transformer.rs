@@ -66,6 +66,13 @@ pub trait Transformer: Module {
         KvCache::new(self.n_blocks())
     }
 
+    /// Whether what is cached of `cached` positions still holds once a sequence grows to `length`: not where the rotation of all positions changes with
+    /// the length. All positions are then to be read again, with an empty cache.
+    fn cache_holds(&self, cached: usize, length: usize) -> bool {
+        let _ = (cached, length);
+        true
+    }
+
     /// The states after the final norm, from embeddings.
     ///
     /// # Shapes

@@ -11,11 +11,13 @@
 mod adapter;
 #[cfg(feature = "models")]
 mod checkpoint;
+#[cfg(any(feature = "lora", feature = "ia3", feature = "models"))]
+mod params;
 
 #[cfg(any(feature = "lora", feature = "ia3"))]
 pub use adapter::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem, save_adapter};
 #[cfg(feature = "models")]
 pub use checkpoint::{
-    Checkpoint, CheckpointError, CheckpointProblem, fresh_config_json, llama_config,
+    Checkpoint, CheckpointError, CheckpointProblem, fresh_config_json, language_model_config,
     write_checkpoint,
 };

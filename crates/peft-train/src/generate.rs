@@ -97,6 +97,11 @@ pub fn generate<M: CausalLm>(
     while generated.len() < config.max_new_tokens
         && prompt.len() + generated.len() <= model.max_positions()
     {
+        let length = prompt.len() + generated.len();
+        if !model.cache_holds(cache.len(), length) {
+            cache = model.new_cache();
+            next = [prompt, &generated].concat();
+        }
         let hidden = model.hidden(id_tensor(&[&next], &device), None, Some(&mut cache));
         let last = hidden.narrow(1, next.len() - 1, 1);
         let logits = model.logits(last).cast(DType::F32).into_data();

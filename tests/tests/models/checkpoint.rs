@@ -4,8 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor};
-use peft_models::{CausalLm, LlamaConfig, LlamaForCausalLm, RopeConfig, RopeScaling, Transformer};
-use peft_store::{Checkpoint, CheckpointError, fresh_config_json, llama_config, write_checkpoint};
+use peft_models::{
+    CausalLm, DecoderConfig, DecoderForCausalLm, DecoderMlp, LanguageModelConfig, ProjectionBias,
+    RopeConfig, RopeScaling, Transformer,
+};
+use peft_store::{
+    Checkpoint, CheckpointError, fresh_config_json, language_model_config, write_checkpoint,
+};
 use peft_tests::tolerance::PATHS;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -22,9 +27,9 @@ peft_tests::cases!(
 );
 
 /// `model` as a directory.
-pub(super) fn written(model: &LlamaForCausalLm, dtype: DType) -> TempDir {
+pub(super) fn written(model: &DecoderForCausalLm, dtype: DType) -> TempDir {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let fields = fresh_config_json(model.config());
+    let fields = fresh(model.config());
     write_checkpoint(model, &fields, None, dtype, dir.path()).expect("it can be written");
     dir
 }
@@ -37,15 +42,29 @@ pub(super) fn edit_config(dir: &Path, edit: impl FnOnce(&mut Map<String, Value>)
     fs::write(&path, serde_json::to_vec(&fields).expect("JSON")).expect("it can be written");
 }
 
-fn load(dir: &Path, device: &Device) -> LlamaForCausalLm {
-    let checkpoint = Checkpoint::open(dir).expect("it opens");
-    checkpoint.load(device, DType::F32).expect("it loads")
+fn load(dir: &Path, device: &Device) -> DecoderForCausalLm {
+    super::load(dir, device).expect("it loads")
+}
+
+/// The config of a Llama with these fields.
+fn read(fields: &Map<String, Value>) -> Result<DecoderConfig, CheckpointError> {
+    match language_model_config(fields)? {
+        LanguageModelConfig::Decoder(config) => Ok(config),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn fresh(config: &DecoderConfig) -> Map<String, Value> {
+    fresh_config_json(config).expect("it is a Llama")
 }
 
 fn a_written_model_reads_back_bit_for_bit(device: &Device) {
     for (biased, tied) in [(true, false), (false, true)] {
-        let config = LlamaConfig {
-            attention_bias: biased,
+        let config = DecoderConfig {
+            attention_bias: match biased {
+                true => ProjectionBias::All,
+                false => ProjectionBias::None,
+            },
             mlp_bias: biased,
             tie_word_embeddings: tied,
             ..tiny()
@@ -54,7 +73,7 @@ fn a_written_model_reads_back_bit_for_bit(device: &Device) {
         let source = tempfile::tempdir().expect("a temporary directory");
         fs::write(source.path().join("tokenizer.json"), "{}").expect("it can be written");
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let fields = fresh_config_json(&config);
+        let fields = fresh(&config);
         let out = dir.path().join("new");
         write_checkpoint(&model, &fields, Some(source.path()), DType::F32, &out)
             .expect("it can be written");
@@ -75,12 +94,16 @@ fn a_written_model_reads_back_bit_for_bit(device: &Device) {
         );
 
         let checkpoint = Checkpoint::open(&out).expect("it opens");
-        assert_eq!(checkpoint.config(), &config);
+        assert_eq!(
+            checkpoint.config(),
+            &LanguageModelConfig::Decoder(config.clone())
+        );
         assert_eq!(checkpoint.dtype().expect("weights"), DType::F32);
         let loaded = load(&out, device);
         assert_eq!(params(&loaded), params(&model));
         let ids = ids(2, 5, 23, device);
-        let logits = |model: &LlamaForCausalLm| model.logits(model.hidden(ids.clone(), None, None));
+        let logits =
+            |model: &DecoderForCausalLm| model.logits(model.hidden(ids.clone(), None, None));
         assert_close(&logits(&loaded), &logits(&model), 0.0);
     }
 }
@@ -146,7 +169,7 @@ fn a_stored_head_that_differs_is_not_tied(device: &Device) {
     assert_eq!(params(&loaded), params(&model));
 
     // One that is the embedding is.
-    let tied = LlamaConfig {
+    let tied = DecoderConfig {
         tie_word_embeddings: true,
         ..tiny()
     };
@@ -165,7 +188,10 @@ fn a_loaded_model_trains_as_a_fresh_one(device: &Device) {
     let device = device.clone().autodiff();
     let dir = written(&spread(&tiny(), &device), DType::F32);
     let loaded = load(dir.path(), &device);
-    let weight = loaded.model.layers[1].mlp.down_proj.weight.base();
+    let DecoderMlp::Split(mlp) = &loaded.model.layers[1].mlp else {
+        panic!("the projections are one matrix");
+    };
+    let weight = mlp.down_proj.weight.base();
     assert!(weight.is_require_grad());
     let logits = loaded.logits(loaded.hidden(ids(1, 4, 23, &device), None, None));
     let grads = logits.powi_scalar(2).mean().backward();
@@ -180,11 +206,11 @@ fn both_spellings_of_the_rotary_settings() {
         object[key] = value;
         object
     };
-    let read = |extra: Value| {
-        let mut fields = fresh_config_json(&tiny());
+    let rope = |extra: Value| {
+        let mut fields = fresh(&tiny());
         fields.remove("rope_parameters");
         fields.extend(extra.as_object().expect("an object").clone());
-        llama_config(&fields).expect("it is supported").rope
+        read(&fields).expect("it is supported").rope
     };
     let scaling = RopeScaling::Llama3 {
         factor: 8.0,
@@ -193,7 +219,7 @@ fn both_spellings_of_the_rotary_settings() {
         original_max_positions: 16,
     };
     let theta = 5e5;
-    let expected = RopeConfig { theta, scaling };
+    let expected = RopeConfig::new(theta).with_scaling(scaling);
     for (name, outer, inner) in [
         ("rope_scaling", true, "rope_type"),
         ("rope_scaling", true, "type"),
@@ -204,17 +230,15 @@ fn both_spellings_of_the_rotary_settings() {
             true => json!({"rope_theta": theta, name: settings}),
             false => json!({name: with(settings, "rope_theta", theta.into())}),
         };
-        assert_eq!(read(fields), expected);
+        assert_eq!(rope(fields), expected);
     }
-    let scaling = RopeScaling::Default;
-    let plain = |theta| RopeConfig { theta, scaling };
-    assert_eq!(read(json!({})), plain(10_000.0));
+    assert_eq!(rope(json!({})), RopeConfig::new(10_000.0));
     assert_eq!(
-        read(json!({"rope_theta": theta, "rope_scaling": null})),
-        plain(theta)
+        rope(json!({"rope_theta": theta, "rope_scaling": null})),
+        RopeConfig::new(theta)
     );
     let linear = json!({"rope_scaling": {"type": "linear", "factor": 4.0}});
-    assert_eq!(read(linear).scaling, RopeScaling::Linear { factor: 4.0 });
+    assert_eq!(rope(linear).scaling, RopeScaling::Linear { factor: 4.0 });
 }
 
 #[test]
@@ -231,28 +255,27 @@ fn a_fresh_config_reads_back() {
     ] {
         let mut config = tiny();
         config.rope.scaling = scaling;
-        let read = llama_config(&fresh_config_json(&config)).expect("it is supported");
-        assert_eq!(read, config);
+        assert_eq!(read(&fresh(&config)).expect("it is supported"), config);
     }
 }
 
 #[test]
 fn what_is_not_supported_is_named() {
     for (field, value, shown) in [
-        ("model_type", json!("mistral"), "supported: llama"),
+        ("model_type", json!("falcon"), "supported: llama, mistral"),
         (
             "architectures",
             json!(["LlamaForSequenceClassification"]),
             "LlamaForCausalLM",
         ),
-        ("hidden_act", json!("gelu"), "supported: silu"),
+        ("hidden_act", json!("xielu"), "supported: silu"),
         ("quantization_config", json!({"bits": 4}), "bits"),
         ("pretraining_tp", json!(2), "supported: 1"),
         ("partial_rotary_factor", json!(0.5), "supported: 1"),
         (
             "rope_scaling",
-            json!({"rope_type": "yarn", "factor": 2.0}),
-            "default, linear, llama3",
+            json!({"rope_type": "proportional", "factor": 2.0}),
+            "default, linear, dynamic, llama3",
         ),
         (
             "rope_scaling",
@@ -268,9 +291,9 @@ fn what_is_not_supported_is_named() {
         ("hidden_size", json!("wide"), "hidden_size"),
         ("tie_word_embeddings", json!(1), "tie_word_embeddings"),
     ] {
-        let mut fields = fresh_config_json(&tiny());
+        let mut fields = fresh(&tiny());
         fields.insert(field.into(), value);
-        let error = llama_config(&fields).expect_err(field).to_string();
+        let error = read(&fields).expect_err(field).to_string();
         assert!(error.contains(field) && error.contains(shown), "{error}");
     }
 }
@@ -285,9 +308,9 @@ fn sizes_that_make_no_model_are_named() {
         ("vocab_size", json!(1u64 << 40), "vocab_size"),
         ("num_hidden_layers", json!(1u64 << 25), "n_layers"),
     ] {
-        let mut fields = fresh_config_json(&tiny());
+        let mut fields = fresh(&tiny());
         fields.insert(field.into(), value);
-        match llama_config(&fields) {
+        match read(&fields) {
             Err(CheckpointError::Config(error)) => assert_eq!(error.field, setting),
             other => panic!("{field}: {other:?}"),
         }

@@ -1,16 +1,14 @@
 //! Directories that are not what they should be: each is an error that says so, and none a panic.
 
 use std::fs;
-use std::path::Path;
 
 use burn::tensor::{DType, Device};
-use peft_models::LlamaForCausalLm;
 use peft_store::{Checkpoint, CheckpointError, CheckpointProblem};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 
 use super::checkpoint::written;
-use super::{spread, tiny};
+use super::{load, spread, tiny};
 
 peft_tests::cases!(
     all_mismatches_are_reported_together,
@@ -22,10 +20,6 @@ peft_tests::cases!(
 
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
-
-fn load(dir: &Path, device: &Device) -> Result<LlamaForCausalLm, CheckpointError> {
-    Checkpoint::open(dir)?.load(device, DType::F32)
-}
 
 fn all_mismatches_are_reported_together(device: &Device) {
     let dir = written(&spread(&tiny(), device), DType::F32);

@@ -5,7 +5,10 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, s};
 use peft_core::Targets;
 use peft_lora::LoraConfig;
-use peft_models::{CausalLm, LlamaConfig, RmsNorm, Transformer};
+use peft_models::{
+    CausalLm, DecoderAttention, DecoderConfig, DecoderMlp, ProjectionBias, RmsNorm, SplitAttention,
+    Transformer,
+};
 use peft_tests::tolerance::PATHS;
 
 use super::{assert_close, ids, nudge_adapters, padding, params, spread, tiny};
@@ -121,26 +124,34 @@ fn grouped_queries_equal_repeated_heads(device: &Device) {
     let config = tiny();
     let grouped = spread(&config, device);
     let mut model = grouped.clone();
-    let heads = LlamaConfig {
+    let heads = DecoderConfig {
         n_kv_heads: config.n_heads,
         ..config.clone()
     };
     let full = heads.init(device);
     for (layer, whole) in model.model.layers.iter_mut().zip(full.model.layers) {
-        let mut attention = whole.self_attn;
-        attention.q_proj = layer.self_attn.q_proj.clone();
-        attention.o_proj = layer.self_attn.o_proj.clone();
-        attention.k_proj = repeated(&layer.self_attn.k_proj, &config);
-        attention.v_proj = repeated(&layer.self_attn.v_proj, &config);
-        layer.self_attn = attention;
+        let (mut attention, grouped) = (split(&whole.self_attn), split(&layer.self_attn));
+        attention.k_proj = repeated(&grouped.k_proj, &config);
+        attention.v_proj = repeated(&grouped.v_proj, &config);
+        attention.q_proj = grouped.q_proj;
+        attention.o_proj = grouped.o_proj;
+        layer.self_attn = DecoderAttention::Split(attention);
     }
     let ids = ids(2, 6, 23, device);
     let expected = model.hidden(ids.clone(), None, None);
     assert_close(&grouped.hidden(ids, None, None), &expected, PATHS);
 }
 
+/// Attention whose projections are apart.
+fn split(attention: &DecoderAttention) -> SplitAttention {
+    match attention {
+        DecoderAttention::Split(attention) => attention.clone(),
+        DecoderAttention::Fused(_) => panic!("the projections are one matrix"),
+    }
+}
+
 /// Each head's outputs as often as query heads share it.
-fn repeated(layer: &Linear, config: &LlamaConfig) -> Linear {
+fn repeated(layer: &Linear, config: &DecoderConfig) -> Linear {
     let groups = config.n_heads / config.n_kv_heads;
     let heads = |matrix: Tensor<2>| {
         let parts = (0..config.n_heads).map(|head| {
@@ -161,7 +172,7 @@ fn repeated(layer: &Linear, config: &LlamaConfig) -> Linear {
 
 fn positions_matter(device: &Device) {
     // Without rotation the last state of a single layer sees a set of tokens and not their order.
-    let mut config = LlamaConfig {
+    let mut config = DecoderConfig {
         n_layers: 1,
         ..tiny()
     };
@@ -176,7 +187,7 @@ fn positions_matter(device: &Device) {
 fn norm_equals_its_equation(device: &Device) {
     let mut norm = RmsNorm::new(3, 0.5, device);
     norm.weight = Param::from_data([2.0, -1.0, 0.5], device);
-    let x = Tensor::from_data([[[1.0, 2.0, 3.0]], [[-4.0, 0.0, 1.0]]], device);
+    let x: Tensor<3> = Tensor::from_data([[[1.0, 2.0, 3.0]], [[-4.0, 0.0, 1.0]]], device);
     let (first, second) = ((14.0f32 / 3.0 + 0.5).sqrt(), (17.0f32 / 3.0 + 0.5).sqrt());
     let expected = [
         [[2.0 / first, -2.0 / first, 1.5 / first]],
@@ -190,7 +201,7 @@ fn norm_equals_its_equation(device: &Device) {
 }
 
 fn tied_head_is_the_embedding(device: &Device) {
-    let config = LlamaConfig {
+    let config = DecoderConfig {
         tie_word_embeddings: true,
         ..tiny()
     };
@@ -220,7 +231,7 @@ fn tied_head_is_the_embedding(device: &Device) {
 }
 
 fn untied_head_trains_if_the_embedding_does(device: &Device) {
-    let config = LlamaConfig {
+    let config = DecoderConfig {
         tie_word_embeddings: true,
         ..tiny()
     };
@@ -255,7 +266,10 @@ fn every_parameter_gets_a_gradient(device: &Device) {
         }
     };
     for layer in &model.model.layers {
-        let (attention, mlp) = (&layer.self_attn, &layer.mlp);
+        let attention = split(&layer.self_attn);
+        let DecoderMlp::Split(mlp) = &layer.mlp else {
+            panic!("the projections are one matrix");
+        };
         linear("q_proj", &attention.q_proj);
         linear("v_proj", &attention.v_proj);
         linear("o_proj", &attention.o_proj);
@@ -278,9 +292,9 @@ fn every_parameter_gets_a_gradient(device: &Device) {
 }
 
 fn parameter_paths_are_keys(device: &Device) {
-    let config = LlamaConfig {
+    let config = DecoderConfig {
         n_layers: 1,
-        attention_bias: false,
+        attention_bias: ProjectionBias::None,
         mlp_bias: false,
         ..tiny()
     };

@@ -6,35 +6,121 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, s};
-use peft_models::{CausalLm, LlamaForCausalLm, Transformer};
-use peft_store::{Checkpoint, llama_config};
-use peft_tests::tolerance::GOLDEN_LOGITS;
+use peft_models::{CausalLm, LanguageModel, Transformer};
+use peft_store::{Checkpoint, language_model_config};
+use peft_tests::tolerance::{GOLDEN_BF16, GOLDEN_LOGITS};
 use safetensors::SafeTensors;
 
 use super::assert_close;
 
-peft_tests::cases!(models_equal_transformers);
+peft_tests::cases!(
+    models_equal_transformers,
+    half_precision_equals_transformers,
+    rotations_that_depend_on_the_length,
+);
 
 fn models_equal_transformers(device: &Device) {
-    let dir = models();
-    let mut seen = 0;
-    for entry in fs::read_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display())) {
-        let dir = entry.expect("an entry").path();
-        println!("{}", dir.display());
-        let checkpoint = Checkpoint::open(&dir).expect("it opens");
+    for_each_model(|dir| {
+        let checkpoint = Checkpoint::open(dir).expect("it opens");
         let model = checkpoint.load(device, DType::F32).expect("it loads");
-        compare(&model, &Expected::read(&dir), device);
+        compare(&model, &Expected::read(dir), device);
         if let Ok(old) = fs::read(dir.join("config.old.json")) {
             let fields = serde_json::from_slice(&old).expect("an object");
-            let config = llama_config(&fields).expect("it is supported");
+            let config = language_model_config(&fields).expect("it is supported");
             assert_eq!(&config, checkpoint.config());
         }
-        seen += 1;
-    }
-    assert!(seen > 0, "no golden in {}", dir.display());
+    });
 }
 
-fn compare(model: &LlamaForCausalLm, expected: &Expected, device: &Device) {
+fn half_precision_equals_transformers(device: &Device) {
+    if !device.supports_dtype(DType::BF16) {
+        println!("this backend has no bf16");
+        return;
+    }
+    let mut seen = 0;
+    for_each_model(|dir| {
+        let expected = Expected::read(dir);
+        if !expected.has("logits_bf16") {
+            return;
+        }
+        let checkpoint = Checkpoint::open(dir).expect("it opens");
+        let model = checkpoint.load(device, DType::BF16).expect("it loads");
+        let ids = expected.ints::<2>("input_ids", device);
+        let logits = model.logits(model.hidden(ids, None, None)).cast(DType::F32);
+        let wanted = expected.floats("logits_bf16", device);
+        let largest = wanted.clone().abs().max().into_scalar::<f32>();
+        let worst = (logits - wanted).abs().max().into_scalar::<f32>();
+        assert!(
+            worst <= GOLDEN_BF16 * largest,
+            "{worst} apart, logits up to {largest}"
+        );
+        seen += 1;
+    });
+    assert!(seen >= 20, "only {seen} models have logits in bf16");
+}
+
+/// Frequencies that follow from the length of the sequence so far: with a cache, keys keep those of their time.
+fn rotations_that_depend_on_the_length(device: &Device) {
+    for name in ["llama_dynamic", "phi3_longrope"] {
+        let dir = models().join(name);
+        println!("{name}");
+        let model = Checkpoint::open(&dir)
+            .and_then(|checkpoint| checkpoint.load(device, DType::F32))
+            .expect("it loads");
+        let expected = Expected::read(&dir);
+        let ids = expected.ints::<2>("input_ids", device);
+        let short = model.logits(model.hidden(ids.clone().slice(s![.., ..12]), None, None));
+        assert_close(
+            &short,
+            &expected.floats("short_logits", device),
+            GOLDEN_LOGITS,
+        );
+        let start: Vec<u32> = ids
+            .slice(s![0..1, ..12])
+            .into_data()
+            .iter::<u32>()
+            .collect();
+        for cached in [false, true] {
+            let name = |what| match cached {
+                true => format!("beyond_cached_{what}"),
+                false => format!("beyond_{what}"),
+            };
+            let tokens = expected.data(&name("generated"), DType::I64);
+            let tokens: Vec<u32> = tokens.iter::<u32>().collect();
+            let wanted = Tensor::<2>::from_data(expected.data(&name("logits"), DType::F32), device);
+            let mut cache = model.new_cache();
+            for step in 0..tokens.len() {
+                let row = [start.as_slice(), &tokens[..step]].concat();
+                if !cached || !model.cache_holds(cache.len(), row.len()) {
+                    cache = model.new_cache();
+                }
+                let new = row[cache.len()..].iter().map(|id| i64::from(*id));
+                let new = TensorData::new(new.collect(), [1, row.len() - cache.len()]);
+                let read = Tensor::from_data(new, (device, DType::I64));
+                let logits = model.logits(model.hidden(read, None, Some(&mut cache)));
+                let last = logits.slice(s![.., -1.., ..]).squeeze_dim::<2>(0);
+                let wanted = wanted.clone().slice(s![step as i64..step as i64 + 1, ..]);
+                assert_close(&last, &wanted, GOLDEN_LOGITS);
+            }
+        }
+    }
+}
+
+fn for_each_model(mut check: impl FnMut(&Path)) {
+    let dir = models();
+    let mut dirs: Vec<PathBuf> = fs::read_dir(&dir)
+        .unwrap_or_else(|e| panic!("{}: {e}", dir.display()))
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    dirs.sort();
+    assert!(!dirs.is_empty(), "no golden in {}", dir.display());
+    for dir in dirs {
+        println!("{}", dir.display());
+        check(&dir);
+    }
+}
+
+fn compare(model: &LanguageModel, expected: &Expected, device: &Device) {
     let ids = expected.ints::<2>("input_ids", device);
     let logits = model.logits(model.hidden(ids.clone(), None, None));
     assert_close(&logits, &expected.floats("logits", device), GOLDEN_LOGITS);
@@ -80,6 +166,11 @@ struct Expected(Vec<u8>);
 impl Expected {
     fn read(dir: &Path) -> Self {
         Self(fs::read(dir.join("expected.safetensors")).expect("expected values"))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let file = SafeTensors::deserialize(&self.0).expect("sound");
+        file.tensor(name).is_ok()
     }
 
     fn data(&self, name: &str, dtype: DType) -> TensorData {

@@ -5,34 +5,36 @@ mod damage;
 mod forward;
 mod golden;
 
+use std::path::Path;
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use peft_models::{LlamaConfig, LlamaForCausalLm, RopeConfig, RopeScaling};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use peft_models::{DecoderConfig, DecoderForCausalLm, LanguageModel, ProjectionBias};
+use peft_store::{Checkpoint, CheckpointError};
 
 /// Grouped queries, and a head width that is not `d_model / n_heads`.
-pub(crate) fn tiny() -> LlamaConfig {
-    LlamaConfig {
-        vocab_size: 23,
-        d_model: 12,
-        d_ff: 20,
-        n_layers: 2,
-        n_heads: 4,
+pub(crate) fn tiny() -> DecoderConfig {
+    DecoderConfig {
         n_kv_heads: 2,
         head_dim: 6,
         norm_epsilon: 1e-5,
         max_positions: 32,
-        rope: RopeConfig {
-            theta: 10_000.0,
-            scaling: RopeScaling::Default,
-        },
-        attention_bias: true,
+        attention_bias: ProjectionBias::All,
         mlp_bias: true,
-        tie_word_embeddings: false,
+        ..DecoderConfig::llama(23, 12, 20, 2, 4)
+    }
+}
+
+/// The model of a directory, which is of the architecture of Llama.
+pub(crate) fn load(dir: &Path, device: &Device) -> Result<DecoderForCausalLm, CheckpointError> {
+    match Checkpoint::open(dir)?.load(device, DType::F32)? {
+        LanguageModel::Decoder(model) => Ok(model),
+        other => panic!("{other}"),
     }
 }
 
 /// A model whose every parameter has values that matter; fresh ones are too small, and biases zero.
-pub(crate) fn spread(config: &LlamaConfig, device: &Device) -> LlamaForCausalLm {
+pub(crate) fn spread(config: &DecoderConfig, device: &Device) -> DecoderForCausalLm {
     struct Spread(f32);
     impl ModuleMapper for Spread {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -52,7 +54,7 @@ pub(crate) fn spread(config: &LlamaConfig, device: &Device) -> LlamaForCausalLm 
 }
 
 /// A model whose adapters do something: fresh ones are zero.
-fn nudge_adapters(model: LlamaForCausalLm) -> LlamaForCausalLm {
+fn nudge_adapters(model: DecoderForCausalLm) -> DecoderForCausalLm {
     #[derive(Default)]
     struct Nudge(Vec<String>);
     impl ModuleMapper for Nudge {
@@ -73,7 +75,7 @@ fn nudge_adapters(model: LlamaForCausalLm) -> LlamaForCausalLm {
 }
 
 /// Every parameter with its path.
-fn params(model: &LlamaForCausalLm) -> Vec<(String, TensorData)> {
+fn params(model: &DecoderForCausalLm) -> Vec<(String, TensorData)> {
     #[derive(Default)]
     struct Read(Vec<String>, Vec<(String, TensorData)>);
     impl ModuleVisitor for Read {

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData, activation::log_softmax};
-use peft_models::{CausalLm, LlamaForCausalLm, Transformer};
+use peft_models::{CausalLm, DecoderForCausalLm, Transformer};
 use peft_train::{Example, GenerateConfig, evaluate, generate};
 
 use super::{adapted, examples};
@@ -15,7 +15,7 @@ peft_tests::cases!(
 );
 
 /// Log-probabilities of every next token, `[positions][vocabulary]`.
-fn log_probs(model: &LlamaForCausalLm, ids: &[u32], device: &Device) -> Vec<Vec<f32>> {
+fn log_probs(model: &DecoderForCausalLm, ids: &[u32], device: &Device) -> Vec<Vec<f32>> {
     let row: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
     let n = row.len();
     let ids: Tensor<2, burn::tensor::Int> = Tensor::from_data(TensorData::new(row, [1, n]), device);

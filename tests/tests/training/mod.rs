@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::tensor::{Device, TensorData};
 use peft_core::{ForwardPath, Targets};
 use peft_lora::LoraConfig;
-use peft_models::LlamaForCausalLm;
+use peft_models::DecoderForCausalLm;
 use peft_train::{
     EvalReport, Example, Observer, Progress, Schedule, StepReport, TrainConfig, TrainError, Warmup,
 };
@@ -33,7 +33,7 @@ fn examples(n: usize) -> Vec<Example> {
 }
 
 /// An adapted model on an autodiff device, the same at each call.
-fn adapted(device: &Device, dropout: f64) -> LlamaForCausalLm {
+fn adapted(device: &Device, dropout: f64) -> DecoderForCausalLm {
     let mut model = spread(&tiny(), &device.clone().autodiff());
     LoraConfig::new(3, 6.0)
         .with_targets(Targets::suffixes(["q_proj", "v_proj", "down_proj"]))

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use peft_core::{ParamSet, freeze_all_but};
-use peft_models::LlamaForCausalLm;
+use peft_models::DecoderForCausalLm;
 use peft_train::{
     EvalReport, Observer, Progress, StepReport, TrainConfig, TrainError, TrainState, train,
 };
@@ -41,7 +41,7 @@ impl<M: burn::module::Module> Observer<M> for Interrupt {
 }
 
 /// The state after a step, through a file.
-fn interrupted(model: LlamaForCausalLm, config: &TrainConfig, after: usize) -> TrainState {
+fn interrupted(model: DecoderForCausalLm, config: &TrainConfig, after: usize) -> TrainState {
     let mut interrupt = Interrupt { after, state: None };
     let rows = examples(10);
     let ended = train(model, &rows, Some(&rows[..3]), config, None, &mut interrupt);
@@ -53,7 +53,7 @@ fn interrupted(model: LlamaForCausalLm, config: &TrainConfig, after: usize) -> T
     TrainState::load(&path).expect("it is read")
 }
 
-fn goes_on(make: impl Fn() -> LlamaForCausalLm) {
+fn goes_on(make: impl Fn() -> DecoderForCausalLm) {
     let config = TrainConfig {
         weight_decay: 0.05,
         eval_every: Some(2),

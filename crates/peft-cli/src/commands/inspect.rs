@@ -68,7 +68,7 @@ fn model(args: &InspectArgs) -> Result<Value, CliError> {
         "family": checkpoint.fields().get("model_type"),
         "parameters": parameters,
         "dtypes": dtypes,
-        "layers": checkpoint.config().n_layers,
+        "layers": checkpoint.config().n_layers(),
         "targets": targets,
         "tensors": tensors.iter().map(|(key, shape, dtype)| json!([key, shape, dtype])).collect::<Vec<_>>(),
     }))

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use peft_core::merge;
-use peft_models::{CausalLm, LlamaForCausalLm, Transformer};
+use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{Checkpoint, write_checkpoint};
 
 use super::load;
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     // An adapter on a tied embedding does not act on the output layer, so the merged two differ.
     let adapted_embedding = peft_core::slots(&unmerged)
         .iter()
-        .any(|(path, _)| path == "model.embed_tokens.weight");
+        .any(|(path, _)| *path == format!("{}.weight", unmerged.embedding_path()));
     let mut merged = match adapted_embedding {
         true => unmerged.untie(),
         false => unmerged,
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     }
     write_checkpoint(
         &merged,
-        checkpoint.fields(),
+        &checkpoint.fields_of(&merged),
         Some(checkpoint.dir()),
         dtype,
         &beside,
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
 }
 
 /// Logits on a fixed batch of tokens spread over the vocabulary.
-fn probe(model: &LlamaForCausalLm, device: &Device) -> Vec<f32> {
+fn probe(model: &LanguageModel, device: &Device) -> Vec<f32> {
     let n = PROBE[0] * PROBE[1].min(model.max_positions());
     let step = (model.vocab_size() / n).max(1);
     let ids: Vec<i64> = (0..n)

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use peft_core::ForwardPath;
-use peft_models::LlamaForCausalLm;
+use peft_models::LanguageModel;
 use peft_store::{AdapterDir, Checkpoint};
 
 use crate::args::ModelArgs;
@@ -25,7 +25,7 @@ const ADAPTER: &str = "default";
 fn load(
     args: &ModelArgs,
     adapter: Option<&Path>,
-) -> Result<(Checkpoint, LlamaForCausalLm, Device), CliError> {
+) -> Result<(Checkpoint, LanguageModel, Device), CliError> {
     let (device, dtype) = placed(args)?;
     let checkpoint = Checkpoint::open(&args.model)?;
     let adapter = adapter.map(AdapterDir::open).transpose()?;

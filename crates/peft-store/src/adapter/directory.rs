@@ -1,6 +1,6 @@
 //! [`AdapterDir`] and [`save_adapter`]: an adapter directory, read and written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ use super::config::fitted;
 use super::keys::{Entry, PREFIX, entries};
 use super::tensors::{f32_bytes, read_f32};
 use super::{AdapterConfig, AdapterFileError, TensorProblem};
+use crate::params::stored_params;
 
 const CONFIG: &str = "adapter_config.json";
 /// Fields that say what an adapter is for, and not what it computes.
@@ -124,6 +125,11 @@ impl AdapterDir {
         let bytes = self.read_tensors()?;
         let tensors = self.parse(&bytes)?;
         let expected = entries(model, name)?;
+        let transposed: HashSet<String> = stored_params(model)
+            .into_iter()
+            .filter(|param| param.transposed)
+            .map(|param| param.path)
+            .collect();
         let mut problems = Vec::new();
         let mut values: HashMap<String, Vec<(&Entry, TensorData)>> = HashMap::new();
         for entry in &expected {
@@ -141,7 +147,9 @@ impl AdapterDir {
             }
             match base_copy(key, layers) {
                 None => problems.push(TensorProblem::Unexpected { key: key.into() }),
-                Some(layer) if !is_base(layer, key, &view) => {
+                Some(layer)
+                    if !is_base(layer, transposed.contains(&layer.weight_path()), key, &view) =>
+                {
                     problems.push(TensorProblem::OtherBase { key: key.into() });
                 }
                 Some(_) => {}
@@ -202,10 +210,10 @@ fn base_copy<'a>(key: &str, layers: &'a [Layer]) -> Option<&'a Layer> {
     layers.iter().find(|layer| layer.path == path)
 }
 
-fn is_base(layer: &Layer, key: &str, view: &TensorView<'_>) -> bool {
-    let weight = match layer.kind {
-        LayerKind::Linear => layer.base_weight().transpose(),
-        _ => layer.base_weight(),
+fn is_base(layer: &Layer, transposed: bool, key: &str, view: &TensorView<'_>) -> bool {
+    let weight = match transposed {
+        true => layer.base_weight().transpose(),
+        false => layer.base_weight(),
     };
     let Ok(data) = read_f32(key, view) else {
         return false;
@@ -240,6 +248,14 @@ pub fn save_adapter<M: Module>(
     let dir = dir.as_ref();
     let slots: HashMap<String, _> = slots(model).into_iter().collect();
     let entries = entries(model, name)?;
+    let kinds: HashMap<String, LayerKind> = layers(model)
+        .into_iter()
+        .map(|layer| (layer.path, layer.kind))
+        .collect();
+    let stored: HashMap<String, bool> = stored_params(model)
+        .into_iter()
+        .map(|param| (param.path, param.transposed))
+        .collect();
     let adapted: Vec<String> = entries
         .iter()
         .filter(|entry| slots[&entry.slot].method(name) == Some(config.method()))
@@ -266,6 +282,12 @@ pub fn save_adapter<M: Module>(
         })?;
 
     let mut written = config.to_fields(&adapted);
+    let straight = |path: &String| {
+        let weight = format!("{path}.weight");
+        let linear = kinds.get(path) == Some(&LayerKind::Linear);
+        linear && stored.get(&weight) == Some(&false)
+    };
+    written.insert("fan_in_fan_out".into(), adapted.iter().any(straight).into());
     for (field, value) in fields {
         if !written.contains_key(field) || DESCRIPTIVE.contains(&field.as_str()) {
             written.insert(field.clone(), value.clone());

@@ -1,11 +1,14 @@
 //! Which tensor of an adapter is which key of `adapter_model.safetensors`.
 
+use std::collections::HashSet;
+
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_core::{AdapterSlot, LayerKind, Whole, layers, slots};
 
 use super::AdapterFileError;
 use super::methods::{Part, parts};
+use crate::params::stored_params;
 
 /// What PEFT puts before a module's path.
 pub(super) const PREFIX: &str = "base_model.model.";
@@ -23,6 +26,11 @@ pub(super) fn entries<M: Module>(model: &M, name: &str) -> Result<Vec<Entry>, Ad
     let kinds: Vec<(String, LayerKind)> = layers(model)
         .into_iter()
         .map(|layer| (layer.path, layer.kind))
+        .collect();
+    let transposed: HashSet<String> = stored_params(model)
+        .into_iter()
+        .filter(|param| param.transposed)
+        .map(|param| param.path)
         .collect();
     let slots = slots(model);
     let mut entries = Vec::new();
@@ -46,8 +54,7 @@ pub(super) fn entries<M: Module>(model: &M, name: &str) -> Result<Vec<Entry>, Ad
                 true => "base_layer.bias".to_owned(),
                 false => param.to_owned(),
             };
-            let transposed = kind == Some(LayerKind::Linear) && param == "weight";
-            vec![whole_part(suffix, shape, transposed)]
+            vec![whole_part(suffix, shape, transposed.contains(path))]
         } else {
             return Err(AdapterFileError::UnsupportedMethod {
                 adapter: name.into(),

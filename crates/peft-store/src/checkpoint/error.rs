@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use peft_models::LlamaConfigError;
+use peft_models::ModelConfigError;
 
 /// A checkpoint that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -67,11 +67,14 @@ pub enum CheckpointError {
         /// Its value.
         value: String,
         /// What it may be.
-        supported: &'static str,
+        supported: String,
     },
+    /// A config that is to be written as a Llama's has what Llama does not have.
+    #[error("the model has what no Llama has, so its config.json cannot be a Llama's")]
+    NotLlama,
     /// Sizes that make no model.
     #[error("config.json makes no model")]
-    Config(#[from] LlamaConfigError),
+    Config(#[from] ModelConfigError),
     /// A safetensors file is not sound.
     #[error("{} is no sound safetensors file: {reason}", path.display())]
     Malformed {

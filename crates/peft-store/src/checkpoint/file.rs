@@ -1,11 +1,13 @@
 //! The tensors of a checkpoint directory: where they are, and their bytes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, TensorData};
+use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata};
 use serde_json::Value;
 
@@ -19,6 +21,8 @@ const MAX_HEADER: u64 = 100_000_000;
 /// Where a tensor is.
 #[derive(Debug, Clone)]
 pub(super) struct TensorPlace {
+    /// Its key in the file.
+    pub(super) key: String,
     file: PathBuf,
     start: u64,
     len: usize,
@@ -130,6 +134,7 @@ fn read_header(path: &Path) -> Result<Vec<(String, TensorPlace)>, CheckpointErro
                 )));
             }
             let place = TensorPlace {
+                key: key.clone(),
                 file: path.into(),
                 start: data + start as u64,
                 len: end - start,
@@ -151,42 +156,147 @@ pub(super) fn run_dtype(dtype: Dtype) -> Option<DType> {
     }
 }
 
+/// Bytes of a file that are read at once: what loading takes beside the model.
+const CHUNK: usize = 4 << 20;
+
 impl TensorPlace {
-    /// The tensor's values, transposed if asked, in its own dtype.
-    pub(super) fn read(&self, transposed: bool) -> Result<TensorData, CheckpointError> {
+    /// The tensor's values in `dtype`, transposed if asked. They are read and converted piece by piece, straight into their place.
+    pub(super) fn read(
+        &self,
+        transposed: bool,
+        dtype: DType,
+    ) -> Result<TensorData, CheckpointError> {
+        let from = run_dtype(self.dtype).ok_or_else(|| self.malformed("is not read"))?;
+        let mut shape = self.shape.clone();
+        let (rows, columns) = match (transposed, shape.as_slice()) {
+            (true, &[rows, columns]) => (rows, columns),
+            _ => (1, shape.iter().product()),
+        };
+        let size = dtype.size();
+        let mut out = vec![0; rows * columns * size];
+        let mut at = 0; // elements read
+        self.chunks(|bytes| {
+            let bytes = converted(bytes, from, dtype);
+            if rows == 1 {
+                out[at * size..][..bytes.len()].copy_from_slice(&bytes);
+            } else {
+                scatter(&bytes, at, rows, columns, size, &mut out);
+            }
+            at += bytes.len() / size;
+            true
+        })?;
+        if rows > 1 || transposed {
+            shape.reverse();
+        }
+        Ok(TensorData::from_bytes_vec(out, shape, dtype))
+    }
+
+    /// Whether another tensor of the same shape and dtype has other values.
+    pub(super) fn differs_from(&self, other: &Self) -> Result<bool, CheckpointError> {
+        let mut file = other.open()?;
+        let mut theirs = Vec::new();
+        let (mut differs, mut failure) = (false, None);
+        self.chunks(|ours| {
+            theirs.resize(ours.len(), 0);
+            failure = file.read_exact(&mut theirs).err();
+            differs = theirs != ours;
+            failure.is_none() && !differs
+        })?;
+        match failure {
+            Some(source) => Err(io("read", &other.file, source)),
+            None => Ok(differs),
+        }
+    }
+
+    /// The bytes in pieces, for as long as `each` wants more.
+    fn chunks(&self, mut each: impl FnMut(&[u8]) -> bool) -> Result<(), CheckpointError> {
+        let mut file = self.open()?;
+        let mut bytes = Vec::new();
+        let mut left = self.len;
+        while left > 0 {
+            bytes.resize(left.min(CHUNK), 0);
+            file.read_exact(&mut bytes)
+                .map_err(|source| io("read", &self.file, source))?;
+            left -= bytes.len();
+            if !each(&bytes) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> Result<File, CheckpointError> {
         let failed = |source| io("read", &self.file, source);
         let mut file = File::open(&self.file).map_err(failed)?;
         file.seek(SeekFrom::Start(self.start)).map_err(failed)?;
-        let mut bytes = vec![0; self.len];
-        file.read_exact(&mut bytes).map_err(failed)?;
-        let dtype = run_dtype(self.dtype).ok_or_else(|| CheckpointError::Malformed {
+        Ok(file)
+    }
+
+    fn malformed(&self, what: &str) -> CheckpointError {
+        CheckpointError::Malformed {
             path: self.file.clone(),
-            reason: format!("{:?} is not read", self.dtype),
-        })?;
-        let mut shape = self.shape.clone();
-        if let (true, &[rows, columns]) = (transposed, shape.as_slice()) {
-            bytes = transpose(&bytes, rows, columns, dtype.size());
-            shape.reverse();
+            reason: format!("`{}` of {:?} {what}", self.key, self.dtype),
         }
-        Ok(TensorData::from_bytes_vec(bytes, shape, dtype))
+    }
+}
+
+/// Elements of one format in another.
+fn converted(bytes: &[u8], from: DType, to: DType) -> Cow<'_, [u8]> {
+    if from == to {
+        return Cow::Borrowed(bytes);
+    }
+    let wide: Vec<f32> = match from {
+        DType::F16 => bytes
+            .chunks_exact(2)
+            .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())
+            .collect(),
+        DType::BF16 => bytes
+            .chunks_exact(2)
+            .map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())
+            .collect(),
+        _ => bytes
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect(),
+    };
+    Cow::Owned(match to {
+        DType::F16 => wide
+            .iter()
+            .flat_map(|value| f16::from_f32(*value).to_le_bytes())
+            .collect(),
+        DType::BF16 => wide
+            .iter()
+            .flat_map(|value| bf16::from_f32(*value).to_le_bytes())
+            .collect(),
+        _ => wide.iter().flat_map(|value| value.to_le_bytes()).collect(),
+    })
+}
+
+/// Elements of `size` bytes, those of a `[rows, columns]` matrix from number `at` on, to their places in a `[columns, rows]` one.
+fn scatter(bytes: &[u8], at: usize, rows: usize, columns: usize, size: usize, out: &mut [u8]) {
+    /// Rows of a tile: what is written in each column of it fills a line of the cache.
+    const TILE: usize = 32;
+    let n = bytes.len() / size;
+    let (first, last) = (at / columns, (at + n - 1) / columns);
+    for tile in (first..=last).step_by(TILE) {
+        for column in 0..columns {
+            for row in tile..(tile + TILE).min(last + 1) {
+                let element = row * columns + column;
+                let Some(from) = element.checked_sub(at).filter(|from| *from < n) else {
+                    continue; // the chunk begins or ends within this row
+                };
+                let to = (column * rows + row) * size;
+                out[to..to + size].copy_from_slice(&bytes[from * size..(from + 1) * size]);
+            }
+        }
     }
 }
 
 /// A `[rows, columns]` matrix of elements of `size` bytes as `[columns, rows]`.
 pub(super) fn transpose(bytes: &[u8], rows: usize, columns: usize, size: usize) -> Vec<u8> {
-    /// Rows and columns of a tile: both sides of it stay in the first cache.
-    const TILE: usize = 32;
     let mut out = vec![0; bytes.len()];
-    for row_tile in (0..rows).step_by(TILE) {
-        for column_tile in (0..columns).step_by(TILE) {
-            for row in row_tile..(row_tile + TILE).min(rows) {
-                for column in column_tile..(column_tile + TILE).min(columns) {
-                    let from = (row * columns + column) * size;
-                    let to = (column * rows + row) * size;
-                    out[to..to + size].copy_from_slice(&bytes[from..from + size]);
-                }
-            }
-        }
+    if !bytes.is_empty() {
+        scatter(bytes, 0, rows, columns, size, &mut out);
     }
     out
 }

@@ -1,22 +1,24 @@
 //! [`Checkpoint`]: a checkpoint directory, opened and loaded.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor};
-use peft_models::{LlamaConfig, LlamaForCausalLm};
+use peft_models::{LanguageModel, LanguageModelConfig};
 use serde_json::{Map, Value};
 
 use super::file::{TensorPlace, io, run_dtype, tensor_places};
-use super::{CheckpointError, CheckpointProblem, llama_config};
+use super::naming::Naming;
+use super::{CheckpointError, CheckpointProblem, language_model_config};
+use crate::params::{StoredParam, stored_params};
 
 /// A checkpoint directory whose config has been read and understood.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
     dir: PathBuf,
-    config: LlamaConfig,
+    config: LanguageModelConfig,
     fields: Map<String, Value>,
 }
 
@@ -37,7 +39,7 @@ impl Checkpoint {
         let fields: Map<String, Value> =
             serde_json::from_str(&text).map_err(|source| CheckpointError::Json { path, source })?;
         Ok(Self {
-            config: llama_config(&fields)?,
+            config: language_model_config(&fields)?,
             dir,
             fields,
         })
@@ -49,7 +51,7 @@ impl Checkpoint {
     }
 
     /// The sizes.
-    pub fn config(&self) -> &LlamaConfig {
+    pub fn config(&self) -> &LanguageModelConfig {
         &self.config
     }
 
@@ -100,21 +102,54 @@ impl Checkpoint {
     /// # Errors
     ///
     /// A [`CheckpointError`]; missing, unexpected and misshapen tensors are reported together.
-    pub fn load(&self, device: &Device, dtype: DType) -> Result<LlamaForCausalLm, CheckpointError> {
-        let mut places = tensor_places(&self.dir)?;
-        let mut config = self.config.clone();
-        if config.tie_word_embeddings && has_own_head(&places)? {
-            config.tie_word_embeddings = false;
+    pub fn load(&self, device: &Device, dtype: DType) -> Result<LanguageModel, CheckpointError> {
+        let naming = match &self.config {
+            LanguageModelConfig::Gpt2(_) => Naming::GPT2,
+            _ => Naming::DECODER,
+        };
+        let mut places = self.places(&naming)?;
+        let own_head = has_own_head(&naming, &places)?;
+        let tied = self.config.has_tied_head() && !own_head;
+        if let (true, Some((head, _))) = (tied, naming.tied) {
+            places.remove(head);
         }
-        let model = config.init(device);
+        let model = self.config.clone().with_tied_head(tied).init(device);
+        self.fill(model, places, dtype)
+    }
+
+    /// The fields of `config.json` for a model that was made of this checkpoint.
+    pub fn fields_of(&self, model: &LanguageModel) -> Map<String, Value> {
+        let mut fields = self.fields.clone();
+        let tied = model.config().has_tied_head();
+        fields.insert("tie_word_embeddings".into(), tied.into());
+        fields
+    }
+
+    /// The stored tensors by the paths that they have in a model.
+    fn places(&self, naming: &Naming) -> Result<BTreeMap<String, TensorPlace>, CheckpointError> {
+        naming
+            .paths(tensor_places(&self.dir)?)
+            .map_err(|problems| self.tensors_error(problems))
+    }
+
+    fn tensors_error(&self, problems: Vec<CheckpointProblem>) -> CheckpointError {
+        CheckpointError::Tensors {
+            dir: self.dir.clone(),
+            problems,
+        }
+    }
+
+    /// `model` with the values of these tensors, which must be those of its parameters.
+    fn fill<M: Module>(
+        &self,
+        model: M,
+        places: BTreeMap<String, TensorPlace>,
+        dtype: DType,
+    ) -> Result<M, CheckpointError> {
         let expected = stored_params(&model);
-        places.retain(|key, _| !is_ignored(key, &expected));
         let problems = mismatches(&expected, &places);
         if !problems.is_empty() {
-            return Err(CheckpointError::Tensors {
-                dir: self.dir.clone(),
-                problems,
-            });
+            return Err(self.tensors_error(problems));
         }
         let mut loader = Loader {
             path: Vec::new(),
@@ -134,86 +169,21 @@ impl Checkpoint {
     }
 }
 
-/// A parameter as it is stored.
-pub(super) struct StoredParam {
-    pub(super) path: String,
-    /// In torch's layout.
-    pub(super) shape: Vec<usize>,
-    pub(super) transposed: bool,
-}
-
-/// The model's own parameters, without those of adapters.
-pub(super) fn stored_params<M: Module>(model: &M) -> Vec<StoredParam> {
-    let mut scan = Scan::default();
-    model.visit(&mut scan);
-    scan.params
-}
-
-#[derive(Default)]
-struct Scan {
-    path: Vec<String>,
-    containers: Vec<String>,
-    params: Vec<StoredParam>,
-}
-
-impl ModuleVisitor for Scan {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(name.into());
-        self.containers.push(container.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-        self.containers.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if self
-            .containers
-            .iter()
-            .any(|name| name == "Reparameterization")
-        {
-            return;
-        }
-        // Burn's linear layers hold [d_in, d_out], torch's [d_out, d_in].
-        let transposed = D == 2
-            && self
-                .containers
-                .last()
-                .is_some_and(|name| name == "Struct:Linear");
-        let mut shape = param.lazy_shape().to_vec();
-        if transposed {
-            shape.reverse();
-        }
-        self.params.push(StoredParam {
-            path: self.path.join("."),
-            shape,
-            transposed,
-        });
-    }
-}
-
 /// Whether an output layer is stored that is not the embedding.
-fn has_own_head(places: &BTreeMap<String, TensorPlace>) -> Result<bool, CheckpointError> {
-    let (Some(head), Some(embedding)) = (
-        places.get("lm_head.weight"),
-        places.get("model.embed_tokens.weight"),
-    ) else {
+fn has_own_head(
+    naming: &Naming,
+    places: &BTreeMap<String, TensorPlace>,
+) -> Result<bool, CheckpointError> {
+    let Some((head, embedding)) = naming.tied else {
+        return Ok(false);
+    };
+    let (Some(head), Some(embedding)) = (places.get(head), places.get(embedding)) else {
         return Ok(false);
     };
     if (&head.shape, head.dtype) != (&embedding.shape, embedding.dtype) {
         return Ok(true);
     }
-    if run_dtype(head.dtype).is_none() {
-        return Ok(false); // the embedding's dtype is then refused by name
-    }
-    Ok(head.read(false)?.as_bytes() != embedding.read(false)?.as_bytes())
-}
-
-/// Tensors that checkpoints carry and no model needs: rotary tables of old releases, and the copy of a tied embedding.
-fn is_ignored(key: &str, expected: &[StoredParam]) -> bool {
-    let tied = !expected.iter().any(|param| param.path == "lm_head.weight");
-    key.ends_with(".rotary_emb.inv_freq") || (tied && key == "lm_head.weight")
+    head.differs_from(embedding)
 }
 
 fn mismatches(
@@ -239,10 +209,11 @@ fn mismatches(
             Some(_) => {}
         }
     }
-    let unexpected = places
-        .keys()
-        .filter(|key| !expected.iter().any(|param| param.path == **key));
-    problems.extend(unexpected.map(|key| CheckpointProblem::Unexpected { key: key.clone() }));
+    let known: HashSet<&str> = expected.iter().map(|param| param.path.as_str()).collect();
+    let unexpected = places.keys().filter(|path| !known.contains(path.as_str()));
+    problems.extend(unexpected.map(|path| CheckpointProblem::Unexpected {
+        key: places[path].key.clone(),
+    }));
     problems
 }
 
@@ -269,11 +240,10 @@ impl ModuleMapper for Loader {
             return param;
         };
         let transposed = self.transposed.get(&path).copied().unwrap_or(false);
-        match place.read(transposed) {
+        match place.read(transposed, self.dtype) {
             Ok(data) => {
                 let device = param.lazy_device();
-                let tensor =
-                    Tensor::from_data(data.convert_dtype(self.dtype), (&device, self.dtype));
+                let tensor = Tensor::from_data(data, (&device, self.dtype));
                 let id = param.id;
                 param.transform_for_load(tensor, id)
             }

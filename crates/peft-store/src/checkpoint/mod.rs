@@ -1,15 +1,16 @@
 //! HF checkpoint directories: `config.json`, `model.safetensors` or shards with an index.
 //!
-//! Tensors are read one at a time from their place in the file, so that loading takes the model's memory and that of one tensor. (Mapping the
+//! Tensors are read piece by piece from their place in the file, so that loading takes the model's memory and that of one piece. (Mapping the
 //! file into memory would do the same, but a mapped file that another process shortens ends the program; no safe code can rule that out.)
 
 mod config;
 mod error;
 mod file;
 mod load;
+mod naming;
 mod write;
 
-pub use config::{fresh_config_json, llama_config};
+pub use config::{fresh_config_json, language_model_config};
 pub use error::{CheckpointError, CheckpointProblem};
 pub use load::Checkpoint;
 pub use write::write_checkpoint;

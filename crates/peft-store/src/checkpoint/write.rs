@@ -7,13 +7,12 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor, TensorData};
-use peft_models::LlamaForCausalLm;
 use safetensors::tensor::{Dtype, View};
 use serde_json::{Map, Value};
 
 use super::CheckpointError;
 use super::file::{io, transpose};
-use super::load::stored_params;
+use crate::params::stored_params;
 
 /// Files that go with a model unchanged.
 const COMPANIONS: [&str; 8] = [
@@ -34,8 +33,8 @@ const COMPANIONS: [&str; 8] = [
 /// # Errors
 ///
 /// A [`CheckpointError`].
-pub fn write_checkpoint(
-    model: &LlamaForCausalLm,
+pub fn write_checkpoint<M: Module>(
+    model: &M,
     fields: &Map<String, Value>,
     companions: Option<&Path>,
     dtype: DType,
@@ -83,10 +82,6 @@ pub fn write_checkpoint(
     };
     fields.remove("torch_dtype");
     fields.insert("dtype".into(), name.into());
-    fields.insert(
-        "tie_word_embeddings".into(),
-        model.config().tie_word_embeddings.into(),
-    );
     let path = dir.join("config.json");
     let mut json = serde_json::to_vec_pretty(&fields).map_err(|source| CheckpointError::Json {
         path: path.clone(),

@@ -3,7 +3,7 @@
 use peft_core::{ForwardPath, Names, Targets, layers};
 use peft_ia3::Ia3Config;
 use peft_lora::{LoraConfig, LoraScaling};
-use peft_models::LlamaForCausalLm;
+use peft_models::LanguageModel;
 use peft_store::AdapterConfig;
 
 use crate::args::{Method, TrainArgs};
@@ -12,7 +12,7 @@ use crate::args::{Method, TrainArgs};
 const OUTPUT_LAYER: &str = "lm_head";
 
 /// The adapter that the flags ask for; none for full fine-tuning.
-pub(super) fn adapter_config(args: &TrainArgs, model: &LlamaForCausalLm) -> Option<AdapterConfig> {
+pub(super) fn adapter_config(args: &TrainArgs, model: &LanguageModel) -> Option<AdapterConfig> {
     let all_linear = args.targets == ["all-linear"];
     let mut exclude = args.exclude.clone();
     let mut targets = match all_linear {

@@ -31,9 +31,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let config = train_config(args);
     config.validate()?;
     let options = EncodeOptions {
-        max_length: args.max_length.min(checkpoint.config().max_positions),
+        max_length: args.max_length.min(checkpoint.config().max_positions()),
         append_eos: !args.no_eos,
-        vocab_size: checkpoint.config().vocab_size,
+        vocab_size: checkpoint.config().vocab_size(),
     };
     let mut train_set = encode(&train_rows, &tokenizer, &options)?;
     if args.pack {

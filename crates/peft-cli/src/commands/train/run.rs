@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::DType;
-use peft_models::LlamaForCausalLm;
+use peft_models::LanguageModel;
 use peft_store::{AdapterConfig, Checkpoint, save_adapter, write_checkpoint};
 use peft_train::{EvalReport, Observer, Progress, StepReport, TrainError, TrainState};
 use serde_json::{Map, Value, json};
@@ -107,7 +107,7 @@ impl<'a> Run<'a> {
     }
 
     /// Keep what was trained; there is nothing to resume any more.
-    pub(super) fn finish(&self, model: &LlamaForCausalLm) -> Result<(), CliError> {
+    pub(super) fn finish(&self, model: &LanguageModel) -> Result<(), CliError> {
         self.save(model, &self.out)?;
         let path = self.out.join(STATE);
         if path.exists() {
@@ -120,7 +120,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn save(&self, model: &LlamaForCausalLm, dir: &Path) -> Result<(), CliError> {
+    fn save(&self, model: &LanguageModel, dir: &Path) -> Result<(), CliError> {
         let what = &self.what;
         match &what.adapter {
             Some(config) => {
@@ -128,7 +128,7 @@ impl<'a> Run<'a> {
             }
             None => write_checkpoint(
                 model,
-                what.checkpoint.fields(),
+                &what.checkpoint.fields_of(model),
                 Some(what.checkpoint.dir()),
                 what.dtype,
                 dir,
@@ -159,12 +159,12 @@ fn write(path: &Path, text: &str) -> Result<(), CliError> {
         })
 }
 
-impl Observer<LlamaForCausalLm> for Run<'_> {
+impl Observer<LanguageModel> for Run<'_> {
     fn on_eval(
         &mut self,
         report: &EvalReport,
         best: bool,
-        progress: &Progress<'_, LlamaForCausalLm>,
+        progress: &Progress<'_, LanguageModel>,
     ) -> Result<(), TrainError> {
         self.display.line(&format!(
             "step {}: validation loss {:.4}, perplexity {:.3}, exact match {:.3}{}",
@@ -184,7 +184,7 @@ impl Observer<LlamaForCausalLm> for Run<'_> {
     fn on_step(
         &mut self,
         report: &StepReport,
-        progress: &Progress<'_, LlamaForCausalLm>,
+        progress: &Progress<'_, LanguageModel>,
     ) -> Result<(), TrainError> {
         self.display.step(report);
         self.record(&json!({ "step": report.step, "train": report }))?;

@@ -1,0 +1,60 @@
+//! [`Rotation`]: cosines and sines of a run of positions.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use super::RopeConfig;
+
+/// The rotation of a run of positions, made once a forward for all layers of one setting.
+pub(crate) struct Rotation {
+    cos: Tensor<4>, // [1, 1, positions, rotary_dim / 2]
+    sin: Tensor<4>,
+}
+
+impl Rotation {
+    pub(crate) fn new(
+        config: &RopeConfig,
+        head_dim: usize,
+        start: usize,
+        positions: usize,
+        device: &Device,
+    ) -> Self {
+        let frequencies = config.frequencies(head_dim, start + positions);
+        let factor = config.attention_factor() as f32;
+        let angles: Vec<f32> = (start..start + positions)
+            .flat_map(|position| frequencies.iter().map(move |f| position as f32 * f))
+            .collect();
+        let table = |f: fn(f32) -> f32| {
+            let values: Vec<f32> = angles.iter().map(|angle| f(*angle) * factor).collect();
+            Tensor::from_data(
+                TensorData::new(values, [1, 1, positions, frequencies.len()]),
+                (device, DType::F32),
+            )
+        };
+        Self {
+            cos: table(f32::cos),
+            sin: table(f32::sin),
+        }
+    }
+
+    /// Rotate queries or keys: of the rotated features, the first half against the second.
+    ///
+    /// # Shapes
+    ///
+    /// `x` and the result are `[batch, heads, positions, head_dim]`.
+    pub(crate) fn apply(&self, x: Tensor<4>) -> Tensor<4> {
+        let (half, head_dim) = (self.cos.dims()[3], x.dims()[3]);
+        let dtype = x.dtype();
+        let x = x.cast(DType::F32);
+        let (a, b) = (
+            x.clone().narrow(3, 0, half),
+            x.clone().narrow(3, half, half),
+        );
+        let first = a.clone() * self.cos.clone() - b.clone() * self.sin.clone();
+        let second = b * self.cos.clone() + a * self.sin.clone();
+        let mut parts = vec![first, second];
+        if head_dim > 2 * half {
+            parts.push(x.narrow(3, 2 * half, head_dim - 2 * half));
+        }
+        Tensor::cat(parts, 3).cast(dtype)
+    }
+}

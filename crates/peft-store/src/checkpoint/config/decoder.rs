@@ -1,0 +1,201 @@
+//! The configs of Llama and of the decoders after it.
+
+use peft_models::{Activation, DecoderConfig, ProjectionBias, RopeConfig};
+use serde_json::Value;
+
+use super::super::CheckpointError;
+use super::fields::Fields;
+use super::{activation, rope};
+
+/// The decoders whose architecture is one with Llama's, as `model_type` names them.
+pub(super) const FAMILIES: [&str; 7] = [
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "phi3",
+    "gemma2",
+    "gemma3_text",
+];
+
+/// Read the config of one of [`FAMILIES`].
+pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<DecoderConfig, CheckpointError> {
+    fields.must_be_one("pretraining_tp")?;
+    fields.must_be_off(&["use_bidirectional_attention"])?;
+    let gemma = family.starts_with("gemma");
+    let d_model = fields.count("hidden_size")?;
+    let n_heads = fields.count("num_attention_heads")?;
+    let head_dim = match family {
+        "qwen3" => 128,
+        "gemma2" | "gemma3_text" => 256,
+        _ => d_model / n_heads.max(1),
+    };
+    // A field that is missing is the family's default, one that is null is as many as there are heads.
+    let n_kv_heads = match (family, fields.has("num_key_value_heads")) {
+        ("mistral", false) => 8,
+        ("qwen2" | "qwen3", false) => 32,
+        ("gemma2" | "gemma3_text", false) => 4,
+        _ => fields.count_or("num_key_value_heads", n_heads)?,
+    };
+    let n_layers = fields.count("num_hidden_layers")?;
+    let max_positions = match family {
+        "qwen2" | "qwen3" => 32_768,
+        "mistral" | "gemma3_text" => 131_072,
+        "phi3" => 4096,
+        "gemma2" => 8192,
+        _ => 2048,
+    };
+    let mut windows = windows(family, fields, n_layers)?;
+    if windows.iter().all(Option::is_none) {
+        windows.clear();
+    }
+    let (rope, window_rope) = match family {
+        "gemma3_text" => {
+            let (full, window) = rope::by_sight(fields, (1e6, 1e4))?;
+            (full, Some(window))
+        }
+        _ => (rope::shared(fields)?, None),
+    };
+    Ok(DecoderConfig {
+        vocab_size: fields.count("vocab_size")?,
+        d_model,
+        d_ff: fields.count("intermediate_size")?,
+        n_layers,
+        n_heads,
+        n_kv_heads,
+        head_dim: fields.count_or("head_dim", head_dim)?,
+        norm_epsilon: fields
+            .number_or("rms_norm_eps", if family == "phi3" { 1e-5 } else { 1e-6 })?,
+        max_positions: fields.count_or("max_position_embeddings", max_positions)?,
+        rope,
+        window_rope,
+        windows,
+        fused_projections: family == "phi3",
+        attention_bias: match family {
+            "qwen2" => ProjectionBias::Inputs,
+            "mistral" | "phi3" => ProjectionBias::None,
+            _ if fields.flag("attention_bias")? => ProjectionBias::All,
+            _ => ProjectionBias::None,
+        },
+        mlp_bias: family == "llama" && fields.flag("mlp_bias")?,
+        activation: match gemma {
+            true => activation(fields, "hidden_activation", Activation::GeluTanh)?,
+            false => activation(fields, "hidden_act", Activation::Silu)?,
+        },
+        qk_norm: matches!(family, "qwen3" | "gemma3_text"),
+        sandwich_norms: gemma,
+        norms_from_one: gemma,
+        embedding_scale: gemma.then(|| (d_model as f64).sqrt()),
+        query_scale: match gemma {
+            true => Some(1.0 / fields.number_or("query_pre_attn_scalar", 256.0)?.sqrt()),
+            false => None,
+        },
+        // Gemma 3 has the field too, but does not use it.
+        attention_softcap: cap(
+            fields,
+            "attn_logit_softcapping",
+            family == "gemma2",
+            Some(50.0),
+        )?,
+        logit_softcap: match family {
+            "gemma2" => cap(fields, "final_logit_softcapping", true, Some(30.0))?,
+            _ => cap(fields, "final_logit_softcapping", gemma, None)?,
+        },
+        tie_word_embeddings: fields.flag_or("tie_word_embeddings", gemma)?,
+    })
+}
+
+/// A bound on scores: a field that is missing is the family's default, one that is null is none.
+fn cap(
+    fields: &Fields<'_>,
+    field: &str,
+    applies: bool,
+    default: Option<f64>,
+) -> Result<Option<f64>, CheckpointError> {
+    match (applies, fields.has(field)) {
+        (false, _) => Ok(None),
+        (true, false) => Ok(default),
+        (true, true) => fields.optional_number(field),
+    }
+}
+
+/// The window of each layer.
+fn windows(
+    family: &str,
+    fields: &Fields<'_>,
+    n_layers: usize,
+) -> Result<Vec<Option<usize>>, CheckpointError> {
+    const WINDOW: usize = 4096;
+    let window = match (family, fields.has("sliding_window")) {
+        ("llama", _) => None,
+        ("qwen2" | "qwen3", _) if !fields.flag("use_sliding_window")? => None,
+        ("mistral" | "gemma2" | "gemma3_text" | "qwen2" | "qwen3", false) => Some(WINDOW),
+        _ => fields.optional_count("sliding_window")?,
+    };
+    if n_layers > 1 << 16 {
+        // Refused later, by name; no list of that length is made before.
+        return Ok(Vec::new());
+    }
+    let by_rule = |windowed: &dyn Fn(usize) -> bool| {
+        (0..n_layers)
+            .map(|i| windowed(i).then_some(window).flatten())
+            .collect::<Vec<_>>()
+    };
+    let listed = match fields.get("layer_types") {
+        Value::Null => None,
+        Value::Array(types) if types.len() == n_layers => Some(types),
+        _ => return Err(fields.wrong("layer_types", "a list with an entry for each layer")),
+    };
+    let all_windowed = matches!(family, "mistral" | "phi3");
+    let Some(types) = listed else {
+        let first = fields.count_or("max_window_layers", 28)?;
+        let pattern = fields.count_or("sliding_window_pattern", 6)?.max(1);
+        return Ok(match family {
+            "gemma2" => by_rule(&|i| i % 2 == 0),
+            "gemma3_text" => by_rule(&|i| (i + 1) % pattern != 0),
+            "qwen2" | "qwen3" => by_rule(&|i| i >= first),
+            _ => by_rule(&|_| all_windowed),
+        });
+    };
+    let mut windows = Vec::with_capacity(n_layers);
+    for kind in types {
+        windows.push(match (kind.as_str(), window) {
+            (Some("full_attention"), None) => None,
+            (Some("full_attention"), Some(_)) if !all_windowed => None,
+            (Some("sliding_attention"), Some(window)) => Some(window),
+            _ => {
+                let supported = match (all_windowed, window) {
+                    (true, Some(_)) => "sliding_attention in each layer",
+                    (_, None) => "full_attention without a sliding_window",
+                    _ => "full_attention and sliding_attention",
+                };
+                return Err(fields.unsupported("layer_types", supported));
+            }
+        });
+    }
+    Ok(windows)
+}
+
+/// The settings of a decoder as the `config.json` of a Llama: what its family adds is not said.
+pub(super) fn is_llama(config: &DecoderConfig) -> bool {
+    let sizes = DecoderConfig {
+        n_kv_heads: config.n_kv_heads,
+        head_dim: config.head_dim,
+        norm_epsilon: config.norm_epsilon,
+        max_positions: config.max_positions,
+        rope: RopeConfig {
+            ..config.rope.clone()
+        },
+        attention_bias: config.attention_bias,
+        mlp_bias: config.mlp_bias,
+        tie_word_embeddings: config.tie_word_embeddings,
+        ..DecoderConfig::llama(
+            config.vocab_size,
+            config.d_model,
+            config.d_ff,
+            config.n_layers,
+            config.n_heads,
+        )
+    };
+    sizes == *config && config.attention_bias != ProjectionBias::Inputs
+}

@@ -1,0 +1,119 @@
+//! `config.json` to a model's config and back.
+
+mod decoder;
+mod fields;
+mod gpt2;
+mod rope;
+
+use peft_models::{Activation, DecoderConfig, LanguageModelConfig, ProjectionBias};
+use serde_json::{Map, Value, json};
+
+use super::CheckpointError;
+use fields::Fields;
+
+/// Read the fields of a decoder's `config.json`, in the spelling of any release of transformers.
+///
+/// # Errors
+///
+/// A [`CheckpointError`] that names the field.
+pub fn language_model_config(
+    map: &Map<String, Value>,
+) -> Result<LanguageModelConfig, CheckpointError> {
+    let fields = Fields::new(map);
+    let families = || format!("{}, gpt2", decoder::FAMILIES.join(", "));
+    let family = match fields.string("model_type")? {
+        Some(family) => family,
+        None => return Err(fields.wrong("model_type", "a model family, such as llama")),
+    };
+    fields.must_be_off(&["quantization_config"])?;
+    let config = match family {
+        "gpt2" => LanguageModelConfig::Gpt2(gpt2::read(&fields)?),
+        family if decoder::FAMILIES.contains(&family) => {
+            LanguageModelConfig::Decoder(decoder::read(family, &fields)?)
+        }
+        _ => return Err(fields.unsupported("model_type", families())),
+    };
+    check_architecture(&fields, family)?;
+    config.validate()?;
+    Ok(config)
+}
+
+/// The class that a checkpoint was written by must be one that predicts the next token, or that model without its output layer.
+fn check_architecture(fields: &Fields<'_>, family: &str) -> Result<(), CheckpointError> {
+    let name = match family {
+        "gpt2" => "GPT2".to_owned(),
+        "gemma3_text" => "Gemma3".to_owned(),
+        family => family[..1].to_uppercase() + &family[1..],
+    };
+    let mut classes = vec![format!("{name}ForCausalLM"), format!("{name}Model")];
+    match family {
+        "gpt2" => classes[0] = "GPT2LMHeadModel".into(),
+        "gemma3_text" => classes[1] = "Gemma3TextModel".into(),
+        _ => {}
+    }
+    let known = |class: &Value| {
+        let class = class.as_str().unwrap_or_default();
+        classes
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(class))
+    };
+    match fields.get("architectures") {
+        Value::Null => Ok(()),
+        Value::Array(found) if found.is_empty() || found.iter().any(known) => Ok(()),
+        _ => Err(fields.unsupported("architectures", classes.join(", "))),
+    }
+}
+
+/// An elementwise function by its name in transformers.
+fn activation(
+    fields: &Fields<'_>,
+    field: &str,
+    default: Activation,
+) -> Result<Activation, CheckpointError> {
+    Ok(match fields.string(field)? {
+        None => default,
+        Some("silu" | "swish") => Activation::Silu,
+        Some("gelu") => Activation::Gelu,
+        Some("gelu_new" | "gelu_pytorch_tanh" | "gelu_fast") => Activation::GeluTanh,
+        Some("relu") => Activation::Relu,
+        Some(_) => {
+            let known = "silu, gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, relu";
+            return Err(fields.unsupported(field, known));
+        }
+    })
+}
+
+/// The `config.json` of a Llama that is made from scratch.
+///
+/// # Errors
+///
+/// [`CheckpointError::NotLlama`] for a config with what Llama does not have.
+pub fn fresh_config_json(config: &DecoderConfig) -> Result<Map<String, Value>, CheckpointError> {
+    if !decoder::is_llama(config) {
+        return Err(CheckpointError::NotLlama);
+    }
+    let fields = json!({
+        "architectures": ["LlamaForCausalLM"],
+        "attention_bias": config.attention_bias == ProjectionBias::All,
+        "attention_dropout": 0.0,
+        "head_dim": config.head_dim,
+        "hidden_act": "silu",
+        "hidden_size": config.d_model,
+        "initializer_range": 0.02,
+        "intermediate_size": config.d_ff,
+        "max_position_embeddings": config.max_positions,
+        "mlp_bias": config.mlp_bias,
+        "model_type": "llama",
+        "num_attention_heads": config.n_heads,
+        "num_hidden_layers": config.n_layers,
+        "num_key_value_heads": config.n_kv_heads,
+        "rms_norm_eps": config.norm_epsilon,
+        "rope_parameters": rope::to_json(&config.rope),
+        "tie_word_embeddings": config.tie_word_embeddings,
+        "vocab_size": config.vocab_size,
+    });
+    match fields {
+        Value::Object(map) => Ok(map),
+        _ => unreachable!("an object literal is an object"),
+    }
+}

@@ -1,0 +1,62 @@
+//! How the keys of a file and the paths of a model's parameters correspond.
+
+use std::collections::BTreeMap;
+
+use super::CheckpointProblem;
+use super::file::TensorPlace;
+
+/// Where a model's base lies in it, and what files hold beside its parameters.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Naming {
+    /// The path of the model without its head, with a point: files written without a head leave it out.
+    pub(super) base: &'static str,
+    /// The output layer that may be tied to the embedding, and the embedding.
+    pub(super) tied: Option<(&'static str, &'static str)>,
+    /// Ends of keys that no model needs: buffers, and heads that a model was pre-trained with.
+    pub(super) ignored: &'static [&'static str],
+}
+
+/// Rotary tables of old releases and masks as buffers.
+const BUFFERS: &[&str] = &[".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias"];
+
+impl Naming {
+    /// Of the decoders whose architecture is one with Llama's.
+    pub(super) const DECODER: Self = Self {
+        base: "model.",
+        tied: Some(("lm_head.weight", "model.embed_tokens.weight")),
+        ignored: BUFFERS,
+    };
+    /// Of GPT-2.
+    pub(super) const GPT2: Self = Self {
+        base: "transformer.",
+        tied: Some(("lm_head.weight", "transformer.wte.weight")),
+        ignored: BUFFERS,
+    };
+
+    /// The tensors by the paths that they have in the model.
+    pub(super) fn paths(
+        &self,
+        places: BTreeMap<String, TensorPlace>,
+    ) -> Result<BTreeMap<String, TensorPlace>, Vec<CheckpointProblem>> {
+        let bare = !places.keys().any(|key| key.starts_with(self.base));
+        let mut paths = BTreeMap::new();
+        let mut problems = Vec::new();
+        for (key, place) in places {
+            if self.ignored.iter().any(|end| key.ends_with(end)) {
+                continue;
+            }
+            let own = self.tied.is_some_and(|(head, _)| key == head);
+            let path = match bare && !own {
+                true => format!("{}{key}", self.base),
+                false => key.clone(),
+            };
+            if paths.insert(path, place).is_some() {
+                problems.push(CheckpointProblem::Twice { key });
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(paths),
+            false => Err(problems),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A model's parameters as they are stored.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+
+/// Modules whose linear layers lie `[in, out]` in a file, as in Burn: those of GPT-2. All others lie `[out, in]`.
+const IN_OUT: [&str; 2] = ["Struct:Gpt2Attention", "Struct:Gpt2Mlp"];
+
+/// A parameter as it is stored.
+pub(crate) struct StoredParam {
+    pub(crate) path: String,
+    /// In the file's layout.
+    pub(crate) shape: Vec<usize>,
+    /// Whether that is Burn's the other way round.
+    pub(crate) transposed: bool,
+}
+
+/// The model's own parameters, without those of adapters.
+pub(crate) fn stored_params<M: Module>(model: &M) -> Vec<StoredParam> {
+    let mut scan = Scan::default();
+    model.visit(&mut scan);
+    scan.params
+}
+
+#[derive(Default)]
+struct Scan {
+    path: Vec<String>,
+    containers: Vec<String>,
+    params: Vec<StoredParam>,
+}
+
+impl ModuleVisitor for Scan {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(name.into());
+        self.containers.push(container.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+        self.containers.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let within = |kind: &str| self.containers.iter().any(|name| name == kind);
+        if within("Reparameterization") {
+            return;
+        }
+        let linear = self
+            .containers
+            .last()
+            .is_some_and(|name| name == "Struct:Linear");
+        let transposed = D == 2 && linear && !IN_OUT.iter().any(|kind| within(kind));
+        let mut shape = param.lazy_shape().to_vec();
+        if transposed {
+            shape.reverse();
+        }
+        self.params.push(StoredParam {
+            path: self.path.join("."),
+            shape,
+            transposed,
+        });
+    }
+}

@@ -1,0 +1,137 @@
+"""PEFT adapters on those models, their gradients and one step: `adapters/NAME`."""
+
+import re
+
+import peft
+import torch
+from safetensors.torch import load_file
+from transformers import BertForSequenceClassification, RobertaForSequenceClassification
+
+import decoders
+import encoders
+from common import HERE, fresh, ids, padded, read_json, save, write_json
+
+L = peft.LoraConfig
+QV = ["q_proj", "v_proj"]
+QKVO = ["q_proj", "k_proj", "v_proj", "o_proj"]
+IA3 = dict(target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"])
+ADAPTERS = {
+    "lora_attn": ("gqa", L(r=4, lora_alpha=10, target_modules=QV)),
+    "lora_all_linear": ("biased", L(r=3, lora_alpha=8, target_modules="all-linear")),
+    "lora_rslora": ("gqa", L(r=4, lora_alpha=6, use_rslora=True, target_modules=QV)),
+    "lora_patterns": ("gqa", L(r=4, lora_alpha=6, target_modules=["q_proj", "down_proj"],
+                               rank_pattern={"model.layers.0.self_attn.q_proj": 2, "down_proj": 5},
+                               alpha_pattern={"down_proj": 9})),
+    "lora_embedding": ("gqa", L(r=4, lora_alpha=6, target_modules=["embed_tokens", "q_proj"])),
+    "lora_embedding_tied": ("tied", L(r=4, lora_alpha=6, target_modules=["embed_tokens", "q_proj"])),
+    "lora_layers": ("gqa", L(r=4, lora_alpha=6, target_modules=QV, layers_to_transform=[1])),
+    "lora_modules_to_save": ("gqa", L(r=4, lora_alpha=6, target_modules=QV, modules_to_save=["lm_head"])),
+    "lora_bias_all": ("biased", L(r=4, lora_alpha=6, target_modules=QV, bias="all")),
+    "lora_bias_only": ("biased", L(r=4, lora_alpha=6, target_modules=QV, bias="lora_only")),
+    "lora_regex": ("gqa", L(r=4, lora_alpha=6, target_modules=r".*\.1\.(self_attn|mlp)\.(k|up)_proj")),
+    "lora_exclude": ("gqa", L(r=4, lora_alpha=6, target_modules=QV, exclude_modules=r".*\.0\..*q_proj")),
+    "ia3_default": ("gqa", peft.IA3Config(**IA3)),
+    "ia3_biased": ("biased", peft.IA3Config(**IA3)),
+}
+for base in ("mistral", "qwen2", "qwen3", "gemma2", "gemma3"):
+    ADAPTERS[f"{base}_lora_attn"] = (base, L(r=3, lora_alpha=8, target_modules=QKVO))
+    ADAPTERS[f"{base}_lora_all_linear"] = (base, L(r=2, lora_alpha=5, target_modules="all-linear"))
+ADAPTERS |= {
+    # Fused layers: one adapter spans what they fuse.
+    "phi3_lora_attn": ("phi3", L(r=3, lora_alpha=8, target_modules=["qkv_proj", "o_proj"])),
+    "phi3_lora_all_linear": ("phi3", L(r=2, lora_alpha=5, target_modules="all-linear")),
+    # `c_proj` of the attention only; weights on disk are [in, out].
+    "gpt2_lora_attn": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_attn", "attn.c_proj"], fan_in_fan_out=True)),
+    "gpt2_lora_all_linear": ("gpt2", L(r=2, lora_alpha=5, target_modules="all-linear")),
+    "gpt2_lora_embedding": ("gpt2", L(r=3, lora_alpha=8, target_modules=["wte", "c_fc"])),
+    # The embedding's adapter is scaled as the embedding is.
+    "gemma2_lora_embedding": ("gemma2", L(r=3, lora_alpha=8, target_modules=["embed_tokens", "q_proj"])),
+}
+
+
+def cls(r=3, alpha=8, **fields):
+    return L(r=r, lora_alpha=alpha, task_type="SEQ_CLS", **fields)
+
+
+ENCODER = "../encoders/"
+ADAPTERS |= {
+    "bert_lora_sequence": (ENCODER + "bert_sequence", cls(target_modules=["query", "value"])),
+    "bert_lora_multi_label": (ENCODER + "bert_multi_label", cls(2, 5, target_modules="all-linear")),
+    "bert_lora_regression": (ENCODER + "bert_regression", cls(2, 5, target_modules=["query", "dense"])),
+    "bert_lora_token": (ENCODER + "bert_token", L(r=3, lora_alpha=8, task_type="TOKEN_CLS", target_modules=["query", "key"])),
+    "bert_lora_features": (ENCODER + "bert", L(r=3, lora_alpha=8, task_type="FEATURE_EXTRACTION", target_modules=["query", "value", "word_embeddings"])),
+    # The checkpoint has no head: three labels on a fresh one.
+    "bert_lora_fresh_head": (ENCODER + "bert", cls(target_modules=["query", "value"])),
+    "roberta_lora_fresh_head": (ENCODER + "roberta", cls(target_modules=["query", "value"])),
+    "roberta_lora_sequence": (ENCODER + "roberta_sequence", cls(2, 5, target_modules="all-linear")),
+    "xlm_roberta_lora_sequence": (ENCODER + "xlm_roberta_sequence", cls(target_modules=["query", "key", "value"])),
+    "distilbert_lora_sequence": (ENCODER + "distilbert_sequence", cls(target_modules=["q_lin", "v_lin"], modules_to_save=["pre_classifier"])),
+    # PEFT saves `pre_classifier` whole (its name ends in `classifier`) and fails where that is a target as well.
+    "distilbert_lora_all_linear": (
+        ENCODER + "distilbert_sequence", cls(2, 5, target_modules="all-linear", exclude_modules=["pre_classifier"])),
+    "modernbert_lora_sequence": (ENCODER + "modernbert_sequence", cls(target_modules=["Wqkv"])),
+    "modernbert_lora_all_linear": (ENCODER + "modernbert_sequence_mean", cls(2, 5, target_modules="all-linear")),
+}
+
+
+def load(name, base):
+    if name.endswith("fresh_head"):
+        torch.manual_seed(3)  # the head that the adapter replaces
+        kind = BertForSequenceClassification if name.startswith("bert") else RobertaForSequenceClassification
+        return kind.from_pretrained(HERE / "models" / base, num_labels=3, attn_implementation="eager", dtype=torch.float32)
+    return encoders.load(base.removeprefix(ENCODER)) if base.startswith(ENCODER) else decoders.load(base)
+
+
+def answer(model, name, base):
+    """Inputs, outputs and the loss."""
+    if not base.startswith(ENCODER):
+        x = ids(model.config.vocab_size, low=0 if base in decoders.FIRST else 1)
+        labels = x.clone()
+        labels[0, :7] = -100
+        labels[1, :11] = -100
+        logits = model(x).logits
+        loss = torch.nn.functional.cross_entropy(
+            logits[:, :-1].reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1), ignore_index=-100)
+        return {"input_ids": x, "labels": labels, "logits": logits}, loss
+    x = ids(low=3)
+    if name.endswith("features"):
+        hidden = model(x).last_hidden_state
+        return {"input_ids": x, "hidden": hidden}, hidden.pow(2).mean()
+    mask = padded(x)
+    given = dict(input_ids=torch.where(mask == 1, x, model.config.pad_token_id), attention_mask=mask)
+    labels = torch.tensor([2, 0]) if name.endswith("fresh_head") else encoders.labels(base.removeprefix(ENCODER))
+    out = model(**given, labels=labels)
+    return given | {"labels": labels, "logits": out.logits}, out.loss
+
+
+def make_adapter(name):
+    base, config = ADAPTERS[name]
+    torch.manual_seed(len(name) + 100)
+    config.task_type = config.task_type or "CAUSAL_LM"
+    config.base_model_name_or_path = base
+    model = peft.get_peft_model(load(name, base), config)
+    with torch.no_grad():
+        for p in (p for p in model.parameters() if p.requires_grad):
+            p.add_(torch.randn_like(p) * 0.2)
+    dir = fresh("adapters", name)
+    model.save_pretrained(dir)
+    (dir / "README.md").unlink(missing_ok=True)
+    (dir / "base.txt").write_text(base + "\n")
+    saved = read_json(dir / "adapter_config.json") | {"base_model_name_or_path": base}
+    for field in ("target_modules", "modules_to_save"):
+        saved[field] = sorted(set(saved[field])) if isinstance(saved.get(field), list) else saved.get(field)
+    write_json(saved, dir / "adapter_config.json")
+    model = peft.PeftModel.from_pretrained(load(name, base), dir, is_trainable=True).eval()
+    out, loss = answer(model, name, base)
+    plain, _ = answer(load(name, base).eval(), name, base)
+    result = "hidden" if "hidden" in out else "logits"
+    assert not torch.allclose(out[result], plain[result])
+    loss.backward()
+    file = load_file(dir / "adapter_model.safetensors")
+    trained = {re.sub(r"\.default|\.modules_to_save", "", n): p for n, p in model.named_parameters() if p.requires_grad}
+    trained = {n: p for n, p in trained.items() if n in file}
+    expected = out | {"loss": loss.reshape(1)} | {f"grad.{n}": p.grad.clone() for n, p in trained.items()}
+    torch.optim.AdamW(trained.values(), lr=1e-2, weight_decay=0.01).step()
+    expected |= {f"step.{n}": p for n, p in trained.items()}
+    save(expected, dir / "expected.safetensors")
+    print("adapter", name, sum(f.stat().st_size for f in dir.iterdir()), f"{len(trained)} of {len(file)} tensors trained, loss {loss.item():.4f}")
