@@ -117,6 +117,17 @@ pub enum TrainError {
     /// Nothing trains.
     #[error("no parameter of the model trains")]
     NothingTrains,
+    /// There are no rows.
+    #[error("there are no examples")]
+    NoExamples,
+    /// A strategy gives a factor on the learning rate that cannot be.
+    #[error("the learning-rate factor of `{path}` is {rate}, but must be at least 0")]
+    Rate {
+        /// The parameter.
+        path: String,
+        /// The factor.
+        rate: f64,
+    },
     /// A training state does not fit.
     #[error("cannot resume: {reason}")]
     Resume {

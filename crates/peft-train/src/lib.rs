@@ -19,6 +19,7 @@ mod error;
 mod eval;
 mod generate;
 mod loss;
+mod objective;
 mod tokenizer;
 mod trainer;
 
@@ -28,8 +29,9 @@ pub use error::{BadRow, TrainError};
 pub use eval::{EvalReport, choose, evaluate};
 pub use generate::{GenerateConfig, generate};
 pub use loss::target_nll;
+pub use objective::{Digest, NextToken, Objective, Report, TrainExample};
 pub use tokenizer::TextTokenizer;
 pub use trainer::{
-    Length, Observer, Progress, Schedule, StepReport, TrainConfig, TrainState, Warmup,
-    clip_global_norm, train,
+    AsGiven, Length, Observer, Progress, Schedule, StepReport, Strategy, TrainConfig, TrainState,
+    Trainer, Warmup, clip_global_norm, train,
 };

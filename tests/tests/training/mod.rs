@@ -4,6 +4,7 @@ mod data;
 mod evaluation;
 mod resume;
 mod run;
+mod strategy;
 
 use std::collections::BTreeMap;
 
