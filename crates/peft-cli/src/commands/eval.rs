@@ -1,7 +1,7 @@
 //! `peft eval`.
 
 use burn::module::Module;
-use peft_models::CausalLm;
+use peft_models::{CausalLm, Transformer};
 use peft_train::{Dataset, EncodeOptions, Row, TextTokenizer, choose, encode, evaluate};
 use serde_json::{Value, json};
 
