@@ -10,6 +10,7 @@
 
 mod cache;
 mod causal_lm;
+mod classifier;
 mod closed_form;
 mod llama;
 mod mask;
@@ -19,6 +20,7 @@ mod transformer;
 
 pub use cache::KvCache;
 pub use causal_lm::CausalLm;
+pub use classifier::{SequenceClassifier, TokenClassifier};
 pub use llama::{
     LlamaAttention, LlamaConfig, LlamaConfigError, LlamaDecoderLayer, LlamaForCausalLm, LlamaMlp,
     LlamaModel,

@@ -14,23 +14,33 @@
 #![deny(missing_docs)]
 
 mod batch;
+mod classify;
 mod data;
 mod error;
 mod eval;
 mod generate;
 mod loss;
 mod objective;
+mod padded;
 mod tokenizer;
 mod trainer;
 
 pub use batch::{Batch, plan, plan_evaluation};
-pub use data::{Dataset, EncodeOptions, Encoded, Example, Message, Row, RowKind, encode, pack};
+pub use classify::{
+    ClassExample, ClassificationReport, EncodedClasses, EncodedTags, LabelSet, Prediction,
+    ProblemType, RegressionReport, SequenceClassification, SequenceReport, TagExample, Target,
+    TokenClassification, classify, encode_classes, encode_tags, tag_words,
+};
+pub use data::{
+    Dataset, EncodeOptions, Encoded, Example, Label, LabelName, Message, Row, RowKind, encode, pack,
+};
 pub use error::{BadRow, TrainError};
 pub use eval::{EvalReport, choose, evaluate};
 pub use generate::{GenerateConfig, generate};
 pub use loss::target_nll;
 pub use objective::{Digest, NextToken, Objective, Report, TrainExample};
-pub use tokenizer::TextTokenizer;
+pub use padded::Padded;
+pub use tokenizer::{TextTokenizer, WordEncoding};
 pub use trainer::{
     AsGiven, Length, Observer, Progress, Schedule, StepReport, Strategy, TrainConfig, TrainState,
     Trainer, Warmup, clip_global_norm, train,

@@ -84,26 +84,14 @@ pub fn encode(
                 completion_example(tokenizer, prompt, completion, options.append_eos)?
             }
             Row::Chat { messages } => chat_example(tokenizer, messages, i + 1)?,
-            Row::Labelled { .. } => {
-                return Err(TrainError::WrongTask {
-                    path: dataset.path().into(),
-                    found: dataset.kind().keys(),
-                    task: "a causal language model",
-                    expected: "{\"text\"}, {\"prompt\", \"completion\"} or {\"messages\"}",
-                });
+            Row::Labelled { .. } | Row::Tagged { .. } => {
+                return Err(dataset.wrong_task(
+                    "a causal language model",
+                    "{\"text\"}, {\"prompt\", \"completion\"} or {\"messages\"}",
+                ));
             }
         };
-        if let Some(token) = example
-            .ids
-            .iter()
-            .copied()
-            .find(|token| *token as usize >= options.vocab_size)
-        {
-            return Err(TrainError::TokenOutOfRange {
-                token,
-                vocab_size: options.vocab_size,
-            });
-        }
+        check_vocabulary(&example.ids, options.vocab_size)?;
         if example.ids.len() > options.max_length {
             encoded.truncated += 1;
             example.truncate(options.max_length);
@@ -121,6 +109,19 @@ pub fn encode(
         });
     }
     Ok(encoded)
+}
+
+/// # Errors
+///
+/// [`TrainError::TokenOutOfRange`].
+pub(crate) fn check_vocabulary(ids: &[u32], vocab_size: usize) -> Result<(), TrainError> {
+    match ids.iter().find(|token| **token as usize >= vocab_size) {
+        Some(token) => Err(TrainError::TokenOutOfRange {
+            token: *token,
+            vocab_size,
+        }),
+        None => Ok(()),
+    }
 }
 
 fn text_example(ids: Vec<u32>) -> Example {

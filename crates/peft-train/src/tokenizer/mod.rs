@@ -1,11 +1,15 @@
 //! [`TextTokenizer`]: a checkpoint's tokenizer with its special tokens and chat template.
 
+mod words;
+
 use std::fs;
 use std::path::Path;
 
 use minijinja::{Environment, Error, ErrorKind, context};
 use serde_json::Value;
 use tokenizers::Tokenizer;
+
+pub use words::WordEncoding;
 
 use crate::{Message, TrainError};
 
@@ -158,7 +162,7 @@ fn special(value: &Value) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn tokenize(error: tokenizers::Error) -> TrainError {
+pub(super) fn tokenize(error: tokenizers::Error) -> TrainError {
     TrainError::Tokenize {
         reason: error.to_string(),
     }
