@@ -72,6 +72,14 @@ pub enum TrainError {
         "the rows are conversations, but the tokenizer has no chat template (chat_template in tokenizer_config.json, or chat_template.jinja)"
     )]
     NoChatTemplate,
+    /// A chat template that the tokenizer does not have.
+    #[error("the tokenizer has no chat template `{name}`; it has {}", known.join(", "))]
+    UnknownTemplate {
+        /// The template that was asked for.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
     /// The chat template fails.
     #[error("the chat template failed: {reason}")]
     ChatTemplate {

@@ -40,7 +40,7 @@ pub use generate::{GenerateConfig, generate};
 pub use loss::target_nll;
 pub use objective::{Digest, NextToken, Objective, Report, TrainExample};
 pub use padded::Padded;
-pub use tokenizer::{TextTokenizer, WordEncoding};
+pub use tokenizer::{Rendered, TextTokenizer, WordEncoding};
 pub use trainer::{
     AsGiven, Length, Observer, Progress, Schedule, StepReport, Strategy, TrainConfig, TrainState,
     Trainer, Warmup, clip_global_norm, train,

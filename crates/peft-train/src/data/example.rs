@@ -62,7 +62,7 @@ pub struct Encoded {
 /// - `{"text"}`: every token is a target but the first.
 /// - `{"prompt", "completion"}`: prompt and completion are tokenised apart, so that the prompt's tokens are those that generation will
 ///   see; only the completion's, and the end-of-sequence token after them, are targets.
-/// - `{"messages"}`: the assistant's turns, up to the end that the template gives them.
+/// - `{"messages"}`: the assistant's turns, up to the end that the template gives them; where it has `{% generation %}` blocks, what is in those.
 ///
 /// # Errors
 ///
@@ -151,6 +151,14 @@ fn chat_example(
     messages: &[super::Message],
     row: usize,
 ) -> Result<Example, TrainError> {
+    if tokenizer.marks_generation() {
+        let (ids, mut targets) =
+            tokenizer.encode_marked(&tokenizer.render_marked(messages, false)?)?;
+        if let Some(first) = targets.first_mut() {
+            *first = false;
+        }
+        return Ok(Example::new(ids, targets));
+    }
     let tokens = |upto: usize, generation: bool| {
         let text = tokenizer.render(&messages[..upto], generation)?;
         // The template writes the special tokens itself.

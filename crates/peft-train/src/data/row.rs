@@ -11,6 +11,9 @@ pub struct Message {
     pub role: String,
     /// What was said.
     pub content: String,
+    /// What else the row has of the turn (`name`, `tool_calls` ...), for the chat template.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// A row of training data.
@@ -194,9 +197,12 @@ fn messages(value: &Value) -> Result<Vec<Message>, String> {
                     .map(str::to_owned)
                     .ok_or_else(|| format!("message {} has no string `{key}`", i + 1))
             };
+            let mut more = message.as_object().cloned().unwrap_or_default();
+            more.retain(|key, _| key != "role" && key != "content");
             Ok(Message {
                 role: field("role")?,
                 content: field("content")?,
+                more,
             })
         })
         .collect::<Result<Vec<_>, String>>()?;

@@ -1,29 +1,38 @@
-//! [`TextTokenizer`]: a checkpoint's tokenizer with its special tokens and chat template.
+//! [`TextTokenizer`]: a checkpoint's tokenizer with its special tokens and chat templates.
 
+mod chat_template;
+mod files;
+mod generation_blocks;
+mod jinja;
+mod python_json;
 mod words;
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use minijinja::{Environment, Error, ErrorKind, context};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
+pub use chat_template::Rendered;
 pub use words::WordEncoding;
 
+use self::chat_template::ChatTemplate;
+use self::files::{DEFAULT, read_json, special_tokens, templates};
 use crate::{Message, TrainError};
 
 /// A checkpoint's tokenizer.
 #[derive(Debug, Clone)]
 pub struct TextTokenizer {
     inner: Tokenizer,
-    bos: Option<String>,
-    eos: Option<String>,
-    template: Option<String>,
+    /// Special tokens by the names that templates know them by: `bos_token` ...
+    special: Map<String, Value>,
+    templates: BTreeMap<String, ChatTemplate>,
+    template: String,
 }
 
 impl TextTokenizer {
-    /// Read `tokenizer.json`, and if they are there `tokenizer_config.json` and `chat_template.jinja`.
+    /// Read `tokenizer.json`, and if they are there `tokenizer_config.json`, `special_tokens_map.json` and the chat templates: in the config, in
+    /// `chat_template.jinja` and in `additional_chat_templates/`.
     ///
     /// # Errors
     ///
@@ -44,31 +53,13 @@ impl TextTokenizer {
         inner
             .with_truncation(None)
             .map_err(|error| failed(error.to_string()))?;
-        let config_path = dir.join("tokenizer_config.json");
-        let config: Value = match fs::read_to_string(&config_path) {
-            Ok(text) => serde_json::from_str(&text).map_err(|error| TrainError::Tokenizer {
-                path: config_path.clone(),
-                reason: error.to_string(),
-            })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Value::Null,
-            Err(source) => {
-                return Err(TrainError::Io {
-                    action: "read",
-                    path: config_path,
-                    source,
-                });
-            }
-        };
-        let template = match fs::read_to_string(dir.join("chat_template.jinja")) {
-            Ok(text) => Some(text),
-            Err(_) => config["chat_template"].as_str().map(str::to_owned),
-        };
-        Ok(Self::new(
+        let config = read_json(&dir.join("tokenizer_config.json"))?;
+        Ok(Self {
             inner,
-            special(&config["bos_token"]),
-            special(&config["eos_token"]),
-            template,
-        ))
+            special: special_tokens(dir, &config)?,
+            templates: templates(dir, &config)?,
+            template: DEFAULT.into(),
+        })
     }
 
     /// A tokenizer from its parts.
@@ -78,11 +69,36 @@ impl TextTokenizer {
         eos: Option<String>,
         template: Option<String>,
     ) -> Self {
+        let named = |name: &str, token: Option<String>| Some((name.to_owned(), token?.into()));
+        let tokens = [named("bos_token", bos), named("eos_token", eos)];
+        let template = template.map(|source| (DEFAULT.to_owned(), ChatTemplate::new(source)));
         Self {
             inner,
-            bos,
-            eos,
-            template,
+            special: tokens.into_iter().flatten().collect(),
+            templates: template.into_iter().collect(),
+            template: DEFAULT.into(),
+        }
+    }
+
+    /// Another of the checkpoint's chat templates than its default.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::UnknownTemplate`].
+    pub fn with_chat_template(self, name: &str) -> Result<Self, TrainError> {
+        if !self.templates.contains_key(name) {
+            return Err(self.unknown_template(name));
+        }
+        Ok(Self {
+            template: name.into(),
+            ..self
+        })
+    }
+
+    fn unknown_template(&self, name: &str) -> TrainError {
+        TrainError::UnknownTemplate {
+            name: name.into(),
+            known: self.templates.keys().cloned().collect(),
         }
     }
 
@@ -107,7 +123,8 @@ impl TextTokenizer {
 
     /// The end-of-sequence token.
     pub fn eos(&self) -> Option<u32> {
-        self.inner.token_to_id(self.eos.as_deref()?)
+        self.inner
+            .token_to_id(self.special.get("eos_token")?.as_str()?)
     }
 
     /// The number of tokens, added ones included.
@@ -117,49 +134,63 @@ impl TextTokenizer {
 
     /// Whether there is a chat template.
     pub fn has_chat_template(&self) -> bool {
-        self.template.is_some()
+        !self.templates.is_empty()
+    }
+
+    /// Whether the chat template says, in `{% generation %}` blocks, which text is the assistant's.
+    pub fn marks_generation(&self) -> bool {
+        let template = self.templates.get(&self.template);
+        template.is_some_and(ChatTemplate::marks_generation)
     }
 
     /// A conversation as text by the chat template, with or without the beginning of the assistant's next turn.
     ///
     /// # Errors
     ///
-    /// [`TrainError::NoChatTemplate`] or [`TrainError::ChatTemplate`].
+    /// [`TrainError::NoChatTemplate`], [`TrainError::UnknownTemplate`] where there are several and none is the default, or [`TrainError::ChatTemplate`].
     pub fn render(&self, messages: &[Message], generation: bool) -> Result<String, TrainError> {
-        let template = self.template.as_ref().ok_or(TrainError::NoChatTemplate)?;
-        let failed = |error: Error| TrainError::ChatTemplate {
-            reason: error.to_string(),
-        };
-        let mut env = Environment::new();
-        env.set_trim_blocks(true);
-        env.set_lstrip_blocks(true);
-        env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        env.add_function(
-            "raise_exception",
-            |message: String| -> Result<String, Error> {
-                Err(Error::new(ErrorKind::InvalidOperation, message))
-            },
-        );
-        env.add_template("chat", template).map_err(failed)?;
-        env.get_template("chat")
-            .and_then(|template| {
-                template.render(context! {
-                    messages,
-                    add_generation_prompt => generation,
-                    bos_token => self.bos.as_deref().unwrap_or(""),
-                    eos_token => self.eos.as_deref().unwrap_or(""),
-                })
-            })
-            .map_err(failed)
+        Ok(self.render_marked(messages, generation)?.text)
     }
-}
 
-/// A special token, written as a string or as an object with its content.
-fn special(value: &Value) -> Option<String> {
-    value
-        .as_str()
-        .or_else(|| value["content"].as_str())
-        .map(str::to_owned)
+    /// As [`render`](Self::render), with what the template says the assistant wrote.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`render`](Self::render).
+    pub fn render_marked(
+        &self,
+        messages: &[Message],
+        generation: bool,
+    ) -> Result<Rendered, TrainError> {
+        match self.templates.get(&self.template) {
+            Some(template) => template.render(messages, generation, &self.special),
+            None if self.templates.is_empty() => Err(TrainError::NoChatTemplate),
+            None => Err(self.unknown_template(&self.template)),
+        }
+    }
+
+    /// The tokens of a text that is a whole already, and which of them have bytes of these ranges.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Tokenize`].
+    pub(crate) fn encode_marked(
+        &self,
+        text: &Rendered,
+    ) -> Result<(Vec<u32>, Vec<bool>), TrainError> {
+        let encoding = self
+            .inner
+            .encode(text.text.as_str(), false)
+            .map_err(tokenize)?;
+        let marked = |(start, end): &(usize, usize)| {
+            let spans = text.generated.iter();
+            spans
+                .into_iter()
+                .any(|span| *start < span.end && *end > span.start)
+        };
+        let marks = encoding.get_offsets().iter().map(marked).collect();
+        Ok((encoding.get_ids().to_vec(), marks))
+    }
 }
 
 pub(super) fn tokenize(error: tokenizers::Error) -> TrainError {
