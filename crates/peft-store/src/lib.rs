@@ -11,6 +11,7 @@
 mod adapter;
 #[cfg(feature = "models")]
 mod checkpoint;
+mod generation;
 
 #[cfg(any(feature = "lora", feature = "ia3"))]
 pub use adapter::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem, save_adapter};
@@ -19,3 +20,4 @@ pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointProblem, fresh_config_json, llama_config,
     write_checkpoint,
 };
+pub use generation::{GenerationConfigError, GenerationDefaults};

@@ -3,6 +3,7 @@
 mod chat;
 mod classify;
 mod data;
+mod defaults;
 mod evaluation;
 mod resume;
 mod run;
