@@ -1,6 +1,7 @@
-//! Data, tokenisation, batching, training, evaluation and generation for causal language models.
+//! Data, tokenisation, batching, training, evaluation and prediction.
 //!
-//! Any [`peft_models::CausalLm`] can be trained: what requires gradients in it is, be that adapters or the whole model.
+//! What requires gradients in a model trains, be that adapters or the whole of it. An [`Objective`] says what is minimised: [`NextToken`] for language models,
+//! [`SequenceClassification`] and [`TokenClassification`] for classifiers. A [`Strategy`] may say what trains when. [`Trainer`] is the loop.
 //!
 //! # What is Burn's and what is not
 //!

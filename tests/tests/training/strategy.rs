@@ -228,6 +228,6 @@ fn impossible_stages_are_named(device: &Device) {
         &NextToken,
         &mut Log::default(),
     );
-    let message = other.err().expect("it is refused").to_string();
+    let message = other.expect_err("it is refused").to_string();
     assert!(message.contains("strategy"), "{message}");
 }

@@ -56,11 +56,10 @@ fn prediction(scores: &[f32], problem: ProblemType, labels: &LabelSet) -> Predic
         },
         ProblemType::MultiLabel => {
             let on = likely(scores).into_iter().zip(labels.names());
+            let on = on.filter(|(on, _)| *on).map(|(_, name)| name.clone());
             let sigmoid = |score: &f32| 1.0 / (1.0 + (-f64::from(*score)).exp());
             Prediction::Classes {
-                labels: on
-                    .filter_map(|(on, name)| on.then(|| name.clone()))
-                    .collect(),
+                labels: on.collect(),
                 probabilities: named(scores.iter().map(sigmoid).collect()),
             }
         }

@@ -110,7 +110,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
                 .collect();
             planned = Some((epoch, batches));
 
-            model = stages.before(step, step == first, model)?;
+            model = stages.before(step, model)?;
             let device = match &device {
                 Some(device) => device,
                 None => device.insert(training_device(&model)?),

@@ -16,7 +16,7 @@ pub(super) struct Stages<'a> {
     length: Length,
     adamw: AdamWConfig,
     optimizer: ModuleOptimizer,
-    /// The stage of the step before, if there was one.
+    /// The stage that the model is ready for.
     current: Option<usize>,
     /// What trained in the model as it was given, by path.
     given: BTreeSet<String>,
@@ -75,22 +75,14 @@ impl<'a> Stages<'a> {
         self.optimizer = optimizer;
         self.with_moments = state.ids().collect();
         self.touched = state.paths().map(str::to_owned).collect();
-        // Only where a stage ends with the state are moments to be forgotten.
-        let last = state.step().checked_sub(1);
-        self.current = last.map(|step| self.strategy.stage(step, &self.length));
         Ok(model)
     }
 
-    /// Make the model ready for a step; `first` is that of a run that begins or goes on.
-    pub(super) fn before<M: Module>(
-        &mut self,
-        step: usize,
-        first: bool,
-        model: M,
-    ) -> Result<M, TrainError> {
+    /// Make the model ready for a step: what trains, and how fast, is set anew where a stage begins, and for the first step of a run that begins or goes on.
+    /// Then too, moments of what does not train are forgotten if they are to be: within a stage there are none.
+    pub(super) fn before<M: Module>(&mut self, step: usize, model: M) -> Result<M, TrainError> {
         let stage = self.strategy.stage(step, &self.length);
-        let changes = self.current != Some(stage);
-        if !changes && !first {
+        if self.current == Some(stage) {
             return Ok(model);
         }
         self.current = Some(stage);
@@ -98,7 +90,7 @@ impl<'a> Stages<'a> {
         let rate = |path: &str| strategy.rate(stage, path, given.contains(path));
         let (model, trains) = Mask::apply(model, rate)?;
         let ids: HashSet<ParamId> = trains.iter().map(|param| param.id).collect();
-        if changes && !strategy.keeps_moments() {
+        if !strategy.keeps_moments() {
             self.forget_all_but(&ids);
         }
         self.with_moments.extend(&ids);

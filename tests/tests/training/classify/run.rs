@@ -232,8 +232,7 @@ fn a_classifier_learns_and_goes_on_to_the_same_bits(device: &Device) {
         .run(Tiny::new(3, device), &values, &mut Log::default());
     assert!(
         refused
-            .err()
-            .expect("it is refused")
+            .expect_err("it is refused")
             .to_string()
             .contains("objective")
     );
