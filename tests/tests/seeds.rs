@@ -8,7 +8,8 @@ use peft_core::ForwardPath;
 use peft_lora::LoraConfig;
 use peft_models::{DecoderConfig, DecoderForCausalLm};
 use peft_train::{
-    EvalReport, Example, Observer, Progress, StepReport, TrainConfig, TrainError, TrainState, train,
+    EvalReport, Example, NextToken, Observer, Progress, StepReport, TrainConfig, TrainError,
+    TrainState, train,
 };
 
 peft_tests::cases!(
@@ -102,7 +103,7 @@ impl<M: Module> Observer<M> for Keep {
 fn run(init: u64, seed: u64, state: Option<&TrainState>, device: &Device) -> Vec<TensorData> {
     let keep = &mut Keep::default();
     let model = model(init, device);
-    bits(&train(model, &rows(), None, &config(seed), state, keep).expect("it trains"))
+    bits(&train(model, &NextToken, &rows(), None, &config(seed), state, keep).expect("it trains"))
 }
 
 fn a_seed_decides_weights_order_and_dropout(device: &Device) {
@@ -122,7 +123,15 @@ fn a_run_with_dropout_goes_on_to_the_same_bits(device: &Device) {
             ends: true,
             state: None,
         };
-        let ended = train(model(1, device), &rows(), None, &config(3), None, &mut keep);
+        let ended = train(
+            model(1, device),
+            &NextToken,
+            &rows(),
+            None,
+            &config(3),
+            None,
+            &mut keep,
+        );
         assert!(ended.is_err());
         // The adapter is drawn anew, otherwise, and replaced by the state's.
         let mut fresh = model(1, device);
@@ -132,6 +141,7 @@ fn a_run_with_dropout_goes_on_to_the_same_bits(device: &Device) {
         assert!(bits(&fresh) != drawn);
         let model = train(
             fresh,
+            &NextToken,
             &rows(),
             None,
             &config(3),

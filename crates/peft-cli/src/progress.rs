@@ -29,7 +29,7 @@ impl Display {
     pub(crate) fn step(&self, report: &StepReport) {
         let text = format!(
             "loss {:.4}  lr {:.2e}  {:.0} target tokens/s  {:.0} s left",
-            report.loss, report.learning_rate, report.tokens_per_second, report.seconds_left
+            report.loss, report.learning_rate, report.targets_per_second, report.seconds_left
         );
         match &self.bar {
             Some(bar) => {

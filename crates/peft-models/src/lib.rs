@@ -12,6 +12,7 @@ mod activation;
 mod attention;
 mod cache;
 mod causal_lm;
+mod classifier;
 mod closed_form;
 mod config_error;
 mod decoder;
@@ -29,6 +30,7 @@ mod transparent;
 pub use activation::Activation;
 pub use cache::KvCache;
 pub use causal_lm::CausalLm;
+pub use classifier::{SequenceClassifier, TokenClassifier};
 pub use config_error::ModelConfigError;
 pub use decoder::{
     DecoderAttention, DecoderConfig, DecoderForCausalLm, DecoderLayer, DecoderMlp, DecoderModel,

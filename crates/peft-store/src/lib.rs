@@ -11,6 +11,7 @@
 mod adapter;
 #[cfg(feature = "models")]
 mod checkpoint;
+mod generation;
 #[cfg(any(feature = "lora", feature = "ia3", feature = "models"))]
 mod params;
 
@@ -21,3 +22,4 @@ pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointProblem, fresh_config_json, language_model_config,
     write_checkpoint,
 };
+pub use generation::{GenerationConfigError, GenerationDefaults};

@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-use crate::Example;
+use crate::{Example, TrainExample};
 
 /// Examples of similar length are brought together within windows of this many batches.
 const WINDOW: usize = 50;
@@ -82,13 +82,13 @@ impl Batch {
     }
 }
 
-/// The batches of an epoch, as indices of examples: shuffled by `(seed, epoch)`, similar lengths together.
-pub fn plan(examples: &[Example], batch_size: usize, seed: u64, epoch: usize) -> Vec<Vec<usize>> {
+/// The batches of an epoch, as indices of examples of these lengths: shuffled by `(seed, epoch)`, similar lengths together.
+pub fn plan(lengths: &[usize], batch_size: usize, seed: u64, epoch: usize) -> Vec<Vec<usize>> {
     let mut rng = StdRng::seed_from_u64(seed ^ (epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    let mut order: Vec<usize> = (0..examples.len()).collect();
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.shuffle(&mut rng);
     for window in order.chunks_mut(batch_size * WINDOW) {
-        window.sort_by_key(|i| examples[*i].ids.len());
+        window.sort_by_key(|i| lengths[*i]);
     }
     let mut batches: Vec<Vec<usize>> = order.chunks(batch_size).map(<[_]>::to_vec).collect();
     batches.shuffle(&mut rng);
@@ -96,8 +96,8 @@ pub fn plan(examples: &[Example], batch_size: usize, seed: u64, epoch: usize) ->
 }
 
 /// The batches of an evaluation: all examples once, by length.
-pub fn plan_evaluation(examples: &[Example], batch_size: usize) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..examples.len()).collect();
-    order.sort_by_key(|i| examples[*i].ids.len());
+pub fn plan_evaluation<E: TrainExample>(examples: &[E], batch_size: usize) -> Vec<Vec<&E>> {
+    let mut order: Vec<&E> = examples.iter().collect();
+    order.sort_by_key(|example| example.length());
     order.chunks(batch_size).map(<[_]>::to_vec).collect()
 }

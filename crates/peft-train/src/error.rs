@@ -72,6 +72,14 @@ pub enum TrainError {
         "the rows are conversations, but the tokenizer has no chat template (chat_template in tokenizer_config.json, or chat_template.jinja)"
     )]
     NoChatTemplate,
+    /// A chat template that the tokenizer does not have.
+    #[error("the tokenizer has no chat template `{name}`; it has {}", known.join(", "))]
+    UnknownTemplate {
+        /// The template that was asked for.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
     /// The chat template fails.
     #[error("the chat template failed: {reason}")]
     ChatTemplate {
@@ -117,6 +125,17 @@ pub enum TrainError {
     /// Nothing trains.
     #[error("no parameter of the model trains")]
     NothingTrains,
+    /// There are no rows.
+    #[error("there are no examples")]
+    NoExamples,
+    /// A strategy gives a factor on the learning rate that cannot be.
+    #[error("the learning-rate factor of `{path}` is {rate}, but must be at least 0")]
+    Rate {
+        /// The parameter.
+        path: String,
+        /// The factor.
+        rate: f64,
+    },
     /// A training state does not fit.
     #[error("cannot resume: {reason}")]
     Resume {

@@ -1,5 +1,6 @@
 //! [`evaluate`] and [`choose`]: how good a model is on rows.
 
+use burn::module::Module;
 use burn::tensor::{DType, ElementConversion};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
 use peft_models::CausalLm;
@@ -34,8 +35,7 @@ pub struct EvalReport {
 pub fn evaluate<M: CausalLm>(model: &M, examples: &[Example], batch_size: usize) -> EvalReport {
     let device = device_of(model);
     let (mut total, mut tokens, mut right, mut rows_right) = (0.0, 0, 0, 0);
-    for indices in plan_evaluation(examples, batch_size) {
-        let rows: Vec<&Example> = indices.iter().map(|i| &examples[*i]).collect();
+    for rows in plan_evaluation(examples, batch_size) {
         let batch = Batch::new(&rows, &device);
         let n = batch.n_targets();
         let logits = target_logits(model, &batch);
@@ -172,6 +172,6 @@ pub(crate) fn id_tensor(rows: &[&[u32]], device: &Device) -> Tensor<2, Int> {
 }
 
 /// Where a model's parameters are.
-pub(crate) fn device_of<M: CausalLm>(model: &M) -> Device {
+pub(crate) fn device_of<M: Module>(model: &M) -> Device {
     model.devices().into_iter().next().unwrap_or_default()
 }

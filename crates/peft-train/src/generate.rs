@@ -1,5 +1,7 @@
 //! [`generate`]: tokens from a model, one after the other.
 
+use std::collections::HashSet;
+
 use burn::tensor::DType;
 use peft_models::CausalLm;
 use rand::rngs::StdRng;
@@ -19,6 +21,9 @@ pub struct GenerateConfig {
     pub top_k: Option<usize>,
     /// Draw only from the likeliest tokens that together have this probability.
     pub top_p: Option<f64>,
+    /// The scores of tokens that the prompt or the new text has are divided by this, or multiplied by it where they are negative; 1 changes nothing
+    /// (Keskar et al. 2019, <https://arxiv.org/abs/1909.05858>).
+    pub repetition_penalty: f64,
     /// Decides what is drawn.
     pub seed: u64,
     /// Tokens that end the text; not part of it.
@@ -33,6 +38,7 @@ impl Default for GenerateConfig {
             temperature: 0.0,
             top_k: None,
             top_p: None,
+            repetition_penalty: 1.0,
             seed: 0,
             eos: Vec::new(),
         }
@@ -50,6 +56,10 @@ impl GenerateConfig {
         };
         if !(self.temperature.is_finite() && self.temperature >= 0.0) {
             return wrong("temperature", self.temperature.to_string(), "at least 0");
+        }
+        if !(self.repetition_penalty.is_finite() && self.repetition_penalty > 0.0) {
+            let value = self.repetition_penalty.to_string();
+            return wrong("repetition penalty", value, "above 0");
         }
         if self.top_k == Some(0) {
             return wrong("top-k", "0".into(), "at least 1");
@@ -105,7 +115,15 @@ pub fn generate<M: CausalLm>(
         let hidden = model.hidden(id_tensor(&[&next], &device), None, Some(&mut cache));
         let last = hidden.narrow(1, next.len() - 1, 1);
         let logits = model.logits(last).cast(DType::F32).into_data();
-        let logits: Vec<f32> = logits.iter::<f32>().collect();
+        let mut logits: Vec<f32> = logits.iter::<f32>().collect();
+        if config.repetition_penalty != 1.0 {
+            penalise(
+                &mut logits,
+                prompt,
+                &generated,
+                config.repetition_penalty as f32,
+            );
+        }
         let token = pick(&logits, config, &mut rng);
         if config.eos.contains(&token) {
             break;
@@ -117,13 +135,26 @@ pub fn generate<M: CausalLm>(
     Ok(generated)
 }
 
+/// Each token that is there is penalised once.
+fn penalise(logits: &mut [f32], prompt: &[u32], generated: &[u32], penalty: f32) {
+    let there: HashSet<u32> = prompt.iter().chain(generated).copied().collect();
+    for token in there {
+        let score = &mut logits[token as usize];
+        *score = if *score < 0.0 {
+            *score * penalty
+        } else {
+            *score / penalty
+        };
+    }
+}
+
 fn pick(logits: &[f32], config: &GenerateConfig, rng: &mut StdRng) -> u32 {
-    let mut order: Vec<usize> = (0..logits.len()).collect();
     let likelier = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
     if config.temperature == 0.0 {
-        return order.into_iter().min_by(likelier).unwrap_or(0) as u32;
+        return (0..logits.len()).min_by(likelier).unwrap_or(0) as u32;
     }
-    order.sort_by(likelier);
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    order.sort_unstable_by(likelier);
     order.truncate(config.top_k.unwrap_or(logits.len()));
     let highest = f64::from(logits[order[0]]);
     let mut weights: Vec<f64> = order

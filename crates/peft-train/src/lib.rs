@@ -1,6 +1,7 @@
-//! Data, tokenisation, batching, training, evaluation and generation for causal language models.
+//! Data, tokenisation, batching, training, evaluation and prediction.
 //!
-//! Any [`peft_models::CausalLm`] can be trained: what requires gradients in it is, be that adapters or the whole model.
+//! What requires gradients in a model trains, be that adapters or the whole of it. An [`Objective`] says what is minimised: [`NextToken`] for language models,
+//! [`SequenceClassification`] and [`TokenClassification`] for classifiers. A [`Strategy`] may say what trains when. [`Trainer`] is the loop.
 //!
 //! # What is Burn's and what is not
 //!
@@ -14,22 +15,34 @@
 #![deny(missing_docs)]
 
 mod batch;
+mod classify;
 mod data;
 mod error;
 mod eval;
 mod generate;
 mod loss;
+mod objective;
+mod padded;
 mod tokenizer;
 mod trainer;
 
 pub use batch::{Batch, plan, plan_evaluation};
-pub use data::{Dataset, EncodeOptions, Encoded, Example, Message, Row, RowKind, encode, pack};
+pub use classify::{
+    ClassExample, ClassificationReport, EncodedClasses, EncodedTags, LabelSet, Prediction,
+    ProblemType, RegressionReport, SequenceClassification, SequenceReport, TagExample, Target,
+    TokenClassification, classify, encode_classes, encode_tags, tag_words,
+};
+pub use data::{
+    Dataset, EncodeOptions, Encoded, Example, Label, LabelName, Message, Row, RowKind, encode, pack,
+};
 pub use error::{BadRow, TrainError};
 pub use eval::{EvalReport, choose, evaluate};
 pub use generate::{GenerateConfig, generate};
 pub use loss::target_nll;
-pub use tokenizer::TextTokenizer;
+pub use objective::{Digest, NextToken, Objective, Report, TrainExample};
+pub use padded::Padded;
+pub use tokenizer::{Rendered, TextTokenizer, WordEncoding};
 pub use trainer::{
-    Length, Observer, Progress, Schedule, StepReport, TrainConfig, TrainState, Warmup,
-    clip_global_norm, train,
+    AsGiven, Length, Observer, Progress, Schedule, StepReport, Strategy, TrainConfig, TrainState,
+    Trainer, Warmup, clip_global_norm, train,
 };

@@ -1,6 +1,7 @@
-//! The loss of a batch: only at the targets.
+//! Losses: of a batch of text, only at the targets; of one class a row; of several.
 
-use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, activation::softmax};
+use burn::tensor::activation::{relu, sigmoid, softmax};
+use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor};
 use peft_models::CausalLm;
 
 use crate::Batch;
@@ -43,6 +44,33 @@ pub(crate) fn nll(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     }
     let minus_one = chosen.ones_like().neg();
     let gradient = probabilities.scatter(1, labels, minus_one, IndexingUpdateOp::Add);
-    // The factor in parentheses is zero, with gradient one.
-    value + (gradient * (logits - plain)).sum_dim(1).reshape([n])
+    value + with_gradient(logits, plain, gradient)
+}
+
+/// `Σ −y log σ(x) − (1 − y) log(1 − σ(x))` over the labels of each row, for targets `y` of zero and one.
+///
+/// Written as `max(x, 0) − x y + log(1 + e^−|x|)`, which holds for scores of any size. Its gradient is `σ(x) − y`, also at zero, where automatic differentiation
+/// of the parts would take one of their sides.
+///
+/// # Shapes
+///
+/// `logits` and `targets` are `[rows, labels]`, the result `[rows]`.
+pub(crate) fn binary_nll(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
+    let [n, _] = logits.dims();
+    let targets = targets.without_autodiff();
+    let plain = logits.clone().without_autodiff();
+    let value = relu(plain.clone()) - plain.clone() * targets.clone()
+        + plain.clone().abs().neg().exp().log1p();
+    let value = value.sum_dim(1).reshape([n]);
+    if !logits.is_tracked() {
+        return value;
+    }
+    let gradient = sigmoid(plain.clone()) - targets;
+    value + with_gradient(logits, plain, gradient)
+}
+
+/// Zero for each row, with this gradient: what is in the parentheses is zero, and its gradient one.
+fn with_gradient(logits: Tensor<2>, plain: Tensor<2>, gradient: Tensor<2>) -> Tensor<1> {
+    let [n, _] = logits.dims();
+    (gradient * (logits - plain)).sum_dim(1).reshape([n])
 }

@@ -9,12 +9,12 @@ use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, Tokenizer};
 
-const WORDS: [&str; 10] = ["<s>", "</s>", "<u>", "<a>", "a", "b", "c", "d", "e", "f"];
+pub(super) const WORDS: [&str; 10] = ["<s>", "</s>", "<u>", "<a>", "a", "b", "c", "d", "e", "f"];
 const TEMPLATE: &str = "<s>{% for message in messages %} {% if message.role == 'user' %}<u>{% else %}<a>{% endif %} \
                         {{ message.content }} </s>{% endfor %}{% if add_generation_prompt %} <a>{% endif %}";
 
 /// One token a word; a text begins with `<s>`.
-fn tokenizer(template: &str) -> TextTokenizer {
+pub(super) fn tokenizer(template: &str) -> TextTokenizer {
     let vocabulary = (0u32..).zip(WORDS).map(|(id, word)| (word.to_owned(), id));
     let model = WordLevel::builder()
         .vocab(vocabulary.collect())
@@ -36,14 +36,14 @@ fn tokenizer(template: &str) -> TextTokenizer {
     TextTokenizer::new(inner, special("<s>"), special("</s>"), special(template))
 }
 
-fn dataset(rows: &str) -> Result<Dataset, TrainError> {
+pub(super) fn dataset(rows: &str) -> Result<Dataset, TrainError> {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("rows.jsonl");
     std::fs::write(&path, rows).expect("it is written");
     Dataset::read(path)
 }
 
-fn options(max_length: usize, append_eos: bool) -> EncodeOptions {
+pub(super) fn options(max_length: usize, append_eos: bool) -> EncodeOptions {
     EncodeOptions {
         max_length,
         append_eos,
@@ -164,8 +164,11 @@ fn bad_rows_are_named_together() {
 
 #[test]
 fn an_epoch_takes_every_row_once_in_an_order_of_its_own() {
-    let examples = super::examples(53);
-    let epoch = |epoch, seed| plan(&examples, 4, seed, epoch);
+    let lengths: Vec<usize> = super::examples(53)
+        .iter()
+        .map(|row| row.ids.len())
+        .collect();
+    let epoch = |epoch, seed| plan(&lengths, 4, seed, epoch);
     let (first, second) = (epoch(0, 1), epoch(1, 1));
     for batches in [&first, &second] {
         let mut counts: BTreeMap<usize, usize> = BTreeMap::new();

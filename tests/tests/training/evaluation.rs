@@ -11,6 +11,7 @@ peft_tests::cases!(
     the_loss_is_the_definition,
     batches_change_nothing,
     greedy_generation_is_the_argmax,
+    what_is_there_is_penalised_once,
     drawing_follows_its_seed,
 );
 
@@ -81,6 +82,7 @@ fn greedy(max_new_tokens: usize) -> GenerateConfig {
         top_p: None,
         seed: 0,
         eos: Vec::new(),
+        repetition_penalty: 1.0,
     }
 }
 
@@ -102,6 +104,43 @@ fn greedy_generation_is_the_argmax(device: &Device) {
     let ended = generate(&model, &prompt, &until, |_| {}).expect("it generates");
     let first = found.iter().position(|id| *id == found[2]);
     assert_eq!(Some(ended.len()), first);
+}
+
+fn what_is_there_is_penalised_once(device: &Device) {
+    let model = adapted(device, 0.0).valid();
+    let prompt = [3, 1, 4, 1, 5];
+    let penalty = 1.7;
+    let config = GenerateConfig {
+        repetition_penalty: penalty,
+        ..greedy(8)
+    };
+    let found = generate(&model, &prompt, &config, |_| {}).expect("it generates");
+    let mut ids = prompt.to_vec();
+    for _ in 0..8 {
+        let row: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
+        let data = TensorData::new(row, [1, ids.len()]);
+        let hidden = model.hidden(Tensor::from_data(data, device), None, None);
+        let logits = model.logits(hidden.narrow(1, ids.len() - 1, 1));
+        let mut scores: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        for (id, score) in scores.iter_mut().enumerate() {
+            if ids.contains(&(id as u32)) {
+                *score *= if *score < 0.0 {
+                    penalty as f32
+                } else {
+                    1.0 / penalty as f32
+                };
+            }
+        }
+        ids.push(likeliest(&scores) as u32);
+    }
+    assert_eq!(found, ids[prompt.len()..]);
+    let free = generate(&model, &prompt, &greedy(8), |_| {}).expect("it generates");
+    assert_ne!(found, free);
+    let refused = GenerateConfig {
+        repetition_penalty: 0.0,
+        ..greedy(8)
+    };
+    assert!(generate(&model, &prompt, &refused, |_| {}).is_err());
 }
 
 fn drawing_follows_its_seed(device: &Device) {

@@ -1,9 +1,13 @@
 //! Training, evaluation and generation: what a run does and does not depend on.
 
+mod chat;
+mod classify;
 mod data;
+mod defaults;
 mod evaluation;
 mod resume;
 mod run;
+mod strategy;
 
 use std::collections::BTreeMap;
 

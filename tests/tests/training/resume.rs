@@ -4,7 +4,8 @@ use burn::tensor::Device;
 use peft_core::{ParamSet, freeze_all_but};
 use peft_models::DecoderForCausalLm;
 use peft_train::{
-    EvalReport, Observer, Progress, StepReport, TrainConfig, TrainError, TrainState, train,
+    EvalReport, NextToken, Observer, Progress, StepReport, TrainConfig, TrainError, TrainState,
+    train,
 };
 
 use super::{Log, adapted, bits, config, examples};
@@ -44,7 +45,15 @@ impl<M: burn::module::Module> Observer<M> for Interrupt {
 fn interrupted(model: DecoderForCausalLm, config: &TrainConfig, after: usize) -> TrainState {
     let mut interrupt = Interrupt { after, state: None };
     let rows = examples(10);
-    let ended = train(model, &rows, Some(&rows[..3]), config, None, &mut interrupt);
+    let ended = train(
+        model,
+        &NextToken,
+        &rows,
+        Some(&rows[..3]),
+        config,
+        None,
+        &mut interrupt,
+    );
     assert!(ended.is_err());
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("state");
@@ -61,7 +70,18 @@ fn goes_on(make: impl Fn() -> DecoderForCausalLm) {
     };
     let rows = examples(10);
     let run = |model, state: Option<&TrainState>, log: &mut Log| {
-        bits(&train(model, &rows, Some(&rows[..3]), &config, state, log).expect("it trains"))
+        bits(
+            &train(
+                model,
+                &NextToken,
+                &rows,
+                Some(&rows[..3]),
+                &config,
+                state,
+                log,
+            )
+            .expect("it trains"),
+        )
     };
     let mut whole = Log::default();
     let expected = run(make(), None, &mut whole);
@@ -108,6 +128,7 @@ fn what_does_not_fit_is_refused(device: &Device) {
     let refused = |model, n: usize, config: &TrainConfig| {
         train(
             model,
+            &NextToken,
             &examples(n),
             None,
             config,

@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use peft_train::{
-    Batch, Example, Schedule, TrainConfig, TrainError, Warmup, clip_global_norm, evaluate, pack,
-    target_nll, train,
+    Batch, Example, NextToken, Schedule, TrainConfig, TrainError, Warmup, clip_global_norm,
+    evaluate, pack, target_nll, train,
 };
 
 use super::{Log, adapted, bits, config, examples};
@@ -28,7 +28,18 @@ peft_tests::cases!(
 fn difference(device: &Device, rows: &[Example], a: &TrainConfig, b: &TrainConfig) -> f32 {
     let run = |config: &TrainConfig| {
         let model = adapted(device, 0.0);
-        bits(&train(model, rows, None, config, None, &mut Log::default()).expect("it trains"))
+        bits(
+            &train(
+                model,
+                &NextToken,
+                rows,
+                None,
+                config,
+                None,
+                &mut Log::default(),
+            )
+            .expect("it trains"),
+        )
     };
     let (a, b) = (run(a), run(b));
     a.iter()
@@ -87,8 +98,9 @@ fn packed_rows_give_the_update_of_rows_apart(device: &Device) {
         };
         let mut log = Log::default();
         let model = adapted(device, 0.0);
-        let model = train(model, rows, None, &config, None, &mut log).expect("it trains");
-        (bits(&model), log.steps[0].loss, log.steps[0].target_tokens)
+        let model =
+            train(model, &NextToken, rows, None, &config, None, &mut log).expect("it trains");
+        (bits(&model), log.steps[0].loss, log.steps[0].targets)
     };
     let ((apart, loss, tokens), (together, packed_loss, packed_tokens)) =
         (step(&rows), step(&packed));
@@ -118,7 +130,7 @@ fn the_loss_falls(device: &Device) {
     let before = evaluate(&model.valid(), &rows, 4).loss;
     let mut log = Log::default();
     let config = config(6, 60);
-    let model = train(model, &rows, None, &config, None, &mut log).expect("it trains");
+    let model = train(model, &NextToken, &rows, None, &config, None, &mut log).expect("it trains");
     let after = evaluate(&model.valid(), &rows, 4).loss;
     assert!(after < 0.9 * before, "{before} before, {after} after");
     assert!((log.steps[0].loss - before).abs() < 1e-4 * before);
@@ -133,6 +145,7 @@ fn only_the_adapter_changes(device: &Device) {
     };
     let model = train(
         model,
+        &NextToken,
         &examples(8),
         None,
         &config,
@@ -185,7 +198,16 @@ fn learning_rates_follow_the_schedule(device: &Device) {
     };
     let mut log = Log::default();
     let model = adapted(device, 0.0);
-    train(model, &examples(10), None, &config, None, &mut log).expect("it trains");
+    train(
+        model,
+        &NextToken,
+        &examples(10),
+        None,
+        &config,
+        None,
+        &mut log,
+    )
+    .expect("it trains");
     // Ten rows by three are four steps an epoch.
     assert_eq!(log.steps.len(), 8);
     for (i, step) in log.steps.iter().enumerate() {
@@ -193,7 +215,7 @@ fn learning_rates_follow_the_schedule(device: &Device) {
         assert!((step.learning_rate - expected).abs() < 1e-12);
         assert_eq!((step.step, step.total_steps), (i + 1, 8));
     }
-    let targets: usize = log.steps.iter().map(|step| step.target_tokens).sum();
+    let targets: usize = log.steps.iter().map(|step| step.targets).sum();
     let each: usize = examples(10).iter().map(Example::n_targets).sum();
     assert_eq!(targets, 2 * each);
 }
@@ -206,7 +228,16 @@ fn evaluations_come_at_intervals_and_at_the_end(device: &Device) {
     let (rows, valid) = (examples(12), examples(5));
     let mut log = Log::default();
     let model = adapted(device, 0.0);
-    let model = train(model, &rows, Some(&valid), &config, None, &mut log).expect("it trains");
+    let model = train(
+        model,
+        &NextToken,
+        &rows,
+        Some(&valid),
+        &config,
+        None,
+        &mut log,
+    )
+    .expect("it trains");
     let steps: Vec<usize> = log.evaluations.iter().map(|(step, _, _)| *step).collect();
     assert_eq!(steps, [2, 4, 5]);
     let mut lowest = f64::INFINITY;
@@ -221,10 +252,18 @@ fn evaluations_come_at_intervals_and_at_the_end(device: &Device) {
 fn mistakes_are_named(device: &Device) {
     let run = |config: &TrainConfig| {
         let model = adapted(device, 0.0);
-        train(model, &examples(4), None, config, None, &mut Log::default())
-            .err()
-            .map(|error| error.to_string())
-            .expect("it is refused")
+        train(
+            model,
+            &NextToken,
+            &examples(4),
+            None,
+            config,
+            None,
+            &mut Log::default(),
+        )
+        .err()
+        .map(|error| error.to_string())
+        .expect("it is refused")
     };
     assert!(run(&config(0, 1)).contains("batch size"));
     let steep = TrainConfig {
@@ -235,6 +274,7 @@ fn mistakes_are_named(device: &Device) {
     let frozen = adapted(device, 0.0).no_grad();
     let refused = train(
         frozen,
+        &NextToken,
         &examples(4),
         None,
         &config(2, 1),

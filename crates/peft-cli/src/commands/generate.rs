@@ -18,6 +18,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
         top_p: args.top_p,
         seed: args.seed,
         eos: tokenizer.eos().into_iter().collect(),
+        ..GenerateConfig::default()
     };
     let ids = generate(&model.valid(), &prompt, &config, |_| {})?;
     println!("{}", tokenizer.decode(&ids)?);

@@ -17,6 +17,7 @@ pub struct Dataset {
     path: PathBuf,
     kind: RowKind,
     rows: Vec<Row>,
+    lines: Vec<usize>,
 }
 
 impl Dataset {
@@ -34,6 +35,7 @@ impl Dataset {
         };
         let file = File::open(&path).map_err(io)?;
         let mut rows: Vec<Row> = Vec::new();
+        let mut lines = Vec::new();
         let mut bad = Vec::new();
         for (i, line) in BufReader::new(file).split(b'\n').enumerate() {
             let line = line.map_err(io)?;
@@ -51,7 +53,10 @@ impl Dataset {
                 _ => Ok(row),
             });
             match parsed {
-                Ok(row) => rows.push(row),
+                Ok(row) => {
+                    rows.push(row);
+                    lines.push(i + 1);
+                }
                 Err(reason) => bad.push(BadRow {
                     line: i + 1,
                     reason,
@@ -59,17 +64,16 @@ impl Dataset {
             }
         }
         if !bad.is_empty() {
-            let count = bad.len();
-            bad.truncate(NAMED);
-            return Err(TrainError::Rows {
-                path,
-                count,
-                rows: bad,
-            });
+            return Err(rejected(path, bad));
         }
         match rows.first().map(Row::kind) {
             None => Err(TrainError::Empty { path }),
-            Some(kind) => Ok(Self { path, kind, rows }),
+            Some(kind) => Ok(Self {
+                path,
+                kind,
+                rows,
+                lines,
+            }),
         }
     }
 
@@ -87,4 +91,29 @@ impl Dataset {
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
+
+    /// An error that names some rows together, by index.
+    pub(crate) fn refuse(&self, rows: Vec<(usize, String)>) -> TrainError {
+        let bad = |(row, reason): (usize, String)| BadRow {
+            line: self.lines[row],
+            reason,
+        };
+        rejected(self.path.clone(), rows.into_iter().map(bad).collect())
+    }
+
+    /// An error that names what a task takes instead.
+    pub(crate) fn wrong_task(&self, task: &'static str, expected: &'static str) -> TrainError {
+        TrainError::WrongTask {
+            path: self.path.clone(),
+            found: self.kind.keys(),
+            task,
+            expected,
+        }
+    }
+}
+
+fn rejected(path: PathBuf, mut rows: Vec<BadRow>) -> TrainError {
+    let count = rows.len();
+    rows.truncate(NAMED);
+    TrainError::Rows { path, count, rows }
 }

@@ -62,7 +62,7 @@ pub struct Encoded {
 /// - `{"text"}`: every token is a target but the first.
 /// - `{"prompt", "completion"}`: prompt and completion are tokenised apart, so that the prompt's tokens are those that generation will
 ///   see; only the completion's, and the end-of-sequence token after them, are targets.
-/// - `{"messages"}`: the assistant's turns, up to the end that the template gives them.
+/// - `{"messages"}`: the assistant's turns, up to the end that the template gives them; where it has `{% generation %}` blocks, what is in those.
 ///
 /// # Errors
 ///
@@ -84,26 +84,14 @@ pub fn encode(
                 completion_example(tokenizer, prompt, completion, options.append_eos)?
             }
             Row::Chat { messages } => chat_example(tokenizer, messages, i + 1)?,
-            Row::Labelled { .. } => {
-                return Err(TrainError::WrongTask {
-                    path: dataset.path().into(),
-                    found: dataset.kind().keys(),
-                    task: "a causal language model",
-                    expected: "{\"text\"}, {\"prompt\", \"completion\"} or {\"messages\"}",
-                });
+            Row::Labelled { .. } | Row::Tagged { .. } => {
+                return Err(dataset.wrong_task(
+                    "a causal language model",
+                    "{\"text\"}, {\"prompt\", \"completion\"} or {\"messages\"}",
+                ));
             }
         };
-        if let Some(token) = example
-            .ids
-            .iter()
-            .copied()
-            .find(|token| *token as usize >= options.vocab_size)
-        {
-            return Err(TrainError::TokenOutOfRange {
-                token,
-                vocab_size: options.vocab_size,
-            });
-        }
+        check_vocabulary(&example.ids, options.vocab_size)?;
         if example.ids.len() > options.max_length {
             encoded.truncated += 1;
             example.truncate(options.max_length);
@@ -121,6 +109,19 @@ pub fn encode(
         });
     }
     Ok(encoded)
+}
+
+/// # Errors
+///
+/// [`TrainError::TokenOutOfRange`].
+pub(crate) fn check_vocabulary(ids: &[u32], vocab_size: usize) -> Result<(), TrainError> {
+    match ids.iter().find(|token| **token as usize >= vocab_size) {
+        Some(token) => Err(TrainError::TokenOutOfRange {
+            token: *token,
+            vocab_size,
+        }),
+        None => Ok(()),
+    }
 }
 
 fn text_example(ids: Vec<u32>) -> Example {
@@ -150,6 +151,14 @@ fn chat_example(
     messages: &[super::Message],
     row: usize,
 ) -> Result<Example, TrainError> {
+    if tokenizer.marks_generation() {
+        let (ids, mut targets) =
+            tokenizer.encode_marked(&tokenizer.render_marked(messages, false)?)?;
+        if let Some(first) = targets.first_mut() {
+            *first = false;
+        }
+        return Ok(Example::new(ids, targets));
+    }
     let tokens = |upto: usize, generation: bool| {
         let text = tokenizer.render(&messages[..upto], generation)?;
         // The template writes the special tokens itself.

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::{Label, LabelName};
+
 /// A turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Message {
@@ -9,9 +11,14 @@ pub struct Message {
     pub role: String,
     /// What was said.
     pub content: String,
+    /// What else the row has of the turn (`name`, `tool_calls` ...), for the chat template.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// A row of training data.
+///
+/// `{"tokens", "tags"}` is the form of the field's CoNLL sets, whose columns are called `tokens` and `ner_tags` or `pos_tags`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Row {
@@ -32,12 +39,19 @@ pub enum Row {
         /// The turns.
         messages: Vec<Message>,
     },
-    /// A text with its class.
+    /// A text with what it is.
     Labelled {
         /// The text.
         text: String,
-        /// The class, by name or number.
-        label: String,
+        /// Its class, its classes or its value.
+        label: Label,
+    },
+    /// Words, each with what it is.
+    Tagged {
+        /// The words.
+        words: Vec<String>,
+        /// The tag of each.
+        tags: Vec<LabelName>,
     },
 }
 
@@ -53,11 +67,20 @@ pub enum RowKind {
     Chat,
     /// `{"text", "label"}`
     Labelled,
+    /// `{"tokens", "tags"}`
+    Tagged,
 }
 
-const KEYS: [&str; 5] = ["text", "prompt", "completion", "messages", "label"];
-const FORMS: &str =
-    "{\"text\"}, {\"prompt\", \"completion\"}, {\"messages\"} or {\"text\", \"label\"}";
+const KEYS: [&str; 7] = [
+    "text",
+    "prompt",
+    "completion",
+    "messages",
+    "label",
+    "tokens",
+    "tags",
+];
+const FORMS: &str = "{\"text\"}, {\"prompt\", \"completion\"}, {\"messages\"}, {\"text\", \"label\"} or {\"tokens\", \"tags\"}";
 
 impl RowKind {
     /// The keys of such a row.
@@ -67,6 +90,7 @@ impl RowKind {
             Self::Completion => "{\"prompt\", \"completion\"}",
             Self::Chat => "{\"messages\"}",
             Self::Labelled => "{\"text\", \"label\"}",
+            Self::Tagged => "{\"tokens\", \"tags\"}",
         }
     }
 }
@@ -79,6 +103,7 @@ impl Row {
             Self::Completion { .. } => RowKind::Completion,
             Self::Chat { .. } => RowKind::Chat,
             Self::Labelled { .. } => RowKind::Labelled,
+            Self::Tagged { .. } => RowKind::Tagged,
         }
     }
 
@@ -108,12 +133,9 @@ impl Row {
             }),
             ["label", "text"] => Ok(Self::Labelled {
                 text: string(&map, "text")?,
-                label: match &map["label"] {
-                    Value::String(label) => label.clone(),
-                    Value::Number(label) => label.to_string(),
-                    _ => return Err("`label` is neither a string nor a number".into()),
-                },
+                label: Label::parse(&map["label"])?,
             }),
+            ["tags", "tokens"] => tagged(&map["tokens"], &map["tags"]),
             ["messages"] => Ok(Self::Chat {
                 messages: messages(&map["messages"])?,
             }),
@@ -136,6 +158,33 @@ fn string(map: &Map<String, Value>, key: &str) -> Result<String, String> {
     }
 }
 
+fn tagged(words: &Value, tags: &Value) -> Result<Row, String> {
+    let words = words.as_array().ok_or("`tokens` is not a list")?;
+    let tags = tags.as_array().ok_or("`tags` is not a list")?;
+    if words.is_empty() || words.len() != tags.len() {
+        return Err(format!(
+            "has {} tokens and {} tags; each token has one tag, and there is at least one",
+            words.len(),
+            tags.len()
+        ));
+    }
+    let word = |word: &Value| {
+        word.as_str()
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+    };
+    Ok(Row::Tagged {
+        words: words
+            .iter()
+            .map(|value| word(value).ok_or_else(|| format!("the token {value} is not a word")))
+            .collect::<Result<_, _>>()?,
+        tags: tags
+            .iter()
+            .map(LabelName::parse)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
 fn messages(value: &Value) -> Result<Vec<Message>, String> {
     let list = value.as_array().ok_or("`messages` is not a list")?;
     let messages = list
@@ -148,9 +197,12 @@ fn messages(value: &Value) -> Result<Vec<Message>, String> {
                     .map(str::to_owned)
                     .ok_or_else(|| format!("message {} has no string `{key}`", i + 1))
             };
+            let mut more = message.as_object().cloned().unwrap_or_default();
+            more.retain(|key, _| key != "role" && key != "content");
             Ok(Message {
                 role: field("role")?,
                 content: field("content")?,
+                more,
             })
         })
         .collect::<Result<Vec<_>, String>>()?;

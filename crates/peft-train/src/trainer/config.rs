@@ -63,6 +63,12 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// Whether there is an evaluation after so many steps; there is one at the end in any case.
+    pub(super) fn evaluates_after(&self, steps: usize) -> bool {
+        self.eval_every
+            .is_some_and(|every| steps.is_multiple_of(every))
+    }
+
     /// Whether a run can have these settings.
     ///
     /// # Errors

@@ -1,10 +1,10 @@
 //! [`Observer`]: who follows a run, shows it and keeps what comes out.
 
 use burn::module::Module;
-use burn::optim::ModuleOptimizer;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::stages::Stages;
 use crate::{EvalReport, TrainError, TrainState};
 
 /// What one step did.
@@ -16,16 +16,16 @@ pub struct StepReport {
     pub total_steps: usize,
     /// How many epochs have gone, with the fraction of the current one.
     pub epoch: f64,
-    /// Mean negative log-likelihood of the step's targets.
+    /// Mean loss of the step's targets.
     pub loss: f64,
     /// The learning rate of the step.
     pub learning_rate: f64,
     /// The norm of all gradients before clipping.
     pub grad_norm: f64,
-    /// Targets in the step.
-    pub target_tokens: usize,
+    /// Targets in the step: tokens of a language model, rows of a classifier.
+    pub targets: usize,
     /// Targets a second since the run began or resumed.
-    pub tokens_per_second: f64,
+    pub targets_per_second: f64,
     /// Time left at that speed.
     pub seconds_left: f64,
 }
@@ -36,8 +36,8 @@ pub struct Progress<'a, M> {
     pub model: &'a M,
     /// Steps done.
     pub step: usize,
-    pub(super) optimizer: &'a ModuleOptimizer,
     pub(super) best_loss: Option<f64>,
+    pub(super) stages: &'a Stages<'a>,
     pub(super) settings: &'a Map<String, Value>,
 }
 
@@ -52,14 +52,14 @@ impl<M: Module> Progress<'_, M> {
             self.model,
             self.step,
             self.best_loss,
+            self.stages,
             self.settings,
-            self.optimizer,
         )
     }
 }
 
-/// Follows a run.
-pub trait Observer<M> {
+/// Follows a run of a model `M`, whose evaluations give reports `R`.
+pub trait Observer<M, R = EvalReport> {
     /// After each step, and after its evaluation if there is one.
     ///
     /// # Errors
@@ -78,7 +78,7 @@ pub trait Observer<M> {
     /// An error ends the run.
     fn on_eval(
         &mut self,
-        report: &EvalReport,
+        report: &R,
         best: bool,
         progress: &Progress<'_, M>,
     ) -> Result<(), TrainError>;

@@ -1,17 +1,19 @@
 //! [`TrainState`]: what a run needs to go on to the same bits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ParamId};
 use burn::optim::ModuleOptimizer;
-use burn::tensor::{Bytes, DType, Tensor, TensorData};
+use burn::tensor::{Bytes, DType, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde_json::{Map, Value, json};
 
-use super::TrainConfig;
-use crate::{Example, TrainError};
+use super::kept::{Kept, kept, put_back};
+use super::stages::Stages;
+use super::{Strategy, TrainConfig};
+use crate::{Digest, TrainError, TrainExample};
 
 /// The name of the optimizer's state among the tensors of a file.
 const OPTIMIZER: &str = "optimizer";
@@ -27,15 +29,11 @@ pub struct TrainState {
     step: usize,
     best_loss: Option<f64>,
     settings: Map<String, Value>,
+    /// What trained in the model that the run was given.
+    given: BTreeSet<String>,
+    /// What has trained in the run.
     parameters: BTreeMap<String, Kept>,
     optimizer: Vec<u8>,
-}
-
-/// A parameter; the optimizer knows it by its id.
-#[derive(Debug, Clone)]
-struct Kept {
-    id: ParamId,
-    data: TensorData,
 }
 
 impl TrainState {
@@ -54,11 +52,23 @@ impl TrainState {
     /// # Errors
     ///
     /// [`TrainError::Resume`] for the first setting that differs.
-    pub fn check(&self, config: &TrainConfig, examples: &[Example]) -> Result<(), TrainError> {
-        self.check_settings(&settings(config, examples))
+    pub fn check<E: TrainExample>(
+        &self,
+        config: &TrainConfig,
+        examples: &[E],
+    ) -> Result<(), TrainError> {
+        self.check_settings(&of_rows(config, examples))
     }
 
-    fn check_settings(&self, settings: &Map<String, Value>) -> Result<(), TrainError> {
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.parameters.keys().map(String::as_str)
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = ParamId> {
+        self.parameters.values().map(|kept| kept.id)
+    }
+
+    pub(super) fn check_settings(&self, settings: &Map<String, Value>) -> Result<(), TrainError> {
         for (name, now) in settings {
             let then = self.settings.get(name).unwrap_or(&Value::Null);
             if then != now && !FREE.contains(&name.as_str()) {
@@ -72,59 +82,37 @@ impl TrainState {
         model: &M,
         step: usize,
         best_loss: Option<f64>,
+        stages: &Stages<'_>,
         settings: &Map<String, Value>,
-        optimizer: &ModuleOptimizer,
     ) -> Result<Self, TrainError> {
-        let mut capture = Capture::default();
-        model.visit(&mut capture);
-        let optimizer = optimizer
+        let optimizer = stages
+            .optimizer()
             .into_bytes()
             .map_err(|error| cannot(format!("the optimizer's state: {error}")))?;
         Ok(Self {
             step,
             best_loss,
             settings: settings.clone(),
-            parameters: capture.parameters,
+            given: stages.given().clone(),
+            parameters: kept(model, stages.touched()),
             optimizer: optimizer.to_vec(),
         })
     }
 
-    /// Puts the parameters into `model`, with the ids that they had, and the moments into `optimizer`.
+    /// Puts the parameters into `model`, in which `given` trains, with the ids that they had, and the moments into `optimizer`.
     pub(super) fn restore<M: Module>(
         &self,
         model: M,
         optimizer: ModuleOptimizer,
-        settings: &Map<String, Value>,
+        given: &BTreeSet<String>,
     ) -> Result<(M, ModuleOptimizer), TrainError> {
-        self.check_settings(settings)?;
-        let mut capture = Capture::default();
-        model.visit(&mut capture);
-        for (path, now) in &capture.parameters {
-            let Some(kept) = self.parameters.get(path) else {
-                return Err(cannot(format!("`{path}` trains now, but did not")));
-            };
-            let (then, now) = (&kept.data, &now.data);
-            if then.shape() != now.shape() || then.dtype() != now.dtype() {
-                return Err(cannot(format!(
-                    "`{path}` was {:?} of {:?}, but is {:?} of {:?} now",
-                    then.shape(),
-                    then.dtype(),
-                    now.shape(),
-                    now.dtype()
-                )));
-            }
+        if let Some(path) = given.difference(&self.given).next() {
+            return Err(cannot(format!("`{path}` trains now, but did not")));
         }
-        if let Some(path) = self
-            .parameters
-            .keys()
-            .find(|path| !capture.parameters.contains_key(*path))
-        {
+        if let Some(path) = self.given.difference(given).next() {
             return Err(cannot(format!("`{path}` trained, but does not now")));
         }
-        let model = model.map(&mut Restore {
-            path: Vec::new(),
-            parameters: &self.parameters,
-        });
+        let model = put_back(model, &self.parameters)?;
         let optimizer = optimizer
             .from_bytes(Bytes::from_bytes_vec(self.optimizer.clone()))
             .map_err(|error| cannot(format!("the optimizer's state: {error}")))?;
@@ -152,6 +140,7 @@ impl TrainState {
             "step": self.step,
             "best_loss": self.best_loss,
             "settings": self.settings,
+            "given": self.given,
             "ids": ids,
         });
         let mut views = Vec::new();
@@ -221,6 +210,8 @@ impl TrainState {
             };
             parameters.insert(path.clone(), kept);
         }
+        let given = field("given")?;
+        let given = given.as_array().ok_or("`given` is no list")?;
         Ok(Self {
             step: step.as_u64().ok_or("`step` is no number")? as usize,
             best_loss: field("best_loss")?.as_f64(),
@@ -228,6 +219,14 @@ impl TrainState {
                 .as_object()
                 .ok_or("`settings` is no table")?
                 .clone(),
+            given: given
+                .iter()
+                .map(|path| {
+                    path.as_str()
+                        .map(str::to_owned)
+                        .ok_or("a path is no string")
+                })
+                .collect::<Result<_, _>>()?,
             parameters,
             optimizer: tensors
                 .tensor(OPTIMIZER)
@@ -238,27 +237,33 @@ impl TrainState {
     }
 }
 
-/// What decides the course of a run beside the model: its settings, and a digest of its rows.
-pub(super) fn settings(config: &TrainConfig, examples: &[Example]) -> Map<String, Value> {
+/// What decides the course of a run beside the model: its settings, a digest of its rows, what it minimises, and what trains when.
+pub(super) fn settings<E: TrainExample>(
+    config: &TrainConfig,
+    examples: &[E],
+    objective: &str,
+    strategy: &dyn Strategy,
+) -> Map<String, Value> {
+    let mut settings = of_rows(config, examples);
+    settings.insert("objective".into(), json!(objective));
+    settings.insert("strategy".into(), strategy.settings());
+    settings
+}
+
+fn of_rows<E: TrainExample>(config: &TrainConfig, examples: &[E]) -> Map<String, Value> {
     let mut settings = match json!(config) {
         Value::Object(settings) => settings,
         _ => Map::new(),
     };
-    // FNV-1a: the same on every machine and in every version.
-    let mut digest = 0xcbf2_9ce4_8422_2325_u64;
-    let mut add = |value: u64| digest = (digest ^ value).wrapping_mul(0x0100_0000_01b3);
+    let mut digest = Digest::default();
     for example in examples {
-        add(example.ids.len() as u64);
-        example.starts.iter().for_each(|start| add(*start as u64));
-        for (id, target) in example.ids.iter().zip(&example.targets) {
-            add(u64::from(*id) << 1 | u64::from(*target));
-        }
+        example.digest(&mut digest);
     }
-    settings.insert("digest of the rows".into(), json!(format!("{digest:016x}")));
+    settings.insert("digest of the rows".into(), json!(digest.to_string()));
     settings
 }
 
-fn cannot(reason: String) -> TrainError {
+pub(super) fn cannot(reason: String) -> TrainError {
     TrainError::Resume { reason }
 }
 
@@ -280,58 +285,4 @@ fn loaded(dtype: Dtype) -> Option<DType> {
         Dtype::BF16 => DType::BF16,
         _ => return None,
     })
-}
-
-/// Copies the parameters that train.
-#[derive(Default)]
-struct Capture {
-    path: Vec<String>,
-    parameters: BTreeMap<String, Kept>,
-}
-
-impl ModuleVisitor for Capture {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if param.is_require_grad() {
-            let kept = Kept {
-                id: param.id,
-                data: param.base().into_data(),
-            };
-            self.parameters.insert(self.path.join("."), kept);
-        }
-    }
-}
-
-/// Puts them back.
-struct Restore<'a> {
-    path: Vec<String>,
-    parameters: &'a BTreeMap<String, Kept>,
-}
-
-impl ModuleMapper for Restore<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(kept) = self.parameters.get(&self.path.join(".")) else {
-            return param;
-        };
-        let (_, value, mapper) = param.consume();
-        let data = kept.data.clone();
-        let dtype = data.dtype();
-        let value = Tensor::from_data(data, (&value.device(), dtype)).require_grad();
-        Param::from_mapped_value(kept.id, value, mapper)
-    }
 }

@@ -7,8 +7,8 @@ use burn::module::Module;
 use peft_core::{ParamSet, Summary, freeze_all_but};
 use peft_store::Checkpoint;
 use peft_train::{
-    Dataset, EncodeOptions, Encoded, Length, Schedule, TextTokenizer, TrainConfig, Warmup, encode,
-    pack, train,
+    Dataset, EncodeOptions, Encoded, Length, NextToken, Schedule, TextTokenizer, TrainConfig,
+    Warmup, encode, pack, train,
 };
 
 use self::adapter::adapter_config;
@@ -88,6 +88,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let valid = valid_set.as_ref().map(|set| set.examples.as_slice());
     let model = train(
         model,
+        &NextToken,
         &train_set.examples,
         valid,
         &config,

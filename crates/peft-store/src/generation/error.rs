@@ -1,0 +1,48 @@
+//! [`GenerationConfigError`]: what can be wrong with a `generation_config.json`.
+
+use std::path::PathBuf;
+
+/// Generation defaults that cannot be read or followed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GenerationConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no JSON.
+    #[error("{} is not the JSON that it should be", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// A field has a value that cannot be.
+    #[error("{}: `{field}` is {found}, expected {expected}", path.display())]
+    Field {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        found: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Fields ask for a way to generate that there is none of here.
+    #[error(
+        "{} sets {}, which would change what is generated and is not supported; remove it to generate without",
+        path.display(), fields.join(", ")
+    )]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The fields with their values.
+        fields: Vec<String>,
+    },
+}

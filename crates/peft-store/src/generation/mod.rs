@@ -1,0 +1,8 @@
+//! Generation defaults of a checkpoint: `generation_config.json`.
+
+mod defaults;
+mod error;
+mod fields;
+
+pub use defaults::GenerationDefaults;
+pub use error::GenerationConfigError;

@@ -1,0 +1,128 @@
+//! [`classify`] and [`tag_words`]: what a trained classifier says of new text.
+
+use peft_models::{SequenceClassifier, TokenClassifier};
+
+use super::sequence::{class_logits, likeliest, likely, score_rows};
+use super::tag_example::firsts;
+use super::token::logits_at;
+use super::{LabelSet, Prediction, ProblemType};
+use crate::eval::device_of;
+use crate::{TextTokenizer, TrainError};
+
+/// What a model says of each text.
+///
+/// # Errors
+///
+/// A [`TrainError`] where the tokenizer fails.
+pub fn classify<M: SequenceClassifier>(
+    model: &M,
+    tokenizer: &TextTokenizer,
+    problem: ProblemType,
+    labels: &LabelSet,
+    texts: &[String],
+    max_length: usize,
+    batch_size: usize,
+) -> Result<Vec<Prediction>, TrainError> {
+    let device = device_of(model);
+    let rows = texts
+        .iter()
+        .map(|text| match tokenizer.encode_within(text, max_length)? {
+            (ids, _) if ids.is_empty() => Err(no_tokens(text)),
+            (ids, _) => Ok(ids),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by_key(|i| rows[*i].len());
+    let mut predictions = vec![None; rows.len()];
+    for batch in order.chunks(batch_size) {
+        let ids: Vec<&[u32]> = batch.iter().map(|i| rows[*i].as_slice()).collect();
+        let scores = score_rows(class_logits(model, &ids, &device));
+        for (i, scores) in batch.iter().zip(scores) {
+            predictions[*i] = Some(prediction(&scores, problem, labels));
+        }
+    }
+    Ok(predictions.into_iter().flatten().collect())
+}
+
+fn prediction(scores: &[f32], problem: ProblemType, labels: &LabelSet) -> Prediction {
+    let named = |probabilities: Vec<f64>| {
+        let names = labels.names().iter().cloned();
+        names.zip(probabilities).collect()
+    };
+    match problem {
+        ProblemType::SingleLabel => Prediction::Class {
+            label: labels.name(likeliest(scores)).to_owned(),
+            probabilities: named(softmax(scores)),
+        },
+        ProblemType::MultiLabel => {
+            let on = likely(scores).into_iter().zip(labels.names());
+            let on = on.filter(|(on, _)| *on).map(|(_, name)| name.clone());
+            let sigmoid = |score: &f32| 1.0 / (1.0 + (-f64::from(*score)).exp());
+            Prediction::Classes {
+                labels: on.collect(),
+                probabilities: named(scores.iter().map(sigmoid).collect()),
+            }
+        }
+        ProblemType::Regression => Prediction::Value {
+            value: f64::from(scores[0]),
+        },
+    }
+}
+
+fn softmax(scores: &[f32]) -> Vec<f64> {
+    let highest = f64::from(scores[likeliest(scores)]);
+    let weights = scores
+        .iter()
+        .map(|score| (f64::from(*score) - highest).exp());
+    let weights: Vec<f64> = weights.collect();
+    let total: f64 = weights.iter().sum();
+    weights.into_iter().map(|weight| weight / total).collect()
+}
+
+/// The tag of each word of each text; words beyond the maximal length, and those that have no token, get none.
+///
+/// # Errors
+///
+/// A [`TrainError`] where the tokenizer fails.
+pub fn tag_words<M: TokenClassifier>(
+    model: &M,
+    tokenizer: &TextTokenizer,
+    labels: &LabelSet,
+    texts: &[Vec<String>],
+    max_length: usize,
+    batch_size: usize,
+) -> Result<Vec<Vec<Option<String>>>, TrainError> {
+    let device = device_of(model);
+    let tokenizer = tokenizer.for_words()?;
+    let mut tags: Vec<Vec<Option<String>>> = texts.iter().map(|t| vec![None; t.len()]).collect();
+    for (texts, tags) in texts.chunks(batch_size).zip(tags.chunks_mut(batch_size)) {
+        let rows = texts
+            .iter()
+            .map(|words| tokenizer.encode_words(words, max_length))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (ids, words): (Vec<&[u32]>, Vec<_>) = rows
+            .iter()
+            .map(|row| (row.ids.as_slice(), firsts(&row.words)))
+            .unzip();
+        if ids.iter().all(|ids| ids.is_empty()) {
+            continue;
+        }
+        let places: Vec<Vec<usize>> = words
+            .iter()
+            .map(|words| (0..words.len()).filter(|i| words[*i].is_some()).collect())
+            .collect();
+        let scores = score_rows(logits_at(model, &ids, &places, &device));
+        let words = words.iter().enumerate();
+        let owners = words.flat_map(|(row, words)| words.iter().flatten().map(move |w| (row, *w)));
+        for ((row, word), scores) in owners.zip(scores) {
+            tags[row][word] = Some(labels.name(likeliest(&scores)).to_owned());
+        }
+    }
+    Ok(tags)
+}
+
+fn no_tokens(text: &str) -> TrainError {
+    TrainError::Tokenize {
+        reason: format!("`{text}` has no tokens"),
+    }
+}

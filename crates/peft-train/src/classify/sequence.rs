@@ -1,0 +1,177 @@
+//! [`SequenceClassification`]: what a text is.
+//!
+//! The loss of a row is, as transformers defines it for the `problem_type`, `−log softmax(x)_y`, or the mean over labels of `−y log σ(x) − (1−y) log(1−σ(x))`,
+//! or `(x − y)²`.
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use peft_models::SequenceClassifier;
+
+use super::classification_report::{ClassificationReport, Size};
+use super::measures::{count, count_each, pearson, spearman};
+use super::{ClassExample, ProblemType, RegressionReport, SequenceReport, Target};
+use crate::batch::plan_evaluation;
+use crate::eval::device_of;
+use crate::loss::{binary_nll, nll};
+use crate::{Objective, Padded};
+
+/// To tell what a text is: one class, several, or a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SequenceClassification {
+    /// What the labels are; the targets of all examples are of this kind, and of as many labels as the model has.
+    pub problem: ProblemType,
+}
+
+impl SequenceClassification {
+    /// The loss of each row in f32, `[rows]`.
+    ///
+    /// # Shapes
+    ///
+    /// `logits` is `[rows, n_labels]`.
+    fn losses(self, logits: Tensor<2>, rows: &[&ClassExample]) -> Tensor<1> {
+        let [n, n_labels] = logits.dims();
+        let device = logits.device();
+        match self.problem {
+            ProblemType::SingleLabel => {
+                let classes: Vec<i64> = rows.iter().map(|row| class(row) as i64).collect();
+                let data = TensorData::new(classes, [n]);
+                nll(
+                    logits,
+                    Tensor::<1, Int>::from_data(data, (&device, DType::I64)),
+                )
+            }
+            ProblemType::MultiLabel => {
+                let applies = rows.iter().flat_map(|row| classes(row));
+                let applies: Vec<f32> = applies.map(|on| f32::from(u8::from(*on))).collect();
+                let data = TensorData::new(applies, [n, n_labels]);
+                let targets = Tensor::from_data(data, (&device, DType::F32));
+                binary_nll(logits, targets).div_scalar(n_labels as f64)
+            }
+            ProblemType::Regression => {
+                assert_eq!(n_labels, 1, "a regression has one output");
+                let data = TensorData::new(rows.iter().map(|row| value(row)).collect(), [n, 1]);
+                let targets = Tensor::<2>::from_data(data, (&device, DType::F32));
+                (logits - targets).square().reshape([n])
+            }
+        }
+    }
+
+    fn report(
+        self,
+        scores: &[Vec<f32>],
+        rows: &[&ClassExample],
+        n_labels: usize,
+        size: Size,
+    ) -> SequenceReport {
+        match self.problem {
+            ProblemType::SingleLabel => {
+                let truth: Vec<usize> = rows.iter().map(|row| class(row)).collect();
+                let predicted: Vec<usize> = scores.iter().map(|row| likeliest(row)).collect();
+                let right = truth.iter().zip(&predicted).filter(|(a, b)| a == b);
+                let counts = count(&truth, &predicted, n_labels);
+                SequenceReport::Classes(ClassificationReport::new(&counts, right.count(), size))
+            }
+            ProblemType::MultiLabel => {
+                let truth: Vec<Vec<bool>> = rows.iter().map(|row| classes(row).to_vec()).collect();
+                let predicted: Vec<Vec<bool>> = scores.iter().map(|row| likely(row)).collect();
+                let right = truth.iter().zip(&predicted).filter(|(a, b)| a == b);
+                let counts = count_each(&truth, &predicted, n_labels);
+                SequenceReport::Classes(ClassificationReport::new(&counts, right.count(), size))
+            }
+            ProblemType::Regression => {
+                let truth: Vec<f64> = rows.iter().map(|row| f64::from(value(row))).collect();
+                let found: Vec<f64> = scores.iter().map(|row| f64::from(row[0])).collect();
+                SequenceReport::Values(RegressionReport {
+                    loss: size.loss_sum / size.targets as f64,
+                    pearson: pearson(&found, &truth),
+                    spearman: spearman(&found, &truth),
+                    examples: size.examples,
+                    tokens: size.tokens,
+                })
+            }
+        }
+    }
+}
+
+impl<M: SequenceClassifier> Objective<M> for SequenceClassification {
+    type Example = ClassExample;
+    type Report = SequenceReport;
+
+    fn name(&self) -> String {
+        format!("sequence classification, {:?}", self.problem)
+    }
+
+    fn loss_sum(&self, model: &M, rows: &[&ClassExample], device: &Device) -> Tensor<1> {
+        let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
+        self.losses(class_logits(model, &ids, device), rows).sum()
+    }
+
+    fn evaluate(&self, model: &M, examples: &[ClassExample], batch_size: usize) -> SequenceReport {
+        let device = device_of(model);
+        let (mut scores, mut rows) = (Vec::new(), Vec::new());
+        let mut size = Size {
+            examples: examples.len(),
+            targets: examples.len(),
+            ..Size::default()
+        };
+        for batch in plan_evaluation(examples, batch_size) {
+            let ids: Vec<&[u32]> = batch.iter().map(|row| row.ids.as_slice()).collect();
+            size.tokens += ids.iter().map(|ids| ids.len()).sum::<usize>();
+            let logits = class_logits(model, &ids, &device);
+            let losses = self.losses(logits.clone(), &batch).into_data();
+            size.loss_sum += losses.iter::<f32>().map(f64::from).sum::<f64>();
+            scores.extend(score_rows(logits));
+            rows.extend(batch);
+        }
+        self.report(&scores, &rows, model.n_labels(), size)
+    }
+}
+
+/// The scores of each label in f32, `[rows, n_labels]`.
+pub(super) fn class_logits<M: SequenceClassifier>(
+    model: &M,
+    rows: &[&[u32]],
+    device: &Device,
+) -> Tensor<2> {
+    let batch = Padded::new(rows, device);
+    let hidden = model.hidden(batch.ids, batch.segments.clone(), None);
+    model.class_logits(hidden, batch.segments).cast(DType::F32)
+}
+
+/// Scores on the host, a row each.
+pub(super) fn score_rows(logits: Tensor<2>) -> Vec<Vec<f32>> {
+    let [_, n_labels] = logits.dims();
+    let scores: Vec<f32> = logits.into_data().iter::<f32>().collect();
+    scores.chunks(n_labels).map(<[f32]>::to_vec).collect()
+}
+
+/// The label of the highest score, the first of several.
+pub(super) fn likeliest(scores: &[f32]) -> usize {
+    let best = |best: usize, i: usize| if scores[i] > scores[best] { i } else { best };
+    (0..scores.len()).fold(0, best)
+}
+
+/// Which labels are likelier than not.
+pub(super) fn likely(scores: &[f32]) -> Vec<bool> {
+    scores.iter().map(|score| *score > 0.0).collect()
+}
+
+fn class(row: &ClassExample) -> usize {
+    match row.target {
+        Target::Class(class) => class,
+        _ => panic!("the target of a single-label example is a class"),
+    }
+}
+
+fn classes(row: &ClassExample) -> &[bool] {
+    match &row.target {
+        Target::Classes(classes) => classes,
+        _ => panic!("the target of a multi-label example is a list of classes"),
+    }
+}
+
+fn value(row: &ClassExample) -> f32 {
+    match row.target {
+        Target::Value(value) => value,
+        _ => panic!("the target of a regression is a value"),
+    }
+}

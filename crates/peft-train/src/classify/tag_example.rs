@@ -1,0 +1,112 @@
+//! [`TagExample`]: the tokens of tagged words.
+
+use super::LabelSet;
+use crate::data::check_vocabulary;
+use crate::{Dataset, Digest, Row, TextTokenizer, TrainError, TrainExample};
+
+/// Tokens, and the tags of those that have one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagExample {
+    /// The tokens, special ones included.
+    pub ids: Vec<u32>,
+    /// The tag of the first token of each word; the others and special ones have none.
+    pub tags: Vec<Option<usize>>,
+}
+
+/// The examples of a file.
+#[derive(Debug, Clone)]
+pub struct EncodedTags {
+    /// Those that have a tag, in the file's order.
+    pub examples: Vec<TagExample>,
+    /// How many rows were cut at the maximal length.
+    pub truncated: usize,
+    /// How many rows have no tag left and are left out.
+    pub dropped: usize,
+}
+
+/// Tokenise the rows of a file for a tagger of words; `vocab_size` is the model's.
+///
+/// # Errors
+///
+/// A [`TrainError`]: rows of another kind, tags that the set does not have (all named together, with the nearest), tokens that the model does not know.
+pub fn encode_tags(
+    dataset: &Dataset,
+    tokenizer: &TextTokenizer,
+    labels: &LabelSet,
+    max_length: usize,
+    vocab_size: usize,
+) -> Result<EncodedTags, TrainError> {
+    let tokenizer = tokenizer.for_words()?;
+    let mut encoded = EncodedTags {
+        examples: Vec::with_capacity(dataset.rows().len()),
+        truncated: 0,
+        dropped: 0,
+    };
+    let mut wrong = Vec::new();
+    for (i, row) in dataset.rows().iter().enumerate() {
+        let Row::Tagged { words, tags } = row else {
+            return Err(dataset.wrong_task("a tagger of words", "{\"tokens\", \"tags\"}"));
+        };
+        let tags: Result<Vec<usize>, String> = tags.iter().map(|tag| labels.id(tag)).collect();
+        let tags = match tags {
+            Ok(tags) => tags,
+            Err(reason) => {
+                wrong.push((i, reason));
+                continue;
+            }
+        };
+        let found = tokenizer.encode_words(words, max_length)?;
+        check_vocabulary(&found.ids, vocab_size)?;
+        encoded.truncated += usize::from(found.cut);
+        let firsts = firsts(&found.words).into_iter();
+        let example = TagExample {
+            ids: found.ids,
+            tags: firsts.map(|word| word.map(|word| tags[word])).collect(),
+        };
+        match example.n_targets() {
+            0 => encoded.dropped += 1,
+            _ => encoded.examples.push(example),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(dataset.refuse(wrong));
+    }
+    if encoded.examples.is_empty() {
+        return Err(TrainError::NoTargets {
+            what: dataset.path().display().to_string(),
+            max_length,
+        });
+    }
+    Ok(encoded)
+}
+
+/// The word that begins at each token, if one does.
+pub(super) fn firsts(words: &[Option<u32>]) -> Vec<Option<usize>> {
+    let mut before = None;
+    words
+        .iter()
+        .map(|word| {
+            let first = word.filter(|_| *word != before);
+            before = *word;
+            first.map(|word| word as usize)
+        })
+        .collect()
+}
+
+impl TrainExample for TagExample {
+    fn length(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn n_targets(&self) -> usize {
+        self.tags.iter().flatten().count()
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        digest.add(self.ids.len() as u64);
+        for (id, tag) in self.ids.iter().zip(&self.tags) {
+            digest.add(u64::from(*id));
+            digest.add(tag.map_or(0, |tag| tag as u64 + 1));
+        }
+    }
+}

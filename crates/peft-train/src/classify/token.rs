@@ -1,0 +1,110 @@
+//! [`TokenClassification`]: what each word is: `−Σ log softmax(x)_tag` over the words.
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use peft_models::TokenClassifier;
+
+use super::TagExample;
+use super::classification_report::{ClassificationReport, Size};
+use super::measures::count;
+use super::sequence::{likeliest, score_rows};
+use crate::batch::plan_evaluation;
+use crate::eval::device_of;
+use crate::loss::nll;
+use crate::{Objective, Padded};
+
+/// To tell what each word is, read at its first token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TokenClassification;
+
+impl<M: TokenClassifier> Objective<M> for TokenClassification {
+    type Example = TagExample;
+    type Report = ClassificationReport;
+
+    fn name(&self) -> String {
+        "token classification".into()
+    }
+
+    fn loss_sum(&self, model: &M, rows: &[&TagExample], device: &Device) -> Tensor<1> {
+        let (logits, tags) = tagged_logits(model, rows, device);
+        nll(logits, tag_tensor(&tags, device)).sum()
+    }
+
+    fn evaluate(
+        &self,
+        model: &M,
+        examples: &[TagExample],
+        batch_size: usize,
+    ) -> ClassificationReport {
+        let device = device_of(model);
+        let (mut truth, mut predicted) = (Vec::new(), Vec::new());
+        let mut size = Size {
+            examples: examples.len(),
+            ..Size::default()
+        };
+        for rows in plan_evaluation(examples, batch_size) {
+            let (logits, tags) = tagged_logits(model, &rows, &device);
+            let losses = nll(logits.clone(), tag_tensor(&tags, &device)).into_data();
+            size.loss_sum += losses.iter::<f32>().map(f64::from).sum::<f64>();
+            size.tokens += rows.iter().map(|row| row.ids.len()).sum::<usize>();
+            predicted.extend(score_rows(logits).iter().map(|scores| likeliest(scores)));
+            truth.extend(tags);
+        }
+        size.targets = truth.len();
+        let right = truth.iter().zip(&predicted).filter(|(a, b)| a == b).count();
+        ClassificationReport::new(&count(&truth, &predicted, model.n_labels()), right, size)
+    }
+}
+
+/// The scores in f32 at the tokens that have a tag, `[tags, n_labels]`, and those tags: the head runs on these and on no others.
+fn tagged_logits<M: TokenClassifier>(
+    model: &M,
+    rows: &[&TagExample],
+    device: &Device,
+) -> (Tensor<2>, Vec<usize>) {
+    let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
+    let places: Vec<Vec<usize>> = rows
+        .iter()
+        .map(|row| {
+            (0..row.tags.len())
+                .filter(|i| row.tags[*i].is_some())
+                .collect()
+        })
+        .collect();
+    let tags = rows
+        .iter()
+        .flat_map(|row| row.tags.iter().flatten().copied());
+    (logits_at(model, &ids, &places, device), tags.collect())
+}
+
+/// The scores in f32 at some positions of each row, row by row, `[positions in all, n_labels]`.
+pub(super) fn logits_at<M: TokenClassifier>(
+    model: &M,
+    rows: &[&[u32]],
+    places: &[Vec<usize>],
+    device: &Device,
+) -> Tensor<2> {
+    let batch = Padded::new(rows, device);
+    let flat: Vec<i64> = places
+        .iter()
+        .enumerate()
+        .flat_map(|(row, places)| {
+            places
+                .iter()
+                .map(move |i| (row * batch.positions + i) as i64)
+        })
+        .collect();
+    let n = flat.len();
+    let at = Tensor::<1, Int>::from_data(TensorData::new(flat, [n]), (device, DType::I64));
+    let hidden = model.hidden(batch.ids, batch.segments, None);
+    let [n_rows, positions, d_model] = hidden.dims();
+    let hidden = hidden.reshape([n_rows * positions, d_model]).select(0, at);
+    let logits = model.token_logits(hidden.reshape([1, n, d_model]));
+    let n_labels = logits.dims()[2];
+    logits.reshape([n, n_labels]).cast(DType::F32)
+}
+
+fn tag_tensor(tags: &[usize], device: &Device) -> Tensor<1, Int> {
+    let tags: Vec<i64> = tags.iter().map(|tag| *tag as i64).collect();
+    let n = tags.len();
+    Tensor::from_data(TensorData::new(tags, [n]), (device, DType::I64))
+}

@@ -1,0 +1,62 @@
+//! [`NextToken`]: `−Σ log p(tokenᵢ | tokens before i)` over the targets.
+
+use burn::tensor::{Device, Tensor};
+use peft_models::CausalLm;
+
+use super::{Digest, Objective, Report, TrainExample};
+use crate::{Batch, EvalReport, Example, evaluate, target_nll};
+
+/// To predict the next token: the objective of causal language models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NextToken;
+
+impl<M: CausalLm> Objective<M> for NextToken {
+    type Example = Example;
+    type Report = EvalReport;
+
+    fn name(&self) -> String {
+        "next token".into()
+    }
+
+    fn loss_sum(&self, model: &M, rows: &[&Example], device: &Device) -> Tensor<1> {
+        target_nll(model, &Batch::new(rows, device)).sum()
+    }
+
+    fn evaluate(&self, model: &M, examples: &[Example], batch_size: usize) -> EvalReport {
+        evaluate(model, examples, batch_size)
+    }
+}
+
+impl TrainExample for Example {
+    fn length(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn n_targets(&self) -> usize {
+        self.n_targets()
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        digest.add(self.ids.len() as u64);
+        self.starts
+            .iter()
+            .for_each(|start| digest.add(*start as u64));
+        for (id, target) in self.ids.iter().zip(&self.targets) {
+            digest.add(u64::from(*id) << 1 | u64::from(*target));
+        }
+    }
+}
+
+impl Report for EvalReport {
+    fn loss(&self) -> f64 {
+        self.loss
+    }
+
+    fn headline(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("loss", self.loss),
+            ("perplexity", self.perplexity),
+            ("exact match", self.exact_match),
+        ]
+    }
+}

@@ -1,0 +1,93 @@
+//! The gradients of a step.
+
+use std::panic::resume_unwind;
+use std::thread;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::{Device, Tensor};
+
+use crate::{Objective, TrainError, TrainExample};
+
+/// What a step's batches give.
+pub(super) struct StepGradients {
+    pub(super) losses: Losses,
+    pub(super) n_targets: usize,
+    pub(super) grads: GradientsParams,
+}
+
+/// The losses of a step's parts, each its share of the mean over the whole step; not read yet.
+pub(super) struct Losses(Vec<Tensor<1>>);
+
+impl Losses {
+    /// The mean loss over the step's targets.
+    pub(super) fn read(self) -> f64 {
+        let read = |loss: Tensor<1>| f64::from(loss.into_scalar::<f32>());
+        self.0.into_iter().map(read).sum()
+    }
+}
+
+/// The mean loss over the targets of some batches, and its gradients.
+pub(super) fn gradients<M: Module, O: Objective<M>>(
+    model: &M,
+    objective: &O,
+    batches: &[Vec<&O::Example>],
+    workers: usize,
+    device: &Device,
+) -> StepGradients {
+    let n_targets: usize = batches.iter().flatten().map(|row| row.n_targets()).sum();
+    let of = |model: &M, rows: &[&O::Example]| {
+        let part = objective.loss_sum(model, rows, device);
+        let part = part.div_scalar(n_targets as f64);
+        let loss = part.clone().inner();
+        (loss, GradientsParams::from_grads(part.backward(), model))
+    };
+    let mut accumulator = GradientsAccumulator::new();
+    let mut losses = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let parts: Vec<&[&O::Example]> = batch.chunks(batch.len().div_ceil(workers)).collect();
+        let results = match parts.as_slice() {
+            [whole] => vec![of(model, whole)],
+            parts => thread::scope(|scope| {
+                let threads: Vec<_> = parts
+                    .iter()
+                    .map(|part| {
+                        // Leaves of its own: threads would wait for each other in a graph that they share.
+                        let model = model.clone().fork(device);
+                        let of = &of;
+                        scope.spawn(move || of(&model, part))
+                    })
+                    .collect();
+                // In their order, whichever is done first: a sum depends on it.
+                threads
+                    .into_iter()
+                    .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                    .collect()
+            }),
+        };
+        for (loss, grads) in results {
+            losses.push(loss);
+            accumulator.accumulate(model, grads);
+        }
+    }
+    StepGradients {
+        losses: Losses(losses),
+        n_targets,
+        grads: accumulator.grads(),
+    }
+}
+
+/// The autodiff device of the parameters that train.
+pub(super) fn training_device<M: Module>(model: &M) -> Result<Device, TrainError> {
+    struct Find(Option<Device>);
+    impl ModuleVisitor for Find {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if self.0.is_none() && param.base().is_require_grad() {
+                self.0 = Some(param.base().device());
+            }
+        }
+    }
+    let mut find = Find(None);
+    model.visit(&mut find);
+    find.0.ok_or(TrainError::NothingTrains)
+}

@@ -1,0 +1,93 @@
+//! [`Mask`]: lets parameters train, or not, by their paths.
+
+use std::collections::BTreeSet;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::Tensor;
+
+use crate::TrainError;
+
+/// A parameter that trains.
+pub(super) struct Trains {
+    pub(super) path: String,
+    pub(super) id: ParamId,
+    /// The factor on its learning rate.
+    pub(super) rate: f64,
+}
+
+/// Sets what trains to what has a rate.
+pub(super) struct Mask<F> {
+    path: Vec<String>,
+    rate: F,
+    trains: Vec<Trains>,
+}
+
+impl<F: FnMut(&str) -> Option<f64>> Mask<F> {
+    pub(super) fn apply<M: Module>(model: M, rate: F) -> Result<(M, Vec<Trains>), TrainError> {
+        let mut mask = Self {
+            path: Vec::new(),
+            rate,
+            trains: Vec::new(),
+        };
+        let model = model.map(&mut mask);
+        let impossible = |param: &&Trains| !(param.rate.is_finite() && param.rate >= 0.0);
+        if let Some(wrong) = mask.trains.iter().find(impossible) {
+            return Err(TrainError::Rate {
+                path: wrong.path.clone(),
+                rate: wrong.rate,
+            });
+        }
+        match mask.trains.is_empty() {
+            true => Err(TrainError::NothingTrains),
+            false => Ok((model, mask.trains)),
+        }
+    }
+}
+
+impl<F: FnMut(&str) -> Option<f64>> ModuleMapper for Mask<F> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.join(".");
+        let rate = (self.rate)(&path);
+        if let Some(rate) = rate {
+            let id = param.id;
+            self.trains.push(Trains { path, id, rate });
+        }
+        match rate.is_some() == param.base().is_require_grad() {
+            true => param,
+            false => param.set_require_grad(rate.is_some()),
+        }
+    }
+}
+
+/// The paths of what trains.
+pub(super) fn trained<M: Module>(model: &M) -> BTreeSet<String> {
+    #[derive(Default)]
+    struct Find {
+        path: Vec<String>,
+        found: BTreeSet<String>,
+    }
+    impl ModuleVisitor for Find {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.into());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if param.base().is_require_grad() {
+                self.found.insert(self.path.join("."));
+            }
+        }
+    }
+    let mut find = Find::default();
+    model.visit(&mut find);
+    find.found
+}

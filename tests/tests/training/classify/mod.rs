@@ -1,0 +1,6 @@
+//! Classifiers of texts and words.
+
+mod golden;
+mod labels;
+mod run;
+mod tiny;
