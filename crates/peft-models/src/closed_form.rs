@@ -4,7 +4,9 @@
 //! `J`. So the graph keeps what the gradient needs and not what each operation on the way to the value would keep, and backends may use their fused
 //! operations, which they do not under automatic differentiation.
 
-use burn::tensor::{Tensor, activation};
+use std::f64::consts::{FRAC_2_SQRT_PI, SQRT_2};
+
+use burn::tensor::{DType, Tensor, activation};
 
 /// `x · σ(x)`, elementwise; its derivative is `σ + y (1 − σ)`. *Gaussian Error Linear Units*, Hendrycks and Gimpel 2016,
 /// [arXiv:1606.08415](https://arxiv.org/abs/1606.08415).
@@ -17,6 +19,44 @@ pub(crate) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     }
     let derivative = sigmoid.clone() + y.clone() * (sigmoid.neg() + 1.0);
     (x - plain) * derivative + y
+}
+
+/// `x · Φ(x)`, elementwise, with the normal distribution's `Φ(x) = (1 + erf(x / √2)) / 2`; its derivative is `Φ + x φ`. From the same paper.
+/// Computed in f32.
+#[cfg_attr(not(test), allow(dead_code))]
+pub(crate) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let dtype = x.dtype();
+    let plain = x.clone().without_autodiff();
+    if !x.is_tracked() {
+        return activation::gelu(plain.cast(DType::F32)).cast(dtype);
+    }
+    let wide = plain.clone().cast(DType::F32);
+    let below = (wide.clone().div_scalar(SQRT_2).erf() + 1.0).div_scalar(2.0);
+    let y = (wide.clone() * below.clone()).cast(dtype);
+    let density = (wide.clone().square() * -0.5).exp() * (FRAC_2_SQRT_PI / (2.0 * SQRT_2));
+    let derivative = (below + wide * density).cast(dtype);
+    (x - plain) * derivative + y
+}
+
+/// The approximation `x (1 + t) / 2` of [`gelu`] with `t = tanh(u)` and `u = √(2/π) (x + 0.044715 x³)`; its derivative is
+/// `(1 + t) / 2 + x (1 − t²) u′ / 2`. Computed in f32.
+#[cfg_attr(not(test), allow(dead_code))]
+pub(crate) fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    const SLOPE: f64 = FRAC_2_SQRT_PI / SQRT_2;
+    const CUBIC: f64 = 0.044715;
+    let dtype = x.dtype();
+    let plain = x.clone().without_autodiff();
+    let wide = plain.clone().cast(DType::F32);
+    let square = wide.clone().square();
+    let tanh = (wide.clone() * (square.clone() * CUBIC + 1.0) * SLOPE).tanh();
+    let below = (tanh.clone() + 1.0) * 0.5;
+    let y = (wide.clone() * below.clone()).cast(dtype);
+    if !x.is_tracked() {
+        return y;
+    }
+    let slope = (square * (3.0 * CUBIC) + 1.0) * (0.5 * SLOPE);
+    let bend = (tanh.square().neg() + 1.0) * wide * slope;
+    (x - plain) * (below + bend).cast(dtype) + y
 }
 
 /// Softmax over the last axis; its Jacobian maps `z` to `y ∘ (z − Σ y ∘ z)`.
@@ -58,13 +98,25 @@ mod tests {
                 );
             }
         }
-        let (plain, tracked) = (f(of(9.0)), f(of(9.0).require_grad()));
-        assert_eq!(plain.into_data(), tracked.into_data());
+        // As numbers: a zero may differ in its sign.
+        let values = |x| -> Vec<f32> { f(x).into_data().iter().collect() };
+        assert_eq!(values(of(9.0)), values(of(9.0).require_grad()));
     }
 
     #[test]
     fn silu_is_burns() {
         compare(silu, activation::silu);
+    }
+
+    #[test]
+    fn gelu_is_burns() {
+        // Burn differentiates its own `gelu` by an approximation.
+        compare(gelu, |x| x.clone() * ((x / 2f64.sqrt()).erf() + 1.0) * 0.5);
+    }
+
+    #[test]
+    fn gelu_tanh_is_burns() {
+        compare(gelu_tanh, activation::gelu_approximate);
     }
 
     #[test]
@@ -76,13 +128,15 @@ mod tests {
     fn far_values_are_finite() {
         let device = Device::flex().autodiff();
         let x = Tensor::<1>::from_data([-1e4f32, -90.0, 90.0, 1e4], &device).require_grad();
-        let grads = silu(x.clone()).sum().backward();
-        let grad: Vec<f32> = x
-            .grad(&grads)
-            .expect("a gradient")
-            .into_data()
-            .iter()
-            .collect();
-        assert_eq!(grad, [0.0, 0.0, 1.0, 1.0]);
+        for f in [silu, gelu, gelu_tanh] {
+            let grads = f(x.clone()).sum().backward();
+            let grad: Vec<f32> = x
+                .grad(&grads)
+                .expect("a gradient")
+                .into_data()
+                .iter()
+                .collect();
+            assert_eq!(grad, [0.0, 0.0, 1.0, 1.0]);
+        }
     }
 }

@@ -8,9 +8,11 @@
 //! It reads no files: `peft-store` does.
 #![deny(missing_docs)]
 
+mod attention;
 mod cache;
 mod causal_lm;
 mod closed_form;
+mod layer_norm;
 mod llama;
 mod mask;
 mod norm;
@@ -19,6 +21,7 @@ mod transformer;
 
 pub use cache::KvCache;
 pub use causal_lm::CausalLm;
+pub use layer_norm::LayerNorm;
 pub use llama::{
     LlamaAttention, LlamaConfig, LlamaConfigError, LlamaDecoderLayer, LlamaForCausalLm, LlamaMlp,
     LlamaModel,

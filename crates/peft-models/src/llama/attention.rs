@@ -2,11 +2,11 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use peft_core::linear;
 
 use crate::KvCache;
-use crate::closed_form::softmax;
+use crate::attention::{attend, merge_heads, split_heads};
 use crate::mask::AttentionBias;
 use crate::rope::Rotation;
 
@@ -35,32 +35,20 @@ impl LlamaAttention {
         bias: &AttentionBias,
         cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<3> {
-        let [batch, positions, _] = x.dims();
-        let heads = |x: Tensor<3>, n: usize| {
-            x.reshape([batch, positions, n, self.head_dim])
-                .swap_dims(1, 2) // [batch, heads, positions, head_dim]
-        };
         let scale = 1.0 / (self.head_dim as f64).sqrt();
         let q = rotation
-            .apply(heads(linear(&self.q_proj, x.clone()), self.n_heads))
+            .apply(split_heads(linear(&self.q_proj, x.clone()), self.n_heads))
             .mul_scalar(scale);
-        let k = rotation.apply(heads(linear(&self.k_proj, x.clone()), self.n_kv_heads));
-        let v = heads(linear(&self.v_proj, x), self.n_kv_heads);
+        let k = rotation.apply(split_heads(
+            linear(&self.k_proj, x.clone()),
+            self.n_kv_heads,
+        ));
+        let v = split_heads(linear(&self.v_proj, x), self.n_kv_heads);
         let (k, v) = match cache {
             Some((cache, layer)) => cache.append(layer, k, v),
             None => (k, v),
         };
-        // The query heads of a group become rows, so that keys and values need no copies.
-        let groups = self.n_heads / self.n_kv_heads;
-        let q = q.reshape([batch, self.n_kv_heads, groups * positions, self.head_dim]);
-        let dtype = q.dtype();
-        let scores = q.matmul(k.swap_dims(2, 3)).cast(DType::F32); // [batch, kv, groups · positions, keys]
-        let weights = softmax(bias.add_to(scores, groups)).cast(dtype);
-        let mixed = weights
-            .matmul(v)
-            .reshape([batch, self.n_heads, positions, self.head_dim])
-            .swap_dims(1, 2)
-            .reshape([batch, positions, self.n_heads * self.head_dim]);
-        linear(&self.o_proj, mixed)
+        let mixed = attend(q, k, v, bias, self.n_heads / self.n_kv_heads, None);
+        linear(&self.o_proj, merge_heads(mixed))
     }
 }
