@@ -8,10 +8,13 @@
 //! It reads no files: `peft-store` does.
 #![deny(missing_docs)]
 
+mod activation;
 mod attention;
 mod cache;
 mod causal_lm;
 mod closed_form;
+mod config_error;
+mod encoder;
 mod layer_norm;
 mod llama;
 mod mask;
@@ -19,8 +22,21 @@ mod norm;
 mod rope;
 mod transformer;
 
+pub use activation::Activation;
 pub use cache::KvCache;
 pub use causal_lm::CausalLm;
+pub use config_error::ModelConfigError;
+pub use encoder::{
+    BertAttention, BertConfig, BertEmbeddings, BertEncoder, BertForSequenceClassification,
+    BertForTokenClassification, BertIntermediate, BertLayer, BertModel, BertOutput, BertPooler,
+    BertSelfAttention, DistilBertAttention, DistilBertConfig, DistilBertFeedForward,
+    DistilBertForSequenceClassification, DistilBertForTokenClassification, DistilBertLayer,
+    DistilBertModel, DistilBertTransformer, ModernBertAttention, ModernBertConfig,
+    ModernBertEmbeddings, ModernBertForSequenceClassification, ModernBertForTokenClassification,
+    ModernBertLayer, ModernBertMlp, ModernBertModel, ModernBertPredictionHead, Pooling,
+    RobertaClassificationHead, RobertaForSequenceClassification, RobertaForTokenClassification,
+    SequenceClassifier, TokenClassifier, mean_pooled,
+};
 pub use layer_norm::LayerNorm;
 pub use llama::{
     LlamaAttention, LlamaConfig, LlamaConfigError, LlamaDecoderLayer, LlamaForCausalLm, LlamaMlp,

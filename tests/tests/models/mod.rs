@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod damage;
+mod encoders;
 mod forward;
 mod golden;
 
@@ -52,7 +53,7 @@ pub(crate) fn spread(config: &LlamaConfig, device: &Device) -> LlamaForCausalLm 
 }
 
 /// A model whose adapters do something: fresh ones are zero.
-fn nudge_adapters(model: LlamaForCausalLm) -> LlamaForCausalLm {
+fn nudge_adapters<M: Module>(model: M) -> M {
     #[derive(Default)]
     struct Nudge(Vec<String>);
     impl ModuleMapper for Nudge {
