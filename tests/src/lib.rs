@@ -8,7 +8,7 @@ pub mod tolerance {
     pub const PATHS: f32 = 1e-5;
     /// Logits against the reference implementation in f32.
     pub const GOLDEN_LOGITS: f32 = 1e-4;
-    /// Logits against the reference implementation, both in bf16, of the largest logit.
+    /// Values against the reference implementation, both computed in bf16, relative to the largest.
     pub const GOLDEN_BF16: f32 = 2e-2;
     /// Gradients and losses against the reference implementation in f32, relative.
     pub const GOLDEN_GRADIENTS: f32 = 1e-4;

@@ -23,7 +23,6 @@ pub(crate) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// `x · Φ(x)`, elementwise, with the normal distribution's `Φ(x) = (1 + erf(x / √2)) / 2`; its derivative is `Φ + x φ`. From the same paper.
 /// Computed in f32.
-
 pub(crate) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let dtype = x.dtype();
     let plain = x.clone().without_autodiff();
@@ -40,7 +39,6 @@ pub(crate) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// The approximation `x (1 + t) / 2` of [`gelu`] with `t = tanh(u)` and `u = √(2/π) (x + 0.044715 x³)`; its derivative is
 /// `(1 + t) / 2 + x (1 − t²) u′ / 2`. Computed in f32.
-
 pub(crate) fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     const SLOPE: f64 = FRAC_2_SQRT_PI / SQRT_2;
     const CUBIC: f64 = 0.044715;

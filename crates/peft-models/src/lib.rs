@@ -17,6 +17,7 @@ mod closed_form;
 mod config_error;
 mod decoder;
 mod delegate;
+mod encoder;
 mod gpt2;
 mod language_model;
 mod layer_norm;
@@ -35,6 +36,17 @@ pub use config_error::ModelConfigError;
 pub use decoder::{
     DecoderAttention, DecoderConfig, DecoderForCausalLm, DecoderLayer, DecoderMlp, DecoderModel,
     FusedAttention, FusedMlp, ProjectionBias, SplitAttention, SplitMlp,
+};
+pub use encoder::{
+    BertAttention, BertConfig, BertEmbeddings, BertEncoder, BertForSequenceClassification,
+    BertForTokenClassification, BertIntermediate, BertLayer, BertModel, BertOutput, BertPooler,
+    BertSelfAttention, DistilBertAttention, DistilBertConfig, DistilBertFeedForward,
+    DistilBertForSequenceClassification, DistilBertForTokenClassification, DistilBertLayer,
+    DistilBertModel, DistilBertTransformer, ModernBertAttention, ModernBertConfig,
+    ModernBertEmbeddings, ModernBertForSequenceClassification, ModernBertForTokenClassification,
+    ModernBertLayer, ModernBertMlp, ModernBertModel, ModernBertPredictionHead, Pooling,
+    RobertaClassificationHead, RobertaForSequenceClassification, RobertaForTokenClassification,
+    mean_pooled,
 };
 pub use gpt2::{Gpt2Attention, Gpt2Block, Gpt2Config, Gpt2LmHeadModel, Gpt2Mlp, Gpt2Model};
 pub use language_model::{LanguageModel, LanguageModelConfig};

@@ -18,15 +18,23 @@ pub(crate) struct Sight {
 }
 
 impl Sight {
+    /// All keys.
+    pub(crate) const ALL: Self = Self {
+        causal: false,
+        reach: None,
+    };
+
     /// All keys up to the query's own position.
     pub(crate) const CAUSAL: Self = Self {
         causal: true,
         reach: None,
     };
 
-    fn sees(self, query: usize, key: usize) -> bool {
-        (!self.causal || key <= query)
-            && self.reach.is_none_or(|reach| query.abs_diff(key) <= reach)
+    /// What is cached before a text that is read in both directions is a prefix, which all of it sees.
+    fn sees(self, query: usize, key: usize, cached: usize) -> bool {
+        (!self.causal && key < cached)
+            || (!self.causal || key <= query)
+                && self.reach.is_none_or(|reach| query.abs_diff(key) <= reach)
     }
 }
 
@@ -47,7 +55,7 @@ impl AttentionBias {
     ) -> Self {
         let keys = cached + positions;
         let seen: Vec<bool> = (0..positions)
-            .flat_map(|query| (0..keys).map(move |key| sight.sees(cached + query, key)))
+            .flat_map(|query| (0..keys).map(move |key| sight.sees(cached + query, key, cached)))
             .collect();
         let by_place = (!seen.iter().all(|seen| *seen)).then(|| {
             let values: Vec<f32> = seen

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod damage;
+mod encoders;
 mod forward;
 mod golden;
 
@@ -54,7 +55,7 @@ pub(crate) fn spread(config: &DecoderConfig, device: &Device) -> DecoderForCausa
 }
 
 /// A model whose adapters do something: fresh ones are zero.
-fn nudge_adapters(model: DecoderForCausalLm) -> DecoderForCausalLm {
+fn nudge_adapters<M: Module>(model: M) -> M {
     #[derive(Default)]
     struct Nudge(Vec<String>);
     impl ModuleMapper for Nudge {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::{Device, TensorData};
-use peft_models::LlamaForCausalLm;
+use peft_models::DecoderForCausalLm;
 use peft_train::{
     EvalReport, Length, NextToken, Observer, Progress, StepReport, Strategy, TrainConfig,
     TrainError, TrainState, Trainer,
@@ -66,7 +66,7 @@ impl<M: Module> Observer<M> for Trail {
 }
 
 fn run(
-    model: LlamaForCausalLm,
+    model: DecoderForCausalLm,
     strategy: &dyn Strategy,
     config: &TrainConfig,
     state: Option<&TrainState>,

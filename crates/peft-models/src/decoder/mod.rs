@@ -13,6 +13,7 @@ mod mlp;
 mod model;
 
 pub use attention::{DecoderAttention, FusedAttention, SplitAttention};
+pub(crate) use config::check_rope;
 pub use config::{DecoderConfig, ProjectionBias};
 pub(crate) use init::{fresh_embedding, fresh_linear, untied};
 pub use layer::DecoderLayer;

@@ -1,0 +1,64 @@
+//! [`BertEmbeddings`]: what the first block reads.
+#![allow(non_snake_case)] // a checkpoint's name
+
+use burn::module::Module;
+use burn::nn::{Dropout, Embedding};
+use burn::tensor::{Int, Tensor};
+use peft_core::embedding;
+
+use crate::LayerNorm;
+
+/// `norm(word + token type + position)`.
+#[derive(Module, Debug)]
+pub struct BertEmbeddings {
+    /// `[vocabulary, d_model]`.
+    pub word_embeddings: Embedding,
+    /// `[position_offset + max_positions, d_model]`.
+    pub position_embeddings: Embedding,
+    /// `[n_token_types, d_model]`, where the family has it.
+    pub token_type_embeddings: Option<Embedding>,
+    /// The norm.
+    pub LayerNorm: LayerNorm,
+    /// After the norm.
+    pub dropout: Dropout,
+    pub(in crate::encoder) position_offset: usize,
+}
+
+impl BertEmbeddings {
+    /// The embeddings of tokens alone, `[batch, positions]` to `[batch, positions, d_model]`.
+    pub(in crate::encoder) fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        embedding(&self.word_embeddings, ids)
+    }
+
+    /// With what is added to them, positions counted from `start`; of the same shape. Tokens without types are of type 0.
+    ///
+    /// # Panics
+    ///
+    /// If there are more positions than the model has, or types where it has none.
+    pub(in crate::encoder) fn begin(
+        &self,
+        embeds: Tensor<3>,
+        types: Option<Tensor<2, Int>>,
+        start: usize,
+    ) -> Tensor<3> {
+        let (positions, device) = (embeds.dims()[1], embeds.device());
+        let rows = self.position_embeddings.weight.lazy_shape()[0];
+        let (first, known) = (self.position_offset + start, rows - self.position_offset);
+        let end = first + positions;
+        assert!(
+            end <= rows,
+            "{} positions, but the model has {known}",
+            start + positions
+        );
+        let mut x = embeds;
+        if let Some(table) = &self.token_type_embeddings {
+            let types = types.unwrap_or_else(|| Tensor::zeros([1, 1], &device));
+            x = x + embedding(table, types);
+        } else {
+            assert!(types.is_none(), "token types, but the model has none");
+        }
+        let ids = Tensor::<1, Int>::arange(first as i64..end as i64, &device).unsqueeze();
+        let x = x + embedding(&self.position_embeddings, ids); // [1, positions, d_model] beside each row
+        self.dropout.forward(self.LayerNorm.forward(x))
+    }
+}

@@ -1,0 +1,106 @@
+//! [`ModernBertLayer`] and its parts.
+#![allow(non_snake_case)] // a checkpoint's names
+
+use burn::module::Module;
+use burn::nn::{Dropout, Linear};
+use burn::tensor::Tensor;
+use peft_core::linear;
+
+use crate::attention::{attend_with, merge_heads, split_heads};
+use crate::mask::AttentionBias;
+use crate::rope::Rotation;
+use crate::{Activation, KvCache, LayerNorm};
+
+/// Attention with rotary positions.
+#[derive(Module, Debug)]
+pub struct ModernBertAttention {
+    /// Queries, keys and values beside each other, `[d_model, 3 d_model]`.
+    pub Wqkv: Linear,
+    /// Output, `[d_model, d_model]`.
+    pub Wo: Linear,
+    /// Of the weights and of the output.
+    pub dropout: Dropout,
+    pub(super) n_heads: usize,
+}
+
+impl ModernBertAttention {
+    /// `x` and the result are `[batch, positions, d_model]`.
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        rotation: &Rotation,
+        bias: &AttentionBias,
+        cache: Option<(&mut KvCache, usize)>,
+    ) -> Tensor<3> {
+        let width = x.dims()[2];
+        let qkv = linear(&self.Wqkv, x); // [batch, positions, 3 d_model]
+        let part = |i| split_heads(qkv.clone().narrow(2, i * width, width), self.n_heads);
+        let scale = 1.0 / ((width / self.n_heads) as f64).sqrt();
+        let q = rotation.apply(part(0)).mul_scalar(scale);
+        let k = rotation.apply(part(1));
+        let (k, v) = match cache {
+            Some((cache, layer)) => cache.append(layer, k, part(2)),
+            None => (k, part(2)),
+        };
+        let dropped = |weights| self.dropout.forward(weights);
+        let mixed = merge_heads(attend_with(q, k, v, bias, 1, None, dropped));
+        self.dropout.forward(linear(&self.Wo, mixed))
+    }
+}
+
+/// The gated feed-forward layer, `Wo(act(input) ∘ gate)`.
+#[derive(Module, Debug)]
+pub struct ModernBertMlp {
+    /// Input and gate beside each other, `[d_model, 2 d_ff]`.
+    pub Wi: Linear,
+    /// `[d_ff, d_model]`.
+    pub Wo: Linear,
+    /// Before `Wo`.
+    pub drop: Dropout,
+    #[module(skip)]
+    pub(super) activation: Activation,
+}
+
+impl ModernBertMlp {
+    /// `x` and the result are `[batch, positions, d_model]`.
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let both = linear(&self.Wi, x); // [batch, positions, 2 d_ff]
+        let width = both.dims()[2] / 2;
+        let input = self.activation.apply(both.clone().narrow(2, 0, width));
+        let gated = input * both.narrow(2, width, width);
+        linear(&self.Wo, self.drop.forward(gated))
+    }
+}
+
+/// One block: attention and feed-forward, each behind a norm and beside the residual stream.
+#[derive(Module, Debug)]
+pub struct ModernBertLayer {
+    /// Before attention; none in the first block.
+    pub attn_norm: Option<LayerNorm>,
+    /// Attention.
+    pub attn: ModernBertAttention,
+    /// Before the feed-forward layer.
+    pub mlp_norm: LayerNorm,
+    /// The feed-forward layer.
+    pub mlp: ModernBertMlp,
+    pub(super) windowed: bool,
+}
+
+impl ModernBertLayer {
+    /// `x` and the result are `[batch, positions, d_model]`.
+    pub(super) fn forward(
+        &self,
+        x: Tensor<3>,
+        rotation: &Rotation,
+        bias: &AttentionBias,
+        cache: Option<(&mut KvCache, usize)>,
+    ) -> Tensor<3> {
+        let normed = match &self.attn_norm {
+            Some(norm) => norm.forward(x.clone()),
+            None => x.clone(),
+        };
+        let x = x + self.attn.forward(normed, rotation, bias, cache);
+        let normed = self.mlp_norm.forward(x.clone());
+        x + self.mlp.forward(normed)
+    }
+}

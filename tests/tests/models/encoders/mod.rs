@@ -1,0 +1,104 @@
+//! Encoders and their heads.
+
+mod golden;
+mod loading;
+mod paths;
+mod switches;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Tensor, TensorData};
+use peft_models::{
+    Activation, BertConfig, DistilBertConfig, ModernBertConfig, Pooling, RopeConfig,
+};
+
+fn bert() -> BertConfig {
+    BertConfig {
+        vocab_size: 23,
+        d_model: 12,
+        d_ff: 20,
+        n_layers: 2,
+        n_heads: 3,
+        max_positions: 16,
+        position_offset: 0,
+        n_token_types: 2,
+        norm_epsilon: 1e-12,
+        activation: Activation::Gelu,
+        pooler: true,
+        hidden_dropout: 0.0,
+        attention_dropout: 0.0,
+        classifier_dropout: 0.0,
+    }
+}
+
+fn roberta() -> BertConfig {
+    BertConfig {
+        position_offset: 2,
+        n_token_types: 1,
+        norm_epsilon: 1e-5,
+        pooler: false,
+        ..bert()
+    }
+}
+
+fn distilbert() -> DistilBertConfig {
+    DistilBertConfig {
+        vocab_size: 23,
+        d_model: 12,
+        d_ff: 20,
+        n_layers: 2,
+        n_heads: 3,
+        max_positions: 16,
+        activation: Activation::Relu,
+        hidden_dropout: 0.0,
+        attention_dropout: 0.0,
+        classifier_dropout: 0.0,
+    }
+}
+
+fn modernbert() -> ModernBertConfig {
+    ModernBertConfig {
+        vocab_size: 23,
+        d_model: 12,
+        d_ff: 20,
+        n_heads: 3,
+        max_positions: 16,
+        windowed: vec![false, true],
+        reach: 2,
+        global_rope: RopeConfig::new(1000.0),
+        local_rope: RopeConfig::new(20.0),
+        norm_epsilon: 1e-5,
+        norm_bias: true,
+        attention_bias: true,
+        mlp_bias: true,
+        activation: Activation::GeluTanh,
+        classifier_pooling: Pooling::Mean,
+        classifier_bias: true,
+        classifier_activation: Activation::Silu,
+        embedding_dropout: 0.0,
+        attention_dropout: 0.0,
+        mlp_dropout: 0.0,
+        classifier_dropout: 0.0,
+    }
+}
+
+/// `model` with values that matter in every parameter; fresh ones are too small, and biases zero.
+fn spread<M: Module>(model: M) -> M {
+    struct Spread(f32);
+    impl ModuleMapper for Spread {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            self.0 += 1.0;
+            let (seed, device) = (self.0, param.lazy_device());
+            param.map(|tensor| {
+                let shape = tensor.dims();
+                // Scattered: a plain wave would make matrices of rank two.
+                let values: Vec<f32> = (0..shape.iter().product())
+                    .map(|i: usize| (seed * 12.9898 + i as f32 * 78.233).sin() * 43758.547)
+                    .map(|x| 1.2 * (x - x.floor()) - 0.4)
+                    .collect();
+                Tensor::from_data(TensorData::new(values, shape), &device)
+                    .set_require_grad(tensor.is_require_grad())
+            })
+        }
+    }
+    model.map(&mut Spread(0.0))
+}

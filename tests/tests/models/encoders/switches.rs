@@ -1,0 +1,223 @@
+//! Dropout, refused configs, and what the constructors promise.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use peft_models::{
+    BertConfig, BertForSequenceClassification, BertForTokenClassification, DistilBertConfig,
+    DistilBertForSequenceClassification, DistilBertForTokenClassification, ModelConfigError,
+    ModernBertConfig, ModernBertForSequenceClassification, ModernBertForTokenClassification,
+    RobertaForSequenceClassification, RobertaForTokenClassification, SequenceClassifier,
+    TokenClassifier, Transformer,
+};
+
+use super::{bert, distilbert, modernbert, roberta, spread};
+use crate::models::{assert_close, ids};
+
+peft_tests::cases!(
+    dropout_acts_while_training_only,
+    token_types_change_the_states,
+    every_parameter_gets_a_gradient,
+);
+
+fn class_logits<M: SequenceClassifier>(model: &M, device: &Device) -> Tensor<3> {
+    let hidden = model.hidden(ids(2, 6, 23, device), None, None);
+    model.class_logits(hidden, None).unsqueeze()
+}
+
+fn token_logits<M: TokenClassifier>(model: &M, device: &Device) -> Tensor<3> {
+    model.token_logits(model.hidden(ids(2, 6, 23, device), None, None))
+}
+
+/// Two forwards while training differ if and only if `drops`; those of `valid` are the same as without dropout.
+fn check<M: Module>(
+    model: M,
+    of: fn(&M, &Device) -> Tensor<3>,
+    drops: bool,
+    what: &str,
+    device: &Device,
+) {
+    let model = spread(model);
+    let training = device.clone().autodiff();
+    let [a, b] = [0, 1].map(|_| of(&model, &training).into_data());
+    assert_eq!(a != b, drops, "{what}");
+    let valid = model.valid();
+    let [c, d] = [0, 1].map(|_| of(&valid, device).into_data());
+    assert_eq!(c, d, "{what}");
+    assert!(!drops || a != c, "{what}");
+}
+
+fn dropout_acts_while_training_only(device: &Device) {
+    let training = &device.clone().autodiff();
+    type Edit<C> = (&'static str, fn(&mut C), [bool; 2]);
+    let berts: [Edit<BertConfig>; 4] = [
+        ("none", |_| {}, [false, false]),
+        ("hidden", |c| c.hidden_dropout = 0.3, [true, true]),
+        ("attention", |c| c.attention_dropout = 0.3, [true, true]),
+        ("classifier", |c| c.classifier_dropout = 0.3, [true, true]),
+    ];
+    for (what, edit, [sequence, token]) in berts {
+        let (mut b, mut r) = (bert(), roberta());
+        edit(&mut b);
+        edit(&mut r);
+        let model = BertForSequenceClassification::new(&b, 3, training);
+        check(model, class_logits, sequence, what, device);
+        let model = BertForTokenClassification::new(&b, 3, training);
+        check(model, token_logits, token, what, device);
+        let model = RobertaForSequenceClassification::new(&r, 3, training);
+        check(model, class_logits, sequence, what, device);
+        let model = RobertaForTokenClassification::new(&r, 3, training);
+        check(model, token_logits, token, what, device);
+    }
+    let distilberts: [Edit<DistilBertConfig>; 4] = [
+        ("none", |_| {}, [false, false]),
+        ("hidden", |c| c.hidden_dropout = 0.3, [true, true]),
+        ("attention", |c| c.attention_dropout = 0.3, [true, true]),
+        ("classifier", |c| c.classifier_dropout = 0.3, [true, false]),
+    ];
+    for (what, edit, [sequence, token]) in distilberts {
+        let mut config = distilbert();
+        edit(&mut config);
+        let model = DistilBertForSequenceClassification::new(&config, 3, training);
+        check(model, class_logits, sequence, what, device);
+        let model = DistilBertForTokenClassification::new(&config, 3, training);
+        check(model, token_logits, token, what, device);
+    }
+    let modernberts: [Edit<ModernBertConfig>; 5] = [
+        ("none", |_| {}, [false, false]),
+        ("embedding", |c| c.embedding_dropout = 0.3, [true, true]),
+        ("attention", |c| c.attention_dropout = 0.3, [true, true]),
+        ("mlp", |c| c.mlp_dropout = 0.3, [true, true]),
+        ("classifier", |c| c.classifier_dropout = 0.3, [true, true]),
+    ];
+    for (what, edit, [sequence, token]) in modernberts {
+        let mut config = modernbert();
+        edit(&mut config);
+        let model = ModernBertForSequenceClassification::new(&config, 3, training);
+        check(model, class_logits, sequence, what, device);
+        let model = ModernBertForTokenClassification::new(&config, 3, training);
+        check(model, token_logits, token, what, device);
+    }
+}
+
+fn token_types_change_the_states(device: &Device) {
+    let model = spread(bert().init(device));
+    let embeds = || model.embed(ids(2, 5, 23, device));
+    let typed = |value: i64| {
+        let types = Tensor::zeros([2, 5], device) + value;
+        model.begin_typed(embeds(), types, 0)
+    };
+    assert_close(&typed(0), &model.begin(embeds(), 0), 0.0);
+    let apart = (typed(1) - typed(0)).abs().max();
+    assert!(apart.into_scalar::<f32>() > 1e-3);
+}
+
+fn every_parameter_gets_a_gradient(device: &Device) {
+    let device = &device.clone().autodiff();
+    let b = spread(BertForSequenceClassification::new(&bert(), 3, device));
+    let grads = class_logits(&b, device).square().mean().backward();
+    let table = &b.bert.embeddings.token_type_embeddings;
+    let norm = &b.bert.encoder.layer[0].attention.output.LayerNorm;
+    assert!(
+        b.bert.encoder.layer[0]
+            .attention
+            .self_
+            .query
+            .weight
+            .base()
+            .grad(&grads)
+            .is_some()
+    );
+    assert!(
+        table
+            .as_ref()
+            .expect("a table")
+            .weight
+            .base()
+            .grad(&grads)
+            .is_some()
+    );
+    assert!(norm.weight.val().grad(&grads).is_some());
+    assert!(
+        norm.bias
+            .as_ref()
+            .expect("a bias")
+            .val()
+            .grad(&grads)
+            .is_some()
+    );
+
+    let m = spread(ModernBertForTokenClassification::new(
+        &modernbert(),
+        3,
+        device,
+    ));
+    let grads = token_logits(&m, device).square().mean().backward();
+    assert!(
+        m.model.layers[1]
+            .attn
+            .Wqkv
+            .weight
+            .base()
+            .grad(&grads)
+            .is_some()
+    );
+    assert!(m.model.final_norm.weight.val().grad(&grads).is_some());
+    assert!(m.head.dense.weight.base().grad(&grads).is_some());
+}
+
+#[test]
+#[should_panic(expected = "17 positions, but the model has 16")]
+fn more_positions_than_there_are_is_said() {
+    let device = &peft_tests::device("flex");
+    let model = roberta().init(device);
+    model.begin(Tensor::zeros([1, 3, 12], device), 14);
+}
+
+#[test]
+fn configs_that_make_no_model_are_refused() {
+    fn error(result: Result<(), ModelConfigError>) -> String {
+        result.expect_err("it must be refused").to_string()
+    }
+    assert_eq!(bert().validate(), Ok(()));
+    assert_eq!(roberta().validate(), Ok(()));
+    assert_eq!(distilbert().validate(), Ok(()));
+    assert_eq!(modernbert().validate(), Ok(()));
+    type Case<C> = (fn(&mut C), &'static str);
+    let berts: [Case<BertConfig>; 8] = [
+        (|c| c.vocab_size = 0, "vocab_size is 0"),
+        (|c| c.n_layers = 5000, "n_layers is 5000"),
+        (|c| c.n_heads = 0, "n_heads is 0"),
+        (|c| c.n_heads = 5, "n_heads is 5, but must be a divisor"),
+        (|c| c.max_positions = 1 << 40, "max_positions is"),
+        (|c| c.position_offset = usize::MAX, "position_offset is"),
+        (|c| c.norm_epsilon = f64::NAN, "norm_epsilon is NaN"),
+        (
+            |c| c.hidden_dropout = 1.0,
+            "hidden_dropout is 1, but must be at least 0 and below 1",
+        ),
+    ];
+    for (edit, expected) in berts {
+        let mut config = bert();
+        edit(&mut config);
+        let found = error(config.validate());
+        assert!(found.contains(expected), "{found}, expected {expected}");
+    }
+    let mut config = distilbert();
+    config.attention_dropout = -0.1;
+    assert!(error(config.validate()).starts_with("attention_dropout is -0.1"));
+    let modernberts: [Case<ModernBertConfig>; 4] = [
+        (|c| c.windowed.clear(), "n_layers is 0"),
+        (
+            |c| c.n_heads = 4,
+            "d_model / n_heads is 3, but must be even",
+        ),
+        (|c| c.local_rope.theta = 0.0, "local_rope.theta is 0"),
+        (|c| c.mlp_dropout = f64::NAN, "mlp_dropout is NaN"),
+    ];
+    for (edit, expected) in modernberts {
+        let mut config = modernbert();
+        edit(&mut config);
+        let found = error(config.validate());
+        assert!(found.contains(expected), "{found}, expected {expected}");
+    }
+}
