@@ -1,5 +1,6 @@
 //! The suite, one module a crate.
 
+mod adapter_files;
 mod adapters;
 mod core_slots;
 mod fixture;

@@ -95,7 +95,7 @@ pub(crate) struct TrainArgs {
     /// Dropout on the adapter's input
     #[arg(long, default_value_t = 0.0)]
     pub(crate) dropout: f64,
-    /// Layers to adapt by suffix, or all-linear
+    /// Layers to adapt by suffix, or all-linear; ia3 takes keys, values and the feed-forward input for all-linear
     #[arg(long, value_delimiter = ',', default_value = "all-linear")]
     pub(crate) targets: Vec<String>,
     /// Layers to leave out by suffix

@@ -24,7 +24,14 @@ pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
     }
     let file = match (value(&args, "config"), value(&args, "out")) {
         (Some(file), _) => PathBuf::from(file),
-        (None, Some(out)) if is_given(&args, "resume") => Path::new(out).join(RESOLVED),
+        (None, Some(out)) if is_given(&args, "resume") => {
+            let file = Path::new(out).join(RESOLVED);
+            if !file.is_file() {
+                let out = Path::new(out).display();
+                return Err(CliError::Usage(format!("{out} holds no run to resume")));
+            }
+            file
+        }
         _ => return Ok(args),
     };
     let text = fs::read_to_string(&file).map_err(|source| CliError::Io {
@@ -32,9 +39,10 @@ pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
         path: file.clone(),
         source,
     })?;
-    let table: Table = text
-        .parse()
-        .map_err(|error| CliError::Usage(format!("{}: {error}", file.display())))?;
+    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+        let reason = error.to_string();
+        CliError::Usage(format!("{}: {}", file.display(), reason.trim_end()))
+    })?;
     let cli = Cli::command();
     let known: Vec<&Arg> = cli
         .find_subcommand("train")

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use peft_core::PeftError;
@@ -25,8 +26,10 @@ pub(crate) enum CliError {
     Io {
         action: &'static str,
         path: PathBuf,
-        source: std::io::Error,
+        source: io::Error,
     },
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
     #[error(
         "the merged model differs from the unmerged one by {difference:.3e} in its logits, more than {limit:.1e}; nothing was written"
     )]
@@ -38,9 +41,17 @@ impl CliError {
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
             Self::MergeDiffers { .. } | Self::Train(TrainError::Diverged { .. }) => 1,
-            Self::Io { source, .. } if source.kind() != std::io::ErrorKind::NotFound => 1,
-            _ => 2,
+            Self::Checkpoint(CheckpointError::Write { .. }) => 1,
+            error => match io_cause(error) {
+                Some(kind) if !is_callers(kind) => 1,
+                _ => 2,
+            },
         }
+    }
+
+    /// Whether the reader of standard output has gone, as `head` does: no mistake, and nothing to say.
+    pub(crate) fn is_closed_output(&self) -> bool {
+        matches!(self, Self::Output(source) if source.kind() == ErrorKind::BrokenPipe)
     }
 
     /// The message with those of its causes.
@@ -56,5 +67,66 @@ impl CliError {
             cause = error.source();
         }
         text
+    }
+}
+
+/// What the system said, where it said anything.
+fn io_cause(error: &CliError) -> Option<ErrorKind> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(io.kind());
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// Whether the caller named a path or a file that cannot be, and nothing went wrong on the way.
+fn is_callers(kind: ErrorKind) -> bool {
+    [
+        ErrorKind::AlreadyExists,
+        ErrorKind::InvalidData,
+        ErrorKind::InvalidInput,
+        ErrorKind::IsADirectory,
+        ErrorKind::NotADirectory,
+        ErrorKind::NotFound,
+        ErrorKind::PermissionDenied,
+        ErrorKind::UnexpectedEof,
+    ]
+    .contains(&kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_says_whose_fault_it_is() {
+        let reading = |kind: ErrorKind| {
+            let source = io::Error::from(kind);
+            CliError::Train(TrainError::Io {
+                action: "read",
+                path: "rows.jsonl".into(),
+                source,
+            })
+        };
+        assert_eq!(reading(ErrorKind::NotFound).exit_status(), 2);
+        assert_eq!(reading(ErrorKind::IsADirectory).exit_status(), 2);
+        assert_eq!(reading(ErrorKind::StorageFull).exit_status(), 1);
+        let full = CliError::Train(TrainError::Observer(Box::new(CliError::Io {
+            action: "write",
+            path: "run/best".into(),
+            source: io::Error::from(ErrorKind::StorageFull),
+        })));
+        assert_eq!(full.exit_status(), 1);
+        assert_eq!(CliError::Usage("no".into()).exit_status(), 2);
+        let (step, loss) = (3, f64::NAN);
+        let diverged = CliError::Train(TrainError::Diverged { step, loss });
+        assert_eq!(diverged.exit_status(), 1);
+        assert_eq!(
+            full.chain().to_string(),
+            "cannot write run/best: no storage space"
+        );
     }
 }

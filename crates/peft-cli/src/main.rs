@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         .and_then(|args| run(Cli::parse_from(args).verb));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_closed_output() => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", error.chain());
             ExitCode::from(error.exit_status())

@@ -1,7 +1,7 @@
-//! The command as its users call it: exit status, messages, and merge on the golden adapters.
+//! The command as its users call it: exit status, messages, what it writes over, and merge on the golden adapters.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn peft(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_peft"))
@@ -99,4 +99,136 @@ fn merge_writes_a_checkpoint_that_is_inspected() {
         assert_eq!(report["kind"], "model");
         assert_eq!(report["layers"], 2);
     }
+}
+
+fn assets(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("assets")
+        .join(name)
+}
+
+/// The message of a command that its caller got wrong.
+#[track_caller]
+fn refused(args: &[&str]) -> String {
+    let out = peft(args);
+    let message = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(2), "{message}");
+    message
+}
+
+#[test]
+fn a_run_writes_over_no_model_and_no_adapter() {
+    let (model, rows) = (assets("model"), assets("wordnet/valid.jsonl"));
+    for (out, held) in [
+        (model.clone(), "holds a model already"),
+        (golden("adapters/lora_attn"), "holds an adapter already"),
+    ] {
+        let before = std::fs::read_dir(&out).expect("a directory").count();
+        let message = refused(&[
+            "train",
+            "--model",
+            text(&model),
+            "--train",
+            text(&rows),
+            "--max-steps",
+            "1",
+            "--out",
+            text(&out),
+        ]);
+        assert!(message.contains(held), "{message}");
+        let after = std::fs::read_dir(&out).expect("a directory").count();
+        assert_eq!(after, before);
+    }
+}
+
+#[test]
+fn what_is_asked_of_a_model_is_checked_first() {
+    let (model, adapter) = (assets("model"), golden("adapters/lora_attn"));
+    let rows = assets("wordnet/valid.jsonl");
+    let eval = |model: &Path, extra: &[&str]| {
+        let args = ["eval", "--model", text(model), "--data", text(&rows)];
+        refused(&[&args, extra].concat())
+    };
+    assert!(eval(&adapter, &[]).contains("to be given as the adapter"));
+    assert!(eval(&model, &["--batch-size", "0"]).contains("batch size is 0"));
+    let message = refused(&["generate", "--model", text(&model), "--prompt", ""]);
+    let said = "the prompt has 0 tokens, but the model takes 1 to 256";
+    assert!(message.contains(said), "{message}");
+    let message = refused(&["train", "--resume", "--out", "no/run"]);
+    assert!(
+        message.contains("no/run holds no run to resume"),
+        "{message}"
+    );
+}
+
+/// Ia3 on some of the layers and inputs, which its file can only say by paths.
+#[test]
+fn ia3_flags_reach_the_adapter_and_its_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (model, rows) = (assets("model"), assets("wordnet/valid.jsonl"));
+    for (name, flags, layers) in [
+        ("last", &["--last-layers", "1"][..], 3),
+        ("exclude", &["--exclude", "down_proj"], 6),
+        ("some", &["--targets", "mlp.down_proj,k_proj"], 6),
+    ] {
+        let out = dir.path().join(name);
+        let args = [
+            &[
+                "train",
+                "--model",
+                text(&model),
+                "--train",
+                text(&rows),
+                "--method",
+                "ia3",
+                "--max-steps",
+                "1",
+                "--out",
+                text(&out),
+            ],
+            flags,
+        ]
+        .concat();
+        let ran = peft(&args);
+        let shown = String::from_utf8_lossy(&ran.stderr).into_owned();
+        let attached = format!("on {layers} layers");
+        assert!(ran.status.success() && shown.contains(&attached), "{shown}");
+        let read = peft(&["inspect", text(&out), "--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&read.stdout).expect("JSON");
+        let tensors = report["tensors"].as_array().expect("a list");
+        assert_eq!(tensors.len(), layers);
+        // Keys and values are rescaled by a column, the feed-forward input by a row.
+        for tensor in tensors {
+            let key = tensor[0].as_str().expect("a key");
+            let row = key.contains("down_proj");
+            assert_eq!(tensor[1][usize::from(!row)], 1, "{key}");
+        }
+        let continued = peft(&[
+            "generate",
+            "--model",
+            text(&model),
+            "--adapter",
+            text(&out),
+            "--prompt",
+            "a dog",
+            "--max-new-tokens",
+            "1",
+        ]);
+        assert!(continued.status.success(), "{name}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_is_no_fault() {
+    let model = assets("model");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_peft"))
+        .args(["inspect", text(&model)])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command runs");
+    drop(child.stdout.take());
+    let out = child.wait_with_output().expect("it ends");
+    let message = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success() && message.is_empty(), "{message}");
 }

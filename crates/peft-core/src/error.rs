@@ -41,6 +41,14 @@ pub enum PeftError {
         /// How many layers there are.
         count: usize,
     },
+    /// More of the first or last layers than the model has, or none of them.
+    #[error("{asked} of the model's {count} layers were asked for; choose 1 to {count}")]
+    LayerCount {
+        /// How many were asked for.
+        asked: usize,
+        /// How many layers there are.
+        count: usize,
+    },
     /// Layers were chosen by index, and the targets have no index in their paths.
     #[error(
         "layers were chosen by index, but no target has a layer index in its path (`{path}` for example)"

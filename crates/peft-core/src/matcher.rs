@@ -36,12 +36,15 @@ impl Matcher {
     pub(crate) fn matches(&self, path: &str) -> bool {
         match self {
             Self::Regex(regex) => regex.is_match(path),
-            Self::Suffixes(entries) => entries.iter().any(|entry| {
-                path.strip_suffix(entry.as_str())
-                    .is_some_and(|head| head.is_empty() || head.ends_with('.'))
-            }),
+            Self::Suffixes(entries) => entries.iter().any(|entry| has_suffix(path, entry)),
         }
     }
+}
+
+/// Whether a path is `entry`, or ends in `.` and `entry`.
+pub fn has_suffix(path: &str, entry: &str) -> bool {
+    path.strip_suffix(entry)
+        .is_some_and(|head| head.is_empty() || head.ends_with('.'))
 }
 
 /// A regular expression that must match a whole path.

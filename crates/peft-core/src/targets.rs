@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::error::nearest_end;
+use crate::layer_index::layer_index;
 use crate::layers::ParamInfo;
 use crate::matcher::Matcher;
 use crate::{Layer, LayerKind, PeftError};
@@ -23,6 +24,11 @@ impl Names {
     /// Names given as suffixes.
     pub fn suffixes<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
         Self::Suffixes(names.into_iter().map(Into::into).collect())
+    }
+
+    /// Whether these names choose a path; a regular expression that is none chooses nothing.
+    pub fn has(&self, path: &str) -> bool {
+        Matcher::new("name", self).is_ok_and(|matcher| matcher.matches(path))
     }
 
     /// Which of `paths` these names choose.
@@ -274,14 +280,6 @@ impl Targets {
             .filter_map(|layer| self.layer_index(&layer.path))
             .max()
             .map_or(0, |last| last + 1);
-        let wanted: BTreeSet<usize> = match &self.range {
-            LayerRange::All => unreachable!("returned above"),
-            LayerRange::Indices(indices) => indices.iter().copied().collect(),
-            LayerRange::First(n) if *n <= count => (0..*n).collect(),
-            LayerRange::Last(n) if *n <= count => (count - n..count).collect(),
-            // Past the end, so that the error below names what there is.
-            LayerRange::First(n) | LayerRange::Last(n) => BTreeSet::from([n - 1]),
-        };
         if let Some(path) = chosen.first().map(|layer| layer.path.clone())
             && !chosen
                 .iter()
@@ -289,6 +287,15 @@ impl Targets {
         {
             return Err(PeftError::NoLayerIndex { path });
         }
+        let wanted: BTreeSet<usize> = match &self.range {
+            LayerRange::All => (0..count).collect(),
+            LayerRange::Indices(indices) => indices.iter().copied().collect(),
+            LayerRange::First(n) | LayerRange::Last(n) if *n == 0 || *n > count => {
+                return Err(PeftError::LayerCount { asked: *n, count });
+            }
+            LayerRange::First(n) => (0..*n).collect(),
+            LayerRange::Last(n) => (count - n..count).collect(),
+        };
         if let Some(index) = wanted.iter().copied().find(|index| *index >= count) {
             return Err(PeftError::NoSuchLayerIndex { index, count });
         }
@@ -302,14 +309,11 @@ impl Targets {
     }
 
     /// The index of the block that a path lies in, if it is in one.
+    ///
+    /// As in PEFT: the first number with two segments before it and one after it, or the number after the first of the given names that the
+    /// path has. A path without such a number takes the first that it has, so that a list of layers may be a model's own field.
     pub fn layer_index(&self, path: &str) -> Option<usize> {
-        let segments: Vec<&str> = path.split('.').collect();
-        segments
-            .windows(2)
-            .filter(|pair| {
-                self.index_after.is_empty() || self.index_after.iter().any(|name| name == pair[0])
-            })
-            .find_map(|pair| pair[1].parse().ok())
+        layer_index(path, &self.index_after)
     }
 }
 
@@ -340,21 +344,4 @@ fn suffixes_of(layers: &[Layer]) -> Vec<String> {
         .filter(|suffix| seen.insert(*suffix))
         .map(str::to_owned)
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_index_is_the_first_number_or_the_one_after_a_name() {
-        let index = |targets: &Targets, path| targets.layer_index(path);
-        let first = Targets::all_linear();
-        assert_eq!(index(&first, "model.layers.11.mlp.experts.3.up"), Some(11));
-        assert_eq!(index(&first, "head"), None);
-        let after = first.indexed_after(["experts", "h"]);
-        assert_eq!(index(&after, "model.layers.11.mlp.experts.3.up"), Some(3));
-        assert_eq!(index(&after, "h.7.q"), Some(7));
-        assert_eq!(index(&after, "layers.7.q"), None);
-    }
 }

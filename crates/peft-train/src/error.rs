@@ -104,6 +104,14 @@ pub enum TrainError {
         /// The size of the vocabulary.
         vocab_size: usize,
     },
+    /// A prompt that the model cannot take.
+    #[error("the prompt has {tokens} tokens, but the model takes 1 to {limit}")]
+    PromptLength {
+        /// Its length.
+        tokens: usize,
+        /// The most that the model takes.
+        limit: usize,
+    },
     /// A setting that cannot be.
     #[error("{field} is {value}, but must be {expected}")]
     Setting {

@@ -77,7 +77,7 @@ impl GenerateConfig {
 ///
 /// # Errors
 ///
-/// [`TrainError::Setting`]; [`TrainError::Tokenize`] for an empty prompt or one longer than the model takes;
+/// [`TrainError::Setting`]; [`TrainError::PromptLength`] for an empty prompt or one longer than the model takes;
 /// [`TrainError::TokenOutOfRange`].
 pub fn generate<M: CausalLm>(
     model: &M,
@@ -91,12 +91,9 @@ pub fn generate<M: CausalLm>(
         return Err(TrainError::TokenOutOfRange { token, vocab_size });
     }
     if prompt.is_empty() || prompt.len() > model.max_positions() {
-        return Err(TrainError::Tokenize {
-            reason: format!(
-                "the prompt has {} tokens, the model takes 1 to {}",
-                prompt.len(),
-                model.max_positions()
-            ),
+        return Err(TrainError::PromptLength {
+            tokens: prompt.len(),
+            limit: model.max_positions(),
         });
     }
     let device = device_of(model);

@@ -1,6 +1,7 @@
 //! What Burn's own traversals do with the parameters inside slots.
 
 use burn::module::{Module, ModuleMapper, Param};
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use peft_core::{ForwardPath, slots};
 use peft_lora::Lora;
@@ -95,6 +96,12 @@ fn a_fork_is_a_model_of_its_own(device: &Device) {
     let fork = model.clone().fork(&device);
     assert_eq!(params(&fork), before);
     assert_eq!(slot_state(&fork), slot_state(&model));
+    // Leaves of its own: what it computes has no gradient in the model that it came from.
+    let gradients = |model: &Net| {
+        let grads = fork.loss(ForwardPath::Factored).backward();
+        GradientsParams::from_grads(grads, model).len()
+    };
+    assert_eq!((gradients(&fork), gradients(&model)), (3 * 2 * 2, 0));
     let (fork, _) = steps(fork, 2, |model| model.loss(ForwardPath::Factored));
     for name in adapter_paths(&fork) {
         assert_ne!(params(&fork)[&name].data, before[&name].data, "{name}");

@@ -159,7 +159,7 @@ fn step(words: &[&str]) -> Result<Option<serde_json::Value>, CliError> {
     match cli.verb {
         Some(Verb::Eval(args)) => {
             let report = eval::report(&args)?;
-            eval::print(&report, args.json);
+            eval::print(&report, args.json)?;
             return Ok(Some(report));
         }
         Some(Verb::Train(args)) => train::run(&args)?,

@@ -5,28 +5,33 @@ use peft_models::{CausalLm, Transformer};
 use peft_train::{Dataset, EncodeOptions, Row, TextTokenizer, choose, encode, evaluate};
 use serde_json::{Value, json};
 
-use super::load;
+use super::{load, print_line};
 use crate::args::EvalArgs;
 use crate::error::CliError;
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), CliError> {
-    print(&report(args)?, args.json);
-    Ok(())
+    print(&report(args)?, args.json)
 }
 
 /// What the evaluation gives, as one object.
 pub(super) fn report(args: &EvalArgs) -> Result<Value, CliError> {
+    if args.batch_size == 0 {
+        return Err(CliError::Usage(
+            "batch size is 0, but must be at least 1".into(),
+        ));
+    }
     let dataset = Dataset::read(&args.data)?;
-    let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
     let (_, model, _) = load(&args.model, args.adapter.as_deref())?;
+    let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
     let model = model.valid();
+    let longest = model.max_positions();
     let options = EncodeOptions {
-        max_length: args.max_length.unwrap_or(model.max_positions()),
+        max_length: args.max_length.unwrap_or(longest).min(longest),
         append_eos: !args.no_eos,
         vocab_size: model.vocab_size(),
     };
     let encoded = encode(&dataset, &tokenizer, &options)?;
-    let report = evaluate(&model, &encoded.examples, args.batch_size.max(1));
+    let report = evaluate(&model, &encoded.examples, args.batch_size);
     let mut out = json!(report);
     out["dropped"] = json!(encoded.dropped);
     out["truncated"] = json!(encoded.truncated);
@@ -42,17 +47,18 @@ pub(super) fn report(args: &EvalArgs) -> Result<Value, CliError> {
 }
 
 /// One line of JSON, or one line a field.
-pub(super) fn print(report: &Value, json: bool) {
-    if json {
-        println!("{report}");
-    } else if let Some(fields) = report.as_object() {
-        for (field, value) in fields {
-            match value.as_f64() {
-                Some(number) if value.is_f64() => println!("{field:>15}  {number:.4}"),
-                _ => println!("{field:>15}  {value}"),
-            }
+pub(super) fn print(report: &Value, json: bool) -> Result<(), CliError> {
+    let fields = match report.as_object() {
+        Some(fields) if !json => fields,
+        _ => return print_line(report),
+    };
+    for (field, value) in fields {
+        match value.as_f64() {
+            Some(number) if value.is_f64() => print_line(format!("{field:>15}  {number:.4}"))?,
+            _ => print_line(format!("{field:>15}  {value}"))?,
         }
     }
+    Ok(())
 }
 
 /// How often the likeliest of all completions in the file is a row's own.
@@ -75,7 +81,7 @@ fn choice_accuracy<M: CausalLm>(
     let mut options = answers.clone();
     options.sort();
     options.dedup();
-    let chosen = choose(model, tokenizer, &prompts, &options, batch_size.max(1))?;
+    let chosen = choose(model, tokenizer, &prompts, &options, batch_size)?;
     let right = chosen
         .iter()
         .zip(&answers)

@@ -3,14 +3,14 @@
 use burn::module::Module;
 use peft_train::{GenerateConfig, TextTokenizer, generate};
 
-use super::load;
+use super::{load, print_line};
 use crate::args::GenerateArgs;
 use crate::error::CliError;
 
 pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
+    let (_, model, _) = load(&args.model, args.adapter.as_deref())?;
     let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
     let prompt = tokenizer.encode(&args.prompt, true)?;
-    let (_, model, _) = load(&args.model, args.adapter.as_deref())?;
     let config = GenerateConfig {
         max_new_tokens: args.max_new_tokens,
         temperature: args.temperature,
@@ -21,6 +21,5 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
         ..GenerateConfig::default()
     };
     let ids = generate(&model.valid(), &prompt, &config, |_| {})?;
-    println!("{}", tokenizer.decode(&ids)?);
-    Ok(())
+    print_line(tokenizer.decode(&ids)?)
 }

@@ -7,6 +7,8 @@ pub(crate) mod inspect;
 pub(crate) mod merge;
 pub(crate) mod train;
 
+use std::fmt::Display;
+use std::io::{Write, stdout};
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -34,4 +36,9 @@ fn load(
         adapter.attach(&mut model, ADAPTER, ForwardPath::Factored)?;
     }
     Ok((checkpoint, model, device))
+}
+
+/// A line of results on standard output, whose reader may have gone.
+fn print_line(line: impl Display) -> Result<(), CliError> {
+    writeln!(stdout(), "{line}").map_err(CliError::Output)
 }

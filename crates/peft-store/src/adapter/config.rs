@@ -27,9 +27,6 @@ const METHODS: &str = if !cfg!(feature = "ia3") {
     "LORA, IA3"
 };
 
-/// The output layer, which PEFT's `all-linear` leaves out.
-const OUTPUT_LAYER: &str = "lm_head";
-
 /// A method with its config.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -127,13 +124,26 @@ impl AdapterConfig {
             #[cfg(feature = "lora")]
             Self::Lora(config) => methods::lora::to_fields(config, adapted),
             #[cfg(feature = "ia3")]
-            Self::Ia3(config) => methods::ia3::to_fields(config),
+            Self::Ia3(config) => {
+                methods::ia3::to_fields(config, adapted, &fields["target_modules"])
+            }
         };
         let mut map = Map::new();
         for object in [&mut fields, &mut { specific }] {
             map.append(object.as_object_mut().unwrap_or(&mut Map::new()));
         }
         map
+    }
+}
+
+/// `all-linear` is written as the names it stood for, as PEFT does.
+fn target_modules(targets: &Targets, adapted: &[String]) -> Value {
+    match targets.choice() {
+        Choice::Names(names) => names_value(names),
+        Choice::AllLinear => {
+            let last = |path: &String| path.rsplit('.').next().unwrap_or(path).to_owned();
+            sorted(&adapted.iter().map(last).collect::<Vec<_>>())
+        }
     }
 }
 
@@ -149,7 +159,9 @@ pub(super) fn placement_from(fields: &Fields<'_>) -> Result<Placement, AdapterFi
         None => targets,
         Some(names) => targets.excluding_names(names),
     };
-    let targets = match fields.indices("layers_to_transform")? {
+    // PEFT takes an empty list for none.
+    let indices = fields.indices("layers_to_transform")?;
+    let targets = match indices.filter(|indices| !indices.is_empty()) {
         None => targets,
         Some(indices) => targets
             .within(LayerRange::Indices(indices))
@@ -165,7 +177,7 @@ pub(super) fn some_list(names: &[String]) -> Option<Value> {
     (!names.is_empty()).then(|| sorted(names))
 }
 
-fn sorted(names: &[String]) -> Value {
+pub(super) fn sorted(names: &[String]) -> Value {
     let mut names = names.to_vec();
     names.sort();
     names.dedup();
@@ -177,75 +189,4 @@ pub(super) fn names_value(names: &Names) -> Value {
         Names::Regex(pattern) => json!(pattern),
         Names::Suffixes(names) => sorted(names),
     }
-}
-
-/// `all-linear` is written as the names it stood for, as PEFT does.
-fn target_modules(targets: &Targets, adapted: &[String]) -> Value {
-    match targets.choice() {
-        Choice::Names(names) => names_value(names),
-        Choice::AllLinear => {
-            let last = |path: &String| path.rsplit('.').next().unwrap_or(path).to_owned();
-            sorted(&adapted.iter().map(last).collect::<Vec<_>>())
-        }
-    }
-}
-
-/// Leave out what this model does not have.
-///
-/// PEFT takes lists written for several architectures: an entry that matches nothing is passed over. What counts is that the file's tensors fit,
-/// which is checked afterwards, tensor by tensor.
-pub(super) fn fitted(
-    config: &AdapterConfig,
-    layers: &[String],
-    modules: &[String],
-) -> AdapterConfig {
-    let mut config = config.clone();
-    let fit = |names: &Names, paths: &[String]| match names {
-        Names::Regex(_) => names.clone(),
-        Names::Suffixes(entries) => Names::Suffixes(
-            entries
-                .iter()
-                .filter(|entry| paths.iter().any(|path| ends_with(path, entry)))
-                .cloned()
-                .collect(),
-        ),
-    };
-    let placement = config.placement_mut();
-    let old = placement.targets.clone();
-    let mut targets = match old.choice() {
-        Choice::AllLinear => Targets::all_linear(),
-        Choice::Names(names) => {
-            let fitted = fit(names, modules);
-            match &fitted {
-                // Nothing fits: keep the list, so that attaching reports it.
-                Names::Suffixes(entries) if entries.is_empty() => {
-                    Targets::new(Choice::Names(names.clone()))
-                }
-                _ => Targets::new(Choice::Names(fitted)),
-            }
-        }
-    };
-    let exclude = match (old.exclude(), old.choice()) {
-        (Some(names), _) => Some(fit(names, modules)),
-        (None, Choice::AllLinear) => Some(fit(&Names::suffixes([OUTPUT_LAYER]), modules)),
-        (None, Choice::Names(_)) => None,
-    };
-    if let Some(names) = exclude {
-        targets = targets.excluding_names(names);
-    }
-    placement.targets = targets
-        .within(old.range().clone())
-        .indexed_after(old.index_after().to_vec());
-    #[cfg(feature = "lora")]
-    if let AdapterConfig::Lora(lora) = &mut config {
-        let paths: Vec<&str> = layers.iter().map(String::as_str).collect();
-        lora.rank_pattern = lora.rank_pattern.matching_any(&paths);
-        lora.alpha_pattern = lora.alpha_pattern.matching_any(&paths);
-    }
-    config
-}
-
-fn ends_with(path: &str, entry: &str) -> bool {
-    path.strip_suffix(entry)
-        .is_some_and(|head| head.is_empty() || head.ends_with('.'))
 }

@@ -13,7 +13,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value};
 
-use super::config::fitted;
+use super::fitted::fitted;
 use super::keys::{Entry, PREFIX, entries};
 use super::tensors::{f32_bytes, read_f32};
 use super::{AdapterConfig, AdapterFileError, TensorProblem};

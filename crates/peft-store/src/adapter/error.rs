@@ -160,8 +160,14 @@ impl fmt::Display for TensorProblem {
 }
 
 fn lines(problems: &[TensorProblem]) -> String {
-    problems
+    const SHOWN: usize = 30;
+    let mut text: String = problems
         .iter()
+        .take(SHOWN)
         .map(|problem| format!("\n  {problem}"))
-        .collect()
+        .collect();
+    if problems.len() > SHOWN {
+        text.push_str(&format!("\n  and {} more", problems.len() - SHOWN));
+    }
+    text
 }

@@ -4,6 +4,7 @@ mod config;
 mod directory;
 mod error;
 mod fields;
+mod fitted;
 mod keys;
 mod methods;
 mod tensors;

@@ -40,8 +40,11 @@ impl Dataset {
         for (i, line) in BufReader::new(file).split(b'\n').enumerate() {
             let line = line.map_err(io)?;
             let parsed = match std::str::from_utf8(&line) {
-                Ok(text) if text.trim().is_empty() => continue,
-                Ok(text) => Row::parse(text.trim()),
+                // Some editors begin a file with a byte-order mark.
+                Ok(text) => match text.trim_start_matches('\u{feff}').trim() {
+                    "" => continue,
+                    text => Row::parse(text),
+                },
                 Err(_) => Err("is not UTF-8".into()),
             };
             let parsed = parsed.and_then(|row| match rows.first() {

@@ -109,8 +109,13 @@ impl Row {
 
     /// Read one line of a JSONL file.
     pub(super) fn parse(line: &str) -> Result<Self, String> {
-        let value: Value =
-            serde_json::from_str(line).map_err(|error| format!("no JSON: {error}"))?;
+        // The line is the file's, which the error does not know.
+        let value: Value = serde_json::from_str(line).map_err(|error| {
+            let reason = error.to_string();
+            let end = format!(" at line 1 column {}", error.column());
+            let reason = reason.strip_suffix(&end).unwrap_or(&reason);
+            format!("no JSON: {reason} at column {}", error.column())
+        })?;
         let Value::Object(map) = value else {
             return Err(format!("not an object; a row is {FORMS}"));
         };

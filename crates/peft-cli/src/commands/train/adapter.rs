@@ -1,6 +1,6 @@
 //! From the flags to an adapter.
 
-use peft_core::{ForwardPath, Names, Targets, layers};
+use peft_core::{ForwardPath, Names, Targets, has_suffix, layers};
 use peft_ia3::Ia3Config;
 use peft_lora::{LoraConfig, LoraScaling};
 use peft_models::LanguageModel;
@@ -11,17 +11,31 @@ use crate::args::{Method, TrainArgs};
 /// The output layer, which `all-linear` leaves out as PEFT does.
 const OUTPUT_LAYER: &str = "lm_head";
 
+/// What IA3 rescales where no layers are named: keys, values, and the input of the feed-forward's second half.
+const IA3_TARGETS: [&str; 3] = ["k_proj", "v_proj", FEEDFORWARD];
+/// The layer whose input IA3 rescales.
+const FEEDFORWARD: &str = "down_proj";
+
 /// The adapter that the flags ask for; none for full fine-tuning.
 pub(super) fn adapter_config(args: &TrainArgs, model: &LanguageModel) -> Option<AdapterConfig> {
+    let paths: Vec<String> = layers(model).into_iter().map(|layer| layer.path).collect();
     let all_linear = args.targets == ["all-linear"];
     let mut exclude = args.exclude.clone();
-    let mut targets = match all_linear {
-        true => Targets::all_linear(),
-        false => Targets::suffixes(args.targets.clone()),
+    let mut targets = match (all_linear, args.method) {
+        (true, Method::Ia3) => Targets::suffixes(IA3_TARGETS),
+        (true, _) => {
+            if paths.iter().any(|path| path == OUTPUT_LAYER) {
+                exclude.push(OUTPUT_LAYER.into());
+            }
+            Targets::all_linear()
+        }
+        (false, _) => Targets::suffixes(args.targets.clone()),
     };
-    if all_linear && layers(model).iter().any(|layer| layer.path == OUTPUT_LAYER) {
-        exclude.push(OUTPUT_LAYER.into());
-    }
+    // A feed-forward layer that is a target at all is one by its input.
+    let feedforward = paths.iter().any(|path| {
+        let named = |entries: &[String]| entries.iter().any(|entry| has_suffix(path, entry));
+        has_suffix(path, FEEDFORWARD) && (all_linear || named(&args.targets)) && !named(&exclude)
+    });
     if !exclude.is_empty() {
         targets = targets.excluding(exclude);
     }
@@ -45,16 +59,11 @@ pub(super) fn adapter_config(args: &TrainArgs, model: &LanguageModel) -> Option<
             Some(AdapterConfig::Lora(config))
         }
         Method::Ia3 => {
-            let targets = match all_linear {
-                true => Targets::suffixes(["k_proj", "v_proj", "down_proj"]),
-                false => targets,
-            };
             let config = Ia3Config::new(targets)
                 .with_modules_to_save(args.modules_to_save.clone())
                 .with_path(ForwardPath::Factored);
-            let feedforward = all_linear || args.targets.iter().any(|name| name == "down_proj");
             Some(AdapterConfig::Ia3(match feedforward {
-                true => config.with_feedforward(Names::suffixes(["down_proj"])),
+                true => config.with_feedforward(Names::suffixes([FEEDFORWARD])),
                 false => config,
             }))
         }

@@ -30,6 +30,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
     let config = train_config(args);
     config.validate()?;
+    if args.save_every == Some(0) {
+        return Err(CliError::Usage(
+            "save-every is 0, but must be at least 1".into(),
+        ));
+    }
     let options = EncodeOptions {
         max_length: args.max_length.min(checkpoint.config().max_positions()),
         append_eos: !args.no_eos,
@@ -56,6 +61,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         // Says which files are missing.
         false => checkpoint.load(&device, dtype)?,
     };
+    if !checkpoint.has_weights() {
+        let dir = args.model.model.display();
+        eprintln!("{dir} has no weights: they are drawn by the seed");
+    }
     let adapter = adapter_config(args, &model);
     match &adapter {
         Some(adapter) => {

@@ -21,6 +21,11 @@ use crate::progress::Display;
 const STATE: &str = "resume.safetensors";
 const METRICS: &str = "metrics.jsonl";
 const BEST: &str = "best";
+/// What a run would write over.
+const HELD: [(&str, &str); 2] = [
+    ("config.json", "a model"),
+    ("adapter_config.json", "an adapter"),
+];
 
 /// Shows a run and keeps its results.
 pub(super) struct Run<'a> {
@@ -55,7 +60,12 @@ pub(super) fn state(args: &TrainArgs) -> Result<Option<TrainState>, CliError> {
         (false, _) if begun => Err(CliError::Usage(format!(
             "{out} holds a run already; name a new directory, or go on with --resume"
         ))),
-        (false, _) => Ok(None),
+        (false, _) => match HELD.iter().find(|(file, _)| args.out.join(file).exists()) {
+            Some((_, what)) => Err(CliError::Usage(format!(
+                "{out} holds {what} already; name a new directory"
+            ))),
+            None => Ok(None),
+        },
     }
 }
 

@@ -1,12 +1,12 @@
 //! IA3 in PEFT's files.
 
 use burn::tensor::{DType, Tensor};
-use peft_core::{AdapterSlot, Names};
+use peft_core::{AdapterSlot, LayerRange, Names};
 use peft_ia3::{Ia3, Ia3Config, Ia3Side};
 use serde_json::{Value, json};
 
 use super::super::AdapterFileError;
-use super::super::config::{names_value, placement_from};
+use super::super::config::{names_value, placement_from, sorted};
 use super::super::fields::Fields;
 use super::Part;
 
@@ -21,13 +21,37 @@ pub(in super::super) fn from_fields(fields: &Fields<'_>) -> Result<Ia3Config, Ad
     })
 }
 
-/// The fields of a config.
-pub(in super::super) fn to_fields(config: &Ia3Config) -> Value {
-    json!({
+/// The fields of a config on the layers `adapted`; `targets` is what the file would have for `target_modules`.
+///
+/// An IA3's file has no layer indices, and PEFT takes only feed-forward modules that are literally among the targets. Where that does not say which
+/// layers are adapted, and how, their paths do.
+pub(in super::super) fn to_fields(
+    config: &Ia3Config,
+    adapted: &[String],
+    targets: &Value,
+) -> Value {
+    let mut fields = json!({
         "peft_type": "IA3",
         "feedforward_modules": config.feedforward.as_ref().map_or(json!([]), names_value),
         "init_ia3_weights": true,
-    })
+    });
+    let among_targets = match (&config.feedforward, targets.as_array()) {
+        (Some(Names::Suffixes(entries)), Some(targets)) => {
+            entries.iter().all(|entry| targets.contains(&json!(entry)))
+        }
+        _ => true,
+    };
+    if *config.placement.targets.range() != LayerRange::All || !among_targets {
+        let feedforward = |path: &&String| {
+            let names = config.feedforward.as_ref();
+            names.is_some_and(|names| names.has(path))
+        };
+        let inputs: Vec<String> = adapted.iter().filter(feedforward).cloned().collect();
+        fields["target_modules"] = sorted(adapted);
+        fields["feedforward_modules"] = sorted(&inputs);
+        fields["exclude_modules"] = Value::Null;
+    }
+    fields
 }
 
 /// The tensor of the IA3 in `slot`, if that is what it holds: a column for the outputs, a row for the inputs.

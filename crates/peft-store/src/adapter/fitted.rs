@@ -1,0 +1,121 @@
+//! [`fitted`]: a file's config, as it applies to one model.
+
+use peft_core::{Choice, Names, Targets, has_suffix};
+
+use super::AdapterConfig;
+
+/// The output layer, which PEFT's `all-linear` leaves out.
+const OUTPUT_LAYER: &str = "lm_head";
+
+/// Leave out what this model does not have.
+///
+/// PEFT takes lists written for several architectures: an entry that matches nothing is passed over; and a layer inside a module to save is no
+/// target, whatever its name. What counts is that the file's tensors fit, which is checked afterwards, tensor by tensor.
+pub(super) fn fitted(
+    config: &AdapterConfig,
+    layers: &[String],
+    modules: &[String],
+) -> AdapterConfig {
+    let mut config = config.clone();
+    let placement = config.placement_mut();
+    placement
+        .modules_to_save
+        .retain(|entry| modules.iter().any(|module| has_suffix(module, entry)));
+    let saved = saved_layers(&placement.modules_to_save, layers);
+
+    let old = placement.targets.clone();
+    let mut targets = match old.choice() {
+        Choice::AllLinear => Targets::all_linear(),
+        Choice::Names(names) => match fit(names, modules) {
+            // Nothing fits: keep the list, so that attaching reports it.
+            Names::Suffixes(entries) if entries.is_empty() => {
+                Targets::new(Choice::Names(names.clone()))
+            }
+            fitted => Targets::new(Choice::Names(fitted)),
+        },
+    };
+    let exclude = match (old.exclude(), old.choice()) {
+        (Some(names), _) => Some(fit(names, modules)),
+        (None, Choice::AllLinear) => Some(fit(&Names::suffixes([OUTPUT_LAYER]), modules)),
+        (None, Choice::Names(_)) => None,
+    };
+    if let Some(names) = joined(exclude, saved) {
+        targets = targets.excluding_names(names);
+    }
+    placement.targets = targets
+        .within(old.range().clone())
+        .indexed_after(old.index_after().to_vec());
+    match &mut config {
+        #[cfg(feature = "lora")]
+        AdapterConfig::Lora(lora) => {
+            let paths: Vec<&str> = layers.iter().map(String::as_str).collect();
+            lora.rank_pattern = lora.rank_pattern.matching_any(&paths);
+            lora.alpha_pattern = lora.alpha_pattern.matching_any(&paths);
+        }
+        #[cfg(feature = "ia3")]
+        AdapterConfig::Ia3(ia3) => {
+            let adapted = chosen(&ia3.placement.targets, layers);
+            ia3.feedforward = match ia3.feedforward.take().map(|names| fit(&names, &adapted)) {
+                Some(Names::Suffixes(entries)) if entries.is_empty() => None,
+                names => names,
+            };
+        }
+    }
+    config
+}
+
+/// The entries that match one of `paths`. A regular expression stays as it is.
+fn fit(names: &Names, paths: &[String]) -> Names {
+    match names {
+        Names::Regex(_) => names.clone(),
+        Names::Suffixes(entries) => Names::Suffixes(
+            entries
+                .iter()
+                .filter(|entry| paths.iter().any(|path| has_suffix(path, entry)))
+                .cloned()
+                .collect(),
+        ),
+    }
+}
+
+/// The layers that are, or lie in, one of these modules.
+fn saved_layers(modules_to_save: &[String], layers: &[String]) -> Vec<String> {
+    let inside = |layer: &str| {
+        let around = layer.match_indices('.').map(|(at, _)| &layer[..at]);
+        around.chain([layer]).any(|module| {
+            modules_to_save
+                .iter()
+                .any(|entry| has_suffix(module, entry))
+        })
+    };
+    let layers = layers.iter().filter(|layer| inside(layer));
+    layers.cloned().collect()
+}
+
+/// What is excluded, and these paths.
+fn joined(exclude: Option<Names>, paths: Vec<String>) -> Option<Names> {
+    match exclude {
+        exclude if paths.is_empty() => exclude,
+        None => Some(Names::Suffixes(paths)),
+        Some(Names::Suffixes(mut entries)) => {
+            entries.extend(paths);
+            Some(Names::Suffixes(entries))
+        }
+        Some(Names::Regex(pattern)) => {
+            let paths: Vec<String> = paths.iter().map(|path| path.replace('.', r"\.")).collect();
+            Some(Names::Regex(format!("{pattern}|{}", paths.join("|"))))
+        }
+    }
+}
+
+/// The layers that these targets name and do not exclude.
+#[cfg(feature = "ia3")]
+fn chosen(targets: &Targets, layers: &[String]) -> Vec<String> {
+    let named = |path: &&String| match targets.choice() {
+        Choice::AllLinear => true,
+        Choice::Names(names) => names.has(path),
+    };
+    let excluded = |path: &String| targets.exclude().is_some_and(|names| names.has(path));
+    let layers = layers.iter().filter(named).filter(|path| !excluded(path));
+    layers.cloned().collect()
+}
