@@ -42,11 +42,11 @@ pub use encoder::{
     BertForTokenClassification, BertIntermediate, BertLayer, BertModel, BertOutput, BertPooler,
     BertSelfAttention, DistilBertAttention, DistilBertConfig, DistilBertFeedForward,
     DistilBertForSequenceClassification, DistilBertForTokenClassification, DistilBertLayer,
-    DistilBertModel, DistilBertTransformer, ModernBertAttention, ModernBertConfig,
+    DistilBertModel, DistilBertTransformer, EncoderConfig, ModernBertAttention, ModernBertConfig,
     ModernBertEmbeddings, ModernBertForSequenceClassification, ModernBertForTokenClassification,
     ModernBertLayer, ModernBertMlp, ModernBertModel, ModernBertPredictionHead, Pooling,
     RobertaClassificationHead, RobertaForSequenceClassification, RobertaForTokenClassification,
-    mean_pooled,
+    TextClassifier, TextEncoder, TokenTagger, mean_pooled,
 };
 pub use gpt2::{Gpt2Attention, Gpt2Block, Gpt2Config, Gpt2LmHeadModel, Gpt2Mlp, Gpt2Model};
 pub use language_model::{LanguageModel, LanguageModelConfig};

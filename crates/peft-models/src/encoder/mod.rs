@@ -3,6 +3,7 @@
 //! A cache that is not empty holds a prefix here: keys and values before the text, which every position sees whatever its window, and from whose end positions
 //! count. Segment 0 is the text and segment 1 the padding on its right.
 
+mod any;
 mod bert;
 mod check;
 mod delegate;
@@ -14,6 +15,7 @@ mod pooling;
 mod post_norm;
 mod roberta;
 
+pub use any::{EncoderConfig, TextClassifier, TextEncoder, TokenTagger};
 pub use bert::{
     BertAttention, BertConfig, BertEmbeddings, BertEncoder, BertForSequenceClassification,
     BertForTokenClassification, BertIntermediate, BertLayer, BertModel, BertOutput, BertPooler,

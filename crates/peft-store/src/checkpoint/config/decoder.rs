@@ -51,7 +51,7 @@ pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<DecoderConfig, C
     }
     let (rope, window_rope) = match family {
         "gemma3_text" => {
-            let (full, window) = rope::by_sight(fields, (1e6, 1e4))?;
+            let (full, window) = rope::gemma3(fields)?;
             (full, Some(window))
         }
         _ => (rope::shared(fields)?, None),

@@ -97,6 +97,17 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A rate, at least 0.
+    pub(super) fn rate_or(&self, field: &str, default: f64) -> Result<f64, CheckpointError> {
+        match self.get(field) {
+            Value::Null => Ok(default),
+            value => value
+                .as_f64()
+                .filter(|value| *value >= 0.0)
+                .ok_or_else(|| self.wrong(field, "a number, at least 0")),
+        }
+    }
+
     pub(super) fn numbers(&self, field: &str) -> Result<Vec<f64>, CheckpointError> {
         self.get(field)
             .as_array()

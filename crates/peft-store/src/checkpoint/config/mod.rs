@@ -1,26 +1,66 @@
 //! `config.json` to a model's config and back.
 
 mod decoder;
+mod encoder;
 mod fields;
 mod gpt2;
 mod rope;
 
-use peft_models::{Activation, DecoderConfig, LanguageModelConfig, ProjectionBias};
+use peft_models::{
+    Activation, DecoderConfig, EncoderConfig, LanguageModelConfig, ProjectionBias,
+};
 use serde_json::{Map, Value, json};
 
 use super::CheckpointError;
 use fields::Fields;
 
-/// Read the fields of a decoder's `config.json`, in the spelling of any release of transformers.
+/// The sizes of a model, by what it is.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum CheckpointConfig {
+    /// A decoder.
+    LanguageModel(LanguageModelConfig),
+    /// An encoder.
+    Encoder(EncoderConfig),
+}
+
+impl CheckpointConfig {
+    /// Tokens in the vocabulary.
+    pub fn vocab_size(&self) -> usize {
+        match self {
+            Self::LanguageModel(config) => config.vocab_size(),
+            Self::Encoder(config) => config.vocab_size(),
+        }
+    }
+
+    /// The longest sequence that the model is made for.
+    pub fn max_positions(&self) -> usize {
+        match self {
+            Self::LanguageModel(config) => config.max_positions(),
+            Self::Encoder(config) => config.max_positions(),
+        }
+    }
+
+    /// How many blocks there are.
+    pub fn n_layers(&self) -> usize {
+        match self {
+            Self::LanguageModel(config) => config.n_layers(),
+            Self::Encoder(config) => config.n_layers(),
+        }
+    }
+}
+
+/// Read the fields of a `config.json`, in the spelling of any release of transformers.
 ///
 /// # Errors
 ///
 /// A [`CheckpointError`] that names the field.
-pub fn language_model_config(
-    map: &Map<String, Value>,
-) -> Result<LanguageModelConfig, CheckpointError> {
+pub fn checkpoint_config(map: &Map<String, Value>) -> Result<CheckpointConfig, CheckpointError> {
     let fields = Fields::new(map);
-    let families = || format!("{}, gpt2", decoder::FAMILIES.join(", "));
+    let families = || {
+        let (decoders, encoders) = (decoder::FAMILIES.join(", "), encoder::FAMILIES.join(", "));
+        format!("{decoders}, gpt2, {encoders}")
+    };
     let family = match fields.string("model_type")? {
         Some(family) => family,
         None => return Err(fields.wrong("model_type", "a model family, such as llama")),
@@ -31,11 +71,16 @@ pub fn language_model_config(
         family if decoder::FAMILIES.contains(&family) => {
             LanguageModelConfig::Decoder(decoder::read(family, &fields)?)
         }
+        family if encoder::FAMILIES.contains(&family) => {
+            let config = encoder::read(family, &fields)?;
+            config.validate()?;
+            return Ok(CheckpointConfig::Encoder(config));
+        }
         _ => return Err(fields.unsupported("model_type", families())),
     };
     check_architecture(&fields, family)?;
     config.validate()?;
-    Ok(config)
+    Ok(CheckpointConfig::LanguageModel(config))
 }
 
 /// The class that a checkpoint was written by must be one that predicts the next token, or that model without its output layer.

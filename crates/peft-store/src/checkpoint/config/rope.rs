@@ -21,13 +21,31 @@ pub(super) fn shared(fields: &Fields<'_>) -> Result<RopeConfig, CheckpointError>
     }
 }
 
-/// The settings of layers that see all positions, and of those with a window, which may differ.
-pub(super) fn by_sight(
+/// ModernBERT's settings, of layers that see all positions and of those with a window.
+pub(super) fn modernbert(
     fields: &Fields<'_>,
-    (full, window): (f64, f64),
 ) -> Result<(RopeConfig, RopeConfig), CheckpointError> {
-    let full = fields.number_or("rope_theta", full)?;
-    let window = fields.number_or("rope_local_base_freq", window)?;
+    let full = fields.number_or("global_rope_theta", 160_000.0)?;
+    let window = match fields.get("local_rope_theta") {
+        Value::Null => 10_000.0,
+        _ => fields.number("local_rope_theta")?,
+    };
+    by_sight(fields, full, window)
+}
+
+/// Gemma 3's settings, of layers that see all positions and of those with a window.
+pub(super) fn gemma3(fields: &Fields<'_>) -> Result<(RopeConfig, RopeConfig), CheckpointError> {
+    let full = fields.number_or("rope_theta", 1e6)?;
+    let window = fields.number_or("rope_local_base_freq", 1e4)?;
+    by_sight(fields, full, window)
+}
+
+/// The settings of layers that see all positions, and of those with a window, which may differ.
+fn by_sight(
+    fields: &Fields<'_>,
+    full: f64,
+    window: f64,
+) -> Result<(RopeConfig, RopeConfig), CheckpointError> {
     let nested = fields.get("rope_parameters").as_object();
     let of = |name: &'static str, theta: f64| match nested.map(|map| map.get(name)) {
         Some(Some(Value::Object(map))) => rope(fields, &Fields::within(map, name), theta),

@@ -1,0 +1,110 @@
+//! The configs of BERT and of the encoders after it.
+
+use peft_models::{
+    Activation, BertConfig, DistilBertConfig, EncoderConfig, ModernBertConfig, Pooling,
+};
+use serde_json::Value;
+
+use super::super::CheckpointError;
+use super::fields::Fields;
+use super::{activation, rope};
+
+/// The encoders, as `model_type` names them.
+pub(super) const FAMILIES: [&str; 5] =
+    ["bert", "roberta", "xlm-roberta", "distilbert", "modernbert"];
+
+/// Read the config of one of [`FAMILIES`].
+pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<EncoderConfig, CheckpointError> {
+    fields.must_be_off(&["is_decoder", "add_cross_attention", "sinusoidal_pos_embds"])?;
+    if !matches!(fields.string("position_embedding_type")?, None | Some("absolute")) {
+        return Err(fields.unsupported("position_embedding_type", "absolute"));
+    }
+    Ok(match family {
+        "bert" => EncoderConfig::Bert(bert(fields, 0)?),
+        "distilbert" => EncoderConfig::DistilBert(distilbert(fields)?),
+        "modernbert" => EncoderConfig::ModernBert(modernbert(fields)?),
+        // Positions begin behind the padding token's.
+        _ => EncoderConfig::Roberta(bert(fields, fields.count_or("pad_token_id", 1)? + 1)?),
+    })
+}
+
+fn bert(fields: &Fields<'_>, position_offset: usize) -> Result<BertConfig, CheckpointError> {
+    let hidden_dropout = fields.rate_or("hidden_dropout_prob", 0.1)?;
+    let rows = fields.count_or("max_position_embeddings", 512)?;
+    Ok(BertConfig {
+        vocab_size: fields.count("vocab_size")?,
+        d_model: fields.count("hidden_size")?,
+        d_ff: fields.count("intermediate_size")?,
+        n_layers: fields.count("num_hidden_layers")?,
+        n_heads: fields.count("num_attention_heads")?,
+        max_positions: rows.saturating_sub(position_offset),
+        position_offset,
+        n_token_types: fields.count_or("type_vocab_size", 2)?,
+        norm_epsilon: fields.number_or("layer_norm_eps", 1e-12)?,
+        activation: activation(fields, "hidden_act", Activation::Gelu)?,
+        pooler: true,
+        hidden_dropout,
+        attention_dropout: fields.rate_or("attention_probs_dropout_prob", 0.1)?,
+        classifier_dropout: fields.rate_or("classifier_dropout", hidden_dropout)?,
+    })
+}
+
+fn distilbert(fields: &Fields<'_>) -> Result<DistilBertConfig, CheckpointError> {
+    Ok(DistilBertConfig {
+        vocab_size: fields.count("vocab_size")?,
+        d_model: fields.count("dim")?,
+        d_ff: fields.count("hidden_dim")?,
+        n_layers: fields.count("n_layers")?,
+        n_heads: fields.count("n_heads")?,
+        max_positions: fields.count_or("max_position_embeddings", 512)?,
+        activation: activation(fields, "activation", Activation::Gelu)?,
+        hidden_dropout: fields.rate_or("dropout", 0.1)?,
+        attention_dropout: fields.rate_or("attention_dropout", 0.1)?,
+        classifier_dropout: fields.rate_or("seq_classif_dropout", 0.2)?,
+    })
+}
+
+fn modernbert(fields: &Fields<'_>) -> Result<ModernBertConfig, CheckpointError> {
+    let n_layers = fields.count("num_hidden_layers")?;
+    let every = fields.count_or("global_attn_every_n_layers", 3)?.max(1);
+    let windowed = match fields.get("layer_types") {
+        Value::Null if n_layers <= 1 << 16 => (0..n_layers).map(|i| i % every != 0).collect(),
+        Value::Array(kinds) if kinds.len() == n_layers => kinds
+            .iter()
+            .map(|kind| match kind.as_str() {
+                Some("sliding_attention") => Ok(true),
+                Some("full_attention") => Ok(false),
+                _ => Err(fields.unsupported("layer_types", "full_attention, sliding_attention")),
+            })
+            .collect::<Result<_, _>>()?,
+        _ => return Err(fields.wrong("layer_types", "a list with an entry for each layer")),
+    };
+    let (global_rope, local_rope) = rope::modernbert(fields)?;
+    Ok(ModernBertConfig {
+        vocab_size: fields.count("vocab_size")?,
+        d_model: fields.count("hidden_size")?,
+        d_ff: fields.count("intermediate_size")?,
+        n_heads: fields.count("num_attention_heads")?,
+        max_positions: fields.count_or("max_position_embeddings", 8192)?,
+        windowed,
+        reach: fields.count_or("local_attention", 128)? / 2,
+        global_rope,
+        local_rope,
+        norm_epsilon: fields.number_or("norm_eps", 1e-5)?,
+        norm_bias: fields.flag("norm_bias")?,
+        attention_bias: fields.flag("attention_bias")?,
+        mlp_bias: fields.flag("mlp_bias")?,
+        activation: activation(fields, "hidden_activation", Activation::Gelu)?,
+        classifier_pooling: match fields.string("classifier_pooling")? {
+            None | Some("cls") => Pooling::First,
+            Some("mean") => Pooling::Mean,
+            Some(_) => return Err(fields.unsupported("classifier_pooling", "cls, mean")),
+        },
+        classifier_bias: fields.flag("classifier_bias")?,
+        classifier_activation: activation(fields, "classifier_activation", Activation::Gelu)?,
+        embedding_dropout: fields.rate_or("embedding_dropout", 0.0)?,
+        attention_dropout: fields.rate_or("attention_dropout", 0.0)?,
+        mlp_dropout: fields.rate_or("mlp_dropout", 0.0)?,
+        classifier_dropout: fields.rate_or("classifier_dropout", 0.0)?,
+    })
+}
