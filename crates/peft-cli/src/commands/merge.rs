@@ -1,7 +1,7 @@
 //! `peft merge`: fold an adapter in, write, read back, compare, and only then keep.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -41,14 +41,6 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     let mut beside = args.out.clone().into_os_string();
     beside.push(".partial");
     let beside = PathBuf::from(beside);
-    let io = |action, path: &PathBuf| {
-        let path = path.clone();
-        move |source| CliError::Io {
-            action,
-            path,
-            source,
-        }
-    };
     if beside.exists() {
         fs::remove_dir_all(&beside).map_err(io("remove", &beside))?;
     }
@@ -60,14 +52,10 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
         &beside,
     )?;
     let written = Checkpoint::open(&beside)?.load(&device, dtype)?;
-    let (difference, scale) = compare(&expected, &probe(&written.valid(), &device));
+    let found = probe(&written.valid(), &device);
     // Rounding of the weights: 1e-4 of the largest logit in f32, 5e-2 in a 16-bit format.
-    let limit = scale * if dtype == DType::F32 { 1e-4 } else { 5e-2 };
-    if difference > limit || !difference.is_finite() {
-        fs::remove_dir_all(&beside).map_err(io("remove", &beside))?;
-        return Err(CliError::MergeDiffers { difference, limit });
-    }
-    fs::rename(&beside, &args.out).map_err(io("rename", &beside))?;
+    let tolerance = if dtype == DType::F32 { 1e-4 } else { 5e-2 };
+    let difference = settle(&expected, &found, tolerance, &beside, &args.out)?;
     eprintln!(
         "merged into {}; logits differ from the unmerged model's by at most {difference:.2e}",
         args.out.display()
@@ -90,8 +78,38 @@ fn probe(model: &LanguageModel, device: &Device) -> Vec<f32> {
     logits.into_data().iter::<f32>().collect()
 }
 
+/// Keep what was written at `beside` as `out` if its logits are the expected ones, or take it away; how far apart they are.
+fn settle(
+    expected: &[f32],
+    found: &[f32],
+    tolerance: f64,
+    beside: &Path,
+    out: &Path,
+) -> Result<f64, CliError> {
+    let (difference, scale) = compare(expected, found);
+    let limit = scale * tolerance;
+    if difference > limit || !difference.is_finite() {
+        fs::remove_dir_all(beside).map_err(io("remove", beside))?;
+        return Err(CliError::MergeDiffers { difference, limit });
+    }
+    fs::rename(beside, out).map_err(io("rename", beside))?;
+    Ok(difference)
+}
+
+fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> CliError {
+    let path = path.to_path_buf();
+    move |source| CliError::Io {
+        action,
+        path,
+        source,
+    }
+}
+
 /// The largest difference, and the largest value or 1.
 fn compare(a: &[f32], b: &[f32]) -> (f64, f64) {
+    if a.len() != b.len() {
+        return (f64::INFINITY, 1.0);
+    }
     a.iter()
         .zip(b)
         .fold((0.0, 1.0), |(difference, scale), (a, b)| {
@@ -99,4 +117,37 @@ fn compare(a: &[f32], b: &[f32]) -> (f64, f64) {
             let gap = if gap.is_nan() { f64::INFINITY } else { gap };
             (gap.max(difference), f64::from(a.abs()).max(scale))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a directory whose logits are `found` is kept, and nothing lies beside it in either case.
+    fn kept(found: &[f32]) -> bool {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (beside, out) = (dir.path().join("out.partial"), dir.path().join("out"));
+        fs::create_dir(&beside).expect("a directory");
+        fs::write(beside.join("config.json"), "{}").expect("a file");
+        let settled = settle(&[1.0, -20.0, 3.0], found, 1e-4, &beside, &out);
+        assert!(!beside.exists());
+        assert_eq!(out.join("config.json").exists(), settled.is_ok());
+        match settled {
+            Ok(_) => true,
+            Err(CliError::MergeDiffers { .. }) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_directory_that_differs_is_not_left() {
+        // The limit is 1e-4 of the largest logit, 20.
+        assert!(kept(&[1.0, -20.0, 3.0]));
+        assert!(kept(&[1.0019, -20.0, 3.0]));
+        assert!(!kept(&[1.0021, -20.0, 3.0]));
+        assert!(!kept(&[1.0, -20.0, 3.1]));
+        assert!(!kept(&[1.0, f32::NAN, 3.0]));
+        assert!(!kept(&[1.0, f32::INFINITY, 3.0]));
+        assert!(!kept(&[1.0, -20.0]));
+    }
 }
