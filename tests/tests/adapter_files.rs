@@ -8,7 +8,7 @@ use burn::tensor::{DType, Device};
 use peft_core::{ForwardPath, Names, Targets, slots};
 use peft_ia3::Ia3Config;
 use peft_lora::LoraConfig;
-use peft_models::{CausalLm, LlamaForCausalLm};
+use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{
     AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, TensorProblem, save_adapter,
 };
@@ -62,19 +62,19 @@ fn edit(dir: &Path, changes: Value) {
     fs::write(dir.join(CONFIG), json!(fields).to_string()).expect("it is written");
 }
 
-fn base(name: &str, device: &Device) -> LlamaForCausalLm {
+fn base(name: &str, device: &Device) -> LanguageModel {
     Checkpoint::open(golden("models").join(name))
         .and_then(|checkpoint| checkpoint.load(device, DType::F32))
         .expect("the base loads")
 }
 
-fn attach(dir: &Path, model: &mut LlamaForCausalLm) -> Result<AdapterDir, AdapterFileError> {
+fn attach(dir: &Path, model: &mut LanguageModel) -> Result<AdapterDir, AdapterFileError> {
     let adapter = AdapterDir::open(dir)?;
     adapter.attach(model, "default", ForwardPath::Factored)?;
     Ok(adapter)
 }
 
-fn logits(model: &LlamaForCausalLm) -> burn::tensor::Tensor<3> {
+fn logits(model: &LanguageModel) -> burn::tensor::Tensor<3> {
     let device = model.devices().remove(0);
     model.logits(model.hidden(ids(&device), None, None))
 }

@@ -24,6 +24,7 @@ delegate_transformer!(LanguageModel { Decoder, Gpt2 });
 
 /// The sizes of a [`LanguageModel`].
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant)]
 #[non_exhaustive]
 pub enum LanguageModelConfig {
     /// Llama and those after it.

@@ -19,7 +19,7 @@ mod params;
 pub use adapter::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem, save_adapter};
 #[cfg(feature = "models")]
 pub use checkpoint::{
-    Checkpoint, CheckpointError, CheckpointProblem, fresh_config_json, language_model_config,
-    write_checkpoint,
+    Checkpoint, CheckpointConfig, CheckpointError, CheckpointProblem, Headed, checkpoint_config,
+    fresh_config_json, write_checkpoint,
 };
 pub use generation::{GenerationConfigError, GenerationDefaults};

@@ -9,7 +9,8 @@ use peft_models::{
     RopeConfig, RopeScaling, Transformer,
 };
 use peft_store::{
-    Checkpoint, CheckpointError, fresh_config_json, language_model_config, write_checkpoint,
+    Checkpoint, CheckpointConfig, CheckpointError, checkpoint_config, fresh_config_json,
+    write_checkpoint,
 };
 use peft_tests::tolerance::PATHS;
 use serde_json::{Map, Value, json};
@@ -48,8 +49,8 @@ fn load(dir: &Path, device: &Device) -> DecoderForCausalLm {
 
 /// The config of a Llama with these fields.
 fn read(fields: &Map<String, Value>) -> Result<DecoderConfig, CheckpointError> {
-    match language_model_config(fields)? {
-        LanguageModelConfig::Decoder(config) => Ok(config),
+    match checkpoint_config(fields)? {
+        CheckpointConfig::LanguageModel(LanguageModelConfig::Decoder(config)) => Ok(config),
         other => panic!("{other:?}"),
     }
 }
@@ -96,7 +97,7 @@ fn a_written_model_reads_back_bit_for_bit(device: &Device) {
         let checkpoint = Checkpoint::open(&out).expect("it opens");
         assert_eq!(
             checkpoint.config(),
-            &LanguageModelConfig::Decoder(config.clone())
+            &CheckpointConfig::LanguageModel(LanguageModelConfig::Decoder(config.clone()))
         );
         assert_eq!(checkpoint.dtype().expect("weights"), DType::F32);
         let loaded = load(&out, device);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, s};
 use peft_models::{CausalLm, LanguageModel, Transformer};
-use peft_store::{Checkpoint, language_model_config};
+use peft_store::{Checkpoint, checkpoint_config};
 use peft_tests::tolerance::{GOLDEN_BF16, GOLDEN_LOGITS};
 use safetensors::SafeTensors;
 
@@ -26,7 +26,7 @@ fn models_equal_transformers(device: &Device) {
         compare(&model, &Expected::read(dir), device);
         if let Ok(old) = fs::read(dir.join("config.old.json")) {
             let fields = serde_json::from_slice(&old).expect("an object");
-            let config = language_model_config(&fields).expect("it is supported");
+            let config = checkpoint_config(&fields).expect("it is supported");
             assert_eq!(&config, checkpoint.config());
         }
     });

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use peft_store::{AdapterConfig, AdapterDir, Checkpoint};
+use peft_store::{AdapterConfig, AdapterDir, Checkpoint, CheckpointConfig};
 use serde_json::{Value, json};
 
 use super::print_line;
@@ -98,7 +98,11 @@ fn model(args: &InspectArgs) -> Result<Value, CliError> {
     dtypes.sort_unstable();
     dtypes.dedup();
     let device = crate::device::any()?;
-    let layers = peft_core::layers(&checkpoint.config().init(&device));
+    let layers = match checkpoint.config() {
+        CheckpointConfig::LanguageModel(config) => peft_core::layers(&config.init(&device)),
+        CheckpointConfig::Encoder(config) => peft_core::layers(&config.encoder(true, &device)),
+        _ => Vec::new(),
+    };
     let mut targets: Vec<&str> = layers
         .iter()
         .filter_map(|layer| layer.path.rsplit('.').next())

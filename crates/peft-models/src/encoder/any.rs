@@ -70,12 +70,40 @@ pub enum TokenTagger {
     ModernBert(ModernBertForTokenClassification),
 }
 
-transparent_module!(TextEncoder { Bert, DistilBert, ModernBert });
-delegate_transformer!(TextEncoder { Bert, DistilBert, ModernBert });
-transparent_module!(TextClassifier { Bert, Roberta, DistilBert, ModernBert });
-delegate_transformer!(TextClassifier { Bert, Roberta, DistilBert, ModernBert });
-transparent_module!(TokenTagger { Bert, Roberta, DistilBert, ModernBert });
-delegate_transformer!(TokenTagger { Bert, Roberta, DistilBert, ModernBert });
+transparent_module!(TextEncoder {
+    Bert,
+    DistilBert,
+    ModernBert
+});
+delegate_transformer!(TextEncoder {
+    Bert,
+    DistilBert,
+    ModernBert
+});
+transparent_module!(TextClassifier {
+    Bert,
+    Roberta,
+    DistilBert,
+    ModernBert
+});
+delegate_transformer!(TextClassifier {
+    Bert,
+    Roberta,
+    DistilBert,
+    ModernBert
+});
+transparent_module!(TokenTagger {
+    Bert,
+    Roberta,
+    DistilBert,
+    ModernBert
+});
+delegate_transformer!(TokenTagger {
+    Bert,
+    Roberta,
+    DistilBert,
+    ModernBert
+});
 
 impl EncoderConfig {
     /// Whether a model can be made of this.

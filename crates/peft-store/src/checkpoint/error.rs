@@ -69,6 +69,16 @@ pub enum CheckpointError {
         /// What it may be.
         supported: String,
     },
+    /// A model of another kind than the task takes.
+    #[error("{} is a {family}, but this takes {expected}", dir.display())]
+    WrongKind {
+        /// The directory.
+        dir: PathBuf,
+        /// The model's family.
+        family: String,
+        /// What is taken.
+        expected: &'static str,
+    },
     /// A config that is to be written as a Llama's has what Llama does not have.
     #[error("the model has what no Llama has, so its config.json cannot be a Llama's")]
     NotLlama,

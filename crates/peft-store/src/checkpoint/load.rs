@@ -11,14 +11,14 @@ use serde_json::{Map, Value};
 
 use super::file::{TensorPlace, io, run_dtype, tensor_places};
 use super::naming::Naming;
-use super::{CheckpointError, CheckpointProblem, language_model_config};
+use super::{CheckpointConfig, CheckpointError, CheckpointProblem, checkpoint_config};
 use crate::params::{StoredParam, stored_params};
 
 /// A checkpoint directory whose config has been read and understood.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
     dir: PathBuf,
-    config: LanguageModelConfig,
+    config: CheckpointConfig,
     fields: Map<String, Value>,
 }
 
@@ -39,7 +39,7 @@ impl Checkpoint {
         let fields: Map<String, Value> =
             serde_json::from_str(&text).map_err(|source| CheckpointError::Json { path, source })?;
         Ok(Self {
-            config: language_model_config(&fields)?,
+            config: checkpoint_config(&fields)?,
             dir,
             fields,
         })
@@ -51,7 +51,7 @@ impl Checkpoint {
     }
 
     /// The sizes.
-    pub fn config(&self) -> &LanguageModelConfig {
+    pub fn config(&self) -> &CheckpointConfig {
         &self.config
     }
 
@@ -95,7 +95,28 @@ impl Checkpoint {
         })
     }
 
-    /// The model with the directory's weights in `dtype`.
+    /// The sizes of a decoder.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::WrongKind`] for an encoder.
+    pub fn language_model_config(&self) -> Result<&LanguageModelConfig, CheckpointError> {
+        match &self.config {
+            CheckpointConfig::LanguageModel(config) => Ok(config),
+            CheckpointConfig::Encoder(_) => Err(self.wrong_kind("a decoder, such as llama")),
+        }
+    }
+
+    pub(super) fn wrong_kind(&self, expected: &'static str) -> CheckpointError {
+        let family = self.fields["model_type"].as_str().unwrap_or("of no family");
+        CheckpointError::WrongKind {
+            dir: self.dir.clone(),
+            family: family.into(),
+            expected,
+        }
+    }
+
+    /// The decoder with the directory's weights in `dtype`.
     ///
     /// A tied output layer that is stored all the same, and is not the embedding, is loaded as one of its own, as transformers does.
     ///
@@ -103,18 +124,19 @@ impl Checkpoint {
     ///
     /// A [`CheckpointError`]; missing, unexpected and misshapen tensors are reported together.
     pub fn load(&self, device: &Device, dtype: DType) -> Result<LanguageModel, CheckpointError> {
-        let naming = match &self.config {
+        let config = self.language_model_config()?;
+        let naming = match config {
             LanguageModelConfig::Gpt2(_) => Naming::GPT2,
             _ => Naming::DECODER,
         };
         let mut places = self.places(&naming)?;
         let own_head = has_own_head(&naming, &places)?;
-        let tied = self.config.has_tied_head() && !own_head;
+        let tied = config.has_tied_head() && !own_head;
         if let (true, Some((head, _))) = (tied, naming.tied) {
             places.remove(head);
         }
-        let model = self.config.clone().with_tied_head(tied).init(device);
-        self.fill(model, places, dtype)
+        let model = config.clone().with_tied_head(tied).init(device);
+        self.fill(model, places, dtype, |_| false)
     }
 
     /// The fields of `config.json` for a model that was made of this checkpoint.
@@ -132,21 +154,27 @@ impl Checkpoint {
             .map_err(|problems| self.tensors_error(problems))
     }
 
-    fn tensors_error(&self, problems: Vec<CheckpointProblem>) -> CheckpointError {
+    pub(super) fn stored(&self) -> Result<BTreeMap<String, TensorPlace>, CheckpointError> {
+        tensor_places(&self.dir)
+    }
+
+    pub(super) fn tensors_error(&self, problems: Vec<CheckpointProblem>) -> CheckpointError {
         CheckpointError::Tensors {
             dir: self.dir.clone(),
             problems,
         }
     }
 
-    /// `model` with the values of these tensors, which must be those of its parameters.
-    fn fill<M: Module>(
+    /// `model` with the values of these tensors, which must be those of its parameters; those that are `optional` may be missing.
+    pub(super) fn fill<M: Module>(
         &self,
         model: M,
         places: BTreeMap<String, TensorPlace>,
         dtype: DType,
+        optional: impl Fn(&str) -> bool,
     ) -> Result<M, CheckpointError> {
-        let expected = stored_params(&model);
+        let mut expected = stored_params(&model);
+        expected.retain(|param| places.contains_key(&param.path) || !optional(&param.path));
         let problems = mismatches(&expected, &places);
         if !problems.is_empty() {
             return Err(self.tensors_error(problems));

@@ -4,13 +4,15 @@
 //! file into memory would do the same, but a mapped file that another process shortens ends the program; no safe code can rule that out.)
 
 mod config;
+mod encoder;
 mod error;
 mod file;
 mod load;
 mod naming;
 mod write;
 
-pub use config::{fresh_config_json, language_model_config};
+pub use config::{CheckpointConfig, checkpoint_config, fresh_config_json};
+pub use encoder::Headed;
 pub use error::{CheckpointError, CheckpointProblem};
 pub use load::Checkpoint;
 pub use write::write_checkpoint;

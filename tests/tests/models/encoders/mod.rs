@@ -3,6 +3,7 @@
 mod golden;
 mod loading;
 mod paths;
+mod store;
 mod switches;
 
 use burn::module::{Module, ModuleMapper, Param};

@@ -209,9 +209,9 @@ fn configs_that_make_no_model_are_refused() {
         (|c| c.windowed.clear(), "n_layers is 0"),
         (
             |c| c.n_heads = 4,
-            "d_model / n_heads is 3, but must be even",
+            "rotated features of a head is 3, but must be even",
         ),
-        (|c| c.local_rope.theta = 0.0, "local_rope.theta is 0"),
+        (|c| c.local_rope.theta = 0.0, "rope.theta is 0"),
         (|c| c.mlp_dropout = f64::NAN, "mlp_dropout is NaN"),
     ];
     for (edit, expected) in modernberts {

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     device.seed(args.seed);
     let mut model = match checkpoint.has_weights() {
         true => checkpoint.load(&device, dtype)?,
-        false if args.method == Method::Full => checkpoint.config().init(&device),
+        false if args.method == Method::Full => checkpoint.language_model_config()?.init(&device),
         // Says which files are missing.
         false => checkpoint.load(&device, dtype)?,
     };

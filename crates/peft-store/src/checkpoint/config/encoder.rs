@@ -16,7 +16,10 @@ pub(super) const FAMILIES: [&str; 5] =
 /// Read the config of one of [`FAMILIES`].
 pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<EncoderConfig, CheckpointError> {
     fields.must_be_off(&["is_decoder", "add_cross_attention", "sinusoidal_pos_embds"])?;
-    if !matches!(fields.string("position_embedding_type")?, None | Some("absolute")) {
+    if !matches!(
+        fields.string("position_embedding_type")?,
+        None | Some("absolute")
+    ) {
         return Err(fields.unsupported("position_embedding_type", "absolute"));
     }
     Ok(match family {

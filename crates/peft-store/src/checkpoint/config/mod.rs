@@ -6,9 +6,7 @@ mod fields;
 mod gpt2;
 mod rope;
 
-use peft_models::{
-    Activation, DecoderConfig, EncoderConfig, LanguageModelConfig, ProjectionBias,
-};
+use peft_models::{Activation, DecoderConfig, EncoderConfig, LanguageModelConfig, ProjectionBias};
 use serde_json::{Map, Value, json};
 
 use super::CheckpointError;
@@ -90,7 +88,7 @@ fn check_architecture(fields: &Fields<'_>, family: &str) -> Result<(), Checkpoin
         "gemma3_text" => "Gemma3".to_owned(),
         family => family[..1].to_uppercase() + &family[1..],
     };
-    let mut classes = vec![format!("{name}ForCausalLM"), format!("{name}Model")];
+    let mut classes = [format!("{name}ForCausalLM"), format!("{name}Model")];
     match family {
         "gpt2" => classes[0] = "GPT2LMHeadModel".into(),
         "gemma3_text" => classes[1] = "Gemma3TextModel".into(),

@@ -22,9 +22,7 @@ pub(super) fn shared(fields: &Fields<'_>) -> Result<RopeConfig, CheckpointError>
 }
 
 /// ModernBERT's settings, of layers that see all positions and of those with a window.
-pub(super) fn modernbert(
-    fields: &Fields<'_>,
-) -> Result<(RopeConfig, RopeConfig), CheckpointError> {
+pub(super) fn modernbert(fields: &Fields<'_>) -> Result<(RopeConfig, RopeConfig), CheckpointError> {
     let full = fields.number_or("global_rope_theta", 160_000.0)?;
     let window = match fields.get("local_rope_theta") {
         Value::Null => 10_000.0,

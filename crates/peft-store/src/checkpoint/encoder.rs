@@ -1,0 +1,205 @@
+//! Encoders of a checkpoint directory: bare, or with a head that may not be there yet.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::{DType, Device};
+use peft_models::{EncoderConfig, TextClassifier, TextEncoder, TokenTagger};
+
+use super::file::TensorPlace;
+use super::load::Checkpoint;
+use super::{CheckpointConfig, CheckpointError, CheckpointProblem};
+use crate::params::stored_params;
+
+/// Heads that checkpoints were trained with, by the beginnings of their keys.
+const HEADS: [&str; 12] = [
+    "classifier.",
+    "cls.",
+    "decoder.",
+    "head.",
+    "lm_head.",
+    "pre_classifier.",
+    "qa_outputs.",
+    "score.",
+    "seq_relationship.",
+    "vocab_layer_norm.",
+    "vocab_projector.",
+    "vocab_transform.",
+];
+/// A layer between encoder and head, which a file may have without need or lack.
+const POOLER: &str = "pooler.";
+/// Tables of numbers that a model can make by itself.
+const BUFFERS: [&str; 2] = ["embeddings.position_ids", "embeddings.token_type_ids"];
+
+/// A model with a head, and what of it the checkpoint does not have.
+#[derive(Debug, Clone)]
+pub struct Headed<M> {
+    /// The model.
+    pub model: M,
+    /// Modules with fresh weights, such as `classifier`; they are to be trained whole.
+    pub fresh: Vec<String>,
+}
+
+impl Checkpoint {
+    /// The sizes of an encoder.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::WrongKind`] for a decoder.
+    pub fn encoder_config(&self) -> Result<&EncoderConfig, CheckpointError> {
+        match self.config() {
+            CheckpointConfig::Encoder(config) => Ok(config),
+            CheckpointConfig::LanguageModel(_) => Err(self.wrong_kind("an encoder, such as bert")),
+        }
+    }
+
+    /// The encoder without a head.
+    ///
+    /// # Errors
+    ///
+    /// A [`CheckpointError`]; missing, unexpected and misshapen tensors are reported together.
+    pub fn load_encoder(
+        &self,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<TextEncoder, CheckpointError> {
+        let config = self.encoder_config()?;
+        let places = self.encoder_places(config, false)?;
+        let pooler = places.keys().any(|path| path.starts_with(POOLER));
+        Ok(self
+            .head(config.encoder(pooler, device), places, "", dtype)?
+            .model)
+    }
+
+    /// The encoder with a head that tells `n_labels` classes of texts.
+    ///
+    /// # Errors
+    ///
+    /// As [`load_encoder`](Self::load_encoder).
+    pub fn load_classifier(
+        &self,
+        n_labels: usize,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Headed<TextClassifier>, CheckpointError> {
+        let config = self.encoder_config()?;
+        let places = self.encoder_places(config, true)?;
+        self.head(
+            config.classifier(n_labels, device),
+            places,
+            base(config),
+            dtype,
+        )
+    }
+
+    /// The encoder with a head that tells `n_labels` classes of tokens.
+    ///
+    /// # Errors
+    ///
+    /// As [`load_encoder`](Self::load_encoder).
+    pub fn load_tagger(
+        &self,
+        n_labels: usize,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Headed<TokenTagger>, CheckpointError> {
+        let config = self.encoder_config()?;
+        let places = self.encoder_places(config, true)?;
+        self.head(config.tagger(n_labels, device), places, base(config), dtype)
+    }
+
+    /// The tensors by their paths in a model with a head, or in one without.
+    fn encoder_places(
+        &self,
+        config: &EncoderConfig,
+        headed: bool,
+    ) -> Result<BTreeMap<String, TensorPlace>, CheckpointError> {
+        let base = base(config);
+        let stored = self.stored()?;
+        let bare = !stored.keys().any(|key| key.starts_with(base));
+        let mut places = BTreeMap::new();
+        let mut problems = Vec::new();
+        for (key, place) in stored {
+            let name = match key.strip_prefix(base) {
+                Some(name) => name.to_owned(),
+                None if bare && !HEADS.iter().any(|head| key.starts_with(head)) => key.clone(),
+                // A head is beside the encoder, or nowhere.
+                None if headed => {
+                    places.insert(key, place);
+                    continue;
+                }
+                None => continue,
+            };
+            if BUFFERS.contains(&name.as_str()) {
+                continue;
+            }
+            // As the first releases called the parameters of norms.
+            let name = match (name.strip_suffix(".gamma"), name.strip_suffix(".beta")) {
+                (Some(norm), _) => format!("{norm}.weight"),
+                (_, Some(norm)) => format!("{norm}.bias"),
+                _ => name,
+            };
+            let path = match headed {
+                true => format!("{base}{name}"),
+                false => name,
+            };
+            if places.insert(path, place).is_some() {
+                problems.push(CheckpointProblem::Twice { key });
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(places),
+            false => Err(self.tensors_error(problems)),
+        }
+    }
+
+    /// `model` with these tensors. Of its head, each module is in the file or fresh; a head or pooling layer that it does not have is left out.
+    fn head<M: Module>(
+        &self,
+        model: M,
+        mut places: BTreeMap<String, TensorPlace>,
+        base: &str,
+        dtype: DType,
+    ) -> Result<Headed<M>, CheckpointError> {
+        let pooler = format!("{base}{POOLER}");
+        let beside = |path: &str| !path.starts_with(base) || path.starts_with(&pooler);
+        let expected: Vec<String> = stored_params(&model)
+            .into_iter()
+            .map(|param| param.path)
+            .collect();
+        places.retain(|path, _| {
+            let foreign =
+                path.starts_with(&pooler) || HEADS.iter().any(|head| path.starts_with(head));
+            !foreign || expected.contains(path)
+        });
+        let module = |path: &str| match path.starts_with(&pooler) {
+            true => POOLER.trim_end_matches('.').to_owned(),
+            false => path.split('.').next().unwrap_or(path).to_owned(),
+        };
+        let mut fresh: Vec<String> = Vec::new();
+        for path in expected.iter().filter(|path| beside(path)) {
+            let module = module(path);
+            let start = match module.as_str() {
+                "pooler" => pooler.clone(),
+                module => format!("{module}."),
+            };
+            let there = places.keys().any(|path| path.starts_with(&start));
+            if !there && !fresh.contains(&module) {
+                fresh.push(module);
+            }
+        }
+        let optional = |path: &str| beside(path) && fresh.contains(&module(path));
+        let model = self.fill(model, places, dtype, optional)?;
+        Ok(Headed { model, fresh })
+    }
+}
+
+/// Where the encoder lies in a model with a head.
+fn base(config: &EncoderConfig) -> &'static str {
+    match config {
+        EncoderConfig::Bert(_) => "bert.",
+        EncoderConfig::Roberta(_) => "roberta.",
+        EncoderConfig::DistilBert(_) => "distilbert.",
+        _ => "model.",
+    }
+}
