@@ -19,6 +19,8 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
+    Labels(#[from] peft_store::LabelsError),
+    #[error(transparent)]
     Train(#[from] TrainError),
     #[error("{0}")]
     Usage(String),

@@ -12,6 +12,7 @@ mod adapter;
 #[cfg(feature = "models")]
 mod checkpoint;
 mod generation;
+mod labels;
 #[cfg(any(feature = "lora", feature = "ia3", feature = "models"))]
 mod params;
 
@@ -23,3 +24,4 @@ pub use checkpoint::{
     fresh_config_json, write_checkpoint,
 };
 pub use generation::{GenerationConfigError, GenerationDefaults};
+pub use labels::{Labels, LabelsError};

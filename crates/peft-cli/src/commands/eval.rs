@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use peft_models::{CausalLm, Transformer};
-use peft_train::{Dataset, EncodeOptions, Row, TextTokenizer, choose, encode, evaluate};
+use peft_train::{Dataset, EncodeOptions, Row, RowKind, TextTokenizer, choose, encode, evaluate};
 use serde_json::{Value, json};
 
 use super::{load, print_line};
@@ -21,6 +21,9 @@ pub(super) fn report(args: &EvalArgs) -> Result<Value, CliError> {
         ));
     }
     let dataset = Dataset::read(&args.data)?;
+    if matches!(dataset.kind(), RowKind::Labelled | RowKind::Tagged) {
+        return super::classifier::report(args, &dataset);
+    }
     let (_, model, _) = load(&args.model, args.adapter.as_deref())?;
     let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
     let model = model.valid();

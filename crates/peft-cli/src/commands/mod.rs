@@ -1,5 +1,6 @@
 //! One file a verb, and what they share.
 
+mod classifier;
 pub(crate) mod demo;
 pub(crate) mod eval;
 pub(crate) mod generate;

@@ -1,9 +1,9 @@
 //! From the flags to an adapter.
 
+use burn::module::Module;
 use peft_core::{ForwardPath, Names, Targets, has_suffix, layers};
 use peft_ia3::Ia3Config;
 use peft_lora::{LoraConfig, LoraScaling};
-use peft_models::LanguageModel;
 use peft_store::AdapterConfig;
 
 use crate::args::{Method, TrainArgs};
@@ -17,7 +17,7 @@ const IA3_TARGETS: [&str; 3] = ["k_proj", "v_proj", FEEDFORWARD];
 const FEEDFORWARD: &str = "down_proj";
 
 /// The adapter that the flags ask for; none for full fine-tuning.
-pub(super) fn adapter_config(args: &TrainArgs, model: &LanguageModel) -> Option<AdapterConfig> {
+pub(super) fn adapter_config<M: Module>(args: &TrainArgs, model: &M) -> Option<AdapterConfig> {
     let paths: Vec<String> = layers(model).into_iter().map(|layer| layer.path).collect();
     let all_linear = args.targets == ["all-linear"];
     let mut exclude = args.exclude.clone();

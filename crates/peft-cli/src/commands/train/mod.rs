@@ -1,17 +1,19 @@
 //! `peft train`.
 
 mod adapter;
+mod classifier;
 mod run;
 
 use burn::module::Module;
 use peft_core::{ParamSet, Summary, freeze_all_but};
 use peft_store::Checkpoint;
 use peft_train::{
-    Dataset, EncodeOptions, Encoded, Length, NextToken, Schedule, TextTokenizer, TrainConfig,
-    Warmup, encode, pack, train,
+    Dataset, EncodeOptions, Encoded, Length, NextToken, RowKind, Schedule, TextTokenizer,
+    TrainConfig, Warmup, encode, pack, train,
 };
 
 use self::adapter::adapter_config;
+use self::classifier::Inputs;
 use self::run::{Run, Trained, state};
 use super::ADAPTER;
 use crate::args::{Method, ScheduleArg, TrainArgs};
@@ -34,6 +36,16 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         return Err(CliError::Usage(
             "save-every is 0, but must be at least 1".into(),
         ));
+    }
+    if matches!(train_rows.kind(), RowKind::Labelled | RowKind::Tagged) {
+        let inputs = Inputs {
+            checkpoint: &checkpoint,
+            tokenizer: &tokenizer,
+            train: &train_rows,
+            valid: valid_rows.as_ref(),
+            state: state.as_ref(),
+        };
+        return classifier::run(args, &inputs, &config);
     }
     let options = EncodeOptions {
         max_length: args.max_length.min(checkpoint.config().max_positions()),
@@ -87,8 +99,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let what = Trained {
         adapter,
         base: args.model.model.display().to_string(),
-        checkpoint: &checkpoint,
+        fields: checkpoint.fields_of(&model),
+        companions: checkpoint.dir().to_path_buf(),
         dtype,
+        labels: None,
+        task_type: "CAUSAL_LM",
     };
     let mut run = Run::begin(args, state.as_ref(), save_every, what)?;
     if let Some(state) = &state {

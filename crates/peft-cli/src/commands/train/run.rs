@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::DType;
-use peft_models::LanguageModel;
-use peft_store::{AdapterConfig, Checkpoint, save_adapter, write_checkpoint};
-use peft_train::{EvalReport, Observer, Progress, StepReport, TrainError, TrainState};
+use peft_store::{AdapterConfig, Labels, save_adapter, write_checkpoint};
+use peft_train::{Observer, Progress, Report, StepReport, TrainError, TrainState};
 use serde_json::{Map, Value, json};
 
 use super::ADAPTER;
@@ -28,22 +27,29 @@ const HELD: [(&str, &str); 2] = [
 ];
 
 /// Shows a run and keeps its results.
-pub(super) struct Run<'a> {
+pub(super) struct Run {
     display: Display,
     metrics: File,
     out: PathBuf,
     /// Steps between two states.
     save_every: usize,
-    what: Trained<'a>,
+    what: Trained,
 }
 
 /// What the run saves.
-pub(super) struct Trained<'a> {
+pub(super) struct Trained {
     /// The adapter; the whole model where there is none.
     pub(super) adapter: Option<AdapterConfig>,
     pub(super) base: String,
-    pub(super) checkpoint: &'a Checkpoint,
+    /// The `config.json` of a whole model.
+    pub(super) fields: Map<String, Value>,
+    /// Where the files are that go with a whole model.
+    pub(super) companions: PathBuf,
     pub(super) dtype: DType,
+    /// What a classifier's outputs are called.
+    pub(super) labels: Option<Labels>,
+    /// What the adapter is for, in PEFT's words.
+    pub(super) task_type: &'static str,
 }
 
 /// The state to go on from, if the run is to be resumed; an error where that, or a new run, does not fit what the directory holds.
@@ -69,13 +75,13 @@ pub(super) fn state(args: &TrainArgs) -> Result<Option<TrainState>, CliError> {
     }
 }
 
-impl<'a> Run<'a> {
+impl Run {
     /// Make the directory ready: settings written, metrics of steps after the resumed state taken out.
     pub(super) fn begin(
         args: &TrainArgs,
         resumed: Option<&TrainState>,
         save_every: usize,
-        what: Trained<'a>,
+        what: Trained,
     ) -> Result<Self, CliError> {
         let create = |source| CliError::Io {
             action: "create",
@@ -117,7 +123,7 @@ impl<'a> Run<'a> {
     }
 
     /// Keep what was trained; there is nothing to resume any more.
-    pub(super) fn finish(&self, model: &LanguageModel) -> Result<(), CliError> {
+    pub(super) fn finish<M: Module>(&self, model: &M) -> Result<(), CliError> {
         self.save(model, &self.out)?;
         let path = self.out.join(STATE);
         if path.exists() {
@@ -130,19 +136,18 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn save(&self, model: &LanguageModel, dir: &Path) -> Result<(), CliError> {
+    fn save<M: Module>(&self, model: &M, dir: &Path) -> Result<(), CliError> {
         let what = &self.what;
         match &what.adapter {
             Some(config) => {
-                save_adapter(model, ADAPTER, config, Some(&what.base), &Map::new(), dir)?;
+                let mut fields = Map::new();
+                fields.insert("task_type".into(), what.task_type.into());
+                save_adapter(model, ADAPTER, config, Some(&what.base), &fields, dir)?;
+                if let Some(labels) = &what.labels {
+                    labels.write(dir)?;
+                }
             }
-            None => write_checkpoint(
-                model,
-                &what.checkpoint.fields_of(model),
-                Some(what.checkpoint.dir()),
-                what.dtype,
-                dir,
-            )?,
+            None => write_checkpoint(model, &what.fields, Some(&what.companions), what.dtype, dir)?,
         }
         Ok(())
     }
@@ -169,19 +174,23 @@ fn write(path: &Path, text: &str) -> Result<(), CliError> {
         })
 }
 
-impl Observer<LanguageModel> for Run<'_> {
+impl<M: Module, R: Report> Observer<M, R> for Run {
     fn on_eval(
         &mut self,
-        report: &EvalReport,
+        report: &R,
         best: bool,
-        progress: &Progress<'_, LanguageModel>,
+        progress: &Progress<'_, M>,
     ) -> Result<(), TrainError> {
         self.display.line(&format!(
-            "step {}: validation loss {:.4}, perplexity {:.3}, exact match {:.3}{}",
+            "step {}: validation loss {:.4}{}{}",
             progress.step,
-            report.loss,
-            report.perplexity,
-            report.exact_match,
+            report.loss(),
+            report
+                .headline()
+                .iter()
+                .filter(|(name, _)| *name != "loss")
+                .map(|(name, value)| format!(", {name} {value:.3}"))
+                .collect::<String>(),
             if best { " (best)" } else { "" }
         ));
         if best {
@@ -194,7 +203,7 @@ impl Observer<LanguageModel> for Run<'_> {
     fn on_step(
         &mut self,
         report: &StepReport,
-        progress: &Progress<'_, LanguageModel>,
+        progress: &Progress<'_, M>,
     ) -> Result<(), TrainError> {
         self.display.step(report);
         self.record(&json!({ "step": report.step, "train": report }))?;

@@ -1,0 +1,215 @@
+//! Classifiers of texts and of words: labels, problem types, and models with their heads.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{DType, Device};
+use peft_core::ForwardPath;
+use peft_models::{TextClassifier, TokenTagger};
+use peft_store::{AdapterDir, Checkpoint, Headed, Labels};
+use peft_train::{
+    ClassExample, Dataset, LabelSet, ProblemType, RowKind, TagExample, TextTokenizer,
+    encode_classes, encode_tags,
+};
+use serde_json::{Value, json};
+
+use super::ADAPTER;
+use crate::args::EvalArgs;
+use crate::device::placed;
+use crate::error::CliError;
+
+/// The words of transformers for what labels are.
+const PROBLEMS: [(ProblemType, &str); 3] = [
+    (ProblemType::SingleLabel, "single_label_classification"),
+    (ProblemType::MultiLabel, "multi_label_classification"),
+    (ProblemType::Regression, "regression"),
+];
+
+/// The labels of a task, and what they are.
+pub(super) struct Task {
+    pub(super) problem: ProblemType,
+    pub(super) labels: LabelSet,
+}
+
+impl Task {
+    /// By what is kept beside an adapter or in a config.
+    fn new(labels: Labels, dataset: &Dataset) -> Result<Self, CliError> {
+        let named = labels.problem_type.as_deref();
+        let problem = PROBLEMS.iter().find(|(_, name)| named == Some(*name));
+        Ok(Self {
+            problem: problem.map_or_else(|| ProblemType::of(dataset), |(problem, _)| *problem),
+            labels: LabelSet::new(labels.names)?,
+        })
+    }
+
+    /// Of a run: the checkpoint's labels where it has a head for them, or else those of the rows.
+    pub(super) fn of_rows(checkpoint: &Checkpoint, dataset: &Dataset) -> Result<Self, CliError> {
+        if let Some(labels) = head_labels(checkpoint) {
+            return Self::new(labels, dataset);
+        }
+        let problem = match dataset.kind() {
+            RowKind::Tagged => ProblemType::SingleLabel,
+            _ => ProblemType::of(dataset),
+        };
+        let labels = match problem {
+            ProblemType::Regression => LabelSet::new(vec!["value".into()])?,
+            _ => LabelSet::of(dataset)?,
+        };
+        Ok(Self { problem, labels })
+    }
+
+    /// Of a trained model: what is beside its adapter, or in its config.
+    fn of_model(
+        checkpoint: &Checkpoint,
+        adapter: Option<&Path>,
+        dataset: &Dataset,
+    ) -> Result<Self, CliError> {
+        let kept = adapter.map(Labels::read).transpose()?.flatten();
+        match kept.or_else(|| head_labels(checkpoint)) {
+            Some(labels) => Self::new(labels, dataset),
+            None => Err(CliError::Usage(format!(
+                "{} has no labels: neither a labels.json beside the adapter nor a head with `id2label`; train a head first",
+                checkpoint.dir().display()
+            ))),
+        }
+    }
+
+    /// As they are kept.
+    pub(super) fn kept(&self) -> Labels {
+        let name = PROBLEMS
+            .iter()
+            .find(|(problem, _)| *problem == self.problem);
+        Labels {
+            names: self.labels.names().to_vec(),
+            problem_type: name.map(|(_, name)| (*name).to_owned()),
+        }
+    }
+
+    pub(super) fn texts(
+        &self,
+        rows: &Dataset,
+        tokenizer: &TextTokenizer,
+        max_length: usize,
+        vocab_size: usize,
+    ) -> Result<Vec<ClassExample>, CliError> {
+        let set = encode_classes(
+            rows,
+            tokenizer,
+            self.problem,
+            &self.labels,
+            max_length,
+            vocab_size,
+        )?;
+        eprintln!(
+            "{} labelled texts, {} cut",
+            set.examples.len(),
+            set.truncated
+        );
+        Ok(set.examples)
+    }
+
+    pub(super) fn tags(
+        &self,
+        rows: &Dataset,
+        tokenizer: &TextTokenizer,
+        max_length: usize,
+        vocab_size: usize,
+    ) -> Result<Vec<TagExample>, CliError> {
+        let set = encode_tags(rows, tokenizer, &self.labels, max_length, vocab_size)?;
+        eprintln!(
+            "{} tagged texts, {} cut, {} left out for having no tag",
+            set.examples.len(),
+            set.truncated,
+            set.dropped
+        );
+        Ok(set.examples)
+    }
+}
+
+/// The labels of a checkpoint that was saved with a head for them.
+fn head_labels(checkpoint: &Checkpoint) -> Option<Labels> {
+    let classes = checkpoint.fields().get("architectures")?.as_array()?;
+    let class = classes.first()?.as_str()?;
+    let headed =
+        class.ends_with("ForSequenceClassification") || class.ends_with("ForTokenClassification");
+    headed.then(|| Labels::of_config(checkpoint.fields()))?
+}
+
+/// A model with its adapter, ready to be evaluated.
+fn adapted<M: Module>(
+    loaded: Headed<M>,
+    adapter: Option<&Path>,
+    checkpoint: &Checkpoint,
+) -> Result<M, CliError> {
+    let Headed { mut model, fresh } = loaded;
+    match adapter {
+        Some(dir) => {
+            let report =
+                AdapterDir::open(dir)?.attach(&mut model, ADAPTER, ForwardPath::Factored)?;
+            let missing = fresh.iter().find(|module| {
+                let within = format!("{module}.");
+                let held = |path: &String| {
+                    path.starts_with(&within) || path.contains(&format!(".{within}"))
+                };
+                !report.trained_whole.iter().any(held)
+            });
+            if let Some(module) = missing {
+                return Err(CliError::Usage(format!(
+                    "neither {} nor {} has the weights of `{module}`",
+                    checkpoint.dir().display(),
+                    dir.display()
+                )));
+            }
+        }
+        None => {
+            if let Some(module) = fresh.first() {
+                return Err(CliError::Usage(format!(
+                    "{} has no weights of `{module}`; give the adapter that was trained with it",
+                    checkpoint.dir().display()
+                )));
+            }
+        }
+    }
+    Ok(model.valid())
+}
+
+/// What `peft eval` finds on labelled rows.
+pub(super) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<Value, CliError> {
+    let checkpoint = Checkpoint::open(&args.model.model)?;
+    let (device, dtype): (Device, DType) = placed(&args.model)?;
+    checkpoint.encoder_config()?;
+    let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
+    let adapter = args.adapter.as_deref();
+    let task = Task::of_model(&checkpoint, adapter, dataset)?;
+    let longest = checkpoint.config().max_positions();
+    let max_length = args.max_length.unwrap_or(longest).min(longest);
+    let (vocab, n) = (checkpoint.config().vocab_size(), task.labels.len());
+    Ok(match dataset.kind() {
+        RowKind::Tagged => {
+            let rows = task.tags(dataset, &tokenizer, max_length, vocab)?;
+            let loaded = checkpoint.load_tagger(n, &device, dtype)?;
+            let model: TokenTagger = adapted(loaded, adapter, &checkpoint)?;
+            let objective = peft_train::TokenClassification;
+            json!(peft_train::Objective::evaluate(
+                &objective,
+                &model,
+                &rows,
+                args.batch_size
+            ))
+        }
+        _ => {
+            let rows = task.texts(dataset, &tokenizer, max_length, vocab)?;
+            let loaded = checkpoint.load_classifier(n, &device, dtype)?;
+            let model: TextClassifier = adapted(loaded, adapter, &checkpoint)?;
+            let objective = peft_train::SequenceClassification {
+                problem: task.problem,
+            };
+            json!(peft_train::Objective::evaluate(
+                &objective,
+                &model,
+                &rows,
+                args.batch_size
+            ))
+        }
+    })
+}

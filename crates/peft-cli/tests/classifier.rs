@@ -1,0 +1,167 @@
+//! Classifiers by the command: a head is trained, kept with its labels, and evaluated; mistakes are named.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn peft(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_peft"))
+        .args(args)
+        .output()
+        .expect("it runs")
+}
+
+/// A tiny encoder without a head, and a tokenizer that has a token for each word of the rows.
+fn encoder() -> TempDir {
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens");
+    let dir = tempfile::tempdir().expect("a directory");
+    for file in ["config.json", "model.safetensors"] {
+        let from = goldens.join("encoders/bert").join(file);
+        fs::copy(from, dir.path().join(file)).expect("it is copied");
+    }
+    let words = [
+        "[PAD]", "[UNK]", "red", "blue", "big", "small", "sky", "sea",
+    ];
+    let vocabulary: Vec<String> = words
+        .iter()
+        .enumerate()
+        .map(|(id, word)| format!("\"{word}\": {id}"))
+        .collect();
+    let tokenizer = format!(
+        "{{\"version\": \"1.0\", \"added_tokens\": [], \"normalizer\": null, \"pre_tokenizer\": {{\"type\": \"Whitespace\"}}, \
+         \"post_processor\": null, \"decoder\": null, \"model\": {{\"type\": \"WordLevel\", \"vocab\": {{{}}}, \"unk_token\": \"[UNK]\"}}}}",
+        vocabulary.join(", ")
+    );
+    fs::write(dir.path().join("tokenizer.json"), tokenizer).expect("it is written");
+    dir
+}
+
+fn rows(dir: &Path, name: &str, rows: &[&str]) -> PathBuf {
+    let path = dir.join(name);
+    fs::write(&path, rows.join("\n")).expect("it is written");
+    path
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+#[test]
+fn a_head_is_trained_kept_and_evaluated() {
+    let model = encoder();
+    let texts = rows(
+        model.path(),
+        "texts.jsonl",
+        &[
+            "{\"text\": \"big red sky\", \"label\": \"warm\"}",
+            "{\"text\": \"small blue sea\", \"label\": \"cold\"}",
+            "{\"text\": \"red sea\", \"label\": \"warm\"}",
+            "{\"text\": \"blue sky\", \"label\": \"cold\"}",
+        ],
+    );
+    let tags = rows(
+        model.path(),
+        "tags.jsonl",
+        &[
+            "{\"tokens\": [\"big\", \"red\", \"sky\"], \"tags\": [\"size\", \"hue\", \"thing\"]}",
+            "{\"tokens\": [\"small\", \"sea\"], \"tags\": [\"size\", \"thing\"]}",
+        ],
+    );
+    for (data, kind) in [(texts, "SEQ_CLS"), (tags, "TOKEN_CLS")] {
+        let out = model.path().join(kind);
+        let (model, data, out) = (text(model.path()), text(&data), text(&out));
+        let trained = peft(&[
+            "train",
+            "--model",
+            model,
+            "--train",
+            data,
+            "--valid",
+            data,
+            "--out",
+            out,
+            "--rank",
+            "2",
+            "--targets",
+            "query,value",
+            "--lr",
+            "0.02",
+            "--epochs",
+            "60",
+            "--workers",
+            "1",
+        ]);
+        let errors = String::from_utf8_lossy(&trained.stderr);
+        assert!(trained.status.success(), "{errors}");
+        let config = fs::read_to_string(Path::new(out).join("adapter_config.json"));
+        let config: Value = serde_json::from_str(&config.expect("a config")).expect("JSON");
+        assert_eq!(config["task_type"], kind);
+        let evaluated = peft(&[
+            "eval",
+            "--model",
+            model,
+            "--adapter",
+            out,
+            "--data",
+            data,
+            "--json",
+        ]);
+        let errors = String::from_utf8_lossy(&evaluated.stderr);
+        let report: Value = serde_json::from_slice(&evaluated.stdout).expect(&errors);
+        assert_eq!(report["accuracy"], 1.0, "{report}");
+        assert!(report["loss"].as_f64().expect("a loss") < 0.2, "{report}");
+    }
+}
+
+#[test]
+fn mistakes_are_named() {
+    let model = encoder();
+    let data = rows(
+        model.path(),
+        "rows.jsonl",
+        &["{\"text\": \"red\", \"label\": \"warm\"}"],
+    );
+    let (dir, data) = (text(model.path()), text(&data));
+    let llama = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/model");
+    let out = model.path().join("out");
+    let refused = |args: &[&str], expected: &str| {
+        let output = peft(args);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(expected), "{errors}");
+    };
+    refused(&["eval", "--model", dir, "--data", data], "has no labels");
+    refused(
+        &[
+            "train",
+            "--model",
+            text(&llama),
+            "--train",
+            data,
+            "--out",
+            text(&out),
+        ],
+        "this takes an encoder",
+    );
+    refused(
+        &[
+            "train",
+            "--model",
+            dir,
+            "--train",
+            data,
+            "--method",
+            "full",
+            "--out",
+            text(&out),
+        ],
+        "--method lora",
+    );
+    refused(
+        &["generate", "--model", dir, "--prompt", "red"],
+        "this takes a decoder",
+    );
+}
