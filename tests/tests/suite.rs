@@ -3,6 +3,7 @@
 mod adapter_files;
 mod adapters;
 mod core_slots;
+mod encoder_adapters;
 mod fixture;
 mod ia3;
 mod lora;

@@ -18,9 +18,12 @@ pub(super) fn fitted(
 ) -> AdapterConfig {
     let mut config = config.clone();
     let placement = config.placement_mut();
-    placement
-        .modules_to_save
-        .retain(|entry| modules.iter().any(|module| has_suffix(module, entry)));
+    // PEFT asks only how a module's path ends: `classifier` names DistilBERT's `pre_classifier` too.
+    let named = |module: &&String| {
+        let entries = &placement.modules_to_save;
+        entries.iter().any(|entry| module.ends_with(entry.as_str()))
+    };
+    placement.modules_to_save = modules.iter().filter(named).cloned().collect();
     let saved = saved_layers(&placement.modules_to_save, layers);
 
     let old = placement.targets.clone();
