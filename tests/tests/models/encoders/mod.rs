@@ -2,6 +2,7 @@
 
 mod golden;
 mod loading;
+mod minilm;
 mod paths;
 mod store;
 mod switches;
