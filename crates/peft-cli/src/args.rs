@@ -204,12 +204,12 @@ pub(crate) struct GenerateArgs {
     /// The text to continue
     #[arg(long)]
     pub(crate) prompt: String,
-    /// At most this many tokens
-    #[arg(long, default_value_t = 64)]
-    pub(crate) max_new_tokens: usize,
-    /// 0 takes the likeliest token each time
-    #[arg(long, default_value_t = 0.0)]
-    pub(crate) temperature: f64,
+    /// At most this many tokens; the model's own limit, or 64, if not given
+    #[arg(long)]
+    pub(crate) max_new_tokens: Option<usize>,
+    /// 0 takes the likeliest token each time; what generation_config.json says, or 0, if not given
+    #[arg(long)]
+    pub(crate) temperature: Option<f64>,
     /// Draw from the likeliest tokens only
     #[arg(long)]
     pub(crate) top_k: Option<usize>,

@@ -21,6 +21,8 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Labels(#[from] peft_store::LabelsError),
     #[error(transparent)]
+    Generation(#[from] peft_store::GenerationConfigError),
+    #[error(transparent)]
     Train(#[from] TrainError),
     #[error("{0}")]
     Usage(String),
