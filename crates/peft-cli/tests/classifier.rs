@@ -113,6 +113,27 @@ fn a_head_is_trained_kept_and_evaluated() {
         let report: Value = serde_json::from_slice(&evaluated.stdout).expect(&errors);
         assert_eq!(report["accuracy"], 1.0, "{report}");
         assert!(report["loss"].as_f64().expect("a loss") < 0.2, "{report}");
+
+        let merged = format!("{out}-merged");
+        let written = peft(&[
+            "merge",
+            "--model",
+            model,
+            "--adapter",
+            out,
+            "--out",
+            &merged,
+        ]);
+        let errors = String::from_utf8_lossy(&written.stderr);
+        assert!(written.status.success(), "{errors}");
+        let evaluated = peft(&["eval", "--model", &merged, "--data", data, "--json"]);
+        let errors = String::from_utf8_lossy(&evaluated.stderr);
+        let again: Value = serde_json::from_slice(&evaluated.stdout).expect(&errors);
+        let loss = |report: &Value| report["loss"].as_f64().expect("a loss");
+        assert!(
+            (loss(&again) - loss(&report)).abs() < 1e-4,
+            "{again}, before {report}"
+        );
     }
 }
 

@@ -136,7 +136,7 @@ fn head_labels(checkpoint: &Checkpoint) -> Option<Labels> {
 }
 
 /// A model with its adapter, ready to be evaluated.
-fn adapted<M: Module>(
+pub(super) fn adapted<M: Module>(
     loaded: Headed<M>,
     adapter: Option<&Path>,
     checkpoint: &Checkpoint,

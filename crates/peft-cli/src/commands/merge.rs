@@ -6,9 +6,14 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use peft_core::merge;
-use peft_models::{CausalLm, LanguageModel, Transformer};
-use peft_store::{Checkpoint, write_checkpoint};
+use peft_models::{
+    CausalLm, LanguageModel, SequenceClassifier, TextClassifier, TokenClassifier, TokenTagger,
+    Transformer,
+};
+use peft_store::{AdapterDir, Checkpoint, Labels, write_checkpoint};
+use serde_json::{Map, Value};
 
+use super::classifier::adapted;
 use super::load;
 use crate::args::MergeArgs;
 use crate::device::placed;
@@ -24,9 +29,13 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
             args.out.display()
         )));
     }
+    if let Some(labels) = Labels::read(&args.adapter)? {
+        return classifier(args, &labels);
+    }
     let (checkpoint, model, device) = load(&args.model, Some(&args.adapter))?;
     let unmerged = model.valid();
-    let expected = probe(&unmerged, &device);
+    let read = |model: &LanguageModel| probe(model, &device, |hidden| flat(model.logits(hidden)));
+    let expected = read(&unmerged);
     // An adapter on a tied embedding does not act on the output layer, so the merged two differ.
     let adapted_embedding = peft_core::slots(&unmerged)
         .iter()
@@ -36,7 +45,61 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
         false => unmerged,
     };
     drop(merge(&mut merged)?);
+    let fields = checkpoint.fields_of(&merged);
+    let reload = |dir: &Path| {
+        Ok(read(
+            &Checkpoint::open(dir)?.load(&device, placed(&args.model)?.1)?,
+        ))
+    };
+    keep(args, &checkpoint, &merged, &fields, &expected, reload)
+}
 
+/// Merge an adapter that came with a head.
+fn classifier(args: &MergeArgs, labels: &Labels) -> Result<(), CliError> {
+    let checkpoint = Checkpoint::open(&args.model.model)?;
+    let (device, dtype) = placed(&args.model)?;
+    let n = labels.names.len();
+    let adapter = AdapterDir::open(&args.adapter)?;
+    let of_tokens = adapter.fields()["task_type"].as_str() == Some("TOKEN_CLS");
+    let fields = checkpoint.classifier_fields(labels, of_tokens)?;
+    if of_tokens {
+        let read =
+            |model: &TokenTagger| probe(model, &device, |hidden| flat(model.token_logits(hidden)));
+        let loaded = checkpoint.load_tagger(n, &device, dtype)?;
+        let mut model = adapted(loaded, Some(&args.adapter), &checkpoint)?;
+        let expected = read(&model);
+        drop(merge(&mut model)?);
+        let reload = |dir: &Path| {
+            let loaded = Checkpoint::open(dir)?.load_tagger(n, &device, dtype)?;
+            Ok(read(&loaded.model.valid()))
+        };
+        return keep(args, &checkpoint, &model, &fields, &expected, reload);
+    }
+    let read = |model: &TextClassifier| {
+        probe(model, &device, |hidden| {
+            flat(model.class_logits(hidden, None))
+        })
+    };
+    let loaded = checkpoint.load_classifier(n, &device, dtype)?;
+    let mut model = adapted(loaded, Some(&args.adapter), &checkpoint)?;
+    let expected = read(&model);
+    drop(merge(&mut model)?);
+    let reload = |dir: &Path| {
+        let loaded = Checkpoint::open(dir)?.load_classifier(n, &device, dtype)?;
+        Ok(read(&loaded.model.valid()))
+    };
+    keep(args, &checkpoint, &model, &fields, &expected, reload)
+}
+
+/// Write the merged model beside its place, read it back, and move it there if it computes what is expected.
+fn keep<M: Module>(
+    args: &MergeArgs,
+    checkpoint: &Checkpoint,
+    merged: &M,
+    fields: &Map<String, Value>,
+    expected: &[f32],
+    reload: impl Fn(&Path) -> Result<Vec<f32>, CliError>,
+) -> Result<(), CliError> {
     let (_, dtype) = placed(&args.model)?;
     let mut beside = args.out.clone().into_os_string();
     beside.push(".partial");
@@ -44,18 +107,11 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     if beside.exists() {
         fs::remove_dir_all(&beside).map_err(io("remove", &beside))?;
     }
-    write_checkpoint(
-        &merged,
-        &checkpoint.fields_of(&merged),
-        Some(checkpoint.dir()),
-        dtype,
-        &beside,
-    )?;
-    let written = Checkpoint::open(&beside)?.load(&device, dtype)?;
-    let found = probe(&written.valid(), &device);
+    write_checkpoint(merged, fields, Some(checkpoint.dir()), dtype, &beside)?;
+    let found = reload(&beside)?;
     // Rounding of the weights: 1e-4 of the largest logit in f32, 5e-2 in a 16-bit format.
     let tolerance = if dtype == DType::F32 { 1e-4 } else { 5e-2 };
-    let difference = settle(&expected, &found, tolerance, &beside, &args.out)?;
+    let difference = settle(expected, &found, tolerance, &beside, &args.out)?;
     eprintln!(
         "merged into {}; logits differ from the unmerged model's by at most {difference:.2e}",
         args.out.display()
@@ -64,7 +120,11 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
 }
 
 /// Logits on a fixed batch of tokens spread over the vocabulary.
-fn probe(model: &LanguageModel, device: &Device) -> Vec<f32> {
+fn probe<M: Transformer>(
+    model: &M,
+    device: &Device,
+    head: impl Fn(Tensor<3>) -> Vec<f32>,
+) -> Vec<f32> {
     let n = PROBE[0] * PROBE[1].min(model.max_positions());
     let step = (model.vocab_size() / n).max(1);
     let ids: Vec<i64> = (0..n)
@@ -74,7 +134,10 @@ fn probe(model: &LanguageModel, device: &Device) -> Vec<f32> {
         TensorData::new(ids, [PROBE[0], n / PROBE[0]]),
         (device, DType::I64),
     );
-    let logits = model.logits(model.hidden(ids, None, None));
+    head(model.hidden(ids, None, None))
+}
+
+fn flat<const D: usize>(logits: Tensor<D>) -> Vec<f32> {
     logits.into_data().iter::<f32>().collect()
 }
 

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::tensor::{DType, Device};
 use peft_models::{EncoderConfig, TextClassifier, TextEncoder, TokenTagger};
+use serde_json::{Map, Value, json};
 
 use super::file::TensorPlace;
 use super::load::Checkpoint;
 use super::{CheckpointConfig, CheckpointError, CheckpointProblem};
+use crate::Labels;
 use crate::params::stored_params;
 
 /// Heads that checkpoints were trained with, by the beginnings of their keys.
@@ -106,6 +108,47 @@ impl Checkpoint {
         let config = self.encoder_config()?;
         let places = self.encoder_places(config, true)?;
         self.head(config.tagger(n_labels, device), places, base(config), dtype)
+    }
+
+    /// The fields of `config.json` for this encoder with a head for `labels`, of texts or of tokens.
+    ///
+    /// # Errors
+    ///
+    /// As [`encoder_config`](Self::encoder_config).
+    pub fn classifier_fields(
+        &self,
+        labels: &Labels,
+        of_tokens: bool,
+    ) -> Result<Map<String, Value>, CheckpointError> {
+        let family = match (self.encoder_config()?, self.fields()["model_type"].as_str()) {
+            (_, Some("xlm-roberta")) => "XLMRoberta",
+            (EncoderConfig::Bert(_), _) => "Bert",
+            (EncoderConfig::Roberta(_), _) => "Roberta",
+            (EncoderConfig::DistilBert(_), _) => "DistilBert",
+            _ => "ModernBert",
+        };
+        let task = match of_tokens {
+            true => "TokenClassification",
+            false => "SequenceClassification",
+        };
+        let names = || labels.names.iter().enumerate();
+        let by_id: Map<String, Value> = names()
+            .map(|(id, name)| (id.to_string(), name.as_str().into()))
+            .collect();
+        let by_name: Map<String, Value> = names()
+            .map(|(id, name)| (name.clone(), id.into()))
+            .collect();
+        let mut fields = self.fields().clone();
+        fields.insert(
+            "architectures".into(),
+            json!([format!("{family}For{task}")]),
+        );
+        fields.insert("id2label".into(), by_id.into());
+        fields.insert("label2id".into(), by_name.into());
+        if let (false, Some(problem)) = (of_tokens, &labels.problem_type) {
+            fields.insert("problem_type".into(), problem.as_str().into());
+        }
+        Ok(fields)
     }
 
     /// The tensors by their paths in a model with a head, or in one without.
