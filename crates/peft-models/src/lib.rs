@@ -18,6 +18,7 @@ mod config_error;
 mod decoder;
 mod delegate;
 mod encoder;
+mod fresh;
 mod gpt2;
 mod language_model;
 mod layer_norm;

@@ -1,7 +1,7 @@
 //! Models with fresh weights.
 
 use burn::module::{Module, Param};
-use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
+use burn::nn::{Embedding, Linear};
 use burn::tensor::Device;
 
 use super::attention::{AttentionShape, FusedAttention, SplitAttention};
@@ -11,30 +11,11 @@ use super::{
     ProjectionBias,
 };
 use crate::RmsNorm;
+use crate::fresh::{self, INIT_STD};
 
-/// Standard deviation of fresh weights.
-const INIT_STD: f64 = 0.02;
-
-/// A layer with weights `N(0, 0.02)` and a bias of zero.
-pub(crate) fn fresh_linear(d_in: usize, d_out: usize, bias: bool, device: &Device) -> Linear {
-    Linear {
-        weight: normal().init([d_in, d_out], device),
-        bias: bias.then(|| Initializer::Zeros.init([d_out], device)),
-    }
-}
-
-/// An embedding with weights `N(0, 0.02)`.
-pub(crate) fn fresh_embedding(n: usize, d_model: usize, device: &Device) -> Embedding {
-    EmbeddingConfig::new(n, d_model)
-        .with_initializer(normal())
-        .init(device)
-}
-
-fn normal() -> Initializer {
-    Initializer::Normal {
-        mean: 0.0,
-        std: INIT_STD,
-    }
+/// A fresh layer of this many inputs and outputs.
+fn linear(d_in: usize, d_out: usize, bias: bool, device: &Device) -> Linear {
+    fresh::linear([d_in, d_out], bias, INIT_STD, device)
 }
 
 impl DecoderConfig {
@@ -53,12 +34,12 @@ impl DecoderConfig {
             .collect();
         DecoderForCausalLm {
             model: DecoderModel {
-                embed_tokens: fresh_embedding(self.vocab_size, self.d_model, device),
+                embed_tokens: fresh::embedding(self.vocab_size, self.d_model, device),
                 layers,
                 norm: norm(),
             },
             lm_head: (!self.tie_word_embeddings)
-                .then(|| fresh_linear(self.d_model, self.vocab_size, false, device)),
+                .then(|| linear(self.d_model, self.vocab_size, false, device)),
             config: self.clone(),
         }
     }
@@ -90,18 +71,18 @@ impl DecoderConfig {
                 .unwrap_or(1.0 / (self.head_dim as f64).sqrt()),
             softcap: self.attention_softcap,
         };
-        let o_proj = fresh_linear(q_width, d, output, device);
+        let o_proj = linear(q_width, d, output, device);
         let head_norm = || self.norm(self.head_dim, device);
         match self.fused_projections {
             true => DecoderAttention::Fused(FusedAttention {
-                qkv_proj: fresh_linear(d, q_width + 2 * kv_width, inputs, device),
+                qkv_proj: linear(d, q_width + 2 * kv_width, inputs, device),
                 o_proj,
                 shape,
             }),
             false => DecoderAttention::Split(SplitAttention {
-                q_proj: fresh_linear(d, q_width, inputs, device),
-                k_proj: fresh_linear(d, kv_width, inputs, device),
-                v_proj: fresh_linear(d, kv_width, inputs, device),
+                q_proj: linear(d, q_width, inputs, device),
+                k_proj: linear(d, kv_width, inputs, device),
+                v_proj: linear(d, kv_width, inputs, device),
                 o_proj,
                 q_norm: self.qk_norm.then(head_norm),
                 k_norm: self.qk_norm.then(head_norm),
@@ -112,16 +93,16 @@ impl DecoderConfig {
 
     fn mlp(&self, device: &Device) -> DecoderMlp {
         let (d, d_ff, bias) = (self.d_model, self.d_ff, self.mlp_bias);
-        let down_proj = fresh_linear(d_ff, d, bias, device);
+        let down_proj = linear(d_ff, d, bias, device);
         match self.fused_projections {
             true => DecoderMlp::Fused(FusedMlp {
-                gate_up_proj: fresh_linear(d, 2 * d_ff, bias, device),
+                gate_up_proj: linear(d, 2 * d_ff, bias, device),
                 down_proj,
                 activation: self.activation,
             }),
             false => DecoderMlp::Split(SplitMlp {
-                gate_proj: fresh_linear(d, d_ff, bias, device),
-                up_proj: fresh_linear(d, d_ff, bias, device),
+                gate_proj: linear(d, d_ff, bias, device),
+                up_proj: linear(d, d_ff, bias, device),
                 down_proj,
                 activation: self.activation,
             }),

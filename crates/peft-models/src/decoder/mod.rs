@@ -15,7 +15,7 @@ mod model;
 pub use attention::{DecoderAttention, FusedAttention, SplitAttention};
 pub(crate) use config::check_rope;
 pub use config::{DecoderConfig, ProjectionBias};
-pub(crate) use init::{fresh_embedding, fresh_linear, untied};
+pub(crate) use init::untied;
 pub use layer::DecoderLayer;
 pub use mlp::{DecoderMlp, FusedMlp, SplitMlp};
 pub(crate) use model::tied_logits;

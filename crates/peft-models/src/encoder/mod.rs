@@ -8,7 +8,6 @@ mod bert;
 mod check;
 mod delegate;
 mod distilbert;
-mod fresh;
 mod modernbert;
 mod named;
 mod pooling;

@@ -6,7 +6,8 @@ use burn::tensor::{Device, Int, Tensor};
 use peft_core::linear;
 
 use super::delegate::delegate_to_field;
-use super::{BertConfig, BertModel, fresh, pooling};
+use super::{BertConfig, BertModel, pooling};
+use crate::fresh;
 use crate::{SequenceClassifier, TokenClassifier};
 
 /// `out_proj(tanh(dense(h)))` of the first position's state.

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 
 use super::block::{Gpt2Attention, Gpt2Block, Gpt2Mlp};
 use super::{Gpt2LmHeadModel, Gpt2Model};
-use crate::decoder::{fresh_embedding, fresh_linear};
+use crate::fresh::{self, INIT_STD};
 use crate::{Activation, LayerNorm, ModelConfigError};
 
 /// The sizes and switches of a GPT-2.
@@ -75,33 +75,33 @@ impl Gpt2Config {
     /// A model with fresh weights, `N(0, 0.02)`, biases zero and norms one. Parameters are initialised when first read.
     pub fn init(&self, device: &Device) -> Gpt2LmHeadModel {
         let d = self.d_model;
+        let linear = |d_in, d_out, bias| fresh::linear([d_in, d_out], bias, INIT_STD, device);
         let norm = || LayerNorm::new(d, self.norm_epsilon, true, device);
         let h = (0..self.n_layers)
             .map(|i| Gpt2Block {
                 ln_1: norm(),
                 attn: Gpt2Attention {
-                    c_attn: fresh_linear(d, 3 * d, true, device),
-                    c_proj: fresh_linear(d, d, true, device),
+                    c_attn: linear(d, 3 * d, true),
+                    c_proj: linear(d, d, true),
                     n_heads: self.n_heads,
                     scale: self.scale(i),
                 },
                 ln_2: norm(),
                 mlp: Gpt2Mlp {
-                    c_fc: fresh_linear(d, self.d_ff, true, device),
-                    c_proj: fresh_linear(self.d_ff, d, true, device),
+                    c_fc: linear(d, self.d_ff, true),
+                    c_proj: linear(self.d_ff, d, true),
                     activation: self.activation,
                 },
             })
             .collect();
         Gpt2LmHeadModel {
             transformer: Gpt2Model {
-                wte: fresh_embedding(self.vocab_size, d, device),
-                wpe: fresh_embedding(self.max_positions, d, device),
+                wte: fresh::embedding(self.vocab_size, d, device),
+                wpe: fresh::embedding(self.max_positions, d, device),
                 h,
                 ln_f: norm(),
             },
-            lm_head: (!self.tie_word_embeddings)
-                .then(|| fresh_linear(d, self.vocab_size, false, device)),
+            lm_head: (!self.tie_word_embeddings).then(|| linear(d, self.vocab_size, false)),
             config: self.clone(),
         }
     }

@@ -8,7 +8,7 @@ use super::{
     BertPooler, BertSelfAttention,
 };
 use crate::encoder::check;
-use crate::encoder::fresh::{self, INIT_STD};
+use crate::fresh::{self, INIT_STD};
 use crate::{Activation, LayerNorm, ModelConfigError};
 
 /// The sizes and switches of a BERT or RoBERTa.

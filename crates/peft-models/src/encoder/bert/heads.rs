@@ -7,7 +7,7 @@ use peft_core::linear;
 
 use super::{BertConfig, BertModel};
 use crate::encoder::delegate::delegate_to_field;
-use crate::encoder::fresh;
+use crate::fresh;
 use crate::{SequenceClassifier, TokenClassifier};
 
 /// A BERT that classifies texts: `classifier(tanh(dense(h)))` of the first position's state.

@@ -7,8 +7,8 @@ use super::{
     DistilBertAttention, DistilBertFeedForward, DistilBertLayer, DistilBertModel,
     DistilBertTransformer,
 };
-use crate::encoder::fresh::{self, INIT_STD};
 use crate::encoder::{BertEmbeddings, check};
+use crate::fresh::{self, INIT_STD};
 use crate::{Activation, LayerNorm, ModelConfigError};
 
 /// ε of all norms; no config changes it.

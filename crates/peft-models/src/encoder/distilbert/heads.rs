@@ -7,7 +7,8 @@ use peft_core::linear;
 
 use super::{DistilBertConfig, DistilBertModel};
 use crate::encoder::delegate::delegate_to_field;
-use crate::encoder::{fresh, pooling};
+use crate::encoder::pooling;
+use crate::fresh;
 use crate::{SequenceClassifier, TokenClassifier};
 
 /// A DistilBERT that classifies texts: `classifier(relu(pre_classifier(h)))` of the first position's state.

@@ -6,8 +6,8 @@ use super::{
     ModernBertAttention, ModernBertEmbeddings, ModernBertLayer, ModernBertMlp, ModernBertModel,
 };
 use crate::decoder::check_rope;
-use crate::encoder::fresh::{self, INIT_STD};
 use crate::encoder::{Pooling, check};
+use crate::fresh::{self, INIT_STD};
 use crate::{Activation, LayerNorm, ModelConfigError, RopeConfig};
 
 /// The sizes and switches of a ModernBERT.

@@ -6,8 +6,9 @@ use burn::tensor::{Device, Int, Tensor};
 use peft_core::linear;
 
 use super::{ModernBertConfig, ModernBertModel};
+use crate::encoder::Pooling;
 use crate::encoder::delegate::delegate_to_field;
-use crate::encoder::{Pooling, fresh};
+use crate::fresh;
 use crate::{Activation, LayerNorm};
 use crate::{SequenceClassifier, TokenClassifier};
 

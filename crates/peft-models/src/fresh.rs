@@ -4,14 +4,14 @@ use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, 
 use burn::tensor::Device;
 
 /// Standard deviation of most fresh weights.
-pub(super) const INIT_STD: f64 = 0.02;
+pub(crate) const INIT_STD: f64 = 0.02;
 
 fn normal(std: f64) -> Initializer {
     Initializer::Normal { mean: 0.0, std }
 }
 
 /// A linear layer with weights `N(0, std²)`.
-pub(super) fn linear([d_in, d_out]: [usize; 2], bias: bool, std: f64, device: &Device) -> Linear {
+pub(crate) fn linear([d_in, d_out]: [usize; 2], bias: bool, std: f64, device: &Device) -> Linear {
     Linear {
         weight: normal(std).init([d_in, d_out], device),
         bias: bias.then(|| Initializer::Zeros.init([d_out], device)),
@@ -19,13 +19,13 @@ pub(super) fn linear([d_in, d_out]: [usize; 2], bias: bool, std: f64, device: &D
 }
 
 /// An embedding with weights `N(0, 0.02²)`.
-pub(super) fn embedding(rows: usize, d_model: usize, device: &Device) -> Embedding {
+pub(crate) fn embedding(rows: usize, d_model: usize, device: &Device) -> Embedding {
     EmbeddingConfig::new(rows, d_model)
         .with_initializer(normal(INIT_STD))
         .init(device)
 }
 
 /// Dropout, which acts while training only.
-pub(super) fn dropout(rate: f64) -> Dropout {
+pub(crate) fn dropout(rate: f64) -> Dropout {
     DropoutConfig::new(rate).init()
 }
