@@ -8,7 +8,7 @@ use burn::tensor::{DType, Device};
 use peft_core::{ForwardPath, Names, Targets, slots};
 use peft_ia3::Ia3Config;
 use peft_lora::LoraConfig;
-use peft_models::{CausalLm, LanguageModel, Transformer};
+use peft_models::{CausalLm, FromEmbeddings, LanguageModel};
 use peft_store::{
     AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, TensorProblem, save_adapter,
 };

@@ -7,6 +7,7 @@
 //! - [`linear`] and [`embedding`] are the forward of Burn's layers with the adapters in factored form; a model that calls them forms no
 //!   adapted weight and no gradient of its shape. A model that does not is adapted in weight space.
 //! - [`set_active`], [`set_disabled`], [`rename`], [`detach`] and [`merge()`] manage what is attached.
+//! - [`FromEmbeddings`] is what soft prompts and prefixes ask of a model, [`Transformer`] what strategies by depth do.
 //! - [`freeze_all_but`] trains a set of the model's own parameters; [`Summary`] counts.
 //!
 //! # What this crate does not do
@@ -24,6 +25,7 @@ mod layers;
 mod manage;
 mod matcher;
 mod merge;
+mod model;
 mod patterns;
 mod report;
 mod slot;
@@ -41,6 +43,10 @@ pub use layers::{Layer, LayerKind, layers, module_paths};
 pub use manage::{adapter_names, detach, rename, set_active, set_disabled};
 pub use matcher::has_suffix;
 pub use merge::{Unmerged, merge};
+pub use model::{
+    CausalLm, EVERY_SEQUENCE, FromEmbeddings, KvCache, SequenceClassifier, TokenClassifier,
+    Transformer,
+};
 pub use patterns::Patterns;
 pub use report::{AdaptedLayer, AttachReport};
 pub use slot::{AdapterSlot, edit_slots, slots};

@@ -3,13 +3,26 @@
 /// Implements [`Transformer`](crate::Transformer) for an enum by what its variants do.
 macro_rules! delegate_transformer {
     ($name:ident { $($variant:ident),+ $(,)? }) => {
-        impl $crate::Transformer for $name {
+        impl $crate::FromEmbeddings for $name {
             fn embed(&self, ids: burn::tensor::Tensor<2, burn::tensor::Int>) -> burn::tensor::Tensor<3> {
                 match self {
                     $(Self::$variant(model) => model.embed(ids),)+
                 }
             }
 
+            fn hidden_from(
+                &self,
+                embeds: burn::tensor::Tensor<3>,
+                segments: Option<burn::tensor::Tensor<2, burn::tensor::Int>>,
+                cache: Option<&mut $crate::KvCache>,
+            ) -> burn::tensor::Tensor<3> {
+                match self {
+                    $(Self::$variant(model) => model.hidden_from(embeds, segments, cache),)+
+                }
+            }
+        }
+
+        impl $crate::Transformer for $name {
             fn begin(&self, embeds: burn::tensor::Tensor<3>, start: usize) -> burn::tensor::Tensor<3> {
                 match self {
                     $(Self::$variant(model) => model.begin(embeds, start),)+

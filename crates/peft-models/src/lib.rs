@@ -10,9 +10,6 @@
 
 mod activation;
 mod attention;
-mod cache;
-mod causal_lm;
-mod classifier;
 mod closed_form;
 mod config_error;
 mod decoder;
@@ -26,13 +23,9 @@ mod mask;
 mod norm;
 mod rope;
 mod softcap;
-mod transformer;
 mod transparent;
 
 pub use activation::Activation;
-pub use cache::KvCache;
-pub use causal_lm::CausalLm;
-pub use classifier::{SequenceClassifier, TokenClassifier};
 pub use config_error::ModelConfigError;
 pub use decoder::{
     DecoderAttention, DecoderConfig, DecoderForCausalLm, DecoderLayer, DecoderMlp, DecoderModel,
@@ -52,7 +45,9 @@ pub use encoder::{
 pub use gpt2::{Gpt2Attention, Gpt2Block, Gpt2Config, Gpt2LmHeadModel, Gpt2Mlp, Gpt2Model};
 pub use language_model::{LanguageModel, LanguageModelConfig};
 pub use layer_norm::LayerNorm;
-pub use mask::EVERY_SEQUENCE;
 pub use norm::RmsNorm;
+pub use peft_core::{
+    CausalLm, EVERY_SEQUENCE, FromEmbeddings, KvCache, SequenceClassifier, TokenClassifier,
+    Transformer,
+};
 pub use rope::{RopeConfig, RopeScaling};
-pub use transformer::Transformer;

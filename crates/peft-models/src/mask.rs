@@ -1,12 +1,10 @@
 //! Which keys a query may see.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use peft_core::EVERY_SEQUENCE;
 
 /// Added to the score of a key that may not be seen. Finite, so that a row of nothing else is not NaN.
 const HIDDEN: f32 = -1e30;
-
-/// The segment of positions that every sequence of a row sees: those of a prefix, for instance.
-pub const EVERY_SEQUENCE: i64 = -1;
 
 /// Which keys a query sees by their places alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor};
 use peft_models::{
-    CausalLm, DecoderConfig, DecoderForCausalLm, DecoderMlp, LanguageModelConfig, ProjectionBias,
-    RopeConfig, RopeScaling, Transformer,
+    CausalLm, DecoderConfig, DecoderForCausalLm, DecoderMlp, FromEmbeddings, LanguageModelConfig,
+    ProjectionBias, RopeConfig, RopeScaling,
 };
 use peft_store::{
     Checkpoint, CheckpointConfig, CheckpointError, checkpoint_config, fresh_config_json,

@@ -6,8 +6,8 @@ use burn::tensor::{Device, Tensor, s};
 use peft_core::Targets;
 use peft_lora::LoraConfig;
 use peft_models::{
-    CausalLm, DecoderAttention, DecoderConfig, DecoderMlp, ProjectionBias, RmsNorm, SplitAttention,
-    Transformer,
+    CausalLm, DecoderAttention, DecoderConfig, DecoderMlp, FromEmbeddings, ProjectionBias, RmsNorm,
+    SplitAttention, Transformer,
 };
 use peft_tests::tolerance::PATHS;
 

@@ -12,7 +12,7 @@ use super::{DecoderConfig, DecoderLayer, untied};
 use crate::mask::{AttentionBias, Sight};
 use crate::rope::Rotation;
 use crate::softcap::softcap;
-use crate::{CausalLm, KvCache, RmsNorm, Transformer};
+use crate::{CausalLm, FromEmbeddings, KvCache, RmsNorm, Transformer};
 
 /// The decoder without its output layer.
 #[derive(Module, Debug)]
@@ -54,7 +54,7 @@ impl DecoderForCausalLm {
     }
 }
 
-impl Transformer for DecoderForCausalLm {
+impl FromEmbeddings for DecoderForCausalLm {
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         let embeds = embedding(&self.model.embed_tokens, ids);
         match self.config.embedding_scale {
@@ -63,6 +63,17 @@ impl Transformer for DecoderForCausalLm {
         }
     }
 
+    fn hidden_from(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        self.stages(embeds, segments, cache)
+    }
+}
+
+impl Transformer for DecoderForCausalLm {
     fn begin(&self, embeds: Tensor<3>, _start: usize) -> Tensor<3> {
         embeds
     }

@@ -3,11 +3,22 @@
 /// Implements [`Transformer`](crate::Transformer) for a struct by its field of that name.
 macro_rules! delegate_to_field {
     ($($name:ident { $field:ident }),+ $(,)?) => {$(
-        impl $crate::Transformer for $name {
+        impl $crate::FromEmbeddings for $name {
             fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
                 self.$field.embed(ids)
             }
 
+            fn hidden_from(
+                &self,
+                embeds: Tensor<3>,
+                segments: Option<Tensor<2, Int>>,
+                cache: Option<&mut $crate::KvCache>,
+            ) -> Tensor<3> {
+                self.$field.hidden_from(embeds, segments, cache)
+            }
+        }
+
+        impl $crate::Transformer for $name {
             fn begin(&self, embeds: Tensor<3>, start: usize) -> Tensor<3> {
                 self.$field.begin(embeds, start)
             }

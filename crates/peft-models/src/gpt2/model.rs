@@ -10,7 +10,7 @@ use peft_core::embedding;
 use super::{Gpt2Block, Gpt2Config};
 use crate::decoder::{tied_logits, untied};
 use crate::mask::{AttentionBias, Sight};
-use crate::{CausalLm, KvCache, LayerNorm, Transformer};
+use crate::{CausalLm, FromEmbeddings, KvCache, LayerNorm, Transformer};
 
 /// A GPT-2 without its output layer.
 #[derive(Module, Debug)]
@@ -52,11 +52,22 @@ impl Gpt2LmHeadModel {
     }
 }
 
-impl Transformer for Gpt2LmHeadModel {
+impl FromEmbeddings for Gpt2LmHeadModel {
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         embedding(&self.transformer.wte, ids)
     }
 
+    fn hidden_from(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        self.stages(embeds, segments, cache)
+    }
+}
+
+impl Transformer for Gpt2LmHeadModel {
     /// # Panics
     ///
     /// If a position is beyond the learned ones.

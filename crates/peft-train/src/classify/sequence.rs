@@ -133,8 +133,7 @@ pub(super) fn class_logits<M: SequenceClassifier>(
     device: &Device,
 ) -> Tensor<2> {
     let batch = Padded::new(rows, device);
-    let hidden = model.hidden(batch.ids, batch.segments.clone(), None);
-    model.class_logits(hidden, batch.segments).cast(DType::F32)
+    model.classify(batch.ids, batch.segments).cast(DType::F32)
 }
 
 /// Scores on the host, a row each.

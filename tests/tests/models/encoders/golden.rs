@@ -8,7 +8,7 @@ use std::fs;
 use burn::tensor::{Bool, DType, Device, Int, Tensor};
 use peft_models::{
     BertForSequenceClassification, BertForTokenClassification, DistilBertForSequenceClassification,
-    DistilBertForTokenClassification, ModernBertForSequenceClassification,
+    DistilBertForTokenClassification, FromEmbeddings, ModernBertForSequenceClassification,
     ModernBertForTokenClassification, RobertaForSequenceClassification,
     RobertaForTokenClassification, SequenceClassifier, TokenClassifier, Transformer, mean_pooled,
 };

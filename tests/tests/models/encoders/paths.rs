@@ -5,7 +5,7 @@ use peft_core::Targets;
 use peft_lora::LoraConfig;
 use peft_models::{
     BertForSequenceClassification, BertForTokenClassification, DistilBertForSequenceClassification,
-    DistilBertForTokenClassification, KvCache, ModernBertConfig,
+    DistilBertForTokenClassification, FromEmbeddings, KvCache, ModernBertConfig,
     ModernBertForSequenceClassification, ModernBertForTokenClassification,
     RobertaForSequenceClassification, RobertaForTokenClassification, SequenceClassifier,
     TokenClassifier, Transformer, mean_pooled,

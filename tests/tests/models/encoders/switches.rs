@@ -4,10 +4,10 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use peft_models::{
     BertConfig, BertForSequenceClassification, BertForTokenClassification, DistilBertConfig,
-    DistilBertForSequenceClassification, DistilBertForTokenClassification, ModelConfigError,
-    ModernBertConfig, ModernBertForSequenceClassification, ModernBertForTokenClassification,
-    RobertaForSequenceClassification, RobertaForTokenClassification, SequenceClassifier,
-    TokenClassifier, Transformer,
+    DistilBertForSequenceClassification, DistilBertForTokenClassification, FromEmbeddings,
+    ModelConfigError, ModernBertConfig, ModernBertForSequenceClassification,
+    ModernBertForTokenClassification, RobertaForSequenceClassification,
+    RobertaForTokenClassification, SequenceClassifier, TokenClassifier, Transformer,
 };
 
 use super::{bert, distilbert, modernbert, roberta, spread};

@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, activation::tanh};
-use peft_models::{KvCache, SequenceClassifier, TokenClassifier, Transformer};
+use peft_models::{FromEmbeddings, KvCache, SequenceClassifier, TokenClassifier, Transformer};
 
 use crate::fixture::{D_MODEL, VOCABULARY, values};
 
@@ -33,11 +33,22 @@ impl Tiny {
     }
 }
 
-impl Transformer for Tiny {
+impl FromEmbeddings for Tiny {
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.embed.forward(ids)
     }
 
+    fn hidden_from(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        self.stages(embeds, segments, cache)
+    }
+}
+
+impl Transformer for Tiny {
     fn begin(&self, embeds: Tensor<3>, _: usize) -> Tensor<3> {
         embeds
     }
@@ -110,7 +121,7 @@ pub(super) struct Table {
     pub(super) scores: Param<Tensor<2>>,
 }
 
-impl Transformer for Table {
+impl FromEmbeddings for Table {
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         let [rows, positions] = ids.dims();
         let flat = ids.reshape([rows * positions]);
@@ -119,6 +130,17 @@ impl Transformer for Table {
         scores.reshape([rows, positions, n_labels])
     }
 
+    fn hidden_from(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        self.stages(embeds, segments, cache)
+    }
+}
+
+impl Transformer for Table {
     fn begin(&self, embeds: Tensor<3>, _: usize) -> Tensor<3> {
         embeds
     }

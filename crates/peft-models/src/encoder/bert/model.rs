@@ -9,7 +9,7 @@ use peft_core::linear;
 
 use super::{BertConfig, BertEmbeddings, BertLayer};
 use crate::encoder::{pooling, post_norm};
-use crate::{KvCache, Transformer};
+use crate::{FromEmbeddings, KvCache, Transformer};
 
 /// The blocks.
 #[derive(Module, Debug)]
@@ -65,11 +65,22 @@ impl BertModel {
     }
 }
 
-impl Transformer for BertModel {
+impl FromEmbeddings for BertModel {
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.embeddings.embed(ids)
     }
 
+    fn hidden_from(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        self.stages(embeds, segments, cache)
+    }
+}
+
+impl Transformer for BertModel {
     fn begin(&self, embeds: Tensor<3>, start: usize) -> Tensor<3> {
         self.embeddings.begin(embeds, None, start)
     }

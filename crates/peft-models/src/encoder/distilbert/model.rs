@@ -7,7 +7,7 @@ use burn::tensor::{Int, Tensor};
 
 use super::{DistilBertConfig, DistilBertLayer};
 use crate::encoder::{BertEmbeddings, post_norm};
-use crate::{KvCache, Transformer};
+use crate::{FromEmbeddings, KvCache, Transformer};
 
 /// The blocks.
 #[derive(Module, Debug)]
@@ -34,11 +34,22 @@ impl DistilBertModel {
     }
 }
 
-impl Transformer for DistilBertModel {
+impl FromEmbeddings for DistilBertModel {
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.embeddings.embed(ids)
     }
 
+    fn hidden_from(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        self.stages(embeds, segments, cache)
+    }
+}
+
+impl Transformer for DistilBertModel {
     fn begin(&self, embeds: Tensor<3>, start: usize) -> Tensor<3> {
         self.embeddings.begin(embeds, None, start)
     }

@@ -10,7 +10,7 @@ use peft_core::embedding;
 use super::{ModernBertConfig, ModernBertLayer};
 use crate::mask::{AttentionBias, Sight};
 use crate::rope::Rotation;
-use crate::{KvCache, LayerNorm, Transformer};
+use crate::{FromEmbeddings, KvCache, LayerNorm, Transformer};
 
 /// What the first block reads, `norm(word)`.
 #[derive(Module, Debug)]
@@ -43,11 +43,22 @@ impl ModernBertModel {
     }
 }
 
-impl Transformer for ModernBertModel {
+impl FromEmbeddings for ModernBertModel {
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         embedding(&self.embeddings.tok_embeddings, ids)
     }
 
+    fn hidden_from(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        self.stages(embeds, segments, cache)
+    }
+}
+
+impl Transformer for ModernBertModel {
     fn begin(&self, embeds: Tensor<3>, _start: usize) -> Tensor<3> {
         let normed = self.embeddings.norm.forward(embeds);
         self.embeddings.drop.forward(normed)

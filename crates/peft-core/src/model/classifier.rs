@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor};
 
-use crate::Transformer;
+use super::Transformer;
 
 /// A model that gives each label a score for the whole text.
 pub trait SequenceClassifier: Transformer {
@@ -10,11 +10,21 @@ pub trait SequenceClassifier: Transformer {
     ///
     /// # Shapes
     ///
-    /// `hidden` is `[batch, positions, d_model]`, `segments` `[batch, cached + positions]` as in [`Transformer`], the result `[batch, n_labels]`.
+    /// `hidden` is `[batch, positions, d_model]`, `segments` `[batch, cached + positions]` as in [`FromEmbeddings`](super::FromEmbeddings), the result `[batch, n_labels]`.
     fn class_logits(&self, hidden: Tensor<3>, segments: Option<Tensor<2, Int>>) -> Tensor<2>;
 
     /// How many labels there are.
     fn n_labels(&self) -> usize;
+
+    /// The scores of each label for the texts of a batch.
+    ///
+    /// # Shapes
+    ///
+    /// `ids` and `segments` are `[batch, positions]`, the result `[batch, n_labels]`.
+    fn classify(&self, ids: Tensor<2, Int>, segments: Option<Tensor<2, Int>>) -> Tensor<2> {
+        let hidden = self.hidden(ids, segments.clone(), None);
+        self.class_logits(hidden, segments)
+    }
 }
 
 /// A model that gives each label a score for each position.

@@ -52,7 +52,7 @@ impl KvCache {
     /// # Shapes
     ///
     /// All are `[batch, n_kv_heads, positions, head_dim]`.
-    pub(crate) fn append(
+    pub fn append(
         &mut self,
         layer: usize,
         keys: Tensor<4>,

@@ -1,28 +1,16 @@
-//! [`Transformer`]: what every model here is, whatever it was made to predict.
+//! [`Transformer`]: a model in stages, whatever it was made to predict.
 
 use std::ops::Range;
 
-use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 
-use crate::KvCache;
+use super::{FromEmbeddings, KvCache};
 
 /// Token embeddings, a stack of blocks, a final norm; the states that come out are what heads read.
 ///
-/// The stages are apart, so that a method can act between them: a soft prompt joins the embeddings, a prefix comes as a cache that is not empty, and
-/// the lower blocks can be run once and their output kept. [`hidden`](Self::hidden) is all of them in order.
-///
-/// In every stage `segments` says which sequence of its row a position belongs to, `[batch, cached + positions]`, and a position sees only its own: so padding
-/// is a sequence of its own, and several sequences may share a row. Positions of [`EVERY_SEQUENCE`](crate::EVERY_SEQUENCE) are seen by all.
-/// None where each row is one sequence.
-pub trait Transformer: Module {
-    /// The embeddings of tokens, as they come from the table: what a soft prompt's vectors are put beside.
-    ///
-    /// # Shapes
-    ///
-    /// `ids` is `[batch, positions]`, the result `[batch, positions, d_model]`.
-    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3>;
-
+/// The stages are apart, so that a method can act between them: the lower blocks can be run once and their output kept, for instance.
+/// [`stages`](Self::stages) is all of them in order, and what [`hidden_from`](FromEmbeddings::hidden_from) is made of.
+pub trait Transformer: FromEmbeddings {
     /// What the first block reads: the embeddings with whatever the model adds to them, positions counted from `start`.
     ///
     /// # Shapes
@@ -73,12 +61,12 @@ pub trait Transformer: Module {
         true
     }
 
-    /// The states after the final norm, from embeddings.
+    /// The states after the final norm, from embeddings: every stage in its turn.
     ///
     /// # Shapes
     ///
     /// `embeds` and the result are `[batch, positions, d_model]`.
-    fn hidden_from(
+    fn stages(
         &self,
         embeds: Tensor<3>,
         segments: Option<Tensor<2, Int>>,
@@ -88,19 +76,5 @@ pub trait Transformer: Module {
         let x = self.begin(embeds, start);
         let x = self.run_blocks(x, 0..self.n_blocks(), segments, cache);
         self.finish(x)
-    }
-
-    /// The states after the final norm.
-    ///
-    /// # Shapes
-    ///
-    /// `ids` is `[batch, positions]`, the result `[batch, positions, d_model]`.
-    fn hidden(
-        &self,
-        ids: Tensor<2, Int>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.hidden_from(self.embed(ids), segments, cache)
     }
 }

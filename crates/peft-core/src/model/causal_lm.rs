@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::Transformer;
+use super::Transformer;
 
 /// A decoder that predicts the next token.
 pub trait CausalLm: Transformer {

@@ -1,0 +1,49 @@
+//! [`FromEmbeddings`]: all that a soft prompt or a prefix needs of a model.
+
+use burn::module::Module;
+use burn::tensor::{Int, Tensor};
+
+use super::KvCache;
+
+/// The segment of positions that every sequence of a row sees: those of a prefix, for instance.
+pub const EVERY_SEQUENCE: i64 = -1;
+
+/// A model in two steps, between which vectors can join that are no token's.
+///
+/// `segments` says which sequence of its row a position belongs to, `[batch, cached + positions]`, and a position sees only its own: so padding
+/// is a sequence of its own, and several sequences may share a row. Positions of [`EVERY_SEQUENCE`] are seen by all.
+/// None where each row is one sequence.
+pub trait FromEmbeddings: Module {
+    /// The embeddings of tokens, as they come from the table: what a soft prompt's vectors are put beside.
+    ///
+    /// # Shapes
+    ///
+    /// `ids` is `[batch, positions]`, the result `[batch, positions, d_model]`.
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3>;
+
+    /// The states that heads read, from embeddings. With a cache, positions count from what it holds and see it, and their keys and values are appended to it.
+    ///
+    /// # Shapes
+    ///
+    /// `embeds` and the result are `[batch, positions, d_model]`.
+    fn hidden_from(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor<3>;
+
+    /// The states that heads read.
+    ///
+    /// # Shapes
+    ///
+    /// `ids` is `[batch, positions]`, the result `[batch, positions, d_model]`.
+    fn hidden(
+        &self,
+        ids: Tensor<2, Int>,
+        segments: Option<Tensor<2, Int>>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        self.hidden_from(self.embed(ids), segments, cache)
+    }
+}

@@ -1,0 +1,13 @@
+//! What methods and training ask of a model; no model is here.
+
+mod causal_lm;
+mod classifier;
+mod from_embeddings;
+mod kv_cache;
+mod transformer;
+
+pub use causal_lm::CausalLm;
+pub use classifier::{SequenceClassifier, TokenClassifier};
+pub use from_embeddings::{EVERY_SEQUENCE, FromEmbeddings};
+pub use kv_cache::KvCache;
+pub use transformer::Transformer;
