@@ -44,8 +44,8 @@ pub use manage::{adapter_names, detach, rename, set_active, set_disabled};
 pub use matcher::has_suffix;
 pub use merge::{Unmerged, merge};
 pub use model::{
-    CausalLm, EVERY_SEQUENCE, FromEmbeddings, KvCache, SequenceClassifier, TokenClassifier,
-    Transformer,
+    CausalLm, EVERY_SEQUENCE, FromEmbeddings, InputAdapter, KvCache, SequenceClassifier,
+    TokenClassifier, Transformer, WithInput,
 };
 pub use patterns::Patterns;
 pub use report::{AdaptedLayer, AttachReport};

@@ -3,11 +3,15 @@
 mod causal_lm;
 mod classifier;
 mod from_embeddings;
+mod input_adapter;
 mod kv_cache;
 mod transformer;
+mod with_input;
 
 pub use causal_lm::CausalLm;
 pub use classifier::{SequenceClassifier, TokenClassifier};
 pub use from_embeddings::{EVERY_SEQUENCE, FromEmbeddings};
+pub use input_adapter::InputAdapter;
 pub use kv_cache::KvCache;
 pub use transformer::Transformer;
+pub use with_input::WithInput;

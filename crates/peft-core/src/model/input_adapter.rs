@@ -1,0 +1,40 @@
+//! [`InputAdapter`]: what changes a model by what it reads.
+
+use burn::module::Module;
+use burn::tensor::{Int, Tensor};
+
+use super::{FromEmbeddings, KvCache, SequenceClassifier};
+
+/// A soft prompt, a prefix: virtual tokens, which a model reads with a text and whose states are not the text's.
+pub trait InputAdapter: Module + Sync + 'static {
+    /// What its parameters lie under in a [`WithInput`](super::WithInput): `prompt`.
+    const NAME: &'static str;
+
+    /// How many positions it takes.
+    fn n_virtual_tokens(&self) -> usize;
+
+    /// [`FromEmbeddings::hidden_from`] of a model that reads them too. Where something is cached already, it was read with it.
+    ///
+    /// # Shapes
+    ///
+    /// `embeds` and the result are `[batch, positions, d_model]`: the states of the text alone.
+    fn hidden_from<M: FromEmbeddings>(
+        &self,
+        model: &M,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor<3>;
+
+    /// [`SequenceClassifier::classify`] of a model that reads them too.
+    ///
+    /// # Shapes
+    ///
+    /// `ids` and `segments` are `[batch, positions]`, the result `[batch, n_labels]`.
+    fn classify<M: SequenceClassifier>(
+        &self,
+        model: &M,
+        ids: Tensor<2, Int>,
+        segments: Option<Tensor<2, Int>>,
+    ) -> Tensor<2>;
+}

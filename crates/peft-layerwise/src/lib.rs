@@ -1,0 +1,2 @@
+//! Which of a model's own parameters train, and when.
+#![deny(missing_docs)]

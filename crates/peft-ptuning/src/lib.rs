@@ -1,0 +1,2 @@
+//! Soft prompts: prompt tuning and P-Tuning.
+#![deny(missing_docs)]
