@@ -23,7 +23,7 @@ pub(crate) enum Verb {
     Train(Box<TrainArgs>),
     /// Loss and accuracy of a model, with or without an adapter, on a JSONL file
     Eval(EvalArgs),
-    /// Continue a prompt
+    /// Continue a prompt; the label of a text by a classifier, its embedding by a bare encoder
     Generate(GenerateArgs),
     /// Fold an adapter into its model and write a checkpoint directory
     Merge(MergeArgs),
@@ -201,7 +201,7 @@ pub(crate) struct GenerateArgs {
     /// Adapter directory
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: Option<PathBuf>,
-    /// The text to continue
+    /// The text to continue, or to classify
     #[arg(long)]
     pub(crate) prompt: String,
     /// At most this many tokens; the model's own limit, or 64, if not given
@@ -219,6 +219,9 @@ pub(crate) struct GenerateArgs {
     /// Decides what is drawn
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn peft(args: &[&str]) -> Output {
@@ -114,6 +114,26 @@ fn a_head_is_trained_kept_and_evaluated() {
         assert_eq!(report["accuracy"], 1.0, "{report}");
         assert!(report["loss"].as_f64().expect("a loss") < 0.2, "{report}");
 
+        let said = peft(&[
+            "generate",
+            "--model",
+            model,
+            "--adapter",
+            out,
+            "--prompt",
+            "big red sky",
+            "--json",
+        ]);
+        let errors = String::from_utf8_lossy(&said.stderr);
+        let said: Value = serde_json::from_slice(&said.stdout).expect(&errors);
+        match kind {
+            "SEQ_CLS" => {
+                assert_eq!(said["label"], "warm", "{said}");
+                assert!(said["probabilities"]["warm"].as_f64() > Some(0.5), "{said}");
+            }
+            _ => assert_eq!(said["tags"], json!(["size", "hue", "thing"]), "{said}"),
+        }
+
         let merged = format!("{out}-merged");
         let written = peft(&[
             "merge",
@@ -169,20 +189,58 @@ fn mistakes_are_named() {
     );
     refused(
         &[
-            "train",
-            "--model",
-            dir,
-            "--train",
-            data,
-            "--method",
-            "full",
-            "--out",
-            text(&out),
+            "generate", "--model", dir, "--prompt", "red", "--top-k", "3",
         ],
-        "--method lora",
+        "an encoder",
     );
-    refused(
-        &["generate", "--model", dir, "--prompt", "red"],
-        "this takes a decoder",
+}
+
+#[test]
+fn all_of_a_classifier_is_trained_and_kept() {
+    let model = encoder();
+    let data = rows(
+        model.path(),
+        "texts.jsonl",
+        &[
+            "{\"text\": \"big red sky\", \"label\": \"warm\"}",
+            "{\"text\": \"small blue sea\", \"label\": \"cold\"}",
+        ],
+    );
+    let (dir, data) = (text(model.path()), text(&data));
+    let out = model.path().join("full");
+    let out = text(&out);
+    let trained = peft(&[
+        "train", "--model", dir, "--train", data, "--out", out, "--method", "full", "--lr",
+        "0.005", "--epochs", "40",
+    ]);
+    let errors = String::from_utf8_lossy(&trained.stderr);
+    assert!(trained.status.success(), "{errors}");
+    // The directory is a model by itself: its head has its labels.
+    let evaluated = peft(&["eval", "--model", out, "--data", data, "--json"]);
+    let errors = String::from_utf8_lossy(&evaluated.stderr);
+    let report: Value = serde_json::from_slice(&evaluated.stdout).expect(&errors);
+    assert_eq!(report["accuracy"], 1.0, "{report}");
+    let said = peft(&["generate", "--model", out, "--prompt", "small blue sea"]);
+    let said = String::from_utf8_lossy(&said.stdout);
+    assert!(said.contains("label  cold"), "{said}");
+}
+
+#[test]
+fn a_text_without_a_head_has_an_embedding() {
+    let model = encoder();
+    let said = peft(&[
+        "generate",
+        "--model",
+        text(model.path()),
+        "--prompt",
+        "red",
+        "--json",
+    ]);
+    let errors = String::from_utf8_lossy(&said.stderr);
+    let said: Value = serde_json::from_slice(&said.stdout).expect(&errors);
+    assert_eq!(
+        said["embedding"].as_array().map(Vec::len),
+        Some(24),
+        "{said}"
     );
 }

@@ -20,8 +20,8 @@ mod params;
 pub use adapter::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem, save_adapter};
 #[cfg(feature = "models")]
 pub use checkpoint::{
-    Checkpoint, CheckpointConfig, CheckpointError, CheckpointProblem, Headed, checkpoint_config,
-    fresh_config_json, write_checkpoint,
+    Checkpoint, CheckpointConfig, CheckpointError, CheckpointProblem, FamilyTargets, Headed,
+    checkpoint_config, fresh_config_json, write_checkpoint,
 };
 pub use generation::{GenerationConfigError, GenerationDefaults};
 pub use labels::{Labels, LabelsError};

@@ -25,6 +25,10 @@ const PROBLEMS: [(ProblemType, &str); 3] = [
     (ProblemType::Regression, "regression"),
 ];
 
+/// What the names of classes with a head end in.
+const TEXT_HEAD: &str = "ForSequenceClassification";
+const TOKEN_HEAD: &str = "ForTokenClassification";
+
 /// The labels of a task, and what they are.
 pub(super) struct Task {
     pub(super) problem: ProblemType,
@@ -72,6 +76,35 @@ impl Task {
                 checkpoint.dir().display()
             ))),
         }
+    }
+
+    /// Of a trained model and whether it is of tokens; none where nothing has a head.
+    pub(super) fn kept_with(
+        checkpoint: &Checkpoint,
+        adapter: Option<&Path>,
+    ) -> Result<Option<(Self, bool)>, CliError> {
+        let kept = adapter.map(Labels::read).transpose()?.flatten();
+        let of_tokens = match (adapter, &kept) {
+            (Some(dir), Some(_)) => {
+                AdapterDir::open(dir)?.fields()["task_type"].as_str() == Some("TOKEN_CLS")
+            }
+            _ => head_class(checkpoint).is_some_and(|class| class.ends_with(TOKEN_HEAD)),
+        };
+        let Some(labels) = kept.or_else(|| head_labels(checkpoint)) else {
+            return Ok(None);
+        };
+        let named = labels.problem_type.as_deref();
+        let problem = PROBLEMS.iter().find(|(_, name)| named == Some(*name));
+        // What transformers takes one output for.
+        let default = match labels.names.len() {
+            1 => ProblemType::Regression,
+            _ => ProblemType::SingleLabel,
+        };
+        let task = Self {
+            problem: problem.map_or(default, |(problem, _)| *problem),
+            labels: LabelSet::new(labels.names)?,
+        };
+        Ok(Some((task, of_tokens)))
     }
 
     /// As they are kept.
@@ -128,11 +161,15 @@ impl Task {
 
 /// The labels of a checkpoint that was saved with a head for them.
 fn head_labels(checkpoint: &Checkpoint) -> Option<Labels> {
-    let classes = checkpoint.fields().get("architectures")?.as_array()?;
-    let class = classes.first()?.as_str()?;
-    let headed =
-        class.ends_with("ForSequenceClassification") || class.ends_with("ForTokenClassification");
+    let class = head_class(checkpoint)?;
+    let headed = class.ends_with(TEXT_HEAD) || class.ends_with(TOKEN_HEAD);
     headed.then(|| Labels::of_config(checkpoint.fields()))?
+}
+
+/// The class of transformers that a checkpoint is of.
+fn head_class(checkpoint: &Checkpoint) -> Option<&str> {
+    let classes = checkpoint.fields().get("architectures")?.as_array()?;
+    classes.first()?.as_str()
 }
 
 /// A model with its adapter, ready to be evaluated.

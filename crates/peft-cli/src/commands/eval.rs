@@ -56,8 +56,16 @@ pub(super) fn print(report: &Value, json: bool) -> Result<(), CliError> {
         _ => return print_line(report),
     };
     for (field, value) in fields {
-        match value.as_f64() {
-            Some(number) if value.is_f64() => print_line(format!("{field:>15}  {number:.4}"))?,
+        match value {
+            Value::Number(number) if number.is_f64() => {
+                let number = number.as_f64().unwrap_or(f64::NAN);
+                print_line(format!("{field:>15}  {number:.4}"))?;
+            }
+            Value::String(text) => print_line(format!("{field:>15}  {text}"))?,
+            Value::Object(_) => {
+                print_line(format!("{field}:"))?;
+                print(value, json)?;
+            }
             _ => print_line(format!("{field:>15}  {value}"))?,
         }
     }

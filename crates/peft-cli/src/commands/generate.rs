@@ -1,10 +1,11 @@
 //! `peft generate`.
 
 use burn::module::Module;
-use peft_store::GenerationDefaults;
+use peft_store::{Checkpoint, CheckpointConfig, GenerationDefaults};
 use peft_train::{GenerateConfig, TextTokenizer, generate};
+use serde_json::json;
 
-use super::{load, print_line};
+use super::{eval::print, load, predict, print_line};
 use crate::args::GenerateArgs;
 use crate::error::CliError;
 
@@ -12,6 +13,9 @@ use crate::error::CliError;
 const LIMIT: usize = 64;
 
 pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
+    if let CheckpointConfig::Encoder(_) = Checkpoint::open(&args.model.model)?.config() {
+        return encode(args);
+    }
     let (_, model, _) = load(&args.model, args.adapter.as_deref())?;
     let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
     let prompt = tokenizer.encode(&args.prompt, true)?;
@@ -31,5 +35,26 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
         repetition_penalty: defaults.repetition_penalty,
     };
     let ids = generate(&model.valid(), &prompt, &config, |_| {})?;
-    print_line(tokenizer.decode(&ids)?)
+    let text = tokenizer.decode(&ids)?;
+    match args.json {
+        true => print_line(json!({ "text": text, "tokens": ids.len() })),
+        false => print_line(text),
+    }
+}
+
+/// What an encoder gives for the text.
+fn encode(args: &GenerateArgs) -> Result<(), CliError> {
+    let drawn = [
+        ("max-new-tokens", args.max_new_tokens.is_some()),
+        ("temperature", args.temperature.is_some()),
+        ("top-k", args.top_k.is_some()),
+        ("top-p", args.top_p.is_some()),
+    ];
+    if let Some((flag, _)) = drawn.iter().find(|(_, given)| *given) {
+        return Err(CliError::Usage(format!(
+            "--{flag} is for decoders; {} is an encoder, which gives a label or an embedding",
+            args.model.model.display()
+        )));
+    }
+    print(&predict::of(args)?, args.json)
 }

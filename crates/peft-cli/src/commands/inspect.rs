@@ -1,12 +1,14 @@
 //! `peft inspect`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use peft_core::LayerKind;
 use peft_store::{AdapterConfig, AdapterDir, Checkpoint, CheckpointConfig};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::print_line;
+use super::{OUTPUT_LAYER, print_line};
 use crate::args::InspectArgs;
 use crate::error::CliError;
 
@@ -40,6 +42,16 @@ fn shown(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(row) if row.first().is_some_and(Value::is_string) => {
             row.iter().map(shown).collect::<Vec<_>>().join("  ")
+        }
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| match value {
+                Value::Array(names) => {
+                    let names: Vec<String> = names.iter().map(shown).collect();
+                    format!("{name} ({})", names.join(", "))
+                }
+                value => format!("{name} {}", shown(value)),
+            });
+            fields.collect::<Vec<_>>().join(", ")
         }
         value => value.to_string(),
     }
@@ -103,12 +115,13 @@ fn model(args: &InspectArgs) -> Result<Value, CliError> {
         CheckpointConfig::Encoder(config) => peft_core::layers(&config.encoder(true, &device)),
         _ => Vec::new(),
     };
-    let mut targets: Vec<&str> = layers
-        .iter()
-        .filter_map(|layer| layer.path.rsplit('.').next())
-        .collect();
-    targets.sort_unstable();
-    targets.dedup();
+    let names = |kind: LayerKind| {
+        let named = layers.iter().filter(|layer| layer.kind == kind);
+        let names = named.filter_map(|layer| layer.path.rsplit('.').next());
+        names.collect::<BTreeSet<&str>>()
+    };
+    let (linear, embeddings) = (names(LayerKind::Linear), names(LayerKind::Embedding));
+    let family = checkpoint.family_targets();
     Ok(json!({
         "kind": "model",
         "family": checkpoint.fields().get("model_type"),
@@ -116,7 +129,34 @@ fn model(args: &InspectArgs) -> Result<Value, CliError> {
         "bytes": bytes(&args.path, "model"),
         "dtypes": dtypes,
         "layers": checkpoint.config().n_layers(),
-        "targets": targets,
+        "sizes": checkpoint.config().sizes().into_iter().map(|(name, size)| (name.to_owned(), size.into())).collect::<Map<_, _>>(),
+        "attention": attention(&checkpoint),
+        "targets": linear.union(&embeddings).collect::<Vec<_>>(),
+        "lora_targets": {
+            "all-linear": linear.iter().filter(|name| **name != OUTPUT_LAYER).collect::<Vec<_>>(),
+            "attention": family.attention,
+            "embeddings": embeddings,
+        },
+        "ia3_targets": { "all": family.ia3, "feedforward": family.ia3_feedforward },
         "tensors": tensors.iter().map(|(key, shape, dtype)| json!([key, shape, dtype])).collect::<Vec<_>>(),
     }))
+}
+
+/// What the positions of each kind of layer see, and how many layers are of it.
+fn attention(checkpoint: &Checkpoint) -> Value {
+    let mut kinds: Vec<(String, usize)> = Vec::new();
+    for window in checkpoint.config().windows() {
+        let kind = match window {
+            Some(window) => format!("window of {window}"),
+            None => "all positions".into(),
+        };
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, layers)) => *layers += 1,
+            None => kinds.push((kind, 1)),
+        }
+    }
+    let kinds = kinds
+        .into_iter()
+        .map(|(kind, layers)| (kind, layers.into()));
+    Value::Object(kinds.collect())
 }

@@ -6,6 +6,7 @@ pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod merge;
+mod predict;
 pub(crate) mod train;
 
 use std::fmt::Display;
@@ -23,6 +24,9 @@ use crate::error::CliError;
 
 /// The name under which the command attaches an adapter.
 const ADAPTER: &str = "default";
+
+/// The output layer, which `all-linear` leaves out as PEFT does.
+const OUTPUT_LAYER: &str = "lm_head";
 
 /// A model on a device without autodiff, with the adapter if there is one.
 fn load(

@@ -119,6 +119,31 @@ impl EncoderConfig {
         }
     }
 
+    /// Whether a model of this drops anything in training.
+    pub fn has_dropout(&self) -> bool {
+        let rates = match self {
+            Self::Bert(c) | Self::Roberta(c) => [
+                c.hidden_dropout,
+                c.attention_dropout,
+                c.classifier_dropout,
+                0.0,
+            ],
+            Self::DistilBert(c) => [
+                c.hidden_dropout,
+                c.attention_dropout,
+                c.classifier_dropout,
+                0.0,
+            ],
+            Self::ModernBert(c) => [
+                c.embedding_dropout,
+                c.attention_dropout,
+                c.mlp_dropout,
+                c.classifier_dropout,
+            ],
+        };
+        rates.iter().any(|rate| *rate > 0.0)
+    }
+
     /// An encoder without a head, with fresh weights; `pooler` says whether a BERT has its pooling layer. Parameters are initialised when first read.
     pub fn encoder(&self, pooler: bool, device: &Device) -> TextEncoder {
         match self {

@@ -9,10 +9,12 @@ mod error;
 mod file;
 mod load;
 mod naming;
+mod targets;
 mod write;
 
 pub use config::{CheckpointConfig, checkpoint_config, fresh_config_json};
 pub use encoder::Headed;
 pub use error::{CheckpointError, CheckpointProblem};
 pub use load::Checkpoint;
+pub use targets::FamilyTargets;
 pub use write::write_checkpoint;

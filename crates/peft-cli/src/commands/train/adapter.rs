@@ -4,25 +4,24 @@ use burn::module::Module;
 use peft_core::{ForwardPath, Names, Targets, has_suffix, layers};
 use peft_ia3::Ia3Config;
 use peft_lora::{LoraConfig, LoraScaling};
-use peft_store::AdapterConfig;
+use peft_store::{AdapterConfig, Checkpoint};
 
 use crate::args::{Method, TrainArgs};
+use crate::commands::OUTPUT_LAYER;
 
-/// The output layer, which `all-linear` leaves out as PEFT does.
-const OUTPUT_LAYER: &str = "lm_head";
-
-/// What IA3 rescales where no layers are named: keys, values, and the input of the feed-forward's second half.
-const IA3_TARGETS: [&str; 3] = ["k_proj", "v_proj", FEEDFORWARD];
-/// The layer whose input IA3 rescales.
-const FEEDFORWARD: &str = "down_proj";
-
-/// The adapter that the flags ask for; none for full fine-tuning.
-pub(super) fn adapter_config<M: Module>(args: &TrainArgs, model: &M) -> Option<AdapterConfig> {
+/// The adapter that the flags ask for, with `heads` trained whole; none for full fine-tuning.
+pub(super) fn adapter_config<M: Module>(
+    args: &TrainArgs,
+    heads: &[String],
+    checkpoint: &Checkpoint,
+    model: &M,
+) -> Option<AdapterConfig> {
     let paths: Vec<String> = layers(model).into_iter().map(|layer| layer.path).collect();
+    let family = checkpoint.family_targets();
     let all_linear = args.targets == ["all-linear"];
     let mut exclude = args.exclude.clone();
     let mut targets = match (all_linear, args.method) {
-        (true, Method::Ia3) => Targets::suffixes(IA3_TARGETS),
+        (true, Method::Ia3) => Targets::suffixes(family.ia3.iter().copied()),
         (true, _) => {
             if paths.iter().any(|path| path == OUTPUT_LAYER) {
                 exclude.push(OUTPUT_LAYER.into());
@@ -34,8 +33,20 @@ pub(super) fn adapter_config<M: Module>(args: &TrainArgs, model: &M) -> Option<A
     // A feed-forward layer that is a target at all is one by its input.
     let feedforward = paths.iter().any(|path| {
         let named = |entries: &[String]| entries.iter().any(|entry| has_suffix(path, entry));
-        has_suffix(path, FEEDFORWARD) && (all_linear || named(&args.targets)) && !named(&exclude)
+        family
+            .ia3_feedforward
+            .iter()
+            .any(|name| has_suffix(path, name))
+            && (all_linear || named(&args.targets))
+            && !named(&exclude)
     });
+    let mut whole = args.modules_to_save.clone();
+    whole.extend(
+        heads
+            .iter()
+            .filter(|head| !args.modules_to_save.contains(head))
+            .cloned(),
+    );
     if !exclude.is_empty() {
         targets = targets.excluding(exclude);
     }
@@ -54,16 +65,18 @@ pub(super) fn adapter_config<M: Module>(args: &TrainArgs, model: &M) -> Option<A
                 } else {
                     LoraScaling::Standard
                 })
-                .with_modules_to_save(args.modules_to_save.clone())
+                .with_modules_to_save(whole)
                 .with_path(ForwardPath::Factored);
             Some(AdapterConfig::Lora(config))
         }
         Method::Ia3 => {
             let config = Ia3Config::new(targets)
-                .with_modules_to_save(args.modules_to_save.clone())
+                .with_modules_to_save(whole)
                 .with_path(ForwardPath::Factored);
             Some(AdapterConfig::Ia3(match feedforward {
-                true => config.with_feedforward(Names::suffixes([FEEDFORWARD])),
+                true => {
+                    config.with_feedforward(Names::suffixes(family.ia3_feedforward.iter().copied()))
+                }
                 false => config,
             }))
         }

@@ -2,34 +2,32 @@
 
 mod adapter;
 mod classifier;
+mod fit;
 mod run;
 
-use burn::module::Module;
-use peft_core::{ParamSet, Summary, freeze_all_but};
 use peft_store::Checkpoint;
 use peft_train::{
-    Dataset, EncodeOptions, Encoded, Length, NextToken, RowKind, Schedule, TextTokenizer,
-    TrainConfig, Warmup, encode, pack, train,
+    Dataset, EncodeOptions, Encoded, NextToken, RowKind, Schedule, TextTokenizer, TrainConfig,
+    Warmup, encode, pack,
 };
 
-use self::adapter::adapter_config;
 use self::classifier::Inputs;
-use self::run::{Run, Trained, state};
-use super::ADAPTER;
+use self::fit::{Job, fit};
+use self::run::state;
 use crate::args::{Method, ScheduleArg, TrainArgs};
 use crate::device::{on_cores, placed};
 use crate::error::CliError;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
-    let args = &TrainArgs {
-        workers: Some(workers(args)),
-        ..args.clone()
-    };
     let state = state(args)?;
     let train_rows = Dataset::read(&args.train)?;
     let valid_rows = args.valid.as_ref().map(Dataset::read).transpose()?;
     let checkpoint = Checkpoint::open(&args.model.model)?;
     let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
+    let args = &TrainArgs {
+        workers: Some(workers(args, &checkpoint)),
+        ..args.clone()
+    };
     let config = train_config(args);
     config.validate()?;
     if args.save_every == Some(0) {
@@ -67,7 +65,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let (device, dtype) = placed(&args.model)?;
     let device = device.autodiff();
     device.seed(args.seed);
-    let mut model = match checkpoint.has_weights() {
+    let model = match checkpoint.has_weights() {
         true => checkpoint.load(&device, dtype)?,
         false if args.method == Method::Full => checkpoint.language_model_config()?.init(&device),
         // Says which files are missing.
@@ -77,51 +75,23 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         let dir = args.model.model.display();
         eprintln!("{dir} has no weights: they are drawn by the seed");
     }
-    let adapter = adapter_config(args, &model);
-    match &adapter {
-        Some(adapter) => {
-            let report = adapter.attach(&mut model, ADAPTER)?;
-            eprintln!("{report}");
-        }
-        None => {
-            freeze_all_but(&mut model, &ParamSet::All)?;
-            eprintln!("all parameters\n{}", Summary::of(&model));
-        }
-    }
     describe(&train_set, "training");
     if let Some(valid) = &valid_set {
         describe(valid, "validation");
     }
-
-    let save_every = args
-        .save_every
-        .unwrap_or_else(|| Length::new(&config, train_set.examples.len()).steps_per_epoch);
-    let what = Trained {
-        adapter,
-        base: args.model.model.display().to_string(),
-        fields: checkpoint.fields_of(&model),
-        companions: checkpoint.dir().to_path_buf(),
-        dtype,
+    let fields = checkpoint.fields_of(&model);
+    let job = Job {
+        checkpoint: &checkpoint,
+        model,
+        train: &train_set.examples,
+        valid: valid_set.as_ref().map(|set| set.examples.as_slice()),
+        state: state.as_ref(),
+        heads: Vec::new(),
         labels: None,
         task_type: "CAUSAL_LM",
+        fields,
     };
-    let mut run = Run::begin(args, state.as_ref(), save_every, what)?;
-    if let Some(state) = &state {
-        eprintln!("going on after step {}", state.step());
-    }
-    let valid = valid_set.as_ref().map(|set| set.examples.as_slice());
-    let model = train(
-        model,
-        &NextToken,
-        &train_set.examples,
-        valid,
-        &config,
-        state.as_ref(),
-        &mut run,
-    )?;
-    run.finish(&model.valid())?;
-    eprintln!("saved {}", args.out.display());
-    Ok(())
+    fit(args, &config, &NextToken, job)
 }
 
 fn describe(set: &Encoded, what: &str) {
@@ -137,9 +107,10 @@ fn describe(set: &Encoded, what: &str) {
     );
 }
 
-/// As many threads as are asked for, or as are of use.
-fn workers(args: &TrainArgs) -> usize {
-    let useful = || match on_cores(&args.model.device) && args.dropout == 0.0 {
+/// As many threads as are asked for, or as are of use: several draw what they drop in no fixed order.
+fn workers(args: &TrainArgs, checkpoint: &Checkpoint) -> usize {
+    let drops = args.dropout != 0.0 || checkpoint.config().has_dropout();
+    let useful = || match on_cores(&args.model.device) && !drops {
         true => std::thread::available_parallelism().map_or(1, usize::from),
         false => 1,
     };

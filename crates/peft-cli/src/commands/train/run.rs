@@ -10,8 +10,8 @@ use peft_store::{AdapterConfig, Labels, save_adapter, write_checkpoint};
 use peft_train::{Observer, Progress, Report, StepReport, TrainError, TrainState};
 use serde_json::{Map, Value, json};
 
-use super::ADAPTER;
 use crate::args::TrainArgs;
+use crate::commands::ADAPTER;
 use crate::config_file::RESOLVED;
 use crate::error::CliError;
 use crate::progress::Display;

@@ -39,6 +39,75 @@ impl CheckpointConfig {
         }
     }
 
+    /// The widths and counts that make a model large, by name.
+    pub fn sizes(&self) -> Vec<(&'static str, usize)> {
+        let (d_model, d_ff, n_heads, n_kv_heads, head_dim) = match self {
+            Self::LanguageModel(LanguageModelConfig::Decoder(c)) => {
+                (c.d_model, c.d_ff, c.n_heads, c.n_kv_heads, c.head_dim)
+            }
+            Self::LanguageModel(LanguageModelConfig::Gpt2(c)) => (
+                c.d_model,
+                c.d_ff,
+                c.n_heads,
+                c.n_heads,
+                c.d_model / c.n_heads,
+            ),
+            Self::Encoder(EncoderConfig::Bert(c) | EncoderConfig::Roberta(c)) => (
+                c.d_model,
+                c.d_ff,
+                c.n_heads,
+                c.n_heads,
+                c.d_model / c.n_heads,
+            ),
+            Self::Encoder(EncoderConfig::DistilBert(c)) => (
+                c.d_model,
+                c.d_ff,
+                c.n_heads,
+                c.n_heads,
+                c.d_model / c.n_heads,
+            ),
+            Self::Encoder(EncoderConfig::ModernBert(c)) => (
+                c.d_model,
+                c.d_ff,
+                c.n_heads,
+                c.n_heads,
+                c.d_model / c.n_heads,
+            ),
+            _ => return Vec::new(),
+        };
+        vec![
+            ("d_model", d_model),
+            ("d_ff", d_ff),
+            ("n_heads", n_heads),
+            ("n_kv_heads", n_kv_heads),
+            ("head_dim", head_dim),
+            ("vocabulary", self.vocab_size()),
+            ("positions", self.max_positions()),
+        ]
+    }
+
+    /// For each block, the number of positions that one sees, its own included; none where it sees all.
+    pub fn windows(&self) -> Vec<Option<usize>> {
+        match self {
+            Self::LanguageModel(LanguageModelConfig::Decoder(c)) => {
+                (0..c.n_layers).map(|i| c.window(i)).collect()
+            }
+            Self::Encoder(EncoderConfig::ModernBert(c)) => {
+                let window = |windowed: &bool| windowed.then_some(2 * c.reach + 1);
+                c.windowed.iter().map(window).collect()
+            }
+            config => vec![None; config.n_layers()],
+        }
+    }
+
+    /// Whether the model drops anything in training.
+    pub fn has_dropout(&self) -> bool {
+        match self {
+            Self::LanguageModel(_) => false,
+            Self::Encoder(config) => config.has_dropout(),
+        }
+    }
+
     /// How many blocks there are.
     pub fn n_layers(&self) -> usize {
         match self {

@@ -1,0 +1,72 @@
+//! What an encoder says of one text: its label, the tags of its words, or its embedding.
+
+use burn::module::Module;
+use burn::tensor::DType;
+use peft_core::ForwardPath;
+use peft_models::{FromEmbeddings, mean_pooled};
+use peft_store::{AdapterDir, Checkpoint};
+use peft_train::{Padded, TextTokenizer, classify, tag_words};
+use serde_json::{Map, Value, json};
+
+use super::ADAPTER;
+use super::classifier::{Task, adapted};
+use crate::args::GenerateArgs;
+use crate::device::placed;
+use crate::error::CliError;
+
+pub(super) fn of(args: &GenerateArgs) -> Result<Value, CliError> {
+    let checkpoint = Checkpoint::open(&args.model.model)?;
+    let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
+    let (device, dtype) = placed(&args.model)?;
+    let adapter = args.adapter.as_deref();
+    let longest = checkpoint.config().max_positions();
+    let Some((task, of_tokens)) = Task::kept_with(&checkpoint, adapter)? else {
+        return embedding(args, &checkpoint, &tokenizer);
+    };
+    let n = task.labels.len();
+    if of_tokens {
+        let loaded = checkpoint.load_tagger(n, &device, dtype)?;
+        let model = adapted(loaded, adapter, &checkpoint)?;
+        let words: Vec<String> = args.prompt.split_whitespace().map(str::to_owned).collect();
+        let texts = [words.clone()];
+        let mut tags = tag_words(&model, &tokenizer, &task.labels, &texts, longest, 1)?;
+        return Ok(json!({ "words": words, "tags": tags.pop() }));
+    }
+    let loaded = checkpoint.load_classifier(n, &device, dtype)?;
+    let model = adapted(loaded, adapter, &checkpoint)?;
+    let texts = [args.prompt.clone()];
+    let (problem, labels) = (task.problem, &task.labels);
+    let found = classify(&model, &tokenizer, problem, labels, &texts, longest, 1)?;
+    let mut found = json!(found.first());
+    // Pairs, so that none is lost where labels have one name; an object for whoever reads it.
+    if let Some(pairs) = found["probabilities"].as_array() {
+        let entry = |pair: &Value| Some((pair[0].as_str()?.to_owned(), pair[1].clone()));
+        found["probabilities"] = pairs.iter().filter_map(entry).collect::<Map<_, _>>().into();
+    }
+    Ok(found)
+}
+
+/// The mean of the text's states.
+fn embedding(
+    args: &GenerateArgs,
+    checkpoint: &Checkpoint,
+    tokenizer: &TextTokenizer,
+) -> Result<Value, CliError> {
+    let (device, dtype) = placed(&args.model)?;
+    let mut model = checkpoint.load_encoder(&device, dtype)?;
+    if let Some(dir) = &args.adapter {
+        AdapterDir::open(dir)?.attach(&mut model, ADAPTER, ForwardPath::Factored)?;
+    }
+    let longest = checkpoint.config().max_positions();
+    let (ids, _) = tokenizer.encode_within(&args.prompt, longest)?;
+    if ids.is_empty() {
+        return Err(CliError::Usage("the text has no tokens".into()));
+    }
+    let batch = Padded::new(&[&ids], &device);
+    let hidden = model
+        .valid()
+        .hidden(batch.ids, batch.segments.clone(), None);
+    let pooled = mean_pooled(hidden, batch.segments).cast(DType::F32);
+    let values: Vec<f32> = pooled.into_data().iter::<f32>().collect();
+    Ok(json!({ "embedding": values }))
+}
