@@ -1,57 +1,92 @@
-//! The factored path forms nothing of the weight's shape: the high-water mark of memory shows it.
+//! The high-water mark of memory: the factored path forms nothing of the weight's shape, and a checkpoint loads in little more than the model's own memory.
 //!
 //! Each measurement is a process of its own, this very case started again, so that neither other cases nor memory that an
 //! allocator kept count.
 #![cfg(target_os = "linux")]
 
+use std::path::Path;
 use std::process::Command;
 
-use burn::module::Param;
+use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Distribution, Tensor};
+use burn::tensor::{DType, Device, Distribution, Tensor};
 use peft_core::linear;
 use peft_lora::LoraConfig;
+use peft_models::DecoderConfig;
+use peft_store::{Checkpoint, fresh_config_json, write_checkpoint};
 
 /// The width of a square layer: its weight is 64 MiB in f32.
 const WIDTH: usize = 4096;
 const WEIGHT_KIB: usize = WIDTH * WIDTH * 4 / 1024;
-const CASE: &str = "a_factored_step_forms_nothing_of_the_weights_shape";
 const PROBE: &str = "PEFT_MEMORY_PROBE";
 
-#[cfg(feature = "flex")]
-mod flex {
-    #[test]
-    fn a_factored_step_forms_nothing_of_the_weights_shape() {
-        super::case("flex");
-    }
-}
+peft_tests::cases!(
+    a_factored_step_forms_nothing_of_the_weights_shape,
+    a_checkpoint_loads_in_the_models_memory,
+);
 
-#[cfg(feature = "ndarray")]
-mod ndarray {
-    #[test]
-    fn a_factored_step_forms_nothing_of_the_weights_shape() {
-        super::case("ndarray");
-    }
-}
-
-fn case(backend: &str) {
+fn a_factored_step_forms_nothing_of_the_weights_shape(device: &Device) {
+    let case = "a_factored_step_forms_nothing_of_the_weights_shape";
     if let Ok(path) = std::env::var(PROBE) {
-        println!("\ngrowth_kib={}", step(backend, &path));
+        println!("\ngrowth_kib={}", step(device, &path));
         return;
     }
-    let factored = measured(backend, "factored");
-    let by_weight = measured(backend, "weight");
-    println!("{backend}: factored {factored} KiB, by the weight {by_weight} KiB");
+    let factored = measured(device, case, "factored");
+    let by_weight = measured(device, case, "weight");
+    println!("{device:?}: factored {factored} KiB, by the weight {by_weight} KiB");
     assert!(factored < WEIGHT_KIB / 2, "{factored} KiB");
     // The measure sees a dense weight where there is one.
     assert!(by_weight > WEIGHT_KIB, "{by_weight} KiB");
 }
 
-/// How far a step raises the high-water mark of memory, in a process of its own.
-fn measured(backend: &str, path: &str) -> usize {
+/// At most 1.2 times the model in the dtype that it runs in, whatever the dtype on disk.
+fn a_checkpoint_loads_in_the_models_memory(device: &Device) {
+    let case = "a_checkpoint_loads_in_the_models_memory";
+    if let Ok(dir) = std::env::var(PROBE) {
+        println!("\ngrowth_kib={}", load(device, Path::new(&dir)));
+        return;
+    }
+    let config = DecoderConfig::llama(16_000, 512, 1536, 8, 8);
+    let fields = fresh_config_json(&config).expect("a config");
+    let model = config.init(device);
+    let model_kib = model.num_params() * 4 / 1024;
+    for stored in [DType::F32, DType::BF16] {
+        let dir = tempfile::tempdir().expect("a directory");
+        write_checkpoint(&model, &fields, None, stored, dir.path()).expect("it is written");
+        let growth = measured(device, case, dir.path().to_str().expect("UTF-8"));
+        let ratio = growth as f64 / model_kib as f64;
+        println!(
+            "{device:?}: {model_kib} KiB, stored as {stored:?}: {growth} KiB, {ratio:.3} times"
+        );
+        assert!(
+            (1.0..=1.2).contains(&ratio),
+            "{growth} KiB, {ratio:.3} times"
+        );
+    }
+}
+
+fn load(device: &Device, dir: &Path) -> usize {
+    let checkpoint = Checkpoint::open(dir).expect("a checkpoint");
+    // The backend's threads and pools are there before the model is.
+    let warm = Tensor::<2>::ones([64, 64], device);
+    drop(warm.clone().matmul(warm).into_data());
+    let before = status_kib("VmRSS:");
+    let model = checkpoint.load(device, DType::F32).expect("it loads");
+    let growth = status_kib("VmHWM:").saturating_sub(before);
+    drop(model);
+    growth
+}
+
+/// How far a case raises the high-water mark of memory, in a process of its own.
+fn measured(device: &Device, case: &str, probe: &str) -> usize {
+    let name = format!("{device:?}").to_lowercase();
+    let backend = match name.contains("ndarray") {
+        true => "ndarray",
+        false => "flex",
+    };
     let output = Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", &format!("{backend}::{CASE}"), "--nocapture"])
-        .env(PROBE, path)
+        .args(["--exact", &format!("{backend}::{case}"), "--nocapture"])
+        .env(PROBE, probe)
         .output()
         .expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -63,8 +98,8 @@ fn measured(backend: &str, path: &str) -> usize {
 }
 
 /// One forward and backward through an adapted layer.
-fn step(backend: &str, path: &str) -> usize {
-    let device = peft_tests::device(backend).autodiff();
+fn step(device: &Device, path: &str) -> usize {
+    let device = device.clone().autodiff();
     let weight = Param::from_tensor(Tensor::full([WIDTH, WIDTH], 0.01, &device));
     let mut layer = Linear { weight, bias: None };
     LoraConfig::new(4, 8.0)

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{Bytes, DType, TensorData};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata};
 use serde_json::Value;
@@ -173,7 +173,11 @@ impl TensorPlace {
             _ => (1, shape.iter().product()),
         };
         let size = dtype.size();
-        let mut out = vec![0; rows * columns * size];
+        // Of the elements' alignment: a backend would copy bytes of another.
+        let mut out = match size {
+            2 => Bytes::from_elems(vec![0u16; rows * columns]),
+            _ => Bytes::from_elems(vec![0u32; rows * columns]),
+        };
         let mut at = 0; // elements read
         self.chunks(|bytes| {
             let bytes = converted(bytes, from, dtype);
@@ -188,7 +192,7 @@ impl TensorPlace {
         if rows > 1 || transposed {
             shape.reverse();
         }
-        Ok(TensorData::from_bytes_vec(out, shape, dtype))
+        Ok(TensorData::from_bytes(out, shape, dtype))
     }
 
     /// Whether another tensor of the same shape and dtype has other values.
