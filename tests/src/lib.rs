@@ -1,6 +1,12 @@
 //! Support for the cross-backend suite: which devices there are, and how close is equal.
 
+mod evidence;
+mod tensors;
+
 use burn::tensor::Device;
+
+pub use evidence::verified;
+pub use tensors::{Tensors, read_tensors};
 
 /// Absolute and relative tolerance of a comparison with a value computed another way.
 pub mod tolerance {
@@ -27,6 +33,20 @@ pub fn device(backend: &str) -> Device {
         "ndarray" => ndarray(),
         other => panic!("no backend `{other}` in this build"),
     }
+}
+
+/// The name of a device's backend.
+///
+/// # Panics
+///
+/// On a device that [`device`] does not give.
+pub fn backend(device: &Device) -> &'static str {
+    let shown = format!("{device:?}").to_lowercase();
+    let known = ["flex", "ndarray"];
+    known
+        .into_iter()
+        .find(|name| shown.contains(name))
+        .unwrap_or_else(|| panic!("no name for {device:?}"))
 }
 
 /// Turns functions of a device into one test a backend: `cases!(one, two);` runs `one(&device)`

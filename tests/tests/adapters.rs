@@ -12,8 +12,6 @@ use peft_models::{CausalLm, FromEmbeddings, LanguageModel};
 use peft_store::{AdapterDir, Checkpoint, save_adapter};
 use peft_tests::tolerance::{GOLDEN_GRADIENTS, GOLDEN_LOGITS, PATHS};
 use peft_train::{Batch, Example, target_nll};
-use safetensors::SafeTensors;
-use safetensors::tensor::Dtype;
 
 peft_tests::cases!(
     adapters_equal_peft,
@@ -44,6 +42,13 @@ fn goldens() -> Vec<(PathBuf, PathBuf)> {
         .collect()
 }
 
+/// The `model_type` of a checkpoint.
+fn family(base: &Path) -> String {
+    let checkpoint = Checkpoint::open(base).expect("it opens");
+    let family = checkpoint.fields()["model_type"].as_str();
+    family.expect("a family").to_owned()
+}
+
 fn load(base: &Path, adapter: &Path, device: &Device) -> LanguageModel {
     let mut model = Checkpoint::open(base)
         .and_then(|checkpoint| checkpoint.load(device, DType::F32))
@@ -57,26 +62,8 @@ fn load(base: &Path, adapter: &Path, device: &Device) -> LanguageModel {
 type Tensors = BTreeMap<String, Vec<f64>>;
 
 fn read(path: &Path) -> Tensors {
-    let bytes = fs::read(path).expect("a file");
-    let file = SafeTensors::deserialize(&bytes).expect("sound");
-    file.iter()
-        .map(|(key, view)| {
-            let values = match view.dtype() {
-                Dtype::I64 => view
-                    .data()
-                    .chunks_exact(8)
-                    .map(|b| i64::from_le_bytes(b.try_into().expect("8 bytes")) as f64)
-                    .collect(),
-                Dtype::F32 => view
-                    .data()
-                    .chunks_exact(4)
-                    .map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("4 bytes"))))
-                    .collect(),
-                other => panic!("{key} is {other:?}"),
-            };
-            (key.to_owned(), values)
-        })
-        .collect()
+    let tensors = peft_tests::read_tensors(path).into_iter();
+    tensors.map(|(key, (_, values))| (key, values)).collect()
 }
 
 /// All values within `tolerance` of the largest expected one, or of 1 where that is smaller and `absolute` is set.
@@ -195,6 +182,13 @@ fn adapters_equal_peft(device: &Device) {
                 false,
             );
         }
+        let kind = adapter.file_name().and_then(|name| name.to_str());
+        peft_tests::verified(
+            "models",
+            &format!("{} | next token", family(&base)),
+            "adapters",
+            kind.expect("a name"),
+        );
     }
 }
 

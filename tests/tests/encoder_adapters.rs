@@ -1,52 +1,27 @@
 //! What PEFT computes for adapters on encoders: logits, gradients under the file's keys, and the files that we write for them.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::optim::{GradientsParams, SgdConfig};
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use peft_core::ForwardPath;
 use peft_models::{SequenceClassifier, TextClassifier, TokenClassifier, Transformer};
 use peft_store::{AdapterDir, Checkpoint, save_adapter};
 use peft_tests::tolerance::{GOLDEN_GRADIENTS, GOLDEN_LOGITS};
-use safetensors::SafeTensors;
-use safetensors::tensor::Dtype;
+use peft_tests::{Tensors, read_tensors};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 peft_tests::cases!(adapters_of_encoders_equal_peft);
 
 const NAME: &str = "default";
+/// The rate of a step that shows a gradient: a power of two, which rounds nothing.
+const RATE: f64 = 1024.0;
 
 fn goldens() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens")
-}
-
-type Tensors = BTreeMap<String, (Vec<usize>, Vec<f64>)>;
-
-fn read(path: &Path) -> Tensors {
-    let bytes = fs::read(path).expect("a file");
-    let file = SafeTensors::deserialize(&bytes).expect("sound");
-    file.iter()
-        .map(|(key, view)| {
-            let values = match view.dtype() {
-                Dtype::I64 => view
-                    .data()
-                    .chunks_exact(8)
-                    .map(|b| i64::from_le_bytes(b.try_into().expect("8 bytes")) as f64)
-                    .collect(),
-                Dtype::F32 => view
-                    .data()
-                    .chunks_exact(4)
-                    .map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("4 bytes"))))
-                    .collect(),
-                other => panic!("{key} is {other:?}"),
-            };
-            (key.to_owned(), (view.shape().to_vec(), values))
-        })
-        .collect()
 }
 
 /// A copy of an encoder whose dropout is off, as it was when the gradients were computed.
@@ -101,7 +76,7 @@ fn adapters_of_encoders_equal_peft(device: &Device) {
             continue;
         }
         println!("{}", dir.display());
-        let expected = read(&dir.join("expected.safetensors"));
+        let expected = read_tensors(&dir.join("expected.safetensors"));
         let base = base(&dir);
         let checkpoint = Checkpoint::open(base.path()).expect("it opens");
         let n_labels = expected
@@ -151,6 +126,17 @@ fn adapters_of_encoders_equal_peft(device: &Device) {
                 );
             }
         }
+        let family = checkpoint.fields()["model_type"]
+            .as_str()
+            .expect("a family");
+        let task = match expected.get("logits").map(|(shape, _)| shape.len()) {
+            None => "features",
+            Some(2) => "texts",
+            Some(_) => "tokens",
+        };
+        let kind = dir.file_name().and_then(|name| name.to_str());
+        let row = format!("{family} | {task}");
+        peft_tests::verified("models", &row, "adapters", kind.expect("a name"));
         seen += 1;
     }
     assert!(seen >= 12, "only {seen} adapters of encoders");
@@ -210,8 +196,11 @@ fn check<M: Transformer>(
         false => ids.ones_like(),
     };
     let segments = mask.ones_like() - mask.clone();
-    let hidden = model.hidden(ids, Some(segments.clone()), None);
-    let found = read_head(&model, hidden, segments);
+    let forward = || {
+        let hidden = model.hidden(ids.clone(), Some(segments.clone()), None);
+        read_head(&model, hidden, segments.clone())
+    };
+    let found = forward();
     let name = dir.display().to_string();
     let (shape, wanted) = &expected[output];
     // What stands at padding is nobody's to compare.
@@ -241,31 +230,34 @@ fn check<M: Transformer>(
     if output == "logits" {
         let (_, expected_loss) = &expected["loss"];
         assert_near(&name, &flat(&value), expected_loss, GOLDEN_GRADIENTS, 0.0);
-        let grads = GradientsParams::from_grads(value.backward(), &model);
+        let stepped = |mut optimizer: ModuleOptimizer, rate: f64| {
+            let grads = GradientsParams::from_grads(loss(forward()).backward(), &model);
+            saved(&optimizer.step(rate, model.clone(), grads), &adapter)
+        };
         let before = saved(&model, &adapter);
-        let after = saved(
-            &SgdConfig::new().init().step(1.0, model.clone(), grads),
-            &adapter,
-        );
+        // A plain step shows the gradient under the file's keys; of a rate so high that the rounding of the parameters does not.
+        let after = stepped(SgdConfig::new().init(), RATE);
+        let adam = AdamWConfig::new()
+            .with_epsilon(1e-8)
+            .with_weight_decay(0.01);
+        let adam = stepped(adam.init(), 1e-2);
         for (key, (_, wanted)) in expected {
             let Some(key) = key.strip_prefix("grad.") else {
                 continue;
             };
             let pairs = before[key].1.iter().zip(&after[key].1);
-            let gradient: Vec<f64> = pairs.map(|(before, after)| before - after).collect();
-            // A plain step of rate 1 is rounded to the parameter's precision.
-            assert_near(
-                &format!("{name}: {key}"),
-                &gradient,
-                wanted,
-                2.0 * GOLDEN_GRADIENTS,
-                1e-3,
-            );
+            let gradient: Vec<f64> = pairs
+                .map(|(before, after)| (before - after) / RATE)
+                .collect();
+            let what = format!("{name}: {key}");
+            assert_near(&what, &gradient, wanted, GOLDEN_GRADIENTS, 0.0);
+            let (_, wanted) = &expected[&format!("step.{key}")];
+            assert_near(&what, &adam[key].1, wanted, GOLDEN_GRADIENTS, 0.0);
         }
     }
     assert_eq!(
         saved(&model.valid(), &adapter).keys().collect::<Vec<_>>(),
-        read(&dir.join("adapter_model.safetensors"))
+        read_tensors(&dir.join("adapter_model.safetensors"))
             .keys()
             .collect::<Vec<_>>(),
         "{name}"
@@ -283,5 +275,5 @@ fn saved<M: Module>(model: &M, adapter: &AdapterDir) -> Tensors {
         out.path(),
     )
     .expect("it saves");
-    read(&out.path().join("adapter_model.safetensors"))
+    read_tensors(&out.path().join("adapter_model.safetensors"))
 }

@@ -79,11 +79,7 @@ fn load(device: &Device, dir: &Path) -> usize {
 
 /// How far a case raises the high-water mark of memory, in a process of its own.
 fn measured(device: &Device, case: &str, probe: &str) -> usize {
-    let name = format!("{device:?}").to_lowercase();
-    let backend = match name.contains("ndarray") {
-        true => "ndarray",
-        false => "flex",
-    };
+    let backend = peft_tests::backend(device);
     let output = Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", &format!("{backend}::{case}"), "--nocapture"])
         .env(PROBE, probe)

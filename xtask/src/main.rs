@@ -3,6 +3,7 @@
 mod assets;
 mod bench;
 mod check;
+mod evidence;
 mod shell;
 mod tally;
 mod test;
@@ -21,7 +22,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Format, clippy, documentation and every test on every backend, with a table at the end
+    /// Format, clippy, documentation and every test on every backend, with a table at the end; writes the tables of docs/
     Test(test::Args),
     /// What is quick: format, clippy and the tidy rules
     Check,

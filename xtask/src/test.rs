@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
+use crate::evidence;
 use crate::shell::{cargo, lines, status};
 use crate::tally::Tally;
 
@@ -68,12 +69,13 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
         steps.push(Step::run("clippy", || status(clippy()))?);
         steps.push(Step::run("documentation", || status(documentation()))?);
     }
+    evidence::clear()?;
     let mut tally = Tally::default();
     let wanted: Vec<&str> = args.backend.iter().map(|backend| backend.name()).collect();
-    if Backend::value_variants()
+    let all_backends = Backend::value_variants()
         .iter()
-        .all(|backend| args.backend.contains(backend))
-    {
+        .all(|backend| args.backend.contains(backend));
+    if all_backends {
         let all = ["test", "--workspace", "--no-fail-fast"];
         steps.push(tests("tests", &all, &mut tally)?);
     } else {
@@ -95,7 +97,20 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
         steps.push(tests("tests of the crates", &units, &mut tally)?);
         steps.push(tests("tests of the suite", &suite, &mut tally)?);
     }
+    // What part of a run has verified is no table.
+    if all_backends && tally.total().failed == 0 {
+        steps.push(Step::run("tables", tables)?);
+    }
     Ok(report(&steps, &tally, &wanted))
+}
+
+/// The tables of the pages are those of this run.
+fn tables() -> io::Result<bool> {
+    let changed = evidence::write()?;
+    for page in &changed {
+        println!("\n{page} was not what this run verified; it is now");
+    }
+    Ok(changed.is_empty())
 }
 
 /// `cargo clippy` on everything, warnings denied.
@@ -118,7 +133,9 @@ fn documentation() -> std::process::Command {
 
 fn tests(name: &'static str, args: &[&str], tally: &mut Tally) -> io::Result<Step> {
     Step::run(name, || {
-        lines(cargo(args.iter().copied()), |line| tally.line(line))
+        let mut command = cargo(args.iter().copied());
+        command.env(evidence::VARIABLE, evidence::dir());
+        lines(command, |line| tally.line(line))
     })
 }
 

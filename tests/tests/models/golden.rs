@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, s};
+use peft_core::has_suffix;
 use peft_models::{CausalLm, FromEmbeddings, LanguageModel, Transformer};
-use peft_store::{Checkpoint, checkpoint_config};
+use peft_store::{Checkpoint, CheckpointConfig, checkpoint_config};
 use peft_tests::tolerance::{GOLDEN_BF16, GOLDEN_LOGITS};
 use safetensors::SafeTensors;
 
@@ -17,6 +18,7 @@ peft_tests::cases!(
     models_equal_transformers,
     half_precision_equals_transformers,
     rotations_that_depend_on_the_length,
+    every_family_has_targets,
 );
 
 fn models_equal_transformers(device: &Device) {
@@ -24,6 +26,9 @@ fn models_equal_transformers(device: &Device) {
         let checkpoint = Checkpoint::open(dir).expect("it opens");
         let model = checkpoint.load(device, DType::F32).expect("it loads");
         compare(&model, &Expected::read(dir), device);
+        for check in ["f32", "padding", "cache"] {
+            evidence(&checkpoint, check, device);
+        }
         if let Ok(old) = fs::read(dir.join("config.old.json")) {
             let fields = serde_json::from_slice(&old).expect("an object");
             let config = checkpoint_config(&fields).expect("it is supported");
@@ -54,6 +59,7 @@ fn half_precision_equals_transformers(device: &Device) {
             worst <= GOLDEN_BF16 * largest,
             "{worst} apart, logits up to {largest}"
         );
+        evidence(&checkpoint, "bf16", device);
         seen += 1;
     });
     assert!(seen >= 20, "only {seen} models have logits in bf16");
@@ -106,18 +112,57 @@ fn rotations_that_depend_on_the_length(device: &Device) {
     }
 }
 
+/// A family's names are those of its layers: each adapts one at least, in every block.
+fn every_family_has_targets(device: &Device) {
+    let (decoders, encoders) = (models(), models().join("../encoders"));
+    for dir in directories(&decoders)
+        .into_iter()
+        .chain(directories(&encoders))
+    {
+        println!("{}", dir.display());
+        let checkpoint = Checkpoint::open(&dir).expect("it opens");
+        let family = checkpoint.family_targets();
+        let layers = match checkpoint.config() {
+            CheckpointConfig::LanguageModel(config) => peft_core::layers(&config.init(device)),
+            CheckpointConfig::Encoder(config) => peft_core::layers(&config.encoder(true, device)),
+            other => panic!("{other:?}"),
+        };
+        for name in family.attention.iter().chain(family.ia3) {
+            let named = layers.iter().filter(|layer| has_suffix(&layer.path, name));
+            assert!(named.count() >= checkpoint.config().n_layers(), "{name}");
+        }
+        assert!(
+            family
+                .ia3_feedforward
+                .iter()
+                .all(|name| family.ia3.contains(name))
+        );
+    }
+}
+
+fn evidence(checkpoint: &Checkpoint, check: &str, device: &Device) {
+    let family = checkpoint.fields()["model_type"].as_str();
+    let name = checkpoint.dir().file_name().and_then(|name| name.to_str());
+    let row = format!("{} | next token", family.expect("a family"));
+    peft_tests::verified("models", &row, "checkpoints", name.expect("a name"));
+    peft_tests::verified("models", &row, check, peft_tests::backend(device));
+}
+
 fn for_each_model(mut check: impl FnMut(&Path)) {
-    let dir = models();
-    let mut dirs: Vec<PathBuf> = fs::read_dir(&dir)
+    for dir in directories(&models()) {
+        println!("{}", dir.display());
+        check(&dir);
+    }
+}
+
+fn directories(dir: &Path) -> Vec<PathBuf> {
+    let mut dirs: Vec<PathBuf> = fs::read_dir(dir)
         .unwrap_or_else(|e| panic!("{}: {e}", dir.display()))
         .map(|entry| entry.expect("an entry").path())
         .collect();
     dirs.sort();
     assert!(!dirs.is_empty(), "no golden in {}", dir.display());
-    for dir in dirs {
-        println!("{}", dir.display());
-        check(&dir);
-    }
+    dirs
 }
 
 fn compare(model: &LanguageModel, expected: &Expected, device: &Device) {

@@ -96,6 +96,20 @@ fn family(name: &str) -> &str {
     }
 }
 
+/// What a golden's checks have shown once they have passed.
+fn evidence(golden: &Golden, name: &str, task: &str, dtype: DType, device: &Device) {
+    let family = golden.config["model_type"].as_str().expect("a family");
+    let row = format!("{family} | {task}");
+    let checks: &[&str] = match dtype {
+        DType::F32 => &["f32", "padding"],
+        _ => &["bf16"],
+    };
+    peft_tests::verified("models", &row, "checkpoints", name);
+    for check in checks {
+        peft_tests::verified("models", &row, check, peft_tests::backend(device));
+    }
+}
+
 fn features(name: &str, dtype: DType, device: &Device) {
     println!("{name}");
     let golden = Golden::open(name);
@@ -121,6 +135,7 @@ fn features(name: &str, dtype: DType, device: &Device) {
             compare_features(&golden, &model, dtype, device);
         }
     }
+    evidence(&golden, name, "features", dtype, device);
 }
 
 fn compare_features<M: Transformer>(golden: &Golden, model: &M, dtype: DType, device: &Device) {
@@ -164,6 +179,7 @@ fn sequence_head(name: &str, dtype: DType, device: &Device) {
             compare_classes(&golden, model, dtype, device);
         }
     }
+    evidence(&golden, name, "texts", dtype, device);
 }
 
 fn compare_classes<M: SequenceClassifier>(
@@ -209,6 +225,7 @@ fn token_head(name: &str, dtype: DType, device: &Device) {
             compare_tokens(&golden, model, dtype, device);
         }
     }
+    evidence(&golden, name, "tokens", dtype, device);
 }
 
 fn compare_tokens<M: TokenClassifier>(golden: &Golden, model: M, dtype: DType, device: &Device) {

@@ -1,0 +1,149 @@
+//! What the cases of a run have verified, as tables in `docs/`.
+//!
+//! A case that has passed a check appends a line to a file in [`dir`]: row, column, detail. A table stands in its page between two comments, and is all that is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use crate::shell::root;
+
+/// The variable by which the cases find the directory.
+pub(crate) const VARIABLE: &str = "PEFT_EVIDENCE";
+const END: &str = "<!-- end of the table -->";
+
+/// A table of a page.
+struct Table {
+    /// As the cases call it.
+    name: &'static str,
+    page: &'static str,
+    /// The columns of a row's own name, whose parts ` | ` separates.
+    row: &'static [&'static str],
+    /// The columns by name and heading, in their order.
+    columns: &'static [(&'static str, &'static str)],
+}
+
+const TABLES: [Table; 1] = [Table {
+    name: "models",
+    page: "docs/models.md",
+    row: &["family", "task"],
+    columns: &[
+        ("checkpoints", "golden checkpoints"),
+        ("f32", "f32 to 1e-4"),
+        ("bf16", "bf16 to 2e-2"),
+        ("padding", "padded = single"),
+        ("cache", "cached, greedy tokens"),
+        ("adapters", "golden adapters of PEFT"),
+    ],
+}];
+
+/// Where the cases of a run leave what they have verified.
+pub(crate) fn dir() -> PathBuf {
+    root().join("target").join("evidence")
+}
+
+/// Make room for a run's evidence.
+pub(crate) fn clear() -> io::Result<()> {
+    let dir = dir();
+    if dir.exists() {
+        fs::remove_dir_all(&dir)?;
+    }
+    fs::create_dir_all(dir)
+}
+
+/// Put what the run has verified into the pages; those that changed.
+pub(crate) fn write() -> io::Result<Vec<&'static str>> {
+    let mut changed = Vec::new();
+    for table in &TABLES {
+        let page = root().join(table.page);
+        let text = fs::read_to_string(&page)?;
+        let new = put(&text, table.name, &render(table, &cells(table)?))
+            .ok_or_else(|| io::Error::other(format!("{} has no place for it", table.page)))?;
+        if new != text {
+            let beside = page.with_extension("md.part");
+            fs::write(&beside, new)?;
+            fs::rename(&beside, &page)?;
+            changed.push(table.page);
+        }
+    }
+    Ok(changed)
+}
+
+/// The details of each cell.
+type Cells = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+
+fn cells(table: &Table) -> io::Result<Cells> {
+    let mut cells = Cells::new();
+    for file in fs::read_dir(dir())? {
+        let path = file?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if !name.starts_with(&format!("{}-", table.name)) {
+            continue;
+        }
+        for line in fs::read_to_string(&path)?.lines() {
+            let mut parts = line.split('\t').map(str::to_owned);
+            if let (Some(row), Some(column), Some(detail)) =
+                (parts.next(), parts.next(), parts.next())
+            {
+                let row = cells.entry(row).or_default();
+                row.entry(column).or_default().insert(detail);
+            }
+        }
+    }
+    Ok(cells)
+}
+
+fn render(table: &Table, cells: &Cells) -> String {
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let headings = table.row.iter().map(|heading| (*heading).to_owned());
+    let columns = table
+        .columns
+        .iter()
+        .map(|(_, heading)| (*heading).to_owned());
+    let mut text = line(headings.chain(columns).collect());
+    text += &line(vec!["---".into(); table.row.len() + table.columns.len()]);
+    for (row, found) in cells {
+        let details = table.columns.iter().map(|(column, _)| {
+            let details = found.get(*column).into_iter().flatten();
+            details.cloned().collect::<Vec<_>>().join(", ")
+        });
+        text += &line(std::iter::once(row.clone()).chain(details).collect());
+    }
+    text
+}
+
+/// The page with this table in its place, if it has one.
+fn put(text: &str, name: &str, table: &str) -> Option<String> {
+    let begin = format!("<!-- made by `cargo xtask test`: {name} -->");
+    let start = text.find(&begin)? + begin.len();
+    let end = start + text[start..].find(END)?;
+    Some(format!("{}\n{table}{}", &text[..start], &text[end..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_put_between_its_comments() {
+        let table = &TABLES[0];
+        let mut cells = Cells::new();
+        let row = cells.entry("bert | texts".into()).or_default();
+        let backends = ["ndarray", "flex"].map(str::to_owned);
+        row.insert("f32".into(), backends.into());
+        row.insert("else".into(), BTreeSet::new());
+        let rendered = render(table, &cells);
+        assert!(
+            rendered.ends_with("| bert | texts |  | flex, ndarray |  |  |  |  |\n"),
+            "{rendered}"
+        );
+
+        let page = format!("a\n<!-- made by `cargo xtask test`: models -->\nold\n{END}\nb\n");
+        let new = put(&page, "models", "new\n").expect("a place");
+        assert_eq!(new, page.replace("old", "new"));
+        assert_eq!(put(&new, "models", "new\n").as_ref(), Some(&new));
+        assert!(put(&new, "other", "new\n").is_none());
+        assert!(put("no place", "models", "new\n").is_none());
+    }
+}
