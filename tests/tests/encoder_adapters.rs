@@ -20,13 +20,13 @@ peft_tests::cases!(adapters_of_encoders_equal_peft);
 
 const NAME: &str = "default";
 
-fn goldens() -> PathBuf {
+pub(crate) fn goldens() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens")
 }
 
-type Tensors = BTreeMap<String, (Vec<usize>, Vec<f64>)>;
+pub(crate) type Tensors = BTreeMap<String, (Vec<usize>, Vec<f64>)>;
 
-fn read(path: &Path) -> Tensors {
+pub(crate) fn read(path: &Path) -> Tensors {
     let bytes = fs::read(path).expect("a file");
     let file = SafeTensors::deserialize(&bytes).expect("sound");
     file.iter()
@@ -50,7 +50,7 @@ fn read(path: &Path) -> Tensors {
 }
 
 /// A copy of an encoder whose dropout is off, as it was when the gradients were computed.
-fn base(adapter: &Path) -> TempDir {
+pub(crate) fn base(adapter: &Path) -> TempDir {
     let name = fs::read_to_string(adapter.join("base.txt")).expect("a base");
     let from = goldens().join("models").join(name.trim());
     let dir = tempfile::tempdir().expect("a directory");
@@ -68,13 +68,13 @@ fn base(adapter: &Path) -> TempDir {
     dir
 }
 
-fn ints(expected: &Tensors, name: &str, device: &Device) -> Tensor<2, Int> {
+pub(crate) fn ints(expected: &Tensors, name: &str, device: &Device) -> Tensor<2, Int> {
     let (shape, values) = &expected[name];
     let values: Vec<i64> = values.iter().map(|value| *value as i64).collect();
     Tensor::from_data(TensorData::new(values, shape.clone()), (device, DType::I64))
 }
 
-fn assert_near(what: &str, found: &[f64], expected: &[f64], tolerance: f32, floor: f64) {
+pub(crate) fn assert_near(what: &str, found: &[f64], expected: &[f64], tolerance: f32, floor: f64) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(floor, |m: f64, v| m.max(v.abs()));
     for (a, b) in found.iter().zip(expected) {
@@ -83,7 +83,7 @@ fn assert_near(what: &str, found: &[f64], expected: &[f64], tolerance: f32, floo
     }
 }
 
-fn flat<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
+pub(crate) fn flat<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
     tensor.clone().into_data().iter::<f64>().collect()
 }
 
