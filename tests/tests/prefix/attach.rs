@@ -31,8 +31,8 @@ fn a_fresh_one_is_small_and_trains(device: &Device) {
     let flat = model.input.as_ref().expect("a prefix").flat();
     let (variance, mean) = flat.reshape([20 * 48]).var_mean(0);
     let std = variance.into_scalar::<f32>().sqrt();
-    assert!((std - 0.02).abs() < 0.002, "{std}");
-    assert!(mean.into_scalar::<f32>().abs() < 0.003);
+    assert!((std - 0.02).abs() < 0.003, "{std}");
+    assert!(mean.into_scalar::<f32>().abs() < 0.004);
     let mut again = self::model(device);
     let zero = PrefixConfig::new(4).with_init(PrefixInit::Zero);
     zero.attach(&mut again, "default").expect("it attaches");
