@@ -8,13 +8,14 @@ import transformers
 import adapters
 import decoders
 import encoders
+import prefixes
 
 warnings.filterwarnings("ignore")
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 
-makers = [(part.make_adapter if part is adapters else part.make_model, table)
-          for part, table in ((decoders, decoders.MODELS), (encoders, encoders.MODELS), (adapters, adapters.ADAPTERS))]
+makers = [(decoders.make_model, decoders.MODELS), (encoders.make_model, encoders.MODELS), (adapters.make_adapter, adapters.ADAPTERS),
+          (prefixes.make_prefix, prefixes.PREFIXES)]
 wanted = set(sys.argv[1:])
 if unknown := wanted - {name for _, table in makers for name in table}:
     sys.exit(f"no golden is called {', '.join(sorted(unknown))}")

@@ -20,12 +20,12 @@ const NAME: &str = "default";
 /// The rate of a step that shows a gradient: a power of two, which rounds nothing.
 const RATE: f64 = 1024.0;
 
-fn goldens() -> PathBuf {
+pub(crate) fn goldens() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens")
 }
 
 /// A copy of an encoder whose dropout is off, as it was when the gradients were computed.
-fn base(adapter: &Path) -> TempDir {
+pub(crate) fn base(adapter: &Path) -> TempDir {
     let name = fs::read_to_string(adapter.join("base.txt")).expect("a base");
     let from = goldens().join("models").join(name.trim());
     let dir = tempfile::tempdir().expect("a directory");
@@ -43,13 +43,13 @@ fn base(adapter: &Path) -> TempDir {
     dir
 }
 
-fn ints(expected: &Tensors, name: &str, device: &Device) -> Tensor<2, Int> {
+pub(crate) fn ints(expected: &Tensors, name: &str, device: &Device) -> Tensor<2, Int> {
     let (shape, values) = &expected[name];
     let values: Vec<i64> = values.iter().map(|value| *value as i64).collect();
     Tensor::from_data(TensorData::new(values, shape.clone()), (device, DType::I64))
 }
 
-fn assert_near(what: &str, found: &[f64], expected: &[f64], tolerance: f32, floor: f64) {
+pub(crate) fn assert_near(what: &str, found: &[f64], expected: &[f64], tolerance: f32, floor: f64) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(floor, |m: f64, v| m.max(v.abs()));
     for (a, b) in found.iter().zip(expected) {
@@ -58,7 +58,7 @@ fn assert_near(what: &str, found: &[f64], expected: &[f64], tolerance: f32, floo
     }
 }
 
-fn flat<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
+pub(crate) fn flat<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
     tensor.clone().into_data().iter::<f64>().collect()
 }
 

@@ -8,4 +8,5 @@ mod fixture;
 mod ia3;
 mod lora;
 mod models;
+mod prefix;
 mod training;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::layers::{ParamInfo, layers_of, module_paths_of, params};
 use crate::matcher::Matcher;
+use crate::model::INPUT_ADAPTER;
 use crate::report::{AdaptedLayer, AttachReport};
 use crate::slot::{REPARAMETERIZATION, install};
 use crate::targets::{Choice, Names};
@@ -64,7 +65,8 @@ impl Placement {
 
 /// Attach one adapter, that is one module on each chosen layer, under one name.
 ///
-/// `build` makes the adapters of the layers it is given, in their order. All base parameters are frozen. The first adapter of a model
+/// `build` makes the adapters of the layers it is given, in their order. All base parameters are frozen; what a model reads beside its text, such as a prefix, is
+/// neither adapted nor frozen. The first adapter of a model
 /// is active at once; later ones wait for [`set_active`](crate::set_active).
 ///
 /// # Errors
@@ -127,14 +129,7 @@ pub fn attach<M: Module, A: Adapter>(
             .or_default()
             .insert(name, adapter);
     }
-    let mut copies = Copies {
-        path: Vec::new(),
-        name,
-        wanted: &whole,
-        slots: &mut slots,
-    };
-    model.visit(&mut copies);
-    for slot in slots.values_mut() {
+    place(model, name, slots, &whole, |slot| {
         if first {
             slot.set_active([(name, 1.0)]);
         }
@@ -142,10 +137,7 @@ pub fn attach<M: Module, A: Adapter>(
         if disabled {
             slot.set_disabled(true);
         }
-    }
-    let mut adapted = model.clone();
-    install(&mut adapted, slots)?;
-    *model = adapted.map(&mut FreezeBase { inside: 0 });
+    })?;
 
     Ok(AttachReport {
         adapter: name.into(),
@@ -155,6 +147,28 @@ pub fn attach<M: Module, A: Adapter>(
         active: first,
         summary: Summary::of(model),
     })
+}
+
+/// Put slots on a model, with copies of the parameters that train whole, each slot as `settle` leaves it, and freeze the base.
+pub(crate) fn place<M: Module>(
+    model: &mut M,
+    name: &str,
+    mut slots: HashMap<String, AdapterSlot>,
+    whole: &[String],
+    settle: impl Fn(&mut AdapterSlot),
+) -> Result<(), PeftError> {
+    let mut copies = Copies {
+        path: Vec::new(),
+        name,
+        wanted: whole,
+        slots: &mut slots,
+    };
+    model.visit(&mut copies);
+    slots.values_mut().for_each(settle);
+    let mut adapted = model.clone();
+    install(&mut adapted, slots)?;
+    *model = adapted.map(&mut FreezeBase { inside: 0 });
+    Ok(())
 }
 
 /// An adapter's name becomes a segment of its parameters' paths.
@@ -191,10 +205,10 @@ fn whole_paths(
 }
 
 /// The modules named in `modules_to_save`, as path prefixes.
-struct WholeModules(Vec<String>);
+pub(crate) struct WholeModules(Vec<String>);
 
 impl WholeModules {
-    fn new(names: &[String], params: &[ParamInfo]) -> Result<Self, PeftError> {
+    pub(crate) fn new(names: &[String], params: &[ParamInfo]) -> Result<Self, PeftError> {
         let modules = module_paths_of(params);
         let mut found = Vec::new();
         for name in names {
@@ -212,7 +226,7 @@ impl WholeModules {
         Ok(Self(found))
     }
 
-    fn holds(&self, param: &str) -> bool {
+    pub(crate) fn holds(&self, param: &str) -> bool {
         self.0.iter().any(|module| param.starts_with(module))
     }
 }
@@ -243,18 +257,24 @@ impl ModuleVisitor for Copies<'_> {
     }
 }
 
-/// Freezes what is not inside a reparameterization.
+/// Freezes what is not inside a reparameterization nor what a model reads beside its text.
 struct FreezeBase {
     inside: usize,
 }
 
+impl FreezeBase {
+    fn is_apart(container: &str) -> bool {
+        [REPARAMETERIZATION, INPUT_ADAPTER].contains(&container)
+    }
+}
+
 impl ModuleMapper for FreezeBase {
     fn enter_module(&mut self, _name: &str, container: &str) {
-        self.inside += usize::from(container == REPARAMETERIZATION);
+        self.inside += usize::from(Self::is_apart(container));
     }
 
     fn exit_module(&mut self, _name: &str, container: &str) {
-        self.inside -= usize::from(container == REPARAMETERIZATION);
+        self.inside -= usize::from(Self::is_apart(container));
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

@@ -97,6 +97,12 @@ pub enum PeftError {
         /// The name.
         name: String,
     },
+    /// The model has one of these already, and takes only one.
+    #[error("the model has a {method} already; take it off before it gets another")]
+    AlreadyThere {
+        /// The method.
+        method: &'static str,
+    },
     /// No adapter of this name is attached.
     #[error("no adapter is named `{name}`; attached: {}", list(available))]
     UnknownAdapter {

@@ -8,6 +8,7 @@ use burn::module::{Module, ModuleVisitor, Param, Reparameterization};
 use burn::tensor::{Device, Shape, Tensor};
 
 use crate::AdapterSlot;
+use crate::model::INPUT_ADAPTER;
 use crate::slot::REPARAMETERIZATION;
 
 /// A kind of layer that adapters can attach to.
@@ -88,6 +89,8 @@ pub(crate) struct ParamInfo {
     pub(crate) trainable: bool,
     /// The adapter's name, where it belongs to one.
     pub(crate) adapter: Option<String>,
+    /// Whether it belongs to what a model reads beside its text.
+    in_input: bool,
     matrix: Option<Param<Tensor<2>>>,
 }
 
@@ -147,6 +150,7 @@ impl ModuleVisitor for Scan {
             device: param.lazy_device(),
             trainable: is_trainable(param),
             adapter: slot.and_then(|slot| self.path.get(slot + 1).cloned()),
+            in_input: self.containers.iter().any(|name| name == INPUT_ADAPTER),
             matrix: (param as &dyn Any).downcast_ref().cloned(),
         });
     }
@@ -178,7 +182,7 @@ pub fn layers<M: Module>(model: &M) -> Vec<Layer> {
 pub(crate) fn layers_of(params: &[ParamInfo]) -> Vec<Layer> {
     let base: Vec<_> = params
         .iter()
-        .filter(|param| param.adapter.is_none())
+        .filter(|param| param.adapter.is_none() && !param.in_input)
         .collect();
     base.iter()
         .filter_map(|param| {

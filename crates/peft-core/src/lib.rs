@@ -8,7 +8,7 @@
 //!   adapted weight and no gradient of its shape. A model that does not is adapted in weight space.
 //! - [`set_active`], [`set_disabled`], [`rename`], [`detach`] and [`merge()`] manage what is attached.
 //! - [`FromEmbeddings`] is what soft prompts and prefixes ask of a model, [`Transformer`] what strategies by depth do.
-//! - [`freeze_all_but`] trains a set of the model's own parameters; [`Summary`] counts.
+//! - [`train_whole`] trains modules whole beside what adapts no weight, [`freeze_all_but`] a set of the model's own parameters; [`Summary`] counts.
 //!
 //! # What this crate does not do
 //!
@@ -31,6 +31,7 @@ mod report;
 mod slot;
 mod summary;
 mod targets;
+mod train_whole;
 mod trainable;
 mod whole;
 
@@ -52,5 +53,6 @@ pub use report::{AdaptedLayer, AttachReport};
 pub use slot::{AdapterSlot, edit_slots, slots};
 pub use summary::{Summary, SummaryRow};
 pub use targets::{Choice, LayerRange, Names, Targets};
+pub use train_whole::train_whole;
 pub use trainable::{ParamSet, freeze_all_but};
 pub use whole::Whole;

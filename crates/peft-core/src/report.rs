@@ -35,7 +35,7 @@ pub struct AttachReport {
     pub adapter: String,
     /// The method's name.
     pub method: &'static str,
-    /// The adapted layers, in the model's order.
+    /// The adapted layers, in the model's order; none where the method adapts what the model reads.
     pub layers: Vec<AdaptedLayer>,
     /// The parameters that train as a whole beside the adapter.
     pub trained_whole: Vec<String>,
@@ -49,10 +49,13 @@ impl fmt::Display for AttachReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} `{}` on {} layers{}{}",
+            "{} `{}`{}{}{}",
             self.method,
             self.adapter,
-            self.layers.len(),
+            match self.layers.len() {
+                0 => String::new(),
+                n => format!(" on {n} layers"),
+            },
             match self.trained_whole.len() {
                 0 => String::new(),
                 n => format!(", {n} parameters trained whole"),

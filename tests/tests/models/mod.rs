@@ -2,7 +2,7 @@
 
 mod checkpoint;
 mod damage;
-mod encoders;
+pub(crate) mod encoders;
 mod forward;
 mod golden;
 
@@ -96,7 +96,7 @@ fn params(model: &DecoderForCausalLm) -> Vec<(String, TensorData)> {
 }
 
 /// `[batch, positions]`, unlike in every row.
-fn ids(batch: usize, positions: usize, vocab: usize, device: &Device) -> Tensor<2, Int> {
+pub(crate) fn ids(batch: usize, positions: usize, vocab: usize, device: &Device) -> Tensor<2, Int> {
     let values: Vec<i64> = (0..batch * positions)
         .map(|i| ((i * 7 + i * i * 3 + 1) % vocab) as i64)
         .collect();
@@ -104,7 +104,7 @@ fn ids(batch: usize, positions: usize, vocab: usize, device: &Device) -> Tensor<
 }
 
 /// Padding from `lengths[row]` on, as a segment of its own, `[batch, positions]`.
-fn padding(lengths: &[usize], positions: usize, device: &Device) -> Tensor<2, Int> {
+pub(crate) fn padding(lengths: &[usize], positions: usize, device: &Device) -> Tensor<2, Int> {
     let values: Vec<i64> = lengths
         .iter()
         .flat_map(|length| (0..positions).map(move |position| i64::from(position >= *length)))
@@ -114,7 +114,11 @@ fn padding(lengths: &[usize], positions: usize, device: &Device) -> Tensor<2, In
 
 /// The largest difference, absolute below one and relative above.
 #[track_caller]
-fn assert_close<const D: usize>(found: &Tensor<D>, expected: &Tensor<D>, tolerance: f32) {
+pub(crate) fn assert_close<const D: usize>(
+    found: &Tensor<D>,
+    expected: &Tensor<D>,
+    tolerance: f32,
+) {
     assert_eq!(found.dims(), expected.dims());
     let read = |tensor: &Tensor<D>| {
         let data = tensor.clone().into_data().convert::<f32>();

@@ -24,7 +24,7 @@ use crate::fixture::{filled_adapters, params};
 use crate::models::{spread, tiny};
 
 /// Rows of unequal lengths and numbers of targets.
-fn examples(n: usize) -> Vec<Example> {
+pub(crate) fn examples(n: usize) -> Vec<Example> {
     let row = |i: usize| {
         let length = 3 + (i * 5) % 9;
         let first = 1 + (i * 3) % (length - 1);
@@ -49,7 +49,7 @@ fn adapted(device: &Device, dropout: f64) -> DecoderForCausalLm {
     filled_adapters(model)
 }
 
-fn config(batch_size: usize, steps: usize) -> TrainConfig {
+pub(crate) fn config(batch_size: usize, steps: usize) -> TrainConfig {
     TrainConfig {
         batch_size,
         max_steps: Some(steps),
@@ -62,15 +62,15 @@ fn config(batch_size: usize, steps: usize) -> TrainConfig {
 }
 
 /// Every parameter, bit for bit.
-fn bits<M: Module>(model: &M) -> BTreeMap<String, TensorData> {
+pub(crate) fn bits<M: Module>(model: &M) -> BTreeMap<String, TensorData> {
     let params = params(model).into_iter();
     params.map(|(path, seen)| (path, seen.data)).collect()
 }
 
 /// Keeps what a run reports.
 #[derive(Default)]
-struct Log {
-    steps: Vec<StepReport>,
+pub(crate) struct Log {
+    pub(crate) steps: Vec<StepReport>,
     evaluations: Vec<(usize, EvalReport, bool)>,
 }
 

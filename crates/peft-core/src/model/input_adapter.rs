@@ -13,7 +13,8 @@ pub trait InputAdapter: Module + Sync + 'static {
     /// How many positions it takes.
     fn n_virtual_tokens(&self) -> usize;
 
-    /// [`FromEmbeddings::hidden_from`] of a model that reads them too. Where something is cached already, it was read with it.
+    /// [`FromEmbeddings::hidden_from`] of a model that reads them too. Where a model has read something with the cache already, it has read them with it; see
+    /// [`KvCache::is_unread`]. What such a cache holds may come from another adapter around this one.
     ///
     /// # Shapes
     ///

@@ -2,10 +2,11 @@
 
 use burn::tensor::Tensor;
 
-/// Keys and values of the positions that a model has read, layer by layer.
+/// Keys and values of the positions that a model has read, layer by layer; before them there may be some that were given to it and never read.
 #[derive(Debug, Clone)]
 pub struct KvCache {
     layers: Vec<Option<(Tensor<4>, Tensor<4>)>>,
+    given: usize,
 }
 
 impl KvCache {
@@ -13,6 +14,7 @@ impl KvCache {
     pub fn new(n_layers: usize) -> Self {
         Self {
             layers: vec![None; n_layers],
+            given: 0,
         }
     }
 
@@ -22,9 +24,32 @@ impl KvCache {
     ///
     /// All are `[batch, n_kv_heads, positions, head_dim]`, keys as attention compares them, after any rotation.
     pub fn from_layers(layers: Vec<(Tensor<4>, Tensor<4>)>) -> Self {
-        Self {
-            layers: layers.into_iter().map(Some).collect(),
+        let mut cache = Self::new(layers.len());
+        cache.give(layers);
+        cache
+    }
+
+    /// Put keys and values, one pair a layer, behind those that were given before: a trained prefix for instance.
+    ///
+    /// # Shapes
+    ///
+    /// All are `[batch, n_kv_heads, positions, head_dim]`, keys as attention compares them, after any rotation.
+    ///
+    /// # Panics
+    ///
+    /// If a model has read something with this cache, or there are not as many pairs as it has layers.
+    pub fn give(&mut self, layers: Vec<(Tensor<4>, Tensor<4>)>) {
+        assert!(self.is_unread(), "what is given comes before what is read");
+        assert_eq!(layers.len(), self.layers.len(), "a pair for each layer");
+        for (layer, (keys, values)) in layers.into_iter().enumerate() {
+            self.append(layer, keys, values);
         }
+        self.given = self.len();
+    }
+
+    /// Whether no model has read anything with this cache: it is empty, or holds what was given to it.
+    pub fn is_unread(&self) -> bool {
+        self.len() == self.given
     }
 
     /// The keys and values of a layer, if it has read anything.

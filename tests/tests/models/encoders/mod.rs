@@ -13,7 +13,7 @@ use peft_models::{
     Activation, BertConfig, DistilBertConfig, ModernBertConfig, Pooling, RopeConfig,
 };
 
-fn bert() -> BertConfig {
+pub(crate) fn bert() -> BertConfig {
     BertConfig {
         vocab_size: 23,
         d_model: 12,
@@ -32,7 +32,7 @@ fn bert() -> BertConfig {
     }
 }
 
-fn roberta() -> BertConfig {
+pub(crate) fn roberta() -> BertConfig {
     BertConfig {
         position_offset: 2,
         n_token_types: 1,
@@ -42,7 +42,7 @@ fn roberta() -> BertConfig {
     }
 }
 
-fn distilbert() -> DistilBertConfig {
+pub(crate) fn distilbert() -> DistilBertConfig {
     DistilBertConfig {
         vocab_size: 23,
         d_model: 12,
@@ -57,7 +57,7 @@ fn distilbert() -> DistilBertConfig {
     }
 }
 
-fn modernbert() -> ModernBertConfig {
+pub(crate) fn modernbert() -> ModernBertConfig {
     ModernBertConfig {
         vocab_size: 23,
         d_model: 12,
@@ -84,7 +84,7 @@ fn modernbert() -> ModernBertConfig {
 }
 
 /// `model` with values that matter in every parameter; fresh ones are too small, and biases zero.
-fn spread<M: Module>(model: M) -> M {
+pub(crate) fn spread<M: Module>(model: M) -> M {
     struct Spread(f32);
     impl ModuleMapper for Spread {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
