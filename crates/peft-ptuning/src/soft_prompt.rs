@@ -120,14 +120,13 @@ impl SoftPrompt {
     /// `segments` is `[batch, cached + positions]`, the result `[batch, cached + n_virtual_tokens + positions]`.
     fn within(&self, segments: Tensor<2, Int>, cached: usize) -> Tensor<2, Int> {
         let [batch, all] = segments.dims();
-        let given = segments.clone().narrow(1, 0, cached);
-        let text = segments.narrow(1, cached, all - cached);
+        let text = segments.clone().narrow(1, cached, all - cached);
         let first = text.clone().narrow(1, 0, 1);
-        let prompt = first.expand([batch, self.n_virtual_tokens()]);
-        match cached {
-            0 => Tensor::cat(vec![prompt, text], 1),
-            _ => Tensor::cat(vec![given, prompt, text], 1),
+        let mut parts = vec![first.expand([batch, self.n_virtual_tokens()]), text];
+        if cached > 0 {
+            parts.insert(0, segments.narrow(1, 0, cached));
         }
+        Tensor::cat(parts, 1)
     }
 }
 
