@@ -9,13 +9,14 @@ import adapters
 import decoders
 import encoders
 import prefixes
+import prompts
 
 warnings.filterwarnings("ignore")
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 
 makers = [(decoders.make_model, decoders.MODELS), (encoders.make_model, encoders.MODELS), (adapters.make_adapter, adapters.ADAPTERS),
-          (prefixes.make_prefix, prefixes.PREFIXES)]
+          (prefixes.make_prefix, prefixes.PREFIXES), (prompts.make_prompt, prompts.PROMPTS)]
 wanted = set(sys.argv[1:])
 if unknown := wanted - {name for _, table in makers for name in table}:
     sys.exit(f"no golden is called {', '.join(sorted(unknown))}")

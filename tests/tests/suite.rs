@@ -9,4 +9,5 @@ mod ia3;
 mod lora;
 mod models;
 mod prefix;
+mod prompts;
 mod training;

@@ -129,6 +129,14 @@ pub enum PeftError {
         /// What the weight cannot carry.
         reason: &'static str,
     },
+    /// What the method acts on is not what it was to be attached to.
+    #[error("{method} attaches to {place}")]
+    AttachesElsewhere {
+        /// The method.
+        method: &'static str,
+        /// What it acts on, and how it gets there.
+        place: &'static str,
+    },
     /// A parameter is reparameterized by something other than a slot.
     #[error(
         "`{path}` already carries a `{kind}` reparameterization; materialize or remove it before using adapters"

@@ -7,16 +7,23 @@
 //! It does not train, and it reaches no network: directories are on disk.
 #![deny(missing_docs)]
 
-#[cfg(any(feature = "lora", feature = "ia3"))]
+#[cfg(any(feature = "lora", feature = "ia3", feature = "ptuning"))]
 mod adapter;
 #[cfg(feature = "models")]
 mod checkpoint;
 mod generation;
 mod labels;
-#[cfg(any(feature = "lora", feature = "ia3", feature = "models"))]
+#[cfg(any(
+    feature = "lora",
+    feature = "ia3",
+    feature = "ptuning",
+    feature = "models"
+))]
 mod params;
 
-#[cfg(any(feature = "lora", feature = "ia3"))]
+#[cfg(feature = "ptuning")]
+pub use adapter::save_prompt;
+#[cfg(any(feature = "lora", feature = "ia3", feature = "ptuning"))]
 pub use adapter::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem, save_adapter};
 #[cfg(feature = "models")]
 pub use checkpoint::{

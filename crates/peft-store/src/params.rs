@@ -15,6 +15,9 @@ pub(crate) struct StoredParam {
     pub(crate) transposed: bool,
 }
 
+/// Modules whose parameters are an adapter's: inside a slot, and what a model reads beside its text.
+const ADAPTERS: [&str; 2] = ["Reparameterization", "InputAdapter"];
+
 /// The model's own parameters, without those of adapters.
 pub(crate) fn stored_params<M: Module>(model: &M) -> Vec<StoredParam> {
     let mut scan = Scan::default();
@@ -42,7 +45,7 @@ impl ModuleVisitor for Scan {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let within = |kind: &str| self.containers.iter().any(|name| name == kind);
-        if within("Reparameterization") {
+        if ADAPTERS.iter().any(|kind| within(kind)) {
             return;
         }
         let linear = self

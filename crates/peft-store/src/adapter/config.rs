@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+#[cfg(feature = "ptuning")]
+use peft_core::Transformer;
 use peft_core::{
     AttachReport, Choice, ForwardPath, LayerRange, Names, PeftError, Placement, Targets,
 };
@@ -9,6 +11,8 @@ use peft_core::{
 use peft_ia3::Ia3Config;
 #[cfg(feature = "lora")]
 use peft_lora::LoraConfig;
+#[cfg(feature = "ptuning")]
+use peft_ptuning::{PTuningConfig, PromptTuningConfig, Prompted};
 use serde_json::{Map, Value, json};
 
 use super::AdapterFileError;
@@ -19,13 +23,16 @@ use super::methods;
 const PEFT_VERSION: &str = "0.21.2";
 
 /// The methods of this build, as PEFT names them.
-const METHODS: &str = if !cfg!(feature = "ia3") {
-    "LORA"
-} else if !cfg!(feature = "lora") {
-    "IA3"
-} else {
-    "LORA, IA3"
-};
+const METHODS: &[&str] = &[
+    #[cfg(feature = "lora")]
+    "LORA",
+    #[cfg(feature = "ia3")]
+    "IA3",
+    #[cfg(feature = "ptuning")]
+    "PROMPT_TUNING",
+    #[cfg(feature = "ptuning")]
+    "P_TUNING",
+];
 
 /// A method with its config.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,26 +44,50 @@ pub enum AdapterConfig {
     #[cfg(feature = "ia3")]
     /// IA3.
     Ia3(Ia3Config),
+    #[cfg(feature = "ptuning")]
+    /// Prompt tuning.
+    PromptTuning(PromptTuningConfig),
+    #[cfg(feature = "ptuning")]
+    /// P-Tuning.
+    PTuning(PTuningConfig),
 }
 
 impl AdapterConfig {
-    /// Where the adapters go.
-    pub fn placement(&self) -> &Placement {
+    /// Where the adapters go, of a method that adapts weights.
+    pub fn placement(&self) -> Option<&Placement> {
         match self {
             #[cfg(feature = "lora")]
-            Self::Lora(config) => &config.placement,
+            Self::Lora(config) => Some(&config.placement),
             #[cfg(feature = "ia3")]
-            Self::Ia3(config) => &config.placement,
+            Self::Ia3(config) => Some(&config.placement),
+            #[cfg(feature = "ptuning")]
+            Self::PromptTuning(_) | Self::PTuning(_) => None,
         }
     }
 
-    /// Where the adapters go, to change it.
-    pub fn placement_mut(&mut self) -> &mut Placement {
+    /// Where the adapters go, to change it, of a method that adapts weights.
+    pub fn placement_mut(&mut self) -> Option<&mut Placement> {
         match self {
             #[cfg(feature = "lora")]
-            Self::Lora(config) => &mut config.placement,
+            Self::Lora(config) => Some(&mut config.placement),
             #[cfg(feature = "ia3")]
-            Self::Ia3(config) => &mut config.placement,
+            Self::Ia3(config) => Some(&mut config.placement),
+            #[cfg(feature = "ptuning")]
+            Self::PromptTuning(_) | Self::PTuning(_) => None,
+        }
+    }
+
+    /// The modules, by suffix, that train whole.
+    pub fn modules_to_save(&self) -> &[String] {
+        match self {
+            #[cfg(feature = "lora")]
+            Self::Lora(config) => &config.placement.modules_to_save,
+            #[cfg(feature = "ia3")]
+            Self::Ia3(config) => &config.placement.modules_to_save,
+            #[cfg(feature = "ptuning")]
+            Self::PromptTuning(config) => &config.modules_to_save,
+            #[cfg(feature = "ptuning")]
+            Self::PTuning(config) => &config.modules_to_save,
         }
     }
 
@@ -67,14 +98,26 @@ impl AdapterConfig {
             Self::Lora(_) => "lora",
             #[cfg(feature = "ia3")]
             Self::Ia3(_) => "ia3",
+            #[cfg(feature = "ptuning")]
+            Self::PromptTuning(_) => PromptTuningConfig::METHOD,
+            #[cfg(feature = "ptuning")]
+            Self::PTuning(_) => PTuningConfig::METHOD,
         }
     }
 
-    /// Attach fresh adapters of this config.
+    /// What PEFT puts before a module's path: an adapter of weights wraps the model once more.
+    pub(super) fn prefix(&self) -> &'static str {
+        match self.placement() {
+            Some(_) => "base_model.model.",
+            None => "base_model.",
+        }
+    }
+
+    /// Attach fresh adapters of this config to a model's weights.
     ///
     /// # Errors
     ///
-    /// A [`PeftError`], with the model untouched.
+    /// A [`PeftError`], with the model untouched; [`PeftError::AttachesElsewhere`] for a method that adapts what a model reads.
     pub fn attach<M: burn::module::Module>(
         &self,
         model: &mut M,
@@ -85,6 +128,45 @@ impl AdapterConfig {
             Self::Lora(config) => config.attach(model, name),
             #[cfg(feature = "ia3")]
             Self::Ia3(config) => config.attach(model, name),
+            #[cfg(feature = "ptuning")]
+            Self::PromptTuning(_) | Self::PTuning(_) => {
+                let _ = (model, name);
+                Err(self.elsewhere())
+            }
+        }
+    }
+
+    /// Put a fresh soft prompt of this config before a model.
+    ///
+    /// # Errors
+    ///
+    /// A [`PeftError`], with the model untouched; [`PeftError::AttachesElsewhere`] for another method.
+    #[cfg(feature = "ptuning")]
+    pub fn attach_prompt<M: Transformer>(
+        &self,
+        model: &mut Prompted<M>,
+        name: &str,
+    ) -> Result<AttachReport, PeftError> {
+        match self {
+            Self::PromptTuning(config) => config.attach(model, name),
+            Self::PTuning(config) => config.attach(model, name),
+            #[cfg(any(feature = "lora", feature = "ia3"))]
+            _ => Err(self.elsewhere()),
+        }
+    }
+
+    /// The error of attaching to what the method does not act on.
+    pub(super) fn elsewhere(&self) -> PeftError {
+        PeftError::AttachesElsewhere {
+            method: self.method(),
+            place: match self {
+                #[cfg(feature = "ptuning")]
+                Self::PromptTuning(_) | Self::PTuning(_) => {
+                    "what a model reads, and not to its weights; put the model in a `Prompted`, for `attach_prompt` and `save_prompt`"
+                }
+                #[cfg(any(feature = "lora", feature = "ia3"))]
+                _ => "a model's weights, and not to what it reads, for `attach` and `save_adapter`",
+            },
         }
     }
 
@@ -99,27 +181,34 @@ impl AdapterConfig {
             Some("LORA") => methods::lora::from_fields(&fields).map(Self::Lora),
             #[cfg(feature = "ia3")]
             Some("IA3") => methods::ia3::from_fields(&fields).map(Self::Ia3),
-            Some(_) => Err(fields.unsupported("peft_type", METHODS)),
+            #[cfg(feature = "ptuning")]
+            Some("PROMPT_TUNING") => {
+                methods::ptuning::prompt_from_fields(&fields).map(Self::PromptTuning)
+            }
+            #[cfg(feature = "ptuning")]
+            Some("P_TUNING") => methods::ptuning::encoder_from_fields(&fields).map(Self::PTuning),
+            Some(_) => Err(fields.unsupported("peft_type", &METHODS.join(", "))),
             None => Err(fields.wrong("peft_type", "the name of a method, such as LORA")),
         }
     }
 
-    /// All fields of the config as PEFT writes them. `adapted` are the paths of the adapted layers.
+    /// The fields of the config that PEFT writes for every method of its kind. `adapted` are the paths of the adapted layers.
     pub(super) fn to_fields(&self, adapted: &[String]) -> Map<String, Value> {
-        let placement = self.placement();
-        let targets = &placement.targets;
         let mut fields = json!({
             "auto_mapping": null,
             "base_model_name_or_path": null,
-            "exclude_modules": targets.exclude().map(names_value),
-            "fan_in_fan_out": false,
             "inference_mode": true,
-            "modules_to_save": some_list(&placement.modules_to_save),
+            "modules_to_save": some_list(self.modules_to_save()),
             "peft_version": PEFT_VERSION,
             "revision": null,
-            "target_modules": target_modules(targets, adapted),
             "task_type": "CAUSAL_LM",
         });
+        if let Some(placement) = self.placement() {
+            let targets = &placement.targets;
+            fields["exclude_modules"] = json!(targets.exclude().map(names_value));
+            fields["fan_in_fan_out"] = json!(false);
+            fields["target_modules"] = target_modules(targets, adapted);
+        }
         let specific = match self {
             #[cfg(feature = "lora")]
             Self::Lora(config) => methods::lora::to_fields(config, adapted),
@@ -127,6 +216,10 @@ impl AdapterConfig {
             Self::Ia3(config) => {
                 methods::ia3::to_fields(config, adapted, &fields["target_modules"])
             }
+            #[cfg(feature = "ptuning")]
+            Self::PromptTuning(config) => methods::ptuning::prompt_to_fields(config),
+            #[cfg(feature = "ptuning")]
+            Self::PTuning(config) => methods::ptuning::encoder_to_fields(config),
         };
         let mut map = Map::new();
         for object in [&mut fields, &mut { specific }] {

@@ -60,7 +60,7 @@ pub enum AdapterFileError {
         /// Its value.
         value: String,
         /// What it may be.
-        supported: &'static str,
+        supported: String,
     },
     /// The tensors' file does not parse.
     #[error("{} is no sound safetensors file", path.display())]
@@ -77,6 +77,17 @@ pub enum AdapterFileError {
         path: PathBuf,
         /// What is wrong, tensor by tensor.
         problems: Vec<TensorProblem>,
+    },
+    /// The file of an encoder gives other vectors than the file that PEFT reads: one of the two was replaced.
+    #[error(
+        "{} gives other vectors than {}; take the file away that is out of date",
+        encoder.display(), vectors.display()
+    )]
+    EncoderDiffers {
+        /// The encoder's file.
+        encoder: PathBuf,
+        /// The vectors' file.
+        vectors: PathBuf,
     },
     /// The adapter cannot be attached to the model.
     #[error(transparent)]

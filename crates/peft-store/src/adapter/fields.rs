@@ -27,12 +27,12 @@ impl Fields<'_> {
         }
     }
 
-    pub(super) fn unsupported(&self, field: &str, supported: &'static str) -> AdapterFileError {
+    pub(super) fn unsupported(&self, field: &str, supported: &str) -> AdapterFileError {
         AdapterFileError::Unsupported {
             path: self.path.into(),
             field: field.into(),
             value: self.get(field).to_string(),
-            supported,
+            supported: supported.into(),
         }
     }
 

@@ -17,13 +17,10 @@ pub(super) fn fitted(
     modules: &[String],
 ) -> AdapterConfig {
     let mut config = config.clone();
-    let placement = config.placement_mut();
-    // PEFT asks only how a module's path ends: `classifier` names DistilBERT's `pre_classifier` too.
-    let named = |module: &&String| {
-        let entries = &placement.modules_to_save;
-        entries.iter().any(|entry| module.ends_with(entry.as_str()))
+    let Some(placement) = config.placement_mut() else {
+        return config;
     };
-    placement.modules_to_save = modules.iter().filter(named).cloned().collect();
+    placement.modules_to_save = fitted_modules(&placement.modules_to_save, modules);
     let saved = saved_layers(&placement.modules_to_save, layers);
 
     let old = placement.targets.clone();
@@ -63,8 +60,16 @@ pub(super) fn fitted(
                 names => names,
             };
         }
+        #[cfg(feature = "ptuning")]
+        AdapterConfig::PromptTuning(_) | AdapterConfig::PTuning(_) => {}
     }
     config
+}
+
+/// The modules that these entries name: PEFT asks only how a module's path ends, so `classifier` names DistilBERT's `pre_classifier` too.
+pub(super) fn fitted_modules(entries: &[String], modules: &[String]) -> Vec<String> {
+    let named = |module: &&String| entries.iter().any(|entry| module.ends_with(entry.as_str()));
+    modules.iter().filter(named).cloned().collect()
 }
 
 /// The entries that match one of `paths`. A regular expression stays as it is.

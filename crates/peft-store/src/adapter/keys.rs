@@ -10,9 +10,6 @@ use super::AdapterFileError;
 use super::methods::{Part, parts};
 use crate::params::stored_params;
 
-/// What PEFT puts before a module's path.
-pub(super) const PREFIX: &str = "base_model.model.";
-
 /// One tensor of an attached adapter.
 pub(super) struct Entry {
     pub(super) key: String,
@@ -21,8 +18,12 @@ pub(super) struct Entry {
     part: Part,
 }
 
-/// The tensors of adapter `name`, in the model's order.
-pub(super) fn entries<M: Module>(model: &M, name: &str) -> Result<Vec<Entry>, AdapterFileError> {
+/// The tensors of adapter `name` in the model's slots, in its order; PEFT puts `prefix` before a module's path.
+pub(super) fn entries<M: Module>(
+    model: &M,
+    name: &str,
+    prefix: &str,
+) -> Result<Vec<Entry>, AdapterFileError> {
     let kinds: Vec<(String, LayerKind)> = layers(model)
         .into_iter()
         .map(|layer| (layer.path, layer.kind))
@@ -63,7 +64,7 @@ pub(super) fn entries<M: Module>(model: &M, name: &str) -> Result<Vec<Entry>, Ad
             });
         };
         entries.extend(parts.into_iter().map(|part| Entry {
-            key: format!("{PREFIX}{module}.{}", part.suffix),
+            key: format!("{prefix}{module}.{}", part.suffix),
             slot: path.clone(),
             part,
         }));

@@ -1,14 +1,24 @@
 //! HF PEFT adapter directories: `adapter_config.json` and `adapter_model.safetensors`.
+// What adapters of weights need is idle in a build without any.
+#![cfg_attr(not(any(feature = "lora", feature = "ia3")), allow(dead_code))]
 
 mod config;
 mod directory;
 mod error;
 mod fields;
 mod fitted;
+#[cfg(feature = "ptuning")]
+mod input;
 mod keys;
 mod methods;
+#[cfg(feature = "ptuning")]
+mod prompt;
+mod save;
 mod tensors;
 
 pub use config::AdapterConfig;
-pub use directory::{AdapterDir, save_adapter};
+pub use directory::AdapterDir;
 pub use error::{AdapterFileError, TensorProblem};
+#[cfg(feature = "ptuning")]
+pub use prompt::save_prompt;
+pub use save::save_adapter;

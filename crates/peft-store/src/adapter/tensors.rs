@@ -1,6 +1,7 @@
 //! Tensors in and out of a safetensors file, in f32.
 
 use burn::tensor::{DType, TensorData};
+use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::TensorProblem;
@@ -32,6 +33,25 @@ pub(super) fn read_f32(key: &str, view: &TensorView<'_>) -> Result<TensorData, T
         return Err(TensorProblem::NotFinite { key: key.into() });
     }
     Ok(TensorData::new(values, view.shape().to_vec()))
+}
+
+/// The values of the tensor of this key and shape as f32.
+pub(super) fn read_shaped(
+    key: &str,
+    shape: &[usize],
+    tensors: &SafeTensors<'_>,
+) -> Result<TensorData, TensorProblem> {
+    let view = tensors
+        .tensor(key)
+        .map_err(|_| TensorProblem::Missing { key: key.into() })?;
+    if view.shape() != shape {
+        return Err(TensorProblem::Shape {
+            key: key.into(),
+            expected: shape.to_vec(),
+            found: view.shape().to_vec(),
+        });
+    }
+    read_f32(key, &view)
 }
 
 /// A tensor's values as the bytes of f32.

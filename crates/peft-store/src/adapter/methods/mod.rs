@@ -4,6 +4,8 @@
 pub(super) mod ia3;
 #[cfg(feature = "lora")]
 pub(super) mod lora;
+#[cfg(feature = "ptuning")]
+pub(super) mod ptuning;
 
 use burn::tensor::{Device, TensorData};
 use peft_core::{AdapterSlot, LayerKind};
@@ -19,8 +21,9 @@ pub(super) struct Part {
 
 /// The tensors of adapter `name` in `slot`, on a layer of this kind; none where no method here has it.
 pub(super) fn parts(
+    #[cfg_attr(not(any(feature = "lora", feature = "ia3")), allow(unused_variables))]
     slot: &AdapterSlot,
-    name: &str,
+    #[cfg_attr(not(any(feature = "lora", feature = "ia3")), allow(unused_variables))] name: &str,
     #[cfg_attr(not(feature = "lora"), allow(unused_variables))] kind: Option<LayerKind>,
 ) -> Option<Vec<Part>> {
     #[cfg(feature = "lora")]

@@ -1,0 +1,114 @@
+//! What a model reads beside its text, in files: one tensor that PEFT reads, and a file of ours with what it is trained through.
+
+use std::fs;
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::TensorData;
+use peft_core::{
+    AttachReport, FromEmbeddings, InputAdapter, PeftError, Summary, WithInput, layers,
+    module_paths, slots,
+};
+use safetensors::SafeTensors;
+use serde_json::{Map, Value};
+
+use super::directory::{CONFIG, TENSORS};
+use super::fitted::fitted_modules;
+use super::keys::entries;
+use super::save::{complete, io, pretty, replace, serialized};
+use super::tensors::read_shaped;
+use super::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem};
+
+/// The key of what acts, whatever it is trained through.
+const EMBEDDINGS: &str = "prompt_embeddings";
+
+/// Tensors by key with their shapes.
+pub(super) type Named = Vec<(String, Vec<usize>, TensorData)>;
+
+impl AdapterDir {
+    /// What acts, of the shape that the model needs.
+    pub(super) fn embeddings(&self, shape: [usize; 2]) -> Result<TensorData, AdapterFileError> {
+        let bytes = self.read_tensors()?;
+        read_shaped(EMBEDDINGS, &shape, &self.parse(&bytes)?)
+            .map_err(|problem| misfit(&self.dir.join(TENSORS), vec![problem]))
+    }
+
+    /// What `read` makes of the file of ours; none where there is no such file, as in a directory that PEFT wrote.
+    pub(super) fn trained_through<T>(
+        &self,
+        file: &str,
+        read: impl FnOnce(&SafeTensors<'_>) -> Result<T, Vec<TensorProblem>>,
+    ) -> Result<Option<T>, AdapterFileError> {
+        let path = self.dir.join(file);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = fs::read(&path).map_err(|source| io("read", &path, source))?;
+        let sound = SafeTensors::deserialize(&bytes).map_err(|source| {
+            let path = path.clone();
+            AdapterFileError::Safetensors { path, source }
+        })?;
+        let made = read(&sound).map_err(|problems| misfit(&path, problems))?;
+        Ok(Some(made))
+    }
+
+    /// Attach by `attach`, which gets the modules that train whole, and give these the file's weights.
+    pub(super) fn attach_input<M: FromEmbeddings, A: InputAdapter>(
+        &self,
+        model: &mut WithInput<M, A>,
+        name: &str,
+        attach: impl FnOnce(&mut WithInput<M, A>, &[String]) -> Result<AttachReport, PeftError>,
+    ) -> Result<AttachReport, AdapterFileError> {
+        let whole = fitted_modules(self.config.modules_to_save(), &module_paths(&model.model));
+        let mut adapted = model.clone();
+        let mut report = attach(&mut adapted, &whole)?;
+        let layers = layers(&model.model);
+        self.load_into(&mut adapted.model, name, &layers, &[EMBEDDINGS])?;
+        report.summary = Summary::of(&adapted);
+        *model = adapted;
+        Ok(report)
+    }
+}
+
+/// Write what acts, the modules of `model` that train whole under `name`, and the file of ours; without tensors of ours, an old file of them goes.
+pub(super) fn save_input<M: Module>(
+    model: &M,
+    name: &str,
+    config: &AdapterConfig,
+    acts: TensorData,
+    (file, through): (&str, Option<Named>),
+    fields: (Map<String, Value>, Option<&str>, &Map<String, Value>),
+    dir: &Path,
+) -> Result<(), AdapterFileError> {
+    let mut tensors = vec![(EMBEDDINGS.to_owned(), acts.shape().to_vec(), acts)];
+    let slots: std::collections::HashMap<String, _> = slots(model).into_iter().collect();
+    for entry in entries(model, name, config.prefix())? {
+        if let Some(data) = entry.read(&slots[&entry.slot], name) {
+            tensors.push((entry.key.clone(), entry.shape().to_vec(), data));
+        }
+    }
+    let (mut written, base, kept) = fields;
+    complete(&mut written, base, kept);
+    let tensors = serialized(dir, TENSORS, tensors)?;
+    let through = through.map(|through| serialized(dir, file, through));
+    let json = pretty(dir, &written)?;
+
+    fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
+    let path = dir.join(file);
+    match through.transpose()? {
+        Some(bytes) => replace(&path, &bytes)?,
+        None if path.exists() => {
+            fs::remove_file(&path).map_err(|source| io("remove", &path, source))?;
+        }
+        None => {}
+    }
+    replace(&dir.join(TENSORS), &tensors)?;
+    replace(&dir.join(CONFIG), &json)
+}
+
+fn misfit(path: &Path, problems: Vec<TensorProblem>) -> AdapterFileError {
+    AdapterFileError::Tensors {
+        path: path.into(),
+        problems,
+    }
+}

@@ -1,0 +1,190 @@
+//! The encoder of P-Tuning as the state of PEFT's `PromptEncoder`, which PEFT trains and does not save.
+//!
+//! PyTorch lays a linear layer `[out, in]`, and an LSTM's four gates on top of each other: input, forget, cell, output.
+
+use std::collections::HashMap;
+
+use burn::module::Param;
+use burn::nn::{Linear, Lstm};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use peft_ptuning::{PTuningConfig, PromptEncoder, PromptEncoderConfig, SoftPrompt};
+use safetensors::SafeTensors;
+
+use super::super::super::TensorProblem;
+use super::super::super::tensors::read_shaped;
+
+/// The key of what the encoder makes the vectors of.
+const INPUTS: &str = "embedding.weight";
+
+/// Linear layers of one shape on top of each other.
+struct Stack {
+    weight: String,
+    bias: String,
+    n: usize,
+    d_in: usize,
+    d_out: usize,
+}
+
+impl Stack {
+    fn linear(name: &str, d_in: usize, d_out: usize) -> Self {
+        Self {
+            weight: format!("{name}.weight"),
+            bias: format!("{name}.bias"),
+            n: 1,
+            d_in,
+            d_out,
+        }
+    }
+
+    fn gates(side: &str, at: &str, d_in: usize, d_out: usize) -> Self {
+        Self {
+            weight: format!("lstm_head.weight_{side}_{at}"),
+            bias: format!("lstm_head.bias_{side}_{at}"),
+            n: 4,
+            d_in,
+            d_out,
+        }
+    }
+
+    fn weight_shape(&self) -> [usize; 2] {
+        [self.n.saturating_mul(self.d_out), self.d_in]
+    }
+}
+
+/// The stacks of an encoder, in the order of [`linears`].
+fn stacks(encoder: &PromptEncoderConfig, d_model: usize, hidden: usize) -> Vec<Stack> {
+    let both = hidden.saturating_mul(2);
+    match *encoder {
+        PromptEncoderConfig::Mlp => vec![
+            Stack::linear("mlp_head.0", d_model, hidden),
+            Stack::linear("mlp_head.2", hidden, hidden),
+            Stack::linear("mlp_head.4", hidden, d_model),
+        ],
+        PromptEncoderConfig::Lstm { n_layers, .. } => {
+            let layer = |i: usize| {
+                let d_in = if i == 0 { d_model } else { both };
+                let direction = move |end: &str| {
+                    let at = format!("l{i}{end}");
+                    let input = Stack::gates("ih", &at, d_in, hidden);
+                    [input, Stack::gates("hh", &at, hidden, hidden)]
+                };
+                [direction(""), direction("_reverse")].into_iter().flatten()
+            };
+            let mut stacks: Vec<Stack> = (0..n_layers).flat_map(layer).collect();
+            stacks.push(Stack::linear("mlp_head.0", both, both));
+            stacks.push(Stack::linear("mlp_head.2", both, d_model));
+            stacks
+        }
+    }
+}
+
+/// The linear layers of an encoder, stack by stack.
+fn linears(encoder: &mut PromptEncoder) -> Vec<Vec<&mut Linear>> {
+    match encoder {
+        PromptEncoder::Mlp(mlp) => {
+            vec![
+                vec![&mut mlp.first],
+                vec![&mut mlp.second],
+                vec![&mut mlp.third],
+            ]
+        }
+        PromptEncoder::Lstm(encoder) => {
+            let layers = encoder.layers.iter_mut();
+            let mut all: Vec<Vec<&mut Linear>> = layers
+                .flat_map(|layer| [&mut layer.forward, &mut layer.reverse])
+                .flat_map(gates)
+                .collect();
+            all.push(vec![&mut encoder.first]);
+            all.push(vec![&mut encoder.second]);
+            all
+        }
+    }
+}
+
+/// What the gates do to the input, and what to the state.
+fn gates(lstm: &mut Lstm) -> [Vec<&mut Linear>; 2] {
+    let order = [&mut lstm.input_gate]
+        .into_iter()
+        .chain(lstm.forget_gate.as_mut())
+        .chain([&mut lstm.cell_gate, &mut lstm.output_gate]);
+    let pairs = order.map(|gate| (&mut gate.input_transform, &mut gate.hidden_transform));
+    let (input, state) = pairs.unzip();
+    [input, state]
+}
+
+/// The tensors of an encoder with their shapes, and of what goes into it.
+pub(in super::super::super) fn state(
+    prompt: &SoftPrompt,
+    config: &PTuningConfig,
+) -> Option<Vec<(String, Vec<usize>, TensorData)>> {
+    let mut encoder = prompt.encoder.clone()?;
+    let inputs = prompt.inputs.val();
+    let [n, d_model] = inputs.dims();
+    let hidden = config.hidden.unwrap_or(d_model);
+    let mut tensors = vec![(INPUTS.to_owned(), vec![n, d_model], inputs.into_data())];
+    let names = stacks(&config.encoder, d_model, hidden);
+    for (stack, linears) in names.into_iter().zip(linears(&mut encoder)) {
+        let weights: Vec<_> = linears.iter().map(|l| l.weight.val().transpose()).collect();
+        let biases: Vec<_> = linears
+            .iter()
+            .filter_map(|l| Some(l.bias.as_ref()?.val()))
+            .collect();
+        let weight = Tensor::cat(weights, 0);
+        let bias = Tensor::cat(biases, 0);
+        tensors.push((stack.weight, weight.dims().to_vec(), weight.into_data()));
+        tensors.push((stack.bias, bias.dims().to_vec(), bias.into_data()));
+    }
+    Some(tensors)
+}
+
+/// A prompt from such tensors, all of which must be there, of these shapes, and no others.
+pub(in super::super::super) fn restored(
+    config: &PTuningConfig,
+    d_model: usize,
+    tensors: &SafeTensors<'_>,
+    device: &Device,
+) -> Result<SoftPrompt, Vec<TensorProblem>> {
+    let hidden = config.hidden.unwrap_or(d_model);
+    let stacks = stacks(&config.encoder, d_model, hidden);
+    let mut problems = Vec::new();
+    let mut data: HashMap<String, TensorData> = HashMap::new();
+    let mut read = |key: &str, shape: &[usize]| match read_shaped(key, shape, tensors) {
+        Ok(values) => drop(data.insert(key.to_owned(), values)),
+        Err(problem) => problems.push(problem),
+    };
+    read(INPUTS, &[config.n_virtual_tokens, d_model]);
+    for stack in &stacks {
+        let shape = stack.weight_shape();
+        read(&stack.weight, &shape);
+        read(&stack.bias, &shape[..1]);
+    }
+    let known = |key: &str| {
+        let of_stack = |stack: &Stack| stack.weight == key || stack.bias == key;
+        key == INPUTS || stacks.iter().any(of_stack)
+    };
+    for key in tensors.names().into_iter().filter(|key| !known(key)) {
+        problems.push(TensorProblem::Unexpected { key: key.into() });
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    // The sizes are those of the file by now, so what is made is not larger than it.
+    let mut encoder = config.encoder.init(d_model, hidden, device);
+    let mut take = |key: &str| data.remove(key).map(|data| (data, (device, DType::F32)));
+    for (stack, linears) in stacks.iter().zip(linears(&mut encoder)) {
+        if let (Some((weight, to)), Some((bias, _))) = (take(&stack.weight), take(&stack.bias)) {
+            let weights = Tensor::<2>::from_data(weight, to).chunk(stack.n, 0);
+            let biases = Tensor::<1>::from_data(bias, to).chunk(stack.n, 0);
+            for ((linear, weight), bias) in linears.into_iter().zip(weights).zip(biases) {
+                // Laid out as a fresh layer is, so that it computes the same bits as what was saved.
+                let weight = Tensor::<2>::from_data(weight.transpose().into_data(), to);
+                linear.weight = Param::from_tensor(weight);
+                linear.bias = Some(Param::from_tensor(bias));
+            }
+        }
+    }
+    let inputs = take(INPUTS).map(|(inputs, to)| Tensor::<2>::from_data(inputs, to));
+    let missing = || vec![TensorProblem::Missing { key: INPUTS.into() }];
+    let inputs = inputs.ok_or_else(missing)?;
+    Ok(SoftPrompt::encoded(inputs, encoder))
+}

@@ -1,0 +1,140 @@
+//! Soft prompts in adapter directories: [`AdapterDir::attach_prompt`] and [`save_prompt`].
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{DType, Tensor, TensorData};
+use peft_core::{AttachReport, PeftError, Transformer};
+use peft_ptuning::{Prompted, SoftPrompt};
+use serde_json::{Map, Value, json};
+
+use super::directory::TENSORS;
+use super::input::save_input;
+use super::methods::ptuning::{restored, state};
+use super::{AdapterConfig, AdapterDir, AdapterFileError};
+
+/// What a prompt of P-Tuning is trained through; PEFT neither writes nor reads it.
+const ENCODER: &str = "prompt_encoder.safetensors";
+/// How far apart, relative to the largest, an encoder's vectors and those beside it may be: in f32 as written, or rounded since.
+const SAME: f32 = 1e-4;
+const ROUNDED: f32 = 1e-2;
+
+impl AdapterDir {
+    /// Put the soft prompt of the directory before `model`, with the file's weights; `name` is that of the modules that train whole.
+    ///
+    /// A prompt of P-Tuning comes with its encoder where this directory has it, and trains on as it did; from a directory that PEFT wrote it is the vectors alone.
+    ///
+    /// # Errors
+    ///
+    /// An [`AdapterFileError`], with the model untouched; [`PeftError::AttachesElsewhere`] for another method.
+    pub fn attach_prompt<M: Transformer>(
+        &self,
+        model: &mut Prompted<M>,
+        name: &str,
+    ) -> Result<AttachReport, AdapterFileError> {
+        let (n_virtual_tokens, encoder) = match &self.config {
+            AdapterConfig::PromptTuning(config) => (config.n_virtual_tokens, None),
+            AdapterConfig::PTuning(config) => (config.n_virtual_tokens, Some(config)),
+            #[cfg(any(feature = "lora", feature = "ia3"))]
+            other => return Err(other.elsewhere().into()),
+        };
+        let d_model = model.model.d_model();
+        let device = model.devices().into_iter().next().unwrap_or_default();
+        let acts = self.embeddings([n_virtual_tokens, d_model])?;
+        let through = match encoder {
+            Some(config) => {
+                self.trained_through(ENCODER, |file| restored(config, d_model, file, &device))?
+            }
+            None => None,
+        };
+        let prompt = match through {
+            Some(prompt) => {
+                self.check_vectors(&prompt, &acts)?;
+                prompt
+            }
+            None => SoftPrompt::new(Tensor::from_data(acts, (&device, DType::F32))),
+        };
+        let (limit, method) = (model.model.max_positions(), self.config.method());
+        self.attach_input(model, name, |model, whole| {
+            prompt.attach(model, name, whole, method, limit)
+        })
+    }
+
+    /// The encoder's vectors are those that act, or one of the two files is not of this prompt.
+    fn check_vectors(
+        &self,
+        prompt: &SoftPrompt,
+        acts: &TensorData,
+    ) -> Result<(), AdapterFileError> {
+        let found = prompt.valid().vectors().into_data();
+        let largest = acts.iter::<f32>().fold(0.0, |m: f32, v| m.max(v.abs()));
+        let stored = self
+            .parse(&self.read_tensors()?)?
+            .iter()
+            .all(|(_, view)| view.dtype() == safetensors::Dtype::F32);
+        let limit = largest * if stored { SAME } else { ROUNDED };
+        let near = |(a, b): (f32, f32)| (a - b).abs() <= limit;
+        if found.iter::<f32>().zip(acts.iter::<f32>()).all(near) {
+            return Ok(());
+        }
+        Err(AdapterFileError::EncoderDiffers {
+            encoder: self.dir.join(ENCODER),
+            vectors: self.dir.join(TENSORS),
+        })
+    }
+}
+
+/// Write the soft prompt of `model`, and the modules that train whole under `name`, as an adapter directory that PEFT loads.
+///
+/// PEFT reads the vectors. What makes them in P-Tuning lies beside them in a file of ours, `prompt_encoder.safetensors`, the state of PEFT's own `PromptEncoder`; with it the prompt
+/// can be trained on. The other arguments are those of [`save_adapter`](super::save_adapter).
+///
+/// # Errors
+///
+/// An [`AdapterFileError`]; [`PeftError::NoAdapter`] where there is no prompt. Files that were there before are then as they were, or already replaced as a whole.
+pub fn save_prompt<M: Transformer>(
+    model: &Prompted<M>,
+    name: &str,
+    config: &AdapterConfig,
+    base: Option<&str>,
+    fields: &Map<String, Value>,
+    dir: impl AsRef<Path>,
+) -> Result<(), AdapterFileError> {
+    // Without autodiff nothing drops out.
+    let prompt = model.input.as_ref().ok_or(PeftError::NoAdapter)?.valid();
+    let mut written = config.to_fields(&[]);
+    let through = match config {
+        AdapterConfig::PromptTuning(_) => None,
+        AdapterConfig::PTuning(config) => {
+            let hidden = config.hidden.unwrap_or(model.d_model());
+            written.insert("encoder_hidden_size".into(), json!(hidden));
+            state(&prompt, config)
+        }
+        #[cfg(any(feature = "lora", feature = "ia3"))]
+        other => return Err(other.elsewhere().into()),
+    };
+    sizes(&mut written, &model.model, fields);
+    let acts = prompt.vectors().into_data();
+    let fields = (written, base, fields);
+    save_input(
+        &model.model,
+        name,
+        config,
+        acts,
+        (ENCODER, through),
+        fields,
+        dir.as_ref(),
+    )
+}
+
+/// The sizes of the model that PEFT writes. It fills in one that is null from the model's config; the number of heads is told by the width of all where they are as many as the
+/// keys', and else by whoever knows the config.
+fn sizes<M: Transformer>(written: &mut Map<String, Value>, model: &M, known: &Map<String, Value>) {
+    let (n_kv_heads, head_dim) = model.kv_shape();
+    let n_heads = (n_kv_heads * head_dim == model.d_model()).then_some(n_kv_heads);
+    written.insert("num_layers".into(), json!(model.n_blocks()));
+    written.insert("token_dim".into(), json!(model.d_model()));
+    let given = known.get("num_attention_heads").cloned();
+    let n_heads = given.unwrap_or_else(|| json!(n_heads));
+    written.insert("num_attention_heads".into(), n_heads);
+}

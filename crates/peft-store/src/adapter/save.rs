@@ -1,0 +1,153 @@
+//! [`save_adapter`]: an adapter directory, written.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::TensorData;
+use peft_core::{LayerKind, layers, slots};
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Map, Value};
+
+use super::directory::{CONFIG, TENSORS};
+use super::keys::entries;
+use super::tensors::f32_bytes;
+use super::{AdapterConfig, AdapterFileError};
+use crate::params::stored_params;
+
+/// Fields that say what an adapter is for or where it began, and not what it computes.
+const DESCRIPTIVE: [&str; 8] = [
+    "auto_mapping",
+    "base_model_name_or_path",
+    "prompt_tuning_init",
+    "prompt_tuning_init_text",
+    "revision",
+    "task_type",
+    "tokenizer_kwargs",
+    "tokenizer_name_or_path",
+];
+
+/// Write adapter `name` of `model` as an adapter directory that PEFT loads.
+///
+/// `config` is what the adapter was attached with; `base` names the base model in the config. `fields` are kept where nothing here writes
+/// them, such as those of a directory that was read. Each file is written beside its place and renamed.
+///
+/// # Errors
+///
+/// An [`AdapterFileError`]; files that were there before are then as they were, or already replaced as a whole.
+pub fn save_adapter<M: Module>(
+    model: &M,
+    name: &str,
+    config: &AdapterConfig,
+    base: Option<&str>,
+    fields: &Map<String, Value>,
+    dir: impl AsRef<Path>,
+) -> Result<(), AdapterFileError> {
+    let dir = dir.as_ref();
+    if config.placement().is_none() {
+        return Err(config.elsewhere().into());
+    }
+    let slots: HashMap<String, _> = slots(model).into_iter().collect();
+    let entries = entries(model, name, config.prefix())?;
+    let kinds: HashMap<String, LayerKind> = layers(model)
+        .into_iter()
+        .map(|layer| (layer.path, layer.kind))
+        .collect();
+    let stored: HashMap<String, bool> = stored_params(model)
+        .into_iter()
+        .map(|param| (param.path, param.transposed))
+        .collect();
+    let adapted: Vec<String> = entries
+        .iter()
+        .filter(|entry| slots[&entry.slot].method(name) == Some(config.method()))
+        .filter_map(|entry| entry.slot.strip_suffix(".weight").map(str::to_owned))
+        .collect();
+
+    let mut tensors = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        if let Some(data) = entry.read(&slots[&entry.slot], name) {
+            tensors.push((entry.key.clone(), entry.shape().to_vec(), data));
+        }
+    }
+    let mut written = config.to_fields(&adapted);
+    let straight = |path: &String| {
+        let weight = format!("{path}.weight");
+        let linear = kinds.get(path) == Some(&LayerKind::Linear);
+        linear && stored.get(&weight) == Some(&false)
+    };
+    written.insert("fan_in_fan_out".into(), adapted.iter().any(straight).into());
+    complete(&mut written, base, fields);
+    let tensors = serialized(dir, TENSORS, tensors)?;
+    let json = pretty(dir, &written)?;
+    fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
+    replace(&dir.join(TENSORS), &tensors)?;
+    replace(&dir.join(CONFIG), &json)
+}
+
+/// Fields that nothing here writes, and those that only describe, are kept.
+pub(super) fn complete(
+    written: &mut Map<String, Value>,
+    base: Option<&str>,
+    fields: &Map<String, Value>,
+) {
+    for (field, value) in fields {
+        if !written.contains_key(field) || DESCRIPTIVE.contains(&field.as_str()) {
+            written.insert(field.clone(), value.clone());
+        }
+    }
+    if let Some(base) = base {
+        written.insert("base_model_name_or_path".into(), base.into());
+    }
+    written.sort_keys();
+}
+
+/// A config as the bytes of its file.
+pub(super) fn pretty(dir: &Path, fields: &Map<String, Value>) -> Result<Vec<u8>, AdapterFileError> {
+    let mut json = serde_json::to_vec_pretty(fields).map_err(|source| AdapterFileError::Json {
+        path: dir.join(CONFIG),
+        source,
+    })?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+/// Tensors by key with their shapes, as the bytes of the file `name` in `dir`.
+pub(super) fn serialized(
+    dir: &Path,
+    name: &str,
+    tensors: Vec<(String, Vec<usize>, TensorData)>,
+) -> Result<Vec<u8>, AdapterFileError> {
+    let tensors: Vec<_> = tensors
+        .into_iter()
+        .map(|(key, shape, data)| (key, shape, f32_bytes(data)))
+        .collect();
+    let views = tensors
+        .iter()
+        .map(|(key, shape, bytes)| Ok((key, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, _>>();
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    views
+        .and_then(|views| safetensors::serialize(views, Some(metadata)))
+        .map_err(|source| AdapterFileError::Safetensors {
+            path: dir.join(name),
+            source,
+        })
+}
+
+/// Write a file beside its place, then rename it into it.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), AdapterFileError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".tmp");
+    let beside = PathBuf::from(beside);
+    fs::write(&beside, bytes).map_err(|source| io("write", &beside, source))?;
+    fs::rename(&beside, path).map_err(|source| io("replace", path, source))
+}
+
+pub(super) fn io(action: &'static str, path: &Path, source: std::io::Error) -> AdapterFileError {
+    AdapterFileError::Io {
+        action,
+        path: path.into(),
+        source,
+    }
+}
