@@ -8,6 +8,7 @@ use burn::module::{Module, ModuleVisitor, Param, Reparameterization};
 use burn::tensor::{Device, Shape, Tensor};
 
 use crate::AdapterSlot;
+use crate::model::INPUT_ADAPTER;
 use crate::slot::REPARAMETERIZATION;
 
 /// A kind of layer that adapters can attach to.
@@ -88,6 +89,10 @@ pub(crate) struct ParamInfo {
     pub(crate) trainable: bool,
     /// The adapter's name, where it belongs to one.
     pub(crate) adapter: Option<String>,
+    /// The path of the parameter whose slot holds it; its own where none does.
+    pub(crate) owner: String,
+    /// Whether it lies in an input adapter.
+    pub(crate) reads_beside: bool,
     matrix: Option<Param<Tensor<2>>>,
 }
 
@@ -142,6 +147,8 @@ impl ModuleVisitor for Scan {
             });
         self.params.push(ParamInfo {
             path: self.path.join("."),
+            owner: self.path[..slot.unwrap_or(self.path.len())].join("."),
+            reads_beside: self.containers.iter().any(|kind| kind == INPUT_ADAPTER),
             container: self.containers.last().cloned().unwrap_or_default(),
             shape: param.lazy_shape(),
             device: param.lazy_device(),

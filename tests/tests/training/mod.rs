@@ -24,7 +24,7 @@ use crate::fixture::{filled_adapters, params};
 use crate::models::{spread, tiny};
 
 /// Rows of unequal lengths and numbers of targets.
-fn examples(n: usize) -> Vec<Example> {
+pub(crate) fn examples(n: usize) -> Vec<Example> {
     let row = |i: usize| {
         let length = 3 + (i * 5) % 9;
         let first = 1 + (i * 3) % (length - 1);
@@ -37,7 +37,7 @@ fn examples(n: usize) -> Vec<Example> {
 }
 
 /// An adapted model on an autodiff device, the same at each call.
-fn adapted(device: &Device, dropout: f64) -> DecoderForCausalLm {
+pub(crate) fn adapted(device: &Device, dropout: f64) -> DecoderForCausalLm {
     let mut model = spread(&tiny(), &device.clone().autodiff());
     LoraConfig::new(3, 6.0)
         .with_targets(Targets::suffixes(["q_proj", "v_proj", "down_proj"]))
@@ -49,7 +49,7 @@ fn adapted(device: &Device, dropout: f64) -> DecoderForCausalLm {
     filled_adapters(model)
 }
 
-fn config(batch_size: usize, steps: usize) -> TrainConfig {
+pub(crate) fn config(batch_size: usize, steps: usize) -> TrainConfig {
     TrainConfig {
         batch_size,
         max_steps: Some(steps),
@@ -62,7 +62,7 @@ fn config(batch_size: usize, steps: usize) -> TrainConfig {
 }
 
 /// Every parameter, bit for bit.
-fn bits<M: Module>(model: &M) -> BTreeMap<String, TensorData> {
+pub(crate) fn bits<M: Module>(model: &M) -> BTreeMap<String, TensorData> {
     let params = params(model).into_iter();
     params.map(|(path, seen)| (path, seen.data)).collect()
 }

@@ -14,4 +14,5 @@ pub use from_embeddings::{EVERY_SEQUENCE, FromEmbeddings};
 pub use input_adapter::InputAdapter;
 pub use kv_cache::KvCache;
 pub use transformer::Transformer;
+pub(crate) use with_input::INPUT_ADAPTER;
 pub use with_input::WithInput;

@@ -13,6 +13,9 @@ use super::{
     Transformer,
 };
 
+/// The container type under which the parameters of an input adapter are traversed.
+pub(crate) const INPUT_ADAPTER: &str = "InputAdapter";
+
 /// A model with an [`InputAdapter`], or without: then it is the model, to the bit.
 ///
 /// It is what the model is, a [`CausalLm`] or a [`SequenceClassifier`], and may be inside another. The model's parameters have the paths that they have
@@ -78,18 +81,18 @@ impl<M: Module, A: InputAdapter> Module for WithInput<M, A> {
     fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
         self.model.visit(visitor);
         if let Some(input) = &self.input {
-            visitor.enter_module(A::NAME, "InputAdapter");
+            visitor.enter_module(A::NAME, INPUT_ADAPTER);
             input.visit(visitor);
-            visitor.exit_module(A::NAME, "InputAdapter");
+            visitor.exit_module(A::NAME, INPUT_ADAPTER);
         }
     }
 
     fn map<V: ModuleMapper>(self, mapper: &mut V) -> Self {
         let model = self.model.map(mapper);
         let input = self.input.map(|input| {
-            mapper.enter_module(A::NAME, "InputAdapter");
+            mapper.enter_module(A::NAME, INPUT_ADAPTER);
             let input = input.map(mapper);
-            mapper.exit_module(A::NAME, "InputAdapter");
+            mapper.exit_module(A::NAME, INPUT_ADAPTER);
             input
         });
         Self { model, input }

@@ -3,8 +3,8 @@
 use burn::module::Module;
 use peft_store::{Checkpoint, Headed};
 use peft_train::{
-    Dataset, Length, Objective, RowKind, SequenceClassification, TextTokenizer,
-    TokenClassification, TrainConfig, TrainExample, TrainState, train,
+    Dataset, Objective, RowKind, SequenceClassification, TextTokenizer, TokenClassification,
+    TrainConfig, TrainExample, TrainState, train,
 };
 
 use super::adapter::adapter_config;
@@ -116,7 +116,7 @@ where
         };
         let save_every = args
             .save_every
-            .unwrap_or_else(|| Length::new(config, examples.len()).steps_per_epoch);
+            .unwrap_or_else(|| config.length(examples.len()).steps_per_epoch);
         let mut run = Run::begin(&args, inputs.state, save_every, what)?;
         let valid = valid.as_deref();
         let model = train(

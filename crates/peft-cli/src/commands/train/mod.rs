@@ -8,8 +8,8 @@ use burn::module::Module;
 use peft_core::{ParamSet, Summary, freeze_all_but};
 use peft_store::Checkpoint;
 use peft_train::{
-    Dataset, EncodeOptions, Encoded, Length, NextToken, RowKind, Schedule, TextTokenizer,
-    TrainConfig, Warmup, encode, pack, train,
+    Dataset, EncodeOptions, Encoded, NextToken, RowKind, Schedule, TextTokenizer, TrainConfig,
+    Warmup, encode, pack, train,
 };
 
 use self::adapter::adapter_config;
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
 
     let save_every = args
         .save_every
-        .unwrap_or_else(|| Length::new(&config, train_set.examples.len()).steps_per_epoch);
+        .unwrap_or_else(|| config.length(train_set.examples.len()).steps_per_epoch);
     let what = Trained {
         adapter,
         base: args.model.model.display().to_string(),
