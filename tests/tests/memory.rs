@@ -1,4 +1,5 @@
-//! The factored path forms nothing of the weight's shape: the high-water mark of memory shows it.
+//! The factored path forms nothing of the weight's shape, and nothing is kept of what lies below the lowest parameter that trains: the high-water mark of memory
+//! shows it.
 //!
 //! Each measurement is a process of its own, this very case started again, so that neither other cases nor memory that an
 //! allocator kept count.
@@ -9,20 +10,28 @@ use std::process::Command;
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{Distribution, Tensor};
-use peft_core::linear;
+use peft_core::{Names, ParamSet, freeze_all_but, linear};
 use peft_lora::LoraConfig;
+use peft_models::DecoderConfig;
+use peft_train::{Batch, Example, target_nll};
 
 /// The width of a square layer: its weight is 64 MiB in f32.
 const WIDTH: usize = 4096;
 const WEIGHT_KIB: usize = WIDTH * WIDTH * 4 / 1024;
-const CASE: &str = "a_factored_step_forms_nothing_of_the_weights_shape";
+const FACTORED: &str = "a_factored_step_forms_nothing_of_the_weights_shape";
+const TRUNK: &str = "a_step_keeps_nothing_of_a_frozen_trunk";
 const PROBE: &str = "PEFT_MEMORY_PROBE";
 
 #[cfg(feature = "flex")]
 mod flex {
     #[test]
     fn a_factored_step_forms_nothing_of_the_weights_shape() {
-        super::case("flex");
+        super::factored("flex");
+    }
+
+    #[test]
+    fn a_step_keeps_nothing_of_a_frozen_trunk() {
+        super::trunk("flex");
     }
 }
 
@@ -30,27 +39,48 @@ mod flex {
 mod ndarray {
     #[test]
     fn a_factored_step_forms_nothing_of_the_weights_shape() {
-        super::case("ndarray");
+        super::factored("ndarray");
+    }
+
+    #[test]
+    fn a_step_keeps_nothing_of_a_frozen_trunk() {
+        super::trunk("ndarray");
     }
 }
 
-fn case(backend: &str) {
+fn factored(backend: &str) {
     if let Ok(path) = std::env::var(PROBE) {
         println!("\ngrowth_kib={}", step(backend, &path));
         return;
     }
-    let factored = measured(backend, "factored");
-    let by_weight = measured(backend, "weight");
+    let factored = measured(backend, FACTORED, "factored");
+    let by_weight = measured(backend, FACTORED, "weight");
     println!("{backend}: factored {factored} KiB, by the weight {by_weight} KiB");
     assert!(factored < WEIGHT_KIB / 2, "{factored} KiB");
     // The measure sees a dense weight where there is one.
     assert!(by_weight > WEIGHT_KIB, "{by_weight} KiB");
 }
 
+/// A step that trains the last of twelve blocks keeps what one block keeps, and one that trains a head what the forward pass holds at once.
+fn trunk(backend: &str) {
+    if let Ok(trains) = std::env::var(PROBE) {
+        println!("\ngrowth_kib={}", trunk_step(backend, &trains));
+        return;
+    }
+    let [head, top, all] = ["head", "top", "all"].map(|what| measured(backend, TRUNK, what));
+    println!("{backend}: head {head} KiB, last of 12 blocks {top} KiB, all {all} KiB");
+    let block = all.saturating_sub(head) / LAYERS;
+    assert!(
+        top < head + 2 * block,
+        "{top} KiB, {head} KiB and {block} KiB"
+    );
+    assert!(4 * top < all, "{top} KiB of {all} KiB");
+}
+
 /// How far a step raises the high-water mark of memory, in a process of its own.
-fn measured(backend: &str, path: &str) -> usize {
+fn measured(backend: &str, case: &str, path: &str) -> usize {
     let output = Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", &format!("{backend}::{CASE}"), "--nocapture"])
+        .args(["--exact", &format!("{backend}::{case}"), "--nocapture"])
         .env(PROBE, path)
         .output()
         .expect("it starts");
@@ -80,6 +110,31 @@ fn step(backend: &str, path: &str) -> usize {
     let grads = y.powi_scalar(2).sum().backward();
     assert!(layer.weight.base().grad(&grads).is_none());
     // What the preparation needed for a moment is no room for the step to hide in.
+    status_kib("VmHWM:").saturating_sub(before).max(spare)
+}
+
+const LAYERS: usize = 12;
+
+/// Forward and backward of a decoder whose upper part trains.
+fn trunk_step(backend: &str, trains: &str) -> usize {
+    let device = peft_tests::device(backend).autodiff();
+    let mut model = DecoderConfig::llama(50, 32, 64, LAYERS, 2).init(&device);
+    let set = match trains {
+        "head" => ParamSet::Names(Names::suffixes(["lm_head"])),
+        "top" => ParamSet::Names(Names::suffixes(["layers.11", "lm_head"])),
+        _ => ParamSet::All,
+    };
+    freeze_all_but(&mut model, &set).expect("it has them");
+    let row = Example::new(
+        (0..384).map(|i| i % 50).collect(),
+        (0..384).map(|i| i > 370).collect(),
+    );
+    let batch = Batch::new(&[&row; 8], &device);
+    let before = status_kib("VmRSS:");
+    let spare = status_kib("VmHWM:").saturating_sub(before);
+    let grads = target_nll(&model, &batch).sum().backward();
+    let frozen = model.model.embed_tokens.weight.base().grad(&grads);
+    assert_eq!(frozen.is_some(), trains == "all");
     status_kib("VmHWM:").saturating_sub(before).max(spare)
 }
 
