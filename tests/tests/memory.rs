@@ -1,4 +1,5 @@
-//! The high-water mark of memory: the factored path forms nothing of the weight's shape, and a checkpoint loads in little more than the model's own memory.
+//! The high-water mark of memory: the factored path forms nothing of the weight's shape, nothing is kept of what lies below the lowest parameter that trains, and a
+//! checkpoint loads in little more than the model's own memory.
 //!
 //! Each measurement is a process of its own, this very case started again, so that neither other cases nor memory that an
 //! allocator kept count.
@@ -10,10 +11,11 @@ use std::process::Command;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Distribution, Tensor};
-use peft_core::linear;
+use peft_core::{Names, ParamSet, freeze_all_but, linear};
 use peft_lora::LoraConfig;
 use peft_models::DecoderConfig;
 use peft_store::{Checkpoint, fresh_config_json, write_checkpoint};
+use peft_train::{Batch, Example, target_nll};
 
 /// The width of a square layer: its weight is 64 MiB in f32.
 const WIDTH: usize = 4096;
@@ -22,6 +24,7 @@ const PROBE: &str = "PEFT_MEMORY_PROBE";
 
 peft_tests::cases!(
     a_factored_step_forms_nothing_of_the_weights_shape,
+    a_step_keeps_nothing_of_a_frozen_trunk,
     a_checkpoint_loads_in_the_models_memory,
 );
 
@@ -37,6 +40,23 @@ fn a_factored_step_forms_nothing_of_the_weights_shape(device: &Device) {
     assert!(factored < WEIGHT_KIB / 2, "{factored} KiB");
     // The measure sees a dense weight where there is one.
     assert!(by_weight > WEIGHT_KIB, "{by_weight} KiB");
+}
+
+/// A step that trains the last of twelve blocks keeps what one block keeps, and one that trains a head what the forward pass holds at once.
+fn a_step_keeps_nothing_of_a_frozen_trunk(device: &Device) {
+    let case = "a_step_keeps_nothing_of_a_frozen_trunk";
+    if let Ok(trains) = std::env::var(PROBE) {
+        println!("\ngrowth_kib={}", trunk_step(device, &trains));
+        return;
+    }
+    let [head, top, all] = ["head", "top", "all"].map(|what| measured(device, case, what));
+    println!("{device:?}: head {head} KiB, last of 12 blocks {top} KiB, all {all} KiB");
+    let block = all.saturating_sub(head) / LAYERS;
+    assert!(
+        top < head + 2 * block,
+        "{top} KiB, {head} KiB and {block} KiB"
+    );
+    assert!(4 * top < all, "{top} KiB of {all} KiB");
 }
 
 /// At most 1.2 times the model in the dtype that it runs in, whatever the dtype on disk.
@@ -111,6 +131,31 @@ fn step(device: &Device, path: &str) -> usize {
     let grads = y.powi_scalar(2).sum().backward();
     assert!(layer.weight.base().grad(&grads).is_none());
     // What the preparation needed for a moment is no room for the step to hide in.
+    status_kib("VmHWM:").saturating_sub(before).max(spare)
+}
+
+const LAYERS: usize = 12;
+
+/// Forward and backward of a decoder whose upper part trains.
+fn trunk_step(device: &Device, trains: &str) -> usize {
+    let device = device.clone().autodiff();
+    let mut model = DecoderConfig::llama(50, 32, 64, LAYERS, 2).init(&device);
+    let set = match trains {
+        "head" => ParamSet::Names(Names::suffixes(["lm_head"])),
+        "top" => ParamSet::Names(Names::suffixes(["layers.11", "lm_head"])),
+        _ => ParamSet::All,
+    };
+    freeze_all_but(&mut model, &set).expect("it has them");
+    let row = Example::new(
+        (0..384).map(|i| i % 50).collect(),
+        (0..384).map(|i| i > 370).collect(),
+    );
+    let batch = Batch::new(&[&row; 8], &device);
+    let before = status_kib("VmRSS:");
+    let spare = status_kib("VmHWM:").saturating_sub(before);
+    let grads = target_nll(&model, &batch).sum().backward();
+    let frozen = model.model.embed_tokens.weight.base().grad(&grads);
+    assert_eq!(frozen.is_some(), trains == "all");
     status_kib("VmHWM:").saturating_sub(before).max(spare)
 }
 

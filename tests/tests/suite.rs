@@ -6,6 +6,7 @@ mod core_slots;
 mod encoder_adapters;
 mod fixture;
 mod ia3;
+mod layerwise;
 mod lora;
 mod models;
 mod prefix;

@@ -4,17 +4,33 @@
 /// Where there is no such number, the first that there is, so that a list of layers may be a model's own field.
 pub(crate) fn layer_index(path: &str, after: &[String]) -> Option<usize> {
     let segments: Vec<&str> = path.split('.').collect();
+    number(&segments, place(&segments, after)?)
+}
+
+/// The list of modules that a path lies in, and its index there: what [`layer_index`] finds, with the path before it.
+pub(crate) fn layer_in_list(path: &str) -> Option<(String, usize)> {
+    let segments: Vec<&str> = path.split('.').collect();
+    let at = place(&segments, &[])?;
+    Some((segments[..at].join("."), number(&segments, at)?))
+}
+
+fn number(segments: &[&str], at: usize) -> Option<usize> {
+    segments[at].parse().ok()
+}
+
+/// The segment that is the index.
+fn place(segments: &[&str], after: &[String]) -> Option<usize> {
     let last = segments.len() - 1;
-    let number = |at: usize| segments[at].parse::<usize>().ok();
+    let numbered = |at: &usize| number(segments, *at).is_some();
     if after.is_empty() {
-        let nested = (2..last).find_map(number);
-        return nested.or_else(|| (1..=last).find_map(number));
+        let nested = (2..last).find(numbered);
+        return nested.or_else(|| (1..=last).find(numbered));
     }
     let behind = |name: &String, end: usize| {
         let name: Vec<&str> = name.split('.').collect();
         (name.len()..end)
             .filter(|at| segments[..*at].ends_with(&name))
-            .find_map(number)
+            .find(numbered)
     };
     let nested = after.iter().find_map(|name| behind(name, last));
     nested.or_else(|| after.iter().find_map(|name| behind(name, last + 1)))

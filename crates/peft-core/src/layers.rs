@@ -89,8 +89,10 @@ pub(crate) struct ParamInfo {
     pub(crate) trainable: bool,
     /// The adapter's name, where it belongs to one.
     pub(crate) adapter: Option<String>,
-    /// Whether it belongs to what a model reads beside its text.
-    in_input: bool,
+    /// The path of the parameter whose slot holds it; its own where none does.
+    pub(crate) owner: String,
+    /// Whether it lies in an input adapter.
+    pub(crate) reads_beside: bool,
     matrix: Option<Param<Tensor<2>>>,
 }
 
@@ -145,12 +147,13 @@ impl ModuleVisitor for Scan {
             });
         self.params.push(ParamInfo {
             path: self.path.join("."),
+            owner: self.path[..slot.unwrap_or(self.path.len())].join("."),
+            reads_beside: self.containers.iter().any(|kind| kind == INPUT_ADAPTER),
             container: self.containers.last().cloned().unwrap_or_default(),
             shape: param.lazy_shape(),
             device: param.lazy_device(),
             trainable: is_trainable(param),
             adapter: slot.and_then(|slot| self.path.get(slot + 1).cloned()),
-            in_input: self.containers.iter().any(|name| name == INPUT_ADAPTER),
             matrix: (param as &dyn Any).downcast_ref().cloned(),
         });
     }
@@ -182,7 +185,7 @@ pub fn layers<M: Module>(model: &M) -> Vec<Layer> {
 pub(crate) fn layers_of(params: &[ParamInfo]) -> Vec<Layer> {
     let base: Vec<_> = params
         .iter()
-        .filter(|param| param.adapter.is_none() && !param.in_input)
+        .filter(|param| param.adapter.is_none() && !param.reads_beside)
         .collect();
     base.iter()
         .filter_map(|param| {

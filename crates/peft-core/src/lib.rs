@@ -26,6 +26,7 @@ mod manage;
 mod matcher;
 mod merge;
 mod model;
+mod parameter;
 mod patterns;
 mod report;
 mod slot;
@@ -48,6 +49,7 @@ pub use model::{
     CausalLm, EVERY_SEQUENCE, FromEmbeddings, InputAdapter, KvCache, SequenceClassifier,
     TokenClassifier, Transformer, WithInput,
 };
+pub use parameter::{Parameter, parameters};
 pub use patterns::Patterns;
 pub use report::{AdaptedLayer, AttachReport};
 pub use slot::{AdapterSlot, edit_slots, slots};

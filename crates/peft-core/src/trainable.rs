@@ -19,6 +19,31 @@ pub enum ParamSet {
     Names(Names),
 }
 
+impl ParamSet {
+    /// The paths of its parameters in a model, in the model's order.
+    ///
+    /// # Errors
+    ///
+    /// [`PeftError::InvalidRegex`], or [`PeftError::Unmatched`] for an entry that chooses none.
+    pub fn paths<M: Module>(&self, model: &M) -> Result<Vec<String>, PeftError> {
+        let paths = params(model).into_iter().map(|param| param.path);
+        let names = match self {
+            Self::All => return Ok(paths.collect()),
+            Self::None => return Ok(Vec::new()),
+            Self::Names(names) => names,
+        };
+        let paths: Vec<String> = paths.collect();
+        let matchers = Matcher::each("parameter", names)?;
+        for (entry, matcher) in &matchers {
+            if !paths.iter().any(|path| holds(matcher, path)) {
+                return Err(PeftError::unmatched("parameter", entry, paths));
+            }
+        }
+        let chosen = |path: &String| matchers.iter().any(|(_, matcher)| holds(matcher, path));
+        Ok(paths.into_iter().filter(chosen).collect())
+    }
+}
+
 /// Train exactly `set`: every other parameter of the model and of its adapters is frozen.
 ///
 /// Frozen means no gradient, and bit-identical after any number of steps. Flags such as a dropout's stay as they are.
@@ -27,22 +52,7 @@ pub enum ParamSet {
 ///
 /// [`PeftError::Unmatched`] or [`PeftError::InvalidRegex`], with the model untouched.
 pub fn freeze_all_but<M: Module>(model: &mut M, set: &ParamSet) -> Result<Summary, PeftError> {
-    let keep: Vec<String> = match set {
-        ParamSet::All => params(model).into_iter().map(|param| param.path).collect(),
-        ParamSet::None => Vec::new(),
-        ParamSet::Names(names) => {
-            let paths: Vec<String> = params(model).into_iter().map(|param| param.path).collect();
-            let mut keep = Vec::new();
-            for (entry, matcher) in Matcher::each("parameter", names)? {
-                let before = keep.len();
-                keep.extend(paths.iter().filter(|path| holds(&matcher, path)).cloned());
-                if keep.len() == before {
-                    return Err(PeftError::unmatched("parameter", entry, paths));
-                }
-            }
-            keep
-        }
-    };
+    let keep = set.paths(model)?;
     *model = model.clone().map(&mut Mask {
         path: Vec::new(),
         keep,

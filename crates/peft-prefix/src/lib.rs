@@ -11,10 +11,10 @@
 //! in PEFT. Texts that are read in both directions see all of it everywhere; for DistilBERT and ModernBERT, where PEFT has no prefix tuning, it is defined as for
 //! BERT, and learned positions count from the prefix's end there too.
 //!
-//! A model of one's own takes one too, `examples/own_model.rs`:
+//! A model of one's own takes one too, `examples/own_model_prefix.rs`:
 //!
 //! ```
-#![doc = include_str!("../examples/own_model.rs")]
+#![doc = include_str!("../examples/own_model_prefix.rs")]
 //! ```
 //!
 //! # What this crate does not do

@@ -7,7 +7,7 @@
 //! A model of your own takes a prompt once it is a [`FromEmbeddings`]: tokens to embeddings, embeddings to states.
 //!
 //! ```
-#![doc = include_str!("../examples/own_model.rs")]
+#![doc = include_str!("../examples/own_model_ptuning.rs")]
 //! # main().unwrap();
 //! ```
 //!

@@ -144,6 +144,12 @@ pub enum TrainError {
         /// The factor.
         rate: f64,
     },
+    /// The kept states of a frozen trunk are not what was kept.
+    #[error("the states kept for row {row} are lost or damaged; train without the trunk cache")]
+    TrunkLost {
+        /// The row, from 0.
+        row: usize,
+    },
     /// A training state does not fit.
     #[error("cannot resume: {reason}")]
     Resume {

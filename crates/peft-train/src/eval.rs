@@ -38,7 +38,7 @@ pub fn evaluate<M: CausalLm>(model: &M, examples: &[Example], batch_size: usize)
     for rows in plan_evaluation(examples, batch_size) {
         let batch = Batch::new(&rows, &device);
         let n = batch.n_targets();
-        let logits = target_logits(model, &batch);
+        let logits = target_logits(model, &batch, None);
         // Compared on the host: backends index with integers of different widths.
         let likeliest = logits.clone().argmax(1).into_data();
         let wanted = batch.labels.clone().into_data();

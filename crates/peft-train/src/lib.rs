@@ -1,7 +1,8 @@
 //! Data, tokenisation, batching, training, evaluation and prediction.
 //!
 //! What requires gradients in a model trains, be that adapters or the whole of it. An [`Objective`] says what is minimised: [`NextToken`] for language models,
-//! [`SequenceClassification`] and [`TokenClassification`] for classifiers. A [`Strategy`] may say what trains when. [`Trainer`] is the loop.
+//! [`SequenceClassification`] and [`TokenClassification`] for classifiers. A [`Strategy`] may say what trains when: those of
+//! `peft-layerwise`, or another. [`Trainer`] is the loop; with a [`TrunkCache`] it runs the frozen lower part of a model once for each row.
 //!
 //! # What is Burn's and what is not
 //!
@@ -39,10 +40,11 @@ pub use error::{BadRow, TrainError};
 pub use eval::{EvalReport, choose, evaluate};
 pub use generate::{GenerateConfig, generate};
 pub use loss::target_nll;
-pub use objective::{Digest, NextToken, Objective, Report, TrainExample};
+pub use objective::{Cut, Digest, NextToken, Objective, Report, TrainExample, TrunkStates};
 pub use padded::Padded;
+pub use peft_layerwise::{AsGiven, Length, Strategy};
 pub use tokenizer::{Rendered, TextTokenizer, WordEncoding};
 pub use trainer::{
-    AsGiven, Length, Observer, Progress, Schedule, StepReport, Strategy, TrainConfig, TrainState,
-    Trainer, Warmup, clip_global_norm, train,
+    Observer, Progress, Schedule, StepReport, TrainConfig, TrainState, Trainer, TrunkCache,
+    TrunkRefusal, TrunkReport, TrunkUse, Warmup, clip_global_norm, train,
 };

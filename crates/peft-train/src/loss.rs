@@ -4,13 +4,18 @@ use burn::tensor::activation::{relu, sigmoid, softmax};
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor};
 use peft_models::CausalLm;
 
-use crate::Batch;
+use crate::objective::hidden;
+use crate::{Batch, TrunkStates};
 
 /// The scores of every token at a batch's targets in f32, `[targets, vocabulary]`.
 ///
 /// The output layer runs on the states that predict a target and on no others.
-pub(crate) fn target_logits<M: CausalLm>(model: &M, batch: &Batch) -> Tensor<2> {
-    let hidden = model.hidden(batch.ids.clone(), batch.segments.clone(), None);
+pub(crate) fn target_logits<M: CausalLm>(
+    model: &M,
+    batch: &Batch,
+    trunk: Option<TrunkStates>,
+) -> Tensor<2> {
+    let hidden = hidden(model, batch.ids.clone(), batch.segments.clone(), trunk);
     let [rows, positions, d_model] = hidden.dims();
     let hidden = hidden
         .reshape([rows * positions, d_model])
@@ -23,7 +28,16 @@ pub(crate) fn target_logits<M: CausalLm>(model: &M, batch: &Batch) -> Tensor<2> 
 
 /// The negative log-likelihood of each target in f32, `[targets]`.
 pub fn target_nll<M: CausalLm>(model: &M, batch: &Batch) -> Tensor<1> {
-    nll(target_logits(model, batch), batch.labels.clone())
+    target_nll_from(model, batch, None)
+}
+
+/// The same, from what the trunk gave for the batch.
+pub(crate) fn target_nll_from<M: CausalLm>(
+    model: &M,
+    batch: &Batch,
+    trunk: Option<TrunkStates>,
+) -> Tensor<1> {
+    nll(target_logits(model, batch, trunk), batch.labels.clone())
 }
 
 /// `log Σ exp(logits) − logit of the label`, for each row.

@@ -18,7 +18,9 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::{N, NAME, VOCABULARY, encoded, p_tuning, plain, prompted};
-use crate::encoder_adapters::{goldens, read};
+use peft_tests::read_tensors as read;
+
+use crate::encoder_adapters::goldens;
 use crate::fixture::{assert_same, params, trained};
 use crate::models::ids;
 use crate::training::bits;

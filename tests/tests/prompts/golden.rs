@@ -18,7 +18,9 @@ use peft_train::{
 use serde_json::{Map, Value};
 
 use super::NAME;
-use crate::encoder_adapters::{Tensors, assert_near, base, flat, goldens, ints, read};
+use peft_tests::{Tensors, read_tensors as read};
+
+use crate::encoder_adapters::{assert_near, base, flat, goldens, ints};
 use crate::fixture::trained;
 
 peft_tests::cases!(

@@ -37,7 +37,7 @@ pub(crate) fn examples(n: usize) -> Vec<Example> {
 }
 
 /// An adapted model on an autodiff device, the same at each call.
-fn adapted(device: &Device, dropout: f64) -> DecoderForCausalLm {
+pub(crate) fn adapted(device: &Device, dropout: f64) -> DecoderForCausalLm {
     let mut model = spread(&tiny(), &device.clone().autodiff());
     LoraConfig::new(3, 6.0)
         .with_targets(Targets::suffixes(["q_proj", "v_proj", "down_proj"]))

@@ -6,9 +6,9 @@ use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::machine;
 use super::sample::{Sample, median};
-use crate::shell::{cargo, root, status};
+use super::{example, machine, megabytes};
+use crate::shell::{root, status};
 
 /// The step must be this many times as fast as Burn's `apply_lora`, at no more memory.
 const REQUIRED_SPEED_UP: f64 = 1.4;
@@ -18,6 +18,7 @@ const VARIANTS: [(&str, &str); 3] = [
     ("apply_lora", "Burn `apply_lora`"),
     ("full", "full fine-tuning"),
 ];
+const EXAMPLE: &str = "bench_lora";
 const PYTORCH: &str = "PyTorch + PEFT LoRA, f32";
 
 /// How to measure.
@@ -33,7 +34,7 @@ pub(crate) struct Args {
 
 /// Measure and print; whether the required ratio holds.
 pub(crate) fn run(args: &Args) -> io::Result<bool> {
-    let mut build = example("build", None);
+    let mut build = example("build", EXAMPLE, None);
     build.arg("--quiet");
     if !status(build)? {
         return Err(io::Error::other("the benchmark does not build"));
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
     for round in 1..=args.rounds {
         for (i, name) in names.iter().enumerate() {
             let command = match (VARIANTS.get(i), &args.pytorch) {
-                (Some((variant, _)), _) => example("run", Some(variant)),
+                (Some((variant, _)), _) => example("run", EXAMPLE, Some(variant)),
                 (None, Some(python)) => script(python),
                 (None, None) => continue,
             };
@@ -102,27 +103,6 @@ fn print_table(rounds: u32, names: &[&str], samples: &[Vec<Sample>]) -> io::Resu
         "\nat least {REQUIRED_SPEED_UP} times as fast as `apply_lora` at no more memory: {verdict} ({speed_up:.2} times)"
     );
     Ok(holds)
-}
-
-/// Megabytes as in the design's table.
-fn megabytes(kib: u64) -> u64 {
-    kib * 1024 / 1_000_000
-}
-
-/// `cargo build` or `cargo run` of the measured program.
-fn example(verb: &str, variant: Option<&str>) -> Command {
-    let mut command = cargo([
-        verb,
-        "--release",
-        "--package=peft-tests",
-        "--example=bench_lora",
-        "--no-default-features",
-        "--features=flex",
-    ]);
-    if let Some(variant) = variant {
-        command.args(["--quiet", "--", variant]);
-    }
-    command
 }
 
 fn script(python: &PathBuf) -> Command {

@@ -2,10 +2,14 @@
 
 mod lora;
 mod sample;
+mod trunk;
 
 use std::io;
+use std::process::Command;
 
 use clap::Subcommand;
+
+use crate::shell::cargo;
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -18,13 +22,37 @@ pub(crate) struct Args {
 enum What {
     /// A training step: factored LoRA, Burn's apply_lora and full fine-tuning
     Lora(lora::Args),
+    /// An epoch of the top layers: with the states below them kept, and without
+    Trunk(trunk::Args),
 }
 
 /// Run it.
 pub(crate) fn run(args: &Args) -> io::Result<bool> {
     match &args.what {
         What::Lora(args) => lora::run(args),
+        What::Trunk(args) => trunk::run(args),
     }
+}
+
+/// `cargo build` or `cargo run` of a measured program of the suite.
+fn example(verb: &str, name: &str, variant: Option<&str>) -> Command {
+    let mut command = cargo([
+        verb,
+        "--release",
+        "--package=peft-tests",
+        &format!("--example={name}"),
+        "--no-default-features",
+        "--features=flex",
+    ]);
+    if let Some(variant) = variant {
+        command.args(["--quiet", "--", variant]);
+    }
+    command
+}
+
+/// Megabytes as in the design's table.
+fn megabytes(kib: u64) -> u64 {
+    kib * 1024 / 1_000_000
 }
 
 /// The processor's name and the cores that this process may use.

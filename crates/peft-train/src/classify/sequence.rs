@@ -12,7 +12,8 @@ use super::{ClassExample, ProblemType, RegressionReport, SequenceReport, Target}
 use crate::batch::plan_evaluation;
 use crate::eval::device_of;
 use crate::loss::{binary_nll, nll};
-use crate::{Objective, Padded};
+use crate::objective::{hidden, run_trunk};
+use crate::{Cut, Objective, Padded, TrunkStates};
 
 /// To tell what a text is: one class, several, or a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -101,8 +102,12 @@ impl<M: SequenceClassifier> Objective<M> for SequenceClassification {
     }
 
     fn loss_sum(&self, model: &M, rows: &[&ClassExample], device: &Device) -> Tensor<1> {
-        let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
-        self.losses(class_logits(model, &ids, device), rows).sum()
+        self.losses(class_logits(model, &ids(rows), device), rows)
+            .sum()
+    }
+
+    fn cut(&self) -> Option<&dyn Cut<M, ClassExample>> {
+        Some(self)
     }
 
     fn evaluate(&self, model: &M, examples: &[ClassExample], batch_size: usize) -> SequenceReport {
@@ -114,7 +119,7 @@ impl<M: SequenceClassifier> Objective<M> for SequenceClassification {
             ..Size::default()
         };
         for batch in plan_evaluation(examples, batch_size) {
-            let ids: Vec<&[u32]> = batch.iter().map(|row| row.ids.as_slice()).collect();
+            let ids = ids(&batch);
             size.tokens += ids.iter().map(|ids| ids.len()).sum::<usize>();
             let logits = class_logits(model, &ids, &device);
             let losses = self.losses(logits.clone(), &batch).into_data();
@@ -124,6 +129,40 @@ impl<M: SequenceClassifier> Objective<M> for SequenceClassification {
         }
         self.report(&scores, &rows, model.n_labels(), size)
     }
+}
+
+impl<M: SequenceClassifier> Cut<M, ClassExample> for SequenceClassification {
+    fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool {
+        model.cache_holds(shortest, longest)
+    }
+
+    fn trunk(
+        &self,
+        model: &M,
+        rows: &[&ClassExample],
+        block: usize,
+        device: &Device,
+    ) -> TrunkStates {
+        let batch = Padded::new(&ids(rows), device);
+        run_trunk(model, batch.ids, batch.segments, block)
+    }
+
+    fn loss_sum_from(
+        &self,
+        model: &M,
+        rows: &[&ClassExample],
+        trunk: TrunkStates,
+        device: &Device,
+    ) -> Tensor<1> {
+        let batch = Padded::new(&ids(rows), device);
+        let states = hidden(model, batch.ids, batch.segments.clone(), Some(trunk));
+        let logits = model.class_logits(states, batch.segments);
+        self.losses(logits.cast(DType::F32), rows).sum()
+    }
+}
+
+fn ids<'a>(rows: &[&'a ClassExample]) -> Vec<&'a [u32]> {
+    rows.iter().map(|row| row.ids.as_slice()).collect()
 }
 
 /// The scores of each label in f32, `[rows, n_labels]`.

@@ -10,7 +10,8 @@ use super::sequence::{likeliest, score_rows};
 use crate::batch::plan_evaluation;
 use crate::eval::device_of;
 use crate::loss::nll;
-use crate::{Objective, Padded};
+use crate::objective::{hidden, run_trunk};
+use crate::{Cut, Objective, Padded, TrunkStates};
 
 /// To tell what each word is, read at its first token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,8 +26,11 @@ impl<M: TokenClassifier> Objective<M> for TokenClassification {
     }
 
     fn loss_sum(&self, model: &M, rows: &[&TagExample], device: &Device) -> Tensor<1> {
-        let (logits, tags) = tagged_logits(model, rows, device);
-        nll(logits, tag_tensor(&tags, device)).sum()
+        tagged_nll(model, rows, None, device)
+    }
+
+    fn cut(&self) -> Option<&dyn Cut<M, TagExample>> {
+        Some(self)
     }
 
     fn evaluate(
@@ -42,7 +46,7 @@ impl<M: TokenClassifier> Objective<M> for TokenClassification {
             ..Size::default()
         };
         for rows in plan_evaluation(examples, batch_size) {
-            let (logits, tags) = tagged_logits(model, &rows, &device);
+            let (logits, tags) = tagged_logits(model, &rows, None, &device);
             let losses = nll(logits.clone(), tag_tensor(&tags, &device)).into_data();
             size.loss_sum += losses.iter::<f32>().map(f64::from).sum::<f64>();
             size.tokens += rows.iter().map(|row| row.ids.len()).sum::<usize>();
@@ -55,13 +59,49 @@ impl<M: TokenClassifier> Objective<M> for TokenClassification {
     }
 }
 
+impl<M: TokenClassifier> Cut<M, TagExample> for TokenClassification {
+    fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool {
+        model.cache_holds(shortest, longest)
+    }
+
+    fn trunk(&self, model: &M, rows: &[&TagExample], block: usize, device: &Device) -> TrunkStates {
+        let batch = Padded::new(&ids(rows), device);
+        run_trunk(model, batch.ids, batch.segments, block)
+    }
+
+    fn loss_sum_from(
+        &self,
+        model: &M,
+        rows: &[&TagExample],
+        trunk: TrunkStates,
+        device: &Device,
+    ) -> Tensor<1> {
+        tagged_nll(model, rows, Some(trunk), device)
+    }
+}
+
+fn ids<'a>(rows: &[&'a TagExample]) -> Vec<&'a [u32]> {
+    rows.iter().map(|row| row.ids.as_slice()).collect()
+}
+
+/// The sum of the losses of all tagged words of these rows.
+fn tagged_nll<M: TokenClassifier>(
+    model: &M,
+    rows: &[&TagExample],
+    trunk: Option<TrunkStates>,
+    device: &Device,
+) -> Tensor<1> {
+    let (logits, tags) = tagged_logits(model, rows, trunk, device);
+    nll(logits, tag_tensor(&tags, device)).sum()
+}
+
 /// The scores in f32 at the tokens that have a tag, `[tags, n_labels]`, and those tags: the head runs on these and on no others.
 fn tagged_logits<M: TokenClassifier>(
     model: &M,
     rows: &[&TagExample],
+    trunk: Option<TrunkStates>,
     device: &Device,
 ) -> (Tensor<2>, Vec<usize>) {
-    let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
     let places: Vec<Vec<usize>> = rows
         .iter()
         .map(|row| {
@@ -73,7 +113,10 @@ fn tagged_logits<M: TokenClassifier>(
     let tags = rows
         .iter()
         .flat_map(|row| row.tags.iter().flatten().copied());
-    (logits_at(model, &ids, &places, device), tags.collect())
+    (
+        logits_at(model, &ids(rows), &places, trunk, device),
+        tags.collect(),
+    )
 }
 
 /// The scores in f32 at some positions of each row, row by row, `[positions in all, n_labels]`.
@@ -81,6 +124,7 @@ pub(super) fn logits_at<M: TokenClassifier>(
     model: &M,
     rows: &[&[u32]],
     places: &[Vec<usize>],
+    trunk: Option<TrunkStates>,
     device: &Device,
 ) -> Tensor<2> {
     let batch = Padded::new(rows, device);
@@ -95,7 +139,7 @@ pub(super) fn logits_at<M: TokenClassifier>(
         .collect();
     let n = flat.len();
     let at = Tensor::<1, Int>::from_data(TensorData::new(flat, [n]), (device, DType::I64));
-    let hidden = model.hidden(batch.ids, batch.segments, None);
+    let hidden = hidden(model, batch.ids, batch.segments, trunk);
     let [n_rows, positions, d_model] = hidden.dims();
     let hidden = hidden.reshape([n_rows * positions, d_model]).select(0, at);
     let logits = model.token_logits(hidden.reshape([1, n, d_model]));

@@ -17,6 +17,18 @@ impl Digest {
     pub fn add(&mut self, value: u64) {
         self.0 = (self.0 ^ value).wrapping_mul(0x0100_0000_01b3);
     }
+
+    /// Take bytes in, and how many.
+    pub fn add_bytes(&mut self, bytes: &[u8]) {
+        self.add(bytes.len() as u64);
+        for word in bytes.chunks(8) {
+            let mut value = [0; 8];
+            value[..word.len()].copy_from_slice(word);
+            let value = u64::from_le_bytes(value);
+            // The product carries upwards only: what differs in the upper half alone must reach the lower.
+            self.add(value ^ value >> 32);
+        }
+    }
 }
 
 impl fmt::Display for Digest {

@@ -3,11 +3,14 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+mod cut;
 mod digest;
 mod next_token;
 mod report;
 mod train_example;
 
+pub use cut::{Cut, TrunkStates};
+pub(crate) use cut::{hidden, run_trunk};
 pub use digest::Digest;
 pub use next_token::NextToken;
 pub use report::Report;
@@ -33,6 +36,11 @@ pub trait Objective<M: Module>: Sync {
     ///
     /// If there is no row.
     fn loss_sum(&self, model: &M, rows: &[&Self::Example], device: &Device) -> Tensor<1>;
+
+    /// The same loss in two halves, cut between two blocks of the model; none where the objective runs the model as a whole.
+    fn cut(&self) -> Option<&dyn Cut<M, Self::Example>> {
+        None
+    }
 
     /// How good a model is that is not in training; see [`Module::valid`]. The result does not depend on the batch size.
     ///

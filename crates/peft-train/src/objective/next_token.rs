@@ -3,7 +3,8 @@
 use burn::tensor::{Device, Tensor};
 use peft_models::CausalLm;
 
-use super::{Digest, Objective, Report, TrainExample};
+use super::{Cut, Digest, Objective, Report, TrainExample, TrunkStates, run_trunk};
+use crate::loss::target_nll_from;
 use crate::{Batch, EvalReport, Example, evaluate, target_nll};
 
 /// To predict the next token: the objective of causal language models.
@@ -22,8 +23,33 @@ impl<M: CausalLm> Objective<M> for NextToken {
         target_nll(model, &Batch::new(rows, device)).sum()
     }
 
+    fn cut(&self) -> Option<&dyn Cut<M, Example>> {
+        Some(self)
+    }
+
     fn evaluate(&self, model: &M, examples: &[Example], batch_size: usize) -> EvalReport {
         evaluate(model, examples, batch_size)
+    }
+}
+
+impl<M: CausalLm> Cut<M, Example> for NextToken {
+    fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool {
+        model.cache_holds(shortest, longest)
+    }
+
+    fn trunk(&self, model: &M, rows: &[&Example], block: usize, device: &Device) -> TrunkStates {
+        let batch = Batch::new(rows, device);
+        run_trunk(model, batch.ids, batch.segments, block)
+    }
+
+    fn loss_sum_from(
+        &self,
+        model: &M,
+        rows: &[&Example],
+        trunk: TrunkStates,
+        device: &Device,
+    ) -> Tensor<1> {
+        target_nll_from(model, &Batch::new(rows, device), Some(trunk)).sum()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use peft_layerwise::Length;
+
 use super::{Schedule, Warmup};
 use crate::TrainError;
 
@@ -63,6 +65,19 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// The length of a run over `n_examples` rows.
+    pub fn length(&self, n_examples: usize) -> Length {
+        let batches = n_examples.div_ceil(self.batch_size);
+        let steps_per_epoch = batches.div_ceil(self.grad_accum);
+        let total_steps = self
+            .max_steps
+            .unwrap_or(self.epochs.saturating_mul(steps_per_epoch));
+        Length {
+            steps_per_epoch,
+            total_steps,
+        }
+    }
+
     /// Whether there is an evaluation after so many steps; there is one at the end in any case.
     pub(super) fn evaluates_after(&self, steps: usize) -> bool {
         self.eval_every

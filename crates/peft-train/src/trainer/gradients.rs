@@ -7,6 +7,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
 
+use super::trunk::Trunk;
 use crate::{Objective, TrainError, TrainExample};
 
 /// What a step's batches give.
@@ -27,25 +28,39 @@ impl Losses {
     }
 }
 
-/// The mean loss over the targets of some batches, and its gradients.
+/// The mean loss over the targets of some batches of examples, and its gradients; from the trunk's states where they are kept.
+///
+/// # Errors
+///
+/// Those of the states on disk.
 pub(super) fn gradients<M: Module, O: Objective<M>>(
     model: &M,
     objective: &O,
-    batches: &[Vec<&O::Example>],
+    examples: &[O::Example],
+    batches: &[Vec<usize>],
+    trunk: Option<Trunk<'_, M, O::Example>>,
     workers: usize,
     device: &Device,
-) -> StepGradients {
-    let n_targets: usize = batches.iter().flatten().map(|row| row.n_targets()).sum();
-    let of = |model: &M, rows: &[&O::Example]| {
-        let part = objective.loss_sum(model, rows, device);
+) -> Result<StepGradients, TrainError> {
+    let targets = |row: &usize| examples[*row].n_targets();
+    let n_targets: usize = batches.iter().flatten().map(targets).sum();
+    let of = |model: &M, rows: &[usize]| {
+        let part = match &trunk {
+            Some(trunk) => trunk.loss_sum(model, rows, device)?,
+            None => {
+                let rows: Vec<&O::Example> = rows.iter().map(|row| &examples[*row]).collect();
+                objective.loss_sum(model, &rows, device)
+            }
+        };
         let part = part.div_scalar(n_targets as f64);
         let loss = part.clone().inner();
-        (loss, GradientsParams::from_grads(part.backward(), model))
+        let grads = GradientsParams::from_grads(part.backward(), model);
+        Ok::<_, TrainError>((loss, grads))
     };
     let mut accumulator = GradientsAccumulator::new();
     let mut losses = Vec::with_capacity(batches.len());
     for batch in batches {
-        let parts: Vec<&[&O::Example]> = batch.chunks(batch.len().div_ceil(workers)).collect();
+        let parts: Vec<&[usize]> = batch.chunks(batch.len().div_ceil(workers)).collect();
         let results = match parts.as_slice() {
             [whole] => vec![of(model, whole)],
             parts => thread::scope(|scope| {
@@ -65,16 +80,17 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
                     .collect()
             }),
         };
-        for (loss, grads) in results {
+        for result in results {
+            let (loss, grads) = result?;
             losses.push(loss);
             accumulator.accumulate(model, grads);
         }
     }
-    StepGradients {
+    Ok(StepGradients {
         losses: Losses(losses),
         n_targets,
         grads: accumulator.grads(),
-    }
+    })
 }
 
 /// The autodiff device of the parameters that train.

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::stages::Stages;
+use super::{TrunkReport, TrunkUse};
 use crate::{EvalReport, TrainError, TrainState};
 
 /// What one step did.
@@ -37,11 +38,17 @@ pub struct Progress<'a, M> {
     /// Steps done.
     pub step: usize,
     pub(super) best_loss: Option<f64>,
+    pub(super) trunk: Option<TrunkUse>,
     pub(super) stages: &'a Stages<'a>,
     pub(super) settings: &'a Map<String, Value>,
 }
 
 impl<M: Module> Progress<'_, M> {
+    /// What is kept of a frozen trunk, in a run that [may keep it](super::Trainer::with_trunk_cache).
+    pub fn trunk(&self) -> Option<TrunkUse> {
+        self.trunk
+    }
+
     /// What a run needs to go on from here.
     ///
     /// # Errors
@@ -82,4 +89,14 @@ pub trait Observer<M, R = EvalReport> {
         best: bool,
         progress: &Progress<'_, M>,
     ) -> Result<(), TrainError>;
+
+    /// Where a stretch of steps begins whose trunk is kept, or is not: in a run that [may keep it](super::Trainer::with_trunk_cache).
+    ///
+    /// # Errors
+    ///
+    /// An error ends the run.
+    fn on_trunk(&mut self, report: &TrunkReport) -> Result<(), TrainError> {
+        let _ = report;
+        Ok(())
+    }
 }

@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use burn::module::Module;
+use peft_layerwise::{AsGiven, Strategy};
 
 use super::gradients::{gradients, training_device};
 use super::stages::Stages;
 use super::state::settings;
+use super::trunk::Trunks;
 use super::{
-    AsGiven, Length, Observer, Progress, StepReport, Strategy, TrainConfig, TrainState,
-    clip_global_norm,
+    Observer, Progress, StepReport, TrainConfig, TrainState, TrunkCache, clip_global_norm,
 };
 use crate::batch::plan;
 use crate::{Objective, Report, TrainError, TrainExample};
@@ -25,6 +26,7 @@ pub struct Trainer<'a, E> {
     valid: Option<&'a [E]>,
     resume: Option<&'a TrainState>,
     strategy: &'a dyn Strategy,
+    trunk: Option<&'a TrunkCache>,
 }
 
 impl<'a, E: TrainExample> Trainer<'a, E> {
@@ -36,6 +38,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             valid: None,
             resume: None,
             strategy: &AsGiven,
+            trunk: None,
         }
     }
 
@@ -59,6 +62,17 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
         Self { strategy, ..self }
     }
 
+    /// Keep what the lowest training block reads, row by row, wherever nothing before it trains or drops out for longer than an epoch: later epochs cost
+    /// what the blocks cost that train.
+    ///
+    /// The updates are those of a run without it; to the bit in the epoch in which the lowest block begins to train, and up to the rounding of sums over
+    /// batches of other lengths after it.
+    #[must_use]
+    pub fn with_trunk_cache(self, cache: impl Into<Option<&'a TrunkCache>>) -> Self {
+        let trunk = cache.into();
+        Self { trunk, ..self }
+    }
+
     /// Train a model on an autodiff device, and return it.
     ///
     /// # Errors
@@ -80,7 +94,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
         if self.examples.is_empty() || self.valid.is_some_and(<[E]>::is_empty) {
             return Err(TrainError::NoExamples);
         }
-        let length = Length::new(config, self.examples.len());
+        let length = config.length(self.examples.len());
         let warmup = config.warmup.steps(length.total_steps);
         let lengths: Vec<usize> = self.examples.iter().map(TrainExample::length).collect();
         let settings = settings(config, self.examples, &objective.name(), self.strategy);
@@ -93,6 +107,10 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             }
             None => (0, None),
         };
+        let cut = objective.cut();
+        let mut trunks = self
+            .trunk
+            .map(|cache| Trunks::new(cache, config, self.examples, &lengths, &model));
         let started = Instant::now();
         let mut device = None;
         let mut targets_seen = 0;
@@ -104,20 +122,34 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
                 _ => plan(&lengths, config.batch_size, config.seed, epoch),
             };
             let start = (step % length.steps_per_epoch) * config.grad_accum;
-            let rows: Vec<Vec<&E>> = batches[start..(start + config.grad_accum).min(batches.len())]
-                .iter()
-                .map(|batch| batch.iter().map(|i| &self.examples[*i]).collect())
-                .collect();
-            planned = Some((epoch, batches));
+            let end = (start + config.grad_accum).min(batches.len());
+            let (_, batches) = planned.insert((epoch, batches));
+            let rows = &batches[start..end];
 
-            model = stages.before(step, model)?;
+            let begins;
+            (model, begins) = stages.before(step, model)?;
             let device = match &device {
                 Some(device) => device,
                 None => device.insert(training_device(&model)?),
             };
+            if let Some(trunks) = trunks.as_mut().filter(|_| begins) {
+                let span = |depth: &_| stages.span(step, depth);
+                if let Some(report) = trunks.begin(&model, cut, step, device, span) {
+                    observer.on_trunk(&report)?;
+                }
+            }
+            let trunk = trunks.as_ref().and_then(|trunks| trunks.current(cut));
             // Dropout draws from the device: seeding by step makes a resumed run draw the same.
             device.seed(config.seed.wrapping_add(1 + step as u64));
-            let found = gradients(&model, objective, &rows, config.workers, device);
+            let found = gradients(
+                &model,
+                objective,
+                self.examples,
+                rows,
+                trunk,
+                config.workers,
+                device,
+            )?;
             let (loss, n_targets) = (found.losses, found.n_targets);
             let (grad_norm, grads) = clip_global_norm(&model, found.grads, config.max_grad_norm);
             // Read after the gradients are under way, so that a device which computes meanwhile is waited for once.
@@ -160,6 +192,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
                 model: &model,
                 step: done,
                 best_loss,
+                trunk: trunks.as_ref().map(Trunks::used),
                 stages: &stages,
                 settings: &settings,
             };

@@ -5,9 +5,11 @@ use std::collections::{BTreeSet, HashSet};
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 use burn::module::{Module, ParamGroup, ParamId};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use peft_layerwise::{Depth, Length, Strategy};
 
 use super::mask::{Mask, trained};
-use super::{Length, Strategy, TrainConfig, TrainState};
+use super::trunk::Span;
+use super::{TrainConfig, TrainState};
 use crate::TrainError;
 
 /// What trains now, what has trained, and the optimizer that holds their moments.
@@ -79,11 +81,15 @@ impl<'a> Stages<'a> {
     }
 
     /// Make the model ready for a step: what trains, and how fast, is set anew where a stage begins, and for the first step of a run that begins or goes on.
-    /// Then too, moments of what does not train are forgotten if they are to be: within a stage there are none.
-    pub(super) fn before<M: Module>(&mut self, step: usize, model: M) -> Result<M, TrainError> {
+    /// Then too, moments of what does not train are forgotten if they are to be: within a stage there are none. Says whether a stage begins.
+    pub(super) fn before<M: Module>(
+        &mut self,
+        step: usize,
+        model: M,
+    ) -> Result<(M, bool), TrainError> {
         let stage = self.strategy.stage(step, &self.length);
         if self.current == Some(stage) {
-            return Ok(model);
+            return Ok((model, false));
         }
         self.current = Some(stage);
         let (strategy, given) = (self.strategy, &self.given);
@@ -104,7 +110,13 @@ impl<'a> Stages<'a> {
         }
         let group = |(rate, ids)| (rate, ParamGroup::from_ids(ids));
         self.rates = rates.into_iter().map(group).collect();
-        Ok(model)
+        Ok((model, true))
+    }
+
+    /// The stretch of steps around `step` in which nothing lower begins or ceases to train.
+    pub(super) fn span(&self, step: usize, depth: &Depth) -> Span {
+        let given = |path: &str| self.given.contains(path);
+        Span::around(step, self.strategy, &self.length, depth, given)
     }
 
     /// One update at a peak learning rate.

@@ -7,12 +7,13 @@ use std::path::Path;
 use burn::module::{Module, ParamId};
 use burn::optim::ModuleOptimizer;
 use burn::tensor::{Bytes, DType, TensorData};
+use peft_layerwise::Strategy;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde_json::{Map, Value, json};
 
+use super::TrainConfig;
 use super::kept::{Kept, kept, put_back};
 use super::stages::Stages;
-use super::{Strategy, TrainConfig};
 use crate::{Digest, TrainError, TrainExample};
 
 /// The name of the optimizer's state among the tensors of a file.

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use peft_core::{ParamSet, Summary, freeze_all_but};
 use peft_store::{Checkpoint, Labels};
-use peft_train::{Length, Objective, TrainConfig, TrainExample, TrainState, train};
+use peft_train::{Objective, TrainConfig, TrainExample, TrainState, train};
 use serde_json::{Map, Value};
 
 use super::adapter::adapter_config;
@@ -51,7 +51,7 @@ where
     }
     let save_every = args
         .save_every
-        .unwrap_or_else(|| Length::new(config, job.train.len()).steps_per_epoch);
+        .unwrap_or_else(|| config.length(job.train.len()).steps_per_epoch);
     let what = Trained {
         adapter,
         base: args.model.model.display().to_string(),

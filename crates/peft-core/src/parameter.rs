@@ -1,0 +1,46 @@
+//! [`Parameter`]: what a traversal tells of a parameter.
+
+use burn::module::Module;
+
+use crate::layer_index::layer_in_list;
+use crate::layers::params;
+
+/// A float parameter of a model or of one of its adapters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its path, as Burn's traversal names it.
+    pub path: String,
+    /// Its name in the module that holds it: the last segment of the path.
+    pub name: String,
+    /// The type of that module: `Linear`.
+    pub container: String,
+    /// How many axes it has.
+    pub rank: usize,
+    /// The list of modules that it lies in and its index there, by the rule of [`Targets::layer_index`](crate::Targets::layer_index). An adapter's parameter
+    /// lies where the layer does that it is on.
+    pub layer: Option<(String, usize)>,
+    /// The adapter's name, where it belongs to one.
+    pub adapter: Option<String>,
+    /// Whether it belongs to an [`InputAdapter`](crate::InputAdapter).
+    pub in_input_adapter: bool,
+}
+
+/// The float parameters of a model in the order of its traversal, those of adapters after the parameter that they are on.
+pub fn parameters<M: Module>(model: &M) -> Vec<Parameter> {
+    let of = |param: crate::layers::ParamInfo| {
+        let module = param
+            .owner
+            .rsplit_once('.')
+            .map_or("", |(module, _)| module);
+        Parameter {
+            name: param.name().to_owned(),
+            container: param.container.trim_start_matches("Struct:").to_owned(),
+            rank: param.shape.num_dims(),
+            layer: layer_in_list(module),
+            in_input_adapter: param.reads_beside,
+            adapter: param.adapter,
+            path: param.path,
+        }
+    };
+    params(model).into_iter().map(of).collect()
+}

@@ -1,0 +1,301 @@
+//! [`Trunks`]: the trunks of a run, one after the other, and [`Trunk`], the one that is frozen now.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use peft_core::parameters;
+use peft_layerwise::{Depth, Place};
+
+use super::store::Store;
+use super::{Span, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse};
+use crate::batch::plan;
+use crate::eval::device_of;
+use crate::{Cut, Digest, TrainConfig, TrainError, TrainExample, TrunkStates};
+
+/// What keeps the states of trunks over a run.
+pub(crate) struct Trunks<'a, E> {
+    cache: &'a TrunkCache,
+    config: &'a TrainConfig,
+    examples: &'a [E],
+    lengths: &'a [usize],
+    depth: Option<Depth>,
+    in_input_adapter: bool,
+    span: Option<Span>,
+    kept: Option<Kept>,
+    reported: Option<TrunkReport>,
+}
+
+/// The states before a block.
+struct Kept {
+    block: usize,
+    /// The batches, as workers share them, in which rows are computed.
+    parts: Vec<Vec<usize>>,
+    /// The part of each row.
+    part_of: Vec<usize>,
+    /// A digest of the trunk.
+    about: Digest,
+    states: Mutex<States>,
+}
+
+struct States {
+    store: Store,
+    /// The type of numbers and how many a position has, once it is known.
+    format: Option<(DType, usize)>,
+}
+
+impl<'a, E: TrainExample> Trunks<'a, E> {
+    pub(crate) fn new<M: Module>(
+        cache: &'a TrunkCache,
+        config: &'a TrainConfig,
+        examples: &'a [E],
+        lengths: &'a [usize],
+        model: &M,
+    ) -> Self {
+        Self {
+            cache,
+            config,
+            examples,
+            lengths,
+            depth: Depth::of(model).ok(),
+            in_input_adapter: parameters(model)
+                .iter()
+                .any(|parameter| parameter.in_input_adapter),
+            span: None,
+            kept: None,
+            reported: None,
+        }
+    }
+
+    /// A stage begins with `step`; what becomes of the trunk, if that is news. `around` finds the stretch of steps.
+    pub(crate) fn begin<M: Module>(
+        &mut self,
+        model: &M,
+        objective: Option<&dyn Cut<M, E>>,
+        step: usize,
+        device: &Device,
+        around: impl FnOnce(&Depth) -> Span,
+    ) -> Option<TrunkReport> {
+        if self
+            .span
+            .as_ref()
+            .is_some_and(|span| span.steps.contains(&step))
+        {
+            return None;
+        }
+        self.kept = None;
+        let span = match &self.depth {
+            Some(depth) => around(depth),
+            None => Span {
+                steps: 0..usize::MAX,
+                lowest: Place::Below,
+            },
+        };
+        let kept = self.keep(model, objective, &span, device);
+        self.span = Some(span);
+        let report = match kept {
+            Ok(kept) => {
+                let block = kept.block;
+                self.kept = Some(kept);
+                TrunkReport::Kept { block }
+            }
+            Err(refusal) => TrunkReport::NotKept(refusal),
+        };
+        let before = self.reported.replace(report);
+        (before != Some(report)).then_some(report)
+    }
+
+    fn keep<M: Module>(
+        &self,
+        model: &M,
+        objective: Option<&dyn Cut<M, E>>,
+        span: &Span,
+        device: &Device,
+    ) -> Result<Kept, TrunkRefusal> {
+        let objective = objective.ok_or(TrunkRefusal::Objective)?;
+        let depth = self.depth.as_ref().ok_or(TrunkRefusal::NoBlocks)?;
+        let block = match span.lowest {
+            Place::Below | Place::Block(0) => return Err(TrunkRefusal::TrainsBelow),
+            Place::Block(block) => block,
+            Place::Above => depth.n_blocks(),
+        };
+        if self.in_input_adapter {
+            return Err(TrunkRefusal::InputAdapter);
+        }
+        let steps_per_epoch = self.config.length(self.examples.len()).steps_per_epoch;
+        if span.steps.len() <= steps_per_epoch {
+            return Err(TrunkRefusal::Short);
+        }
+        let (shortest, longest) = self
+            .lengths
+            .iter()
+            .fold((usize::MAX, 0), |(min, max), n| (min.min(*n), max.max(*n)));
+        if !objective.holds(model, shortest, longest) {
+            return Err(TrunkRefusal::Length);
+        }
+        let config = self.config;
+        let epoch = span.steps.start / steps_per_epoch;
+        let batches = plan(self.lengths, config.batch_size, config.seed, epoch);
+        let parts: Vec<Vec<usize>> = batches
+            .iter()
+            .flat_map(|batch| batch.chunks(batch.len().div_ceil(config.workers)))
+            .map(<[usize]>::to_vec)
+            .collect();
+        let mut part_of = vec![0; self.examples.len()];
+        for (i, part) in parts.iter().enumerate() {
+            part.iter().for_each(|row| part_of[*row] = i);
+        }
+        // What acts in training only, dropout for instance, shows in any batch: it scales what it leaves.
+        let rows = rows_of(self.examples, &parts[0]);
+        let training = objective.trunk(model, &rows, block, device).states;
+        if training.is_tracked() {
+            return Err(TrunkRefusal::Tracked);
+        }
+        let plain = model.valid();
+        let plain = objective.trunk(&plain, &rows, block, &device_of(&plain));
+        if training.into_data() != plain.states.into_data() {
+            return Err(TrunkRefusal::Dropout);
+        }
+        Ok(Kept {
+            block,
+            parts,
+            part_of,
+            about: digest_below(model, depth, block),
+            states: Mutex::new(States {
+                store: Store::new(self.examples.len(), self.cache),
+                format: None,
+            }),
+        })
+    }
+
+    /// The trunk that is frozen now.
+    pub(crate) fn current<'t, M>(
+        &'t self,
+        objective: Option<&'t dyn Cut<M, E>>,
+    ) -> Option<Trunk<'t, M, E>> {
+        Some(Trunk {
+            kept: self.kept.as_ref()?,
+            examples: self.examples,
+            objective: objective?,
+        })
+    }
+
+    pub(crate) fn used(&self) -> TrunkUse {
+        let used = |kept: &Kept| lock(&kept.states).store.used();
+        self.kept.as_ref().map(used).unwrap_or_default()
+    }
+}
+
+/// A trunk that is frozen now.
+pub(crate) struct Trunk<'t, M, E> {
+    kept: &'t Kept,
+    examples: &'t [E],
+    objective: &'t dyn Cut<M, E>,
+}
+
+impl<M, E: TrainExample> Trunk<'_, M, E> {
+    /// The sum of the losses of these rows, from the kept states; those that are missing are computed. Threads may do so at once.
+    pub(crate) fn loss_sum(
+        &self,
+        model: &M,
+        rows: &[usize],
+        device: &Device,
+    ) -> Result<Tensor<1>, TrainError> {
+        let missing: BTreeSet<usize> = {
+            let states = lock(&self.kept.states);
+            let missing = rows.iter().filter(|row| !states.store.has(**row));
+            missing.map(|row| self.kept.part_of[*row]).collect()
+        };
+        for part in missing {
+            self.compute(model, &self.kept.parts[part], device)?;
+        }
+        let trunk = TrunkStates {
+            block: self.kept.block,
+            states: self.padded(rows, device)?,
+        };
+        let examples = rows_of(self.examples, rows);
+        let objective = self.objective;
+        Ok(objective.loss_sum_from(model, &examples, trunk, device))
+    }
+
+    /// Run the trunk on a part, and keep its rows without their padding.
+    fn compute(&self, model: &M, part: &[usize], device: &Device) -> Result<(), TrainError> {
+        let rows = rows_of(self.examples, part);
+        let trunk = self.objective.trunk(model, &rows, self.kept.block, device);
+        let [_, positions, width] = trunk.states.dims();
+        let data = trunk.states.into_data();
+        let dtype = data.dtype();
+        let size = width * dtype.size();
+        let mut states = lock(&self.kept.states);
+        states.format = Some((dtype, width));
+        for ((row, example), bytes) in part
+            .iter()
+            .zip(&rows)
+            .zip(data.as_bytes().chunks(positions * size))
+        {
+            let about = self.about(*example);
+            states
+                .store
+                .put(*row, &bytes[..example.length() * size], about)?;
+        }
+        Ok(())
+    }
+
+    /// The kept states of these rows, padded with zeros.
+    fn padded(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>, TrainError> {
+        let examples = rows_of(self.examples, rows);
+        let positions = examples.iter().map(|row| row.length()).max().unwrap_or(0);
+        let mut states = lock(&self.kept.states);
+        let row = rows.first().copied().unwrap_or(0);
+        let (dtype, width) = states.format.ok_or(TrainError::TrunkLost { row })?;
+        let size = positions * width * dtype.size();
+        let mut bytes = vec![0; rows.len() * size];
+        for ((row, example), into) in rows.iter().zip(&examples).zip(bytes.chunks_mut(size)) {
+            let about = self.about(*example);
+            states.store.get(*row, into, about)?;
+        }
+        drop(states);
+        let data = TensorData::from_bytes_vec(bytes, [rows.len(), positions, width], dtype);
+        Ok(Tensor::from_data(data, (device, dtype)))
+    }
+
+    /// What a row's states depend on: the trunk and the row.
+    fn about(&self, example: &E) -> Digest {
+        let mut about = self.kept.about;
+        example.digest(&mut about);
+        about
+    }
+}
+
+fn rows_of<'a, E>(examples: &'a [E], rows: &[usize]) -> Vec<&'a E> {
+    rows.iter().map(|row| &examples[*row]).collect()
+}
+
+/// States are whole between calls, so a thread that panicked leaves nothing behind.
+fn lock(states: &Mutex<States>) -> std::sync::MutexGuard<'_, States> {
+    states.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A digest of the parameters before a block.
+fn digest_below<M: Module>(model: &M, depth: &Depth, block: usize) -> Digest {
+    struct Below<'a>(Vec<String>, &'a Depth, Place, Digest);
+    impl ModuleVisitor for Below<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.0.push(name.into());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let place = self.1.place(&self.0.join("."));
+            if place.is_some_and(|place| place < self.2) {
+                self.3.add_bytes(param.base().into_data().as_bytes());
+            }
+        }
+    }
+    let mut below = Below(Vec::new(), depth, Place::Block(block), Digest::default());
+    below.3.add(block as u64);
+    model.visit(&mut below);
+    below.3
+}

@@ -1,0 +1,468 @@
+//! The cached trunk: the losses and updates of a run without it.
+
+use std::ops::Range;
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor};
+use peft_core::{FromEmbeddings, InputAdapter, KvCache, SequenceClassifier, WithInput};
+use peft_layerwise::{Every, Gradual, Head, Lisa, Side, Strategy, TopLayers};
+use peft_models::{
+    BertConfig, BertForSequenceClassification, BertForTokenClassification,
+    ModernBertForSequenceClassification, TokenClassifier,
+};
+use peft_train::{
+    Example, NextToken, Objective, SequenceClassification, TagExample, TokenClassification,
+    TrainConfig, TrainExample, TrainState, TrunkCache, TrunkRefusal, TrunkReport, pack,
+};
+
+use super::places::modernbert;
+use super::{Run, Trail, bert, decoder, encoder, texts};
+use crate::fixture::filled;
+use crate::training::{config, examples};
+
+peft_tests::cases!(
+    a_decoders_run_is_the_same,
+    batches_of_one_shape_give_the_same_bits,
+    packed_rows_are_the_same,
+    classifiers_of_texts_and_tokens_are_the_same,
+    it_follows_the_lowest_block,
+    a_run_goes_on_to_the_same_bits,
+    where_it_cannot_be_it_is_not,
+);
+
+const ALL: TrunkCache = TrunkCache {
+    memory: u64::MAX,
+    directory: None,
+};
+
+/// The run of a strategy without and with a cache, in four epochs.
+struct Pair {
+    without: Trail,
+    with: Trail,
+    steps_per_epoch: usize,
+}
+
+fn pair<M, O>(
+    make: impl Fn() -> M,
+    objective: O,
+    rows: &[O::Example],
+    strategy: &dyn Strategy,
+    config: TrainConfig,
+    cache: &TrunkCache,
+) -> Pair
+where
+    M: Module,
+    O: Objective<M> + Copy,
+{
+    let steps_per_epoch = config.length(rows.len()).steps_per_epoch;
+    let config = TrainConfig {
+        max_steps: Some(4 * steps_per_epoch),
+        ..config
+    };
+    let of = |cache| {
+        let run = Run {
+            objective,
+            rows,
+            config: config.clone(),
+            strategy,
+            cache,
+            state: None,
+        };
+        run.of(make())
+    };
+    Pair {
+        without: of(None),
+        with: of(Some(cache)),
+        steps_per_epoch,
+    }
+}
+
+impl Pair {
+    /// The first epoch to the bit, the rest up to rounding; every parameter after every step.
+    #[track_caller]
+    fn assert_same(&self) {
+        let first = 0..self.steps_per_epoch;
+        assert!(self.with.bits[first.clone()] == self.without.bits[first.clone()]);
+        assert_eq!(self.with.losses[first.clone()], self.without.losses[first]);
+        for (found, expected) in self.with.losses.iter().zip(&self.without.losses) {
+            assert!(
+                (found - expected).abs() <= 1e-6 * expected.abs().max(1.0),
+                "{found} {expected}"
+            );
+        }
+        for (found, expected) in self.with.bits.iter().zip(&self.without.bits) {
+            for (path, expected) in expected {
+                for (a, b) in found[path].iter::<f32>().zip(expected.iter::<f32>()) {
+                    assert!((a - b).abs() <= 1e-6 * b.abs().max(1.0), "{path}: {a} {b}");
+                }
+            }
+        }
+        assert!(self.without.trunks.is_empty() && self.without.used.is_none());
+    }
+
+    #[track_caller]
+    fn assert_kept(&self, block: usize, rows: usize) {
+        assert_eq!(self.with.trunks, [(0, TrunkReport::Kept { block })]);
+        assert_eq!(self.with.used.expect("it says so").rows, rows);
+    }
+}
+
+/// Adam's ε so large that what is rounding in a gradient stays rounding in a step.
+fn steady(batch_size: usize) -> TrainConfig {
+    TrainConfig {
+        epsilon: 0.1,
+        ..config(batch_size, 1)
+    }
+}
+
+fn bytes<E: TrainExample>(rows: &[E]) -> u64 {
+    let positions: usize = rows.iter().map(TrainExample::length).sum();
+    (positions * 12 * 4) as u64
+}
+
+fn a_decoders_run_is_the_same(device: &Device) {
+    let rows = examples(10);
+    let all = bytes(&rows);
+    let strategy = TopLayers::new(&decoder(true, device), 1).expect("it fits");
+    let half = TrunkCache {
+        memory: all / 2,
+        ..ALL
+    };
+    let none = TrunkCache { memory: 0, ..ALL };
+    for (cache, workers, grad_accum) in [(&ALL, 1, 1), (&half, 1, 2), (&none, 2, 1)] {
+        let config = TrainConfig {
+            workers,
+            grad_accum,
+            ..steady(3)
+        };
+        let make = || decoder(true, device);
+        let pair = pair(make, NextToken, &rows, &strategy, config, cache);
+        pair.assert_same();
+        pair.assert_kept(2, 10);
+        let used = pair.with.used.expect("it says so");
+        assert_eq!(used.memory + used.disk, all);
+        assert!(used.memory <= cache.memory);
+        assert_eq!(used.disk > 0, cache.memory < all);
+    }
+    // With the head alone, all blocks are trunk.
+    let head = Head::new(&decoder(false, device), ["lm_head"]).expect("a head");
+    let make = || decoder(false, device);
+    let pair = pair(make, NextToken, &rows, &head, steady(3), &ALL);
+    pair.assert_same();
+    pair.assert_kept(3, 10);
+}
+
+fn batches_of_one_shape_give_the_same_bits(device: &Device) {
+    let row = |i: usize| {
+        let ids = (0..6).map(|j| ((i * 7 + j * j + 3 * j) % 23) as u32);
+        Example::new(ids.collect(), (0..6).map(|j| j > 1).collect())
+    };
+    let rows: Vec<Example> = (0..9).map(row).collect();
+    let strategy = TopLayers::new(&decoder(false, device), 2).expect("it fits");
+    let make = || decoder(false, device);
+    let pair = pair(make, NextToken, &rows, &strategy, config(3, 1), &ALL);
+    pair.assert_kept(1, 9);
+    assert_eq!(pair.with.losses, pair.without.losses);
+    assert!(pair.with.bits == pair.without.bits);
+}
+
+fn packed_rows_are_the_same(device: &Device) {
+    let rows = pack(examples(14), 16);
+    assert!(rows.iter().any(|row| row.starts.len() > 1));
+    let strategy = TopLayers::new(&decoder(false, device), 2).expect("it fits");
+    let make = || decoder(false, device);
+    let pair = pair(make, NextToken, &rows, &strategy, steady(2), &ALL);
+    pair.assert_same();
+    pair.assert_kept(1, rows.len());
+}
+
+fn classifiers_of_texts_and_tokens_are_the_same(device: &Device) {
+    let rows = texts(10);
+    let make = || encoder(device);
+    let strategy = TopLayers::new(&make(), 1).expect("it fits");
+    let texts = SequenceClassification::default();
+    let found = pair(make, texts, &rows, &strategy, steady(3), &ALL);
+    found.assert_same();
+    found.assert_kept(2, 10);
+
+    // A head on the mean of all positions, and one on each.
+    let auto = device.clone().autodiff();
+    let make = || {
+        filled(ModernBertForSequenceClassification::new(
+            &modernbert(),
+            3,
+            &auto,
+        ))
+    };
+    let strategy = TopLayers::new(&make(), 1).expect("it fits");
+    let found = pair(make, texts, &rows, &strategy, steady(3), &ALL);
+    found.assert_same();
+    found.assert_kept(1, 10);
+    let tagged: Vec<TagExample> = rows
+        .iter()
+        .map(|row| TagExample {
+            ids: row.ids.clone(),
+            tags: row
+                .ids
+                .iter()
+                .map(|id| (id % 2 == 0).then_some((id % 3) as usize))
+                .collect(),
+        })
+        .filter(|row| row.n_targets() > 0)
+        .collect();
+    let make = || filled(BertForTokenClassification::new(&bert(), 3, &auto));
+    assert_eq!(TokenClassifier::n_labels(&make()), 3);
+    let strategy = TopLayers::new(&make(), 2).expect("it fits");
+    let found = pair(
+        make,
+        TokenClassification,
+        &tagged,
+        &strategy,
+        steady(3),
+        &ALL,
+    );
+    found.assert_same();
+    found.assert_kept(1, tagged.len());
+}
+
+/// Gradual unfreezing, two epochs a stage: the trunk shrinks, and is gone.
+fn it_follows_the_lowest_block(device: &Device) {
+    let rows = examples(10);
+    let make = || decoder(false, device);
+    let strategy = Gradual::new(&make(), Side::Top, Every::Epochs(2)).expect("it fits");
+    let of = |cache| {
+        let run = Run {
+            objective: NextToken,
+            rows: &rows,
+            config: TrainConfig {
+                max_steps: Some(10 * 4),
+                ..steady(3)
+            },
+            strategy: &strategy,
+            cache,
+            state: None,
+        };
+        run.of(make())
+    };
+    let (without, with) = (of(None), of(Some(&ALL)));
+    let kept = |block| TrunkReport::Kept { block };
+    let gone = TrunkReport::NotKept(TrunkRefusal::TrainsBelow);
+    let expected = [(0, kept(3)), (8, kept(2)), (16, kept(1)), (24, gone)];
+    assert_eq!(with.trunks, expected);
+    for (found, expected) in with.losses.iter().zip(&without.losses) {
+        assert!(
+            (found - expected).abs() <= 1e-5 * expected.abs(),
+            "{found} {expected}"
+        );
+    }
+}
+
+fn a_run_goes_on_to_the_same_bits(device: &Device) {
+    let rows = examples(10);
+    let make = || decoder(false, device);
+    let strategy = Gradual::new(&make(), Side::Top, Every::Steps(6)).expect("it fits");
+    let none = TrunkCache { memory: 0, ..ALL };
+    let run = |state: Option<&TrainState>, workers| {
+        let run = Run {
+            objective: NextToken,
+            rows: &rows,
+            config: TrainConfig {
+                workers,
+                ..config(3, 14)
+            },
+            strategy: &strategy,
+            cache: Some(&none),
+            state,
+        };
+        run.of(make())
+    };
+    for workers in [1, 2] {
+        let whole = run(None, workers);
+        for after in 1..14 {
+            let rest = run(Some(&whole.states[after - 1]), workers);
+            assert!(
+                rest.bits == whole.bits[after..],
+                "after step {after}, {workers} workers"
+            );
+        }
+    }
+}
+
+/// A position before the text that all of it sees: the mean of its embeddings.
+#[derive(Module, Debug)]
+struct Mean {
+    scale: burn::module::Param<Tensor<1>>,
+}
+
+impl InputAdapter for Mean {
+    const NAME: &'static str = "mean";
+
+    fn n_virtual_tokens(&self) -> usize {
+        1
+    }
+
+    fn hidden_from<M: FromEmbeddings>(
+        &self,
+        model: &M,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        let mean = embeds.clone().mean_dim(1) * self.scale.val().unsqueeze();
+        model.hidden_from(embeds + mean, segments, cache)
+    }
+
+    fn classify<M: SequenceClassifier>(
+        &self,
+        model: &M,
+        ids: Tensor<2, Int>,
+        segments: Option<Tensor<2, Int>>,
+    ) -> Tensor<2> {
+        let hidden = self.hidden_from(model, model.embed(ids), segments.clone(), None);
+        model.class_logits(hidden, segments)
+    }
+}
+
+fn where_it_cannot_be_it_is_not(device: &Device) {
+    let rows = examples(10);
+    let texts = texts(10);
+    let make = || decoder(false, device);
+    let auto = device.clone().autodiff();
+    let refused = |trunks: &[(usize, TrunkReport)], reason| {
+        assert_eq!(trunks, [(0, TrunkReport::NotKept(reason))]);
+    };
+    let lisa = Lisa::new(&make(), 1, Every::Steps(2), 0).expect("it fits");
+    let found = pair(make, NextToken, &rows, &lisa, steady(3), &ALL);
+    refused(&found.with.trunks, TrunkRefusal::TrainsBelow);
+    assert!(found.with.bits == found.without.bits);
+
+    let short = Gradual::new(&make(), Side::Top, Every::Epochs(1)).expect("it fits");
+    let found = pair(make, NextToken, &rows, &short, steady(3), &ALL);
+    refused(&found.with.trunks[..1], TrunkRefusal::Short);
+    assert!(found.with.bits == found.without.bits);
+
+    let dropping = |hidden_dropout, classifier_dropout| {
+        let config = BertConfig {
+            hidden_dropout,
+            classifier_dropout,
+            ..bert()
+        };
+        let make = || filled(BertForSequenceClassification::new(&config, 3, &auto));
+        let strategy = TopLayers::new(&make(), 1).expect("it fits");
+        let objective = SequenceClassification::default();
+        pair(make, objective, &texts, &strategy, steady(3), &ALL)
+            .with
+            .trunks
+    };
+    refused(&dropping(0.1, 0.0), TrunkRefusal::Dropout);
+    assert_eq!(dropping(0.0, 0.1), [(0, TrunkReport::Kept { block: 2 })]);
+
+    let make = || {
+        let scale = burn::module::Param::from_tensor(Tensor::full([1], 0.5, &auto));
+        WithInput {
+            model: encoder(device),
+            input: Some(Mean { scale }),
+        }
+    };
+    let strategy = TopLayers::new(&make(), 1).expect("it fits");
+    let objective = SequenceClassification::default();
+    let found = pair(make, objective, &texts, &strategy, steady(3), &ALL);
+    refused(&found.with.trunks, TrunkRefusal::InputAdapter);
+    assert!(found.with.bits == found.without.bits);
+    let bare = || WithInput::<_, Mean>::new(encoder(device));
+    let found = pair(bare, objective, &texts, &strategy, steady(3), &ALL);
+    found.assert_same();
+    found.assert_kept(2, 10);
+
+    // The declared order says that what comes after the blocks acts after them; where it does not, the graph shows it.
+    let late = || Late {
+        model: encoder(device),
+        shift: burn::module::Param::from_tensor(Tensor::full([1], 0.5, &auto)),
+    };
+    let strategy = Head::new(&late(), ["classifier"]).expect("a head");
+    let found = pair(late, objective, &texts, &strategy, steady(3), &ALL);
+    found.assert_kept(3, 10);
+    let strategy = peft_layerwise::Matching::new(&late(), r".*classifier.*|shift");
+    let found = pair(
+        late,
+        objective,
+        &texts,
+        &strategy.expect("it fits"),
+        steady(3),
+        &ALL,
+    );
+    refused(&found.with.trunks, TrunkRefusal::Tracked);
+    assert!(found.with.bits == found.without.bits);
+}
+
+/// An encoder whose input is shifted by a parameter that it declares last.
+#[derive(Module, Debug)]
+struct Late {
+    model: BertForSequenceClassification,
+    shift: burn::module::Param<Tensor<1>>,
+}
+
+impl FromEmbeddings for Late {
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        self.model.embed(ids) + self.shift.val().unsqueeze()
+    }
+
+    fn hidden_from(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        self.model.hidden_from(embeds, segments, cache)
+    }
+}
+
+impl peft_core::Transformer for Late {
+    fn begin(&self, embeds: Tensor<3>, start: usize) -> Tensor<3> {
+        self.model.begin(embeds, start)
+    }
+
+    fn n_blocks(&self) -> usize {
+        self.model.n_blocks()
+    }
+
+    fn run_blocks(
+        &self,
+        x: Tensor<3>,
+        blocks: Range<usize>,
+        segments: Option<Tensor<2, Int>>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        self.model.run_blocks(x, blocks, segments, cache)
+    }
+
+    fn finish(&self, x: Tensor<3>) -> Tensor<3> {
+        self.model.finish(x)
+    }
+
+    fn d_model(&self) -> usize {
+        self.model.d_model()
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.model.vocab_size()
+    }
+
+    fn max_positions(&self) -> usize {
+        self.model.max_positions()
+    }
+
+    fn kv_shape(&self) -> (usize, usize) {
+        self.model.kv_shape()
+    }
+}
+
+impl SequenceClassifier for Late {
+    fn class_logits(&self, hidden: Tensor<3>, segments: Option<Tensor<2, Int>>) -> Tensor<2> {
+        self.model.class_logits(hidden, segments)
+    }
+
+    fn n_labels(&self) -> usize {
+        SequenceClassifier::n_labels(&self.model)
+    }
+}
