@@ -161,9 +161,10 @@ mod tests {
         let Some(Verb::Train(args)) = cli.verb else {
             panic!("it is `train`");
         };
-        assert_eq!((args.rank, args.lr, args.rslora), (16, 1e-3, true));
+        assert_eq!((args.of_method.rank, args.lr), (Some(16), 1e-3));
+        assert!(args.of_method.rslora);
         assert!(!args.no_eos);
-        assert_eq!(args.targets, ["q_proj", "v_proj"]);
+        assert_eq!(args.of_method.targets, ["q_proj", "v_proj"]);
         assert_eq!(args.model.model, Path::new("m"));
     }
 

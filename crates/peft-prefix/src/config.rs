@@ -1,9 +1,7 @@
 //! [`PrefixConfig`]: what to put before a model's text.
 
 use burn::tensor::{DType, Device, Tensor};
-use peft_core::{
-    AttachReport, FromEmbeddings, InputAdapter, PeftError, Summary, Transformer, train_whole,
-};
+use peft_core::{AttachReport, FromEmbeddings, PeftError, Transformer};
 use serde::{Deserialize, Serialize};
 
 use crate::prefix::{no_positions, wrong};
@@ -98,23 +96,10 @@ impl PrefixConfig {
         shape: PrefixShape,
         name: &str,
     ) -> Result<AttachReport, PeftError> {
-        if model.input.is_some() {
-            return Err(PeftError::AlreadyThere {
-                method: Prefix::NAME,
-            });
-        }
         self.check()?;
+        Prefix::check_place(model)?;
         let prefix = self.init(&model.model, shape)?;
-        let trained_whole = train_whole(&mut model.model, name, &self.modules_to_save)?;
-        model.input = Some(prefix);
-        Ok(AttachReport {
-            adapter: name.into(),
-            method: Prefix::NAME,
-            layers: Vec::new(),
-            trained_whole,
-            active: true,
-            summary: Summary::of(model),
-        })
+        prefix.attach(model, name, &self.modules_to_save)
     }
 
     fn check(&self) -> Result<(), PeftError> {

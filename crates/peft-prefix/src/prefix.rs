@@ -3,10 +3,11 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Int, Tensor};
 use peft_core::{
-    EVERY_SEQUENCE, FromEmbeddings, InputAdapter, KvCache, PeftError, SequenceClassifier,
+    AttachReport, EVERY_SEQUENCE, FromEmbeddings, InputAdapter, KvCache, PeftError,
+    SequenceClassifier, Summary, train_whole,
 };
 
-use crate::{PrefixProjection, PrefixShape};
+use crate::{PrefixProjection, PrefixShape, Prefixed};
 
 /// Trained keys and values for every layer, or what a projection makes them from.
 ///
@@ -76,6 +77,38 @@ impl Prefix {
             projection,
             shape,
         })
+    }
+
+    /// Put the prefix before `model` and freeze the model itself, but for `modules`, by suffix, which train whole under `name`. Adapters that the model has train on.
+    ///
+    /// # Errors
+    ///
+    /// A [`PeftError`], with the model untouched: a prefix that is there, modules that are not.
+    pub fn attach<M: FromEmbeddings>(
+        self,
+        model: &mut Prefixed<M>,
+        name: &str,
+        modules: &[String],
+    ) -> Result<AttachReport, PeftError> {
+        Self::check_place(model)?;
+        let trained_whole = train_whole(&mut model.model, name, modules)?;
+        model.input = Some(self);
+        Ok(AttachReport {
+            adapter: name.into(),
+            method: Self::NAME,
+            layers: Vec::new(),
+            trained_whole,
+            active: true,
+            summary: Summary::of(model),
+        })
+    }
+
+    /// A model takes one prefix.
+    pub(crate) fn check_place<M>(model: &Prefixed<M>) -> Result<(), PeftError> {
+        match model.input {
+            None => Ok(()),
+            Some(_) => Err(PeftError::AlreadyThere { method: Self::NAME }),
+        }
     }
 
     /// The model's keys and values.

@@ -7,23 +7,20 @@
 //! It does not train, and it reaches no network: directories are on disk.
 #![deny(missing_docs)]
 
-#[cfg(any(feature = "lora", feature = "ia3", feature = "ptuning"))]
+#[cfg(feature = "adapters")]
 mod adapter;
 #[cfg(feature = "models")]
 mod checkpoint;
 mod generation;
 mod labels;
-#[cfg(any(
-    feature = "lora",
-    feature = "ia3",
-    feature = "ptuning",
-    feature = "models"
-))]
+#[cfg(any(feature = "adapters", feature = "models"))]
 mod params;
 
+#[cfg(feature = "prefix")]
+pub use adapter::save_prefix;
 #[cfg(feature = "ptuning")]
 pub use adapter::save_prompt;
-#[cfg(any(feature = "lora", feature = "ia3", feature = "ptuning"))]
+#[cfg(feature = "adapters")]
 pub use adapter::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem, save_adapter};
 #[cfg(feature = "models")]
 pub use checkpoint::{

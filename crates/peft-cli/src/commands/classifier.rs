@@ -4,8 +4,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device};
-use peft_core::ForwardPath;
-use peft_models::{TextClassifier, TokenTagger};
+use peft_core::Transformer;
 use peft_store::{AdapterDir, Checkpoint, Headed, Labels};
 use peft_train::{
     ClassExample, Dataset, LabelSet, ProblemType, RowKind, TagExample, TextTokenizer,
@@ -13,7 +12,7 @@ use peft_train::{
 };
 use serde_json::{Value, json};
 
-use super::ADAPTER;
+use super::adapted::{Adapted, attach_saved, bare, virtual_tokens};
 use crate::args::EvalArgs;
 use crate::device::placed;
 use crate::error::CliError;
@@ -173,16 +172,15 @@ fn head_class(checkpoint: &Checkpoint) -> Option<&str> {
 }
 
 /// A model with its adapter, ready to be evaluated.
-pub(super) fn adapted<M: Module>(
-    loaded: Headed<M>,
+pub(super) fn adapted<M: Transformer>(
+    Headed { model, fresh }: Headed<M>,
     adapter: Option<&Path>,
     checkpoint: &Checkpoint,
-) -> Result<M, CliError> {
-    let Headed { mut model, fresh } = loaded;
+) -> Result<Adapted<M>, CliError> {
+    let mut model = bare(model);
     match adapter {
         Some(dir) => {
-            let report =
-                AdapterDir::open(dir)?.attach(&mut model, ADAPTER, ForwardPath::Factored)?;
+            let report = attach_saved(&AdapterDir::open(dir)?, &mut model)?;
             let missing = fresh.iter().find(|module| {
                 let within = format!("{module}.");
                 let held = |path: &String| {
@@ -210,6 +208,18 @@ pub(super) fn adapted<M: Module>(
     Ok(model.valid())
 }
 
+/// The positions that an adapter leaves for a text.
+pub(super) fn positions(
+    checkpoint: &Checkpoint,
+    adapter: Option<&Path>,
+) -> Result<usize, CliError> {
+    let taken = match adapter {
+        Some(dir) => virtual_tokens(&AdapterDir::open(dir)?),
+        None => 0,
+    };
+    Ok(checkpoint.config().max_positions().saturating_sub(taken))
+}
+
 /// What `peft eval` finds on labelled rows.
 pub(super) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<Value, CliError> {
     let checkpoint = Checkpoint::open(&args.model.model)?;
@@ -218,14 +228,14 @@ pub(super) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<Value, CliErr
     let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
     let adapter = args.adapter.as_deref();
     let task = Task::of_model(&checkpoint, adapter, dataset)?;
-    let longest = checkpoint.config().max_positions();
+    let longest = positions(&checkpoint, adapter)?;
     let max_length = args.max_length.unwrap_or(longest).min(longest);
     let (vocab, n) = (checkpoint.config().vocab_size(), task.labels.len());
     Ok(match dataset.kind() {
         RowKind::Tagged => {
             let rows = task.tags(dataset, &tokenizer, max_length, vocab)?;
             let loaded = checkpoint.load_tagger(n, &device, dtype)?;
-            let model: TokenTagger = adapted(loaded, adapter, &checkpoint)?;
+            let model = adapted(loaded, adapter, &checkpoint)?;
             let objective = peft_train::TokenClassification;
             json!(peft_train::Objective::evaluate(
                 &objective,
@@ -237,7 +247,7 @@ pub(super) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<Value, CliErr
         _ => {
             let rows = task.texts(dataset, &tokenizer, max_length, vocab)?;
             let loaded = checkpoint.load_classifier(n, &device, dtype)?;
-            let model: TextClassifier = adapted(loaded, adapter, &checkpoint)?;
+            let model = adapted(loaded, adapter, &checkpoint)?;
             let objective = peft_train::SequenceClassification {
                 problem: task.problem,
             };

@@ -13,6 +13,7 @@ use peft_models::{
 use peft_store::{AdapterDir, Checkpoint, Labels, write_checkpoint};
 use serde_json::{Map, Value};
 
+use super::adapted::virtual_tokens;
 use super::classifier::adapted;
 use super::load;
 use crate::args::MergeArgs;
@@ -29,11 +30,19 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
             args.out.display()
         )));
     }
+    let adapter = AdapterDir::open(&args.adapter)?;
+    if virtual_tokens(&adapter) > 0 {
+        return Err(CliError::Usage(format!(
+            "{} holds {}, which stands beside a text and is no part of the weights, so it cannot be merged; run the model with --adapter, or train --method lora for a model that needs none",
+            args.adapter.display(),
+            adapter.config().method()
+        )));
+    }
     if let Some(labels) = Labels::read(&args.adapter)? {
         return classifier(args, &labels);
     }
     let (checkpoint, model, device) = load(&args.model, Some(&args.adapter))?;
-    let unmerged = model.valid();
+    let unmerged = model.model.model.valid();
     let read = |model: &LanguageModel| probe(model, &device, |hidden| flat(model.logits(hidden)));
     let expected = read(&unmerged);
     // An adapter on a tied embedding does not act on the output layer, so the merged two differ.
@@ -66,7 +75,9 @@ fn classifier(args: &MergeArgs, labels: &Labels) -> Result<(), CliError> {
         let read =
             |model: &TokenTagger| probe(model, &device, |hidden| flat(model.token_logits(hidden)));
         let loaded = checkpoint.load_tagger(n, &device, dtype)?;
-        let mut model = adapted(loaded, Some(&args.adapter), &checkpoint)?;
+        let mut model = adapted(loaded, Some(&args.adapter), &checkpoint)?
+            .model
+            .model;
         let expected = read(&model);
         drop(merge(&mut model)?);
         let reload = |dir: &Path| {
@@ -81,7 +92,9 @@ fn classifier(args: &MergeArgs, labels: &Labels) -> Result<(), CliError> {
         })
     };
     let loaded = checkpoint.load_classifier(n, &device, dtype)?;
-    let mut model = adapted(loaded, Some(&args.adapter), &checkpoint)?;
+    let mut model = adapted(loaded, Some(&args.adapter), &checkpoint)?
+        .model
+        .model;
     let expected = read(&model);
     drop(merge(&mut model)?);
     let reload = |dir: &Path| {

@@ -1,5 +1,6 @@
 //! One file a verb, and what they share.
 
+mod adapted;
 mod classifier;
 pub(crate) mod demo;
 pub(crate) mod eval;
@@ -14,31 +15,28 @@ use std::io::{Write, stdout};
 use std::path::Path;
 
 use burn::tensor::Device;
-use peft_core::ForwardPath;
 use peft_models::LanguageModel;
 use peft_store::{AdapterDir, Checkpoint};
 
+use self::adapted::{Adapted, attach_saved, bare};
 use crate::args::ModelArgs;
 use crate::device::placed;
 use crate::error::CliError;
 
-/// The name under which the command attaches an adapter.
-const ADAPTER: &str = "default";
-
 /// The output layer, which `all-linear` leaves out as PEFT does.
 const OUTPUT_LAYER: &str = "lm_head";
 
-/// A model on a device without autodiff, with the adapter if there is one.
+/// A decoder on a device without autodiff, with the adapter if there is one.
 fn load(
     args: &ModelArgs,
     adapter: Option<&Path>,
-) -> Result<(Checkpoint, LanguageModel, Device), CliError> {
+) -> Result<(Checkpoint, Adapted<LanguageModel>, Device), CliError> {
     let (device, dtype) = placed(args)?;
     let checkpoint = Checkpoint::open(&args.model)?;
     let adapter = adapter.map(AdapterDir::open).transpose()?;
-    let mut model = checkpoint.load(&device, dtype)?;
+    let mut model = bare(checkpoint.load(&device, dtype)?);
     if let Some(adapter) = adapter {
-        adapter.attach(&mut model, ADAPTER, ForwardPath::Factored)?;
+        attach_saved(&adapter, &mut model)?;
     }
     Ok((checkpoint, model, device))
 }

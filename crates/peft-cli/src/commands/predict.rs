@@ -2,14 +2,13 @@
 
 use burn::module::Module;
 use burn::tensor::DType;
-use peft_core::ForwardPath;
 use peft_models::{FromEmbeddings, mean_pooled};
 use peft_store::{AdapterDir, Checkpoint};
 use peft_train::{Padded, TextTokenizer, classify, tag_words};
 use serde_json::{Map, Value, json};
 
-use super::ADAPTER;
-use super::classifier::{Task, adapted};
+use super::adapted::{attach_saved, bare};
+use super::classifier::{Task, adapted, positions};
 use crate::args::GenerateArgs;
 use crate::device::placed;
 use crate::error::CliError;
@@ -19,7 +18,7 @@ pub(super) fn of(args: &GenerateArgs) -> Result<Value, CliError> {
     let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
     let (device, dtype) = placed(&args.model)?;
     let adapter = args.adapter.as_deref();
-    let longest = checkpoint.config().max_positions();
+    let longest = positions(&checkpoint, adapter)?;
     let Some((task, of_tokens)) = Task::kept_with(&checkpoint, adapter)? else {
         return embedding(args, &checkpoint, &tokenizer);
     };
@@ -53,11 +52,11 @@ fn embedding(
     tokenizer: &TextTokenizer,
 ) -> Result<Value, CliError> {
     let (device, dtype) = placed(&args.model)?;
-    let mut model = checkpoint.load_encoder(&device, dtype)?;
+    let mut model = bare(checkpoint.load_encoder(&device, dtype)?);
     if let Some(dir) = &args.adapter {
-        AdapterDir::open(dir)?.attach(&mut model, ADAPTER, ForwardPath::Factored)?;
+        attach_saved(&AdapterDir::open(dir)?, &mut model)?;
     }
-    let longest = checkpoint.config().max_positions();
+    let longest = positions(checkpoint, args.adapter.as_deref())?;
     let (ids, _) = tokenizer.encode_within(&args.prompt, longest)?;
     if ids.is_empty() {
         return Err(CliError::Usage("the text has no tokens".into()));

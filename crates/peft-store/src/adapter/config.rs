@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-#[cfg(feature = "ptuning")]
+#[cfg(feature = "inputs")]
 use peft_core::Transformer;
 use peft_core::{
     AttachReport, Choice, ForwardPath, LayerRange, Names, PeftError, Placement, Targets,
@@ -11,6 +11,8 @@ use peft_core::{
 use peft_ia3::Ia3Config;
 #[cfg(feature = "lora")]
 use peft_lora::LoraConfig;
+#[cfg(feature = "prefix")]
+use peft_prefix::{PrefixConfig, Prefixed};
 #[cfg(feature = "ptuning")]
 use peft_ptuning::{PTuningConfig, PromptTuningConfig, Prompted};
 use serde_json::{Map, Value, json};
@@ -32,7 +34,13 @@ const METHODS: &[&str] = &[
     "PROMPT_TUNING",
     #[cfg(feature = "ptuning")]
     "P_TUNING",
+    #[cfg(feature = "prefix")]
+    "PREFIX_TUNING",
 ];
+
+/// The name of prefix tuning.
+#[cfg(feature = "prefix")]
+const PREFIX_TUNING: &str = "prefix-tuning";
 
 /// A method with its config.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +58,9 @@ pub enum AdapterConfig {
     #[cfg(feature = "ptuning")]
     /// P-Tuning.
     PTuning(PTuningConfig),
+    #[cfg(feature = "prefix")]
+    /// Prefix tuning.
+    Prefix(PrefixConfig),
 }
 
 impl AdapterConfig {
@@ -62,6 +73,8 @@ impl AdapterConfig {
             Self::Ia3(config) => Some(&config.placement),
             #[cfg(feature = "ptuning")]
             Self::PromptTuning(_) | Self::PTuning(_) => None,
+            #[cfg(feature = "prefix")]
+            Self::Prefix(_) => None,
         }
     }
 
@@ -74,6 +87,8 @@ impl AdapterConfig {
             Self::Ia3(config) => Some(&mut config.placement),
             #[cfg(feature = "ptuning")]
             Self::PromptTuning(_) | Self::PTuning(_) => None,
+            #[cfg(feature = "prefix")]
+            Self::Prefix(_) => None,
         }
     }
 
@@ -88,6 +103,8 @@ impl AdapterConfig {
             Self::PromptTuning(config) => &config.modules_to_save,
             #[cfg(feature = "ptuning")]
             Self::PTuning(config) => &config.modules_to_save,
+            #[cfg(feature = "prefix")]
+            Self::Prefix(config) => &config.modules_to_save,
         }
     }
 
@@ -102,6 +119,8 @@ impl AdapterConfig {
             Self::PromptTuning(_) => PromptTuningConfig::METHOD,
             #[cfg(feature = "ptuning")]
             Self::PTuning(_) => PTuningConfig::METHOD,
+            #[cfg(feature = "prefix")]
+            Self::Prefix(_) => PREFIX_TUNING,
         }
     }
 
@@ -133,6 +152,11 @@ impl AdapterConfig {
                 let _ = (model, name);
                 Err(self.elsewhere())
             }
+            #[cfg(feature = "prefix")]
+            Self::Prefix(_) => {
+                let _ = (model, name);
+                Err(self.elsewhere())
+            }
         }
     }
 
@@ -150,7 +174,25 @@ impl AdapterConfig {
         match self {
             Self::PromptTuning(config) => config.attach(model, name),
             Self::PTuning(config) => config.attach(model, name),
-            #[cfg(any(feature = "lora", feature = "ia3"))]
+            #[cfg(any(feature = "lora", feature = "ia3", feature = "prefix"))]
+            _ => Err(self.elsewhere()),
+        }
+    }
+
+    /// Put a fresh prefix of this config before a model.
+    ///
+    /// # Errors
+    ///
+    /// A [`PeftError`], with the model untouched; [`PeftError::AttachesElsewhere`] for another method.
+    #[cfg(feature = "prefix")]
+    pub fn attach_prefix<M: Transformer>(
+        &self,
+        model: &mut Prefixed<M>,
+        name: &str,
+    ) -> Result<AttachReport, PeftError> {
+        match self {
+            Self::Prefix(config) => config.attach(model, name),
+            #[cfg(any(feature = "lora", feature = "ia3", feature = "ptuning"))]
             _ => Err(self.elsewhere()),
         }
     }
@@ -163,6 +205,10 @@ impl AdapterConfig {
                 #[cfg(feature = "ptuning")]
                 Self::PromptTuning(_) | Self::PTuning(_) => {
                     "what a model reads, and not to its weights; put the model in a `Prompted`, for `attach_prompt` and `save_prompt`"
+                }
+                #[cfg(feature = "prefix")]
+                Self::Prefix(_) => {
+                    "what a model reads, and not to its weights; put the model in a `Prefixed`, for `attach_prefix` and `save_prefix`"
                 }
                 #[cfg(any(feature = "lora", feature = "ia3"))]
                 _ => "a model's weights, and not to what it reads, for `attach` and `save_adapter`",
@@ -187,6 +233,8 @@ impl AdapterConfig {
             }
             #[cfg(feature = "ptuning")]
             Some("P_TUNING") => methods::ptuning::encoder_from_fields(&fields).map(Self::PTuning),
+            #[cfg(feature = "prefix")]
+            Some("PREFIX_TUNING") => methods::prefix::from_fields(&fields).map(Self::Prefix),
             Some(_) => Err(fields.unsupported("peft_type", &METHODS.join(", "))),
             None => Err(fields.wrong("peft_type", "the name of a method, such as LORA")),
         }
@@ -220,6 +268,8 @@ impl AdapterConfig {
             Self::PromptTuning(config) => methods::ptuning::prompt_to_fields(config),
             #[cfg(feature = "ptuning")]
             Self::PTuning(config) => methods::ptuning::encoder_to_fields(config),
+            #[cfg(feature = "prefix")]
+            Self::Prefix(config) => methods::prefix::to_fields(config),
         };
         let mut map = Map::new();
         for object in [&mut fields, &mut { specific }] {

@@ -62,6 +62,8 @@ pub(super) fn fitted(
         }
         #[cfg(feature = "ptuning")]
         AdapterConfig::PromptTuning(_) | AdapterConfig::PTuning(_) => {}
+        #[cfg(feature = "prefix")]
+        AdapterConfig::Prefix(_) => {}
     }
     config
 }

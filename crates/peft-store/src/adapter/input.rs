@@ -22,6 +22,10 @@ use super::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem};
 /// The key of what acts, whatever it is trained through.
 const EMBEDDINGS: &str = "prompt_embeddings";
 
+/// How far apart, relative to the largest, what an encoder makes and what is stored beside it may be: in f32 as written, or rounded since.
+const SAME: f32 = 1e-4;
+const ROUNDED: f32 = 1e-2;
+
 /// Tensors by key with their shapes.
 pub(super) type Named = Vec<(String, Vec<usize>, TensorData)>;
 
@@ -50,6 +54,29 @@ impl AdapterDir {
         })?;
         let made = read(&sound).map_err(|problems| misfit(&path, problems))?;
         Ok(Some(made))
+    }
+
+    /// What the file of ours makes is what acts, or one of the two files is not of this adapter.
+    pub(super) fn check_same(
+        &self,
+        file: &str,
+        made: &TensorData,
+        acts: &TensorData,
+    ) -> Result<(), AdapterFileError> {
+        let largest = acts.iter::<f32>().fold(0.0, |m: f32, v| m.max(v.abs()));
+        let stored = self
+            .parse(&self.read_tensors()?)?
+            .iter()
+            .all(|(_, view)| view.dtype() == safetensors::Dtype::F32);
+        let limit = largest * if stored { SAME } else { ROUNDED };
+        let near = |(a, b): (f32, f32)| (a - b).abs() <= limit;
+        if made.iter::<f32>().zip(acts.iter::<f32>()).all(near) {
+            return Ok(());
+        }
+        Err(AdapterFileError::EncoderDiffers {
+            encoder: self.dir.join(file),
+            vectors: self.dir.join(TENSORS),
+        })
     }
 
     /// Attach by `attach`, which gets the modules that train whole, and give these the file's weights.

@@ -7,10 +7,12 @@ mod directory;
 mod error;
 mod fields;
 mod fitted;
-#[cfg(feature = "ptuning")]
+#[cfg(feature = "inputs")]
 mod input;
 mod keys;
 mod methods;
+#[cfg(feature = "prefix")]
+mod prefix;
 #[cfg(feature = "ptuning")]
 mod prompt;
 mod save;
@@ -19,6 +21,8 @@ mod tensors;
 pub use config::AdapterConfig;
 pub use directory::AdapterDir;
 pub use error::{AdapterFileError, TensorProblem};
+#[cfg(feature = "prefix")]
+pub use prefix::save_prefix;
 #[cfg(feature = "ptuning")]
 pub use prompt::save_prompt;
 pub use save::save_adapter;

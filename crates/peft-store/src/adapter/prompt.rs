@@ -3,21 +3,17 @@
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 use peft_core::{AttachReport, PeftError, Transformer};
 use peft_ptuning::{Prompted, SoftPrompt};
 use serde_json::{Map, Value, json};
 
-use super::directory::TENSORS;
 use super::input::save_input;
 use super::methods::ptuning::{restored, state};
 use super::{AdapterConfig, AdapterDir, AdapterFileError};
 
 /// What a prompt of P-Tuning is trained through; PEFT neither writes nor reads it.
 const ENCODER: &str = "prompt_encoder.safetensors";
-/// How far apart, relative to the largest, an encoder's vectors and those beside it may be: in f32 as written, or rounded since.
-const SAME: f32 = 1e-4;
-const ROUNDED: f32 = 1e-2;
 
 impl AdapterDir {
     /// Put the soft prompt of the directory before `model`, with the file's weights; `name` is that of the modules that train whole.
@@ -35,7 +31,7 @@ impl AdapterDir {
         let (n_virtual_tokens, encoder) = match &self.config {
             AdapterConfig::PromptTuning(config) => (config.n_virtual_tokens, None),
             AdapterConfig::PTuning(config) => (config.n_virtual_tokens, Some(config)),
-            #[cfg(any(feature = "lora", feature = "ia3"))]
+            #[cfg(any(feature = "lora", feature = "ia3", feature = "prefix"))]
             other => return Err(other.elsewhere().into()),
         };
         let d_model = model.model.d_model();
@@ -49,7 +45,7 @@ impl AdapterDir {
         };
         let prompt = match through {
             Some(prompt) => {
-                self.check_vectors(&prompt, &acts)?;
+                self.check_same(ENCODER, &prompt.valid().vectors().into_data(), &acts)?;
                 prompt
             }
             None => SoftPrompt::new(Tensor::from_data(acts, (&device, DType::F32))),
@@ -57,29 +53,6 @@ impl AdapterDir {
         let (limit, method) = (model.model.max_positions(), self.config.method());
         self.attach_input(model, name, |model, whole| {
             prompt.attach(model, name, whole, method, limit)
-        })
-    }
-
-    /// The encoder's vectors are those that act, or one of the two files is not of this prompt.
-    fn check_vectors(
-        &self,
-        prompt: &SoftPrompt,
-        acts: &TensorData,
-    ) -> Result<(), AdapterFileError> {
-        let found = prompt.valid().vectors().into_data();
-        let largest = acts.iter::<f32>().fold(0.0, |m: f32, v| m.max(v.abs()));
-        let stored = self
-            .parse(&self.read_tensors()?)?
-            .iter()
-            .all(|(_, view)| view.dtype() == safetensors::Dtype::F32);
-        let limit = largest * if stored { SAME } else { ROUNDED };
-        let near = |(a, b): (f32, f32)| (a - b).abs() <= limit;
-        if found.iter::<f32>().zip(acts.iter::<f32>()).all(near) {
-            return Ok(());
-        }
-        Err(AdapterFileError::EncoderDiffers {
-            encoder: self.dir.join(ENCODER),
-            vectors: self.dir.join(TENSORS),
         })
     }
 }
@@ -110,7 +83,7 @@ pub fn save_prompt<M: Transformer>(
             written.insert("encoder_hidden_size".into(), json!(hidden));
             state(&prompt, config)
         }
-        #[cfg(any(feature = "lora", feature = "ia3"))]
+        #[cfg(any(feature = "lora", feature = "ia3", feature = "prefix"))]
         other => return Err(other.elsewhere().into()),
     };
     sizes(&mut written, &model.model, fields);

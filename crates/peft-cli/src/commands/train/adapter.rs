@@ -4,22 +4,95 @@ use burn::module::Module;
 use peft_core::{ForwardPath, Names, Targets, has_suffix, layers};
 use peft_ia3::Ia3Config;
 use peft_lora::{LoraConfig, LoraScaling};
+use peft_prefix::{PrefixConfig, PrefixInit, PrefixShape, Transformer};
+use peft_ptuning::{PTuningConfig, PromptEncoderConfig, PromptInit, PromptTuningConfig};
 use peft_store::{AdapterConfig, Checkpoint};
+use peft_train::TextTokenizer;
 
-use crate::args::{Method, TrainArgs};
+use crate::args::{EncoderArg, InitArg, Method, TrainArgs};
 use crate::commands::OUTPUT_LAYER;
+use crate::error::CliError;
 
-/// The adapter that the flags ask for, with `heads` trained whole; none for full fine-tuning.
-pub(super) fn adapter_config<M: Module>(
+/// LoRA's rank where the caller does not say.
+const RANK: usize = 8;
+
+/// The adapter that the flags ask for, with `heads` trained whole; none for a method that trains the model's own parameters.
+pub(super) fn adapter_config<M: Transformer>(
     args: &TrainArgs,
     heads: &[String],
     checkpoint: &Checkpoint,
+    tokenizer: &TextTokenizer,
     model: &M,
-) -> Option<AdapterConfig> {
+) -> Result<Option<AdapterConfig>, CliError> {
+    let of = &args.of_method;
+    let mut whole = of.modules_to_save.clone();
+    whole.extend(
+        heads
+            .iter()
+            .filter(|head| !of.modules_to_save.contains(head))
+            .cloned(),
+    );
+    let n = of.n_virtual_tokens(args.method);
+    let tokens = |text: &str| tokenizer.encode(text, false);
+    Ok(Some(match args.method {
+        Method::Lora | Method::Ia3 => weights(args, whole, checkpoint, model),
+        Method::PromptTuning => {
+            let init = match &of.prompt_init {
+                None | Some(InitArg::Vocab) => PromptInit::Vocabulary,
+                Some(InitArg::Random) => PromptInit::Random,
+                Some(InitArg::Text(text)) => PromptInit::Tokens(tokens(text)?),
+            };
+            let config = PromptTuningConfig::new(n).with_init(init);
+            AdapterConfig::PromptTuning(config.with_modules_to_save(whole))
+        }
+        Method::PTuning => {
+            let encoder = match of.encoder {
+                Some(EncoderArg::Lstm) => PromptEncoderConfig::LSTM,
+                _ => PromptEncoderConfig::Mlp,
+            };
+            let config = PTuningConfig::new(n).with_encoder(encoder);
+            let config = match of.encoder_hidden {
+                Some(hidden) => config.with_hidden(hidden),
+                None => config,
+            };
+            AdapterConfig::PTuning(config.with_modules_to_save(whole))
+        }
+        Method::PrefixTuning => {
+            let init = match &of.prompt_init {
+                None | Some(InitArg::Random) => PrefixInit::Random,
+                Some(InitArg::Vocab) => {
+                    return Err(CliError::Usage(
+                        "--prompt-init vocab is for prompt-tuning; a prefix starts from `random` or from `text:` and a text".into(),
+                    ));
+                }
+                Some(InitArg::Text(text)) => PrefixInit::Tokens(tokens(text)?),
+            };
+            let config = PrefixConfig::new(n).with_init(init);
+            let config = match of.prefix_projection {
+                true => {
+                    let width = PrefixShape::of(model).width();
+                    config.with_projection(of.encoder_hidden.unwrap_or(width))
+                }
+                false => config,
+            };
+            AdapterConfig::Prefix(config.with_modules_to_save(whole))
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// An adapter of weights.
+fn weights<M: Module>(
+    args: &TrainArgs,
+    whole: Vec<String>,
+    checkpoint: &Checkpoint,
+    model: &M,
+) -> AdapterConfig {
+    let of = &args.of_method;
     let paths: Vec<String> = layers(model).into_iter().map(|layer| layer.path).collect();
     let family = checkpoint.family_targets();
-    let all_linear = args.targets == ["all-linear"];
-    let mut exclude = args.exclude.clone();
+    let all_linear = of.targets.is_empty() || of.targets == ["all-linear"];
+    let mut exclude = of.exclude.clone();
     let mut targets = match (all_linear, args.method) {
         (true, Method::Ia3) => Targets::suffixes(family.ia3.iter().copied()),
         (true, _) => {
@@ -28,7 +101,7 @@ pub(super) fn adapter_config<M: Module>(
             }
             Targets::all_linear()
         }
-        (false, _) => Targets::suffixes(args.targets.clone()),
+        (false, _) => Targets::suffixes(of.targets.clone()),
     };
     // A feed-forward layer that is a target at all is one by its input.
     let feedforward = paths.iter().any(|path| {
@@ -37,48 +110,34 @@ pub(super) fn adapter_config<M: Module>(
             .ia3_feedforward
             .iter()
             .any(|name| has_suffix(path, name))
-            && (all_linear || named(&args.targets))
+            && (all_linear || named(&of.targets))
             && !named(&exclude)
     });
-    let mut whole = args.modules_to_save.clone();
-    whole.extend(
-        heads
-            .iter()
-            .filter(|head| !args.modules_to_save.contains(head))
-            .cloned(),
-    );
     if !exclude.is_empty() {
         targets = targets.excluding(exclude);
     }
-    if let Some(n) = args.last_layers {
+    if let Some(n) = of.last_layers {
         targets = targets.last(n);
     }
-    match args.method {
-        Method::Full => None,
-        Method::Lora => {
-            let alpha = args.alpha.unwrap_or(2.0 * args.rank as f64);
-            let config = LoraConfig::new(args.rank, alpha)
-                .with_targets(targets)
-                .with_dropout(args.dropout)
-                .with_scaling(if args.rslora {
-                    LoraScaling::RankStabilised
-                } else {
-                    LoraScaling::Standard
-                })
-                .with_modules_to_save(whole)
-                .with_path(ForwardPath::Factored);
-            Some(AdapterConfig::Lora(config))
-        }
-        Method::Ia3 => {
-            let config = Ia3Config::new(targets)
-                .with_modules_to_save(whole)
-                .with_path(ForwardPath::Factored);
-            Some(AdapterConfig::Ia3(match feedforward {
-                true => {
-                    config.with_feedforward(Names::suffixes(family.ia3_feedforward.iter().copied()))
-                }
-                false => config,
-            }))
-        }
+    if args.method == Method::Ia3 {
+        let config = Ia3Config::new(targets)
+            .with_modules_to_save(whole)
+            .with_path(ForwardPath::Factored);
+        let inputs = || Names::suffixes(family.ia3_feedforward.iter().copied());
+        return AdapterConfig::Ia3(match feedforward {
+            true => config.with_feedforward(inputs()),
+            false => config,
+        });
     }
+    let rank = of.rank.unwrap_or(RANK);
+    let config = LoraConfig::new(rank, of.alpha.unwrap_or(2.0 * rank as f64))
+        .with_targets(targets)
+        .with_dropout(of.dropout.unwrap_or(0.0))
+        .with_scaling(match of.rslora {
+            true => LoraScaling::RankStabilised,
+            false => LoraScaling::Standard,
+        })
+        .with_modules_to_save(whole)
+        .with_path(ForwardPath::Factored);
+    AdapterConfig::Lora(config)
 }

@@ -1,6 +1,6 @@
 //! `peft train` on labelled rows: an encoder with a head.
 
-use burn::module::Module;
+use peft_core::Transformer;
 use peft_store::{Checkpoint, Headed};
 use peft_train::{
     Dataset, Objective, RowKind, SequenceClassification, TextTokenizer, TokenClassification,
@@ -8,7 +8,9 @@ use peft_train::{
 };
 
 use super::fit::{Job, fit};
+use super::left;
 use crate::args::TrainArgs;
+use crate::commands::adapted::Adapted;
 use crate::commands::classifier::Task;
 use crate::device::placed;
 use crate::error::CliError;
@@ -39,7 +41,8 @@ pub(super) fn run(
     let checkpoint = inputs.checkpoint;
     checkpoint.encoder_config()?;
     let task = Task::of_rows(checkpoint, inputs.train)?;
-    let max_length = args.max_length.min(checkpoint.config().max_positions());
+    let virtual_tokens = args.of_method.n_virtual_tokens(args.method);
+    let max_length = args.max_length.min(left(checkpoint, virtual_tokens)?);
     let (vocab, n) = (checkpoint.config().vocab_size(), task.labels.len());
     let (device, dtype) = placed(&args.model)?;
     let device = device.autodiff();
@@ -70,7 +73,7 @@ pub(super) fn run(
 /// The rows of training and of validation.
 type Sets<E> = (Vec<E>, Option<Vec<E>>);
 
-fn headed<M: Module + Sync, O: Objective<M>>(
+fn headed<M: Transformer + Sync, O: Objective<Adapted<M>>>(
     args: &TrainArgs,
     inputs: &Inputs<'_>,
     config: &TrainConfig,
@@ -88,6 +91,7 @@ where
     let labels = task.kept();
     let job = Job {
         checkpoint: inputs.checkpoint,
+        tokenizer: inputs.tokenizer,
         model,
         train,
         valid: valid.as_deref(),

@@ -1,21 +1,26 @@
 //! The run itself, the same for every task.
 
 use burn::module::Module;
-use peft_core::{ParamSet, Summary, freeze_all_but};
+use peft_core::Transformer;
+use peft_layerwise::{AsGiven, Strategy};
 use peft_store::{Checkpoint, Labels};
-use peft_train::{Objective, TrainConfig, TrainExample, TrainState, train};
+use peft_train::{
+    Objective, TextTokenizer, TrainConfig, TrainExample, TrainState, Trainer, TrunkCache,
+};
 use serde_json::{Map, Value};
 
 use super::adapter::adapter_config;
 use super::run::{Run, Trained};
+use super::strategy::{at_first, strategy};
 use crate::args::TrainArgs;
-use crate::commands::ADAPTER;
+use crate::commands::adapted::{Adapted, attach_fresh, bare};
 use crate::device::placed;
 use crate::error::CliError;
 
 /// A model, its rows, and what the files say of it.
 pub(super) struct Job<'a, M, E> {
     pub(super) checkpoint: &'a Checkpoint,
+    pub(super) tokenizer: &'a TextTokenizer,
     pub(super) model: M,
     pub(super) train: &'a [E],
     pub(super) valid: Option<&'a [E]>,
@@ -30,28 +35,31 @@ pub(super) struct Job<'a, M, E> {
 }
 
 /// Train by the flags, and keep what was trained.
-pub(super) fn fit<M: Module + Sync, O: Objective<M>>(
+pub(super) fn fit<M, O>(
     args: &TrainArgs,
     config: &TrainConfig,
     objective: &O,
     job: Job<'_, M, O::Example>,
 ) -> Result<(), CliError>
 where
+    M: Transformer + Sync,
+    O: Objective<Adapted<M>>,
     O::Example: TrainExample,
 {
-    let Job { mut model, .. } = job;
     let (_, dtype) = placed(&args.model)?;
-    let adapter = adapter_config(args, &job.heads, job.checkpoint, &model);
-    match &adapter {
-        Some(adapter) => eprintln!("{}", adapter.attach(&mut model, ADAPTER)?),
-        None => {
-            freeze_all_but(&mut model, &ParamSet::All)?;
-            eprintln!("all parameters\n{}", Summary::of(&model));
-        }
+    let length = config.length(job.train.len());
+    let adapter = adapter_config(args, &job.heads, job.checkpoint, job.tokenizer, &job.model)?;
+    let strategy = strategy(args, &job.heads, &job.model)?;
+    let mut model = bare(job.model);
+    match (&adapter, &strategy) {
+        (Some(adapter), _) => eprintln!("{}", attach_fresh(adapter, &mut model)?),
+        (None, Some(strategy)) => eprintln!(
+            "{}, in the first step:\n{}",
+            args.method,
+            at_first(strategy, &length, &model)?
+        ),
+        (None, None) => {}
     }
-    let save_every = args
-        .save_every
-        .unwrap_or_else(|| config.length(job.train.len()).steps_per_epoch);
     let what = Trained {
         adapter,
         base: args.model.model.display().to_string(),
@@ -61,13 +69,22 @@ where
         labels: job.labels,
         task_type: job.task_type,
     };
+    let save_every = args.save_every.unwrap_or(length.steps_per_epoch);
     let mut run = Run::begin(args, job.state, save_every, what)?;
     if let Some(state) = job.state {
         eprintln!("going on after step {}", state.step());
     }
-    let model = train(
-        model, objective, job.train, job.valid, config, job.state, &mut run,
-    )?;
+    let strategy: &dyn Strategy = match &strategy {
+        Some(strategy) => strategy,
+        None => &AsGiven,
+    };
+    let trunk = args.of_method.cache_trunk.then(TrunkCache::default);
+    let model = Trainer::new(config, job.train)
+        .with_validation(job.valid)
+        .with_state(job.state)
+        .with_strategy(strategy)
+        .with_trunk_cache(trunk.as_ref())
+        .run(model, objective, &mut run)?;
     run.finish(&model.valid())?;
     eprintln!("saved {}", args.out.display());
     Ok(())

@@ -4,6 +4,7 @@ mod adapter;
 mod classifier;
 mod fit;
 mod run;
+mod strategy;
 
 use peft_store::Checkpoint;
 use peft_train::{
@@ -19,6 +20,14 @@ use crate::device::{on_cores, placed};
 use crate::error::CliError;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
+    args.of_method.check(args.method)?;
+    let virtual_tokens = args.of_method.n_virtual_tokens(args.method);
+    if args.pack && virtual_tokens > 0 {
+        return Err(CliError::Usage(format!(
+            "--pack puts rows behind each other, and --method {} stands before the first alone; leave --pack out",
+            args.method
+        )));
+    }
     let state = state(args)?;
     let train_rows = Dataset::read(&args.train)?;
     let valid_rows = args.valid.as_ref().map(Dataset::read).transpose()?;
@@ -46,7 +55,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         return classifier::run(args, &inputs, &config);
     }
     let options = EncodeOptions {
-        max_length: args.max_length.min(checkpoint.config().max_positions()),
+        max_length: args.max_length.min(left(&checkpoint, virtual_tokens)?),
         append_eos: !args.no_eos,
         vocab_size: checkpoint.config().vocab_size(),
     };
@@ -82,6 +91,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let fields = checkpoint.fields_of(&model);
     let job = Job {
         checkpoint: &checkpoint,
+        tokenizer: &tokenizer,
         model,
         train: &train_set.examples,
         valid: valid_set.as_ref().map(|set| set.examples.as_slice()),
@@ -107,9 +117,21 @@ fn describe(set: &Encoded, what: &str) {
     );
 }
 
+/// The positions that are left for a text.
+fn left(checkpoint: &Checkpoint, virtual_tokens: usize) -> Result<usize, CliError> {
+    let all = checkpoint.config().max_positions();
+    let left = all.checked_sub(virtual_tokens).filter(|left| *left > 0);
+    left.ok_or_else(|| {
+        CliError::Usage(format!(
+            "--virtual-tokens is {virtual_tokens}, but the model has {all} positions in all"
+        ))
+    })
+}
+
 /// As many threads as are asked for, or as are of use: several draw what they drop in no fixed order.
 fn workers(args: &TrainArgs, checkpoint: &Checkpoint) -> usize {
-    let drops = args.dropout != 0.0 || checkpoint.config().has_dropout();
+    let drops =
+        args.of_method.dropout.is_some_and(|rate| rate != 0.0) || checkpoint.config().has_dropout();
     let useful = || match on_cores(&args.model.device) && !drops {
         true => std::thread::available_parallelism().map_or(1, usize::from),
         false => 1,

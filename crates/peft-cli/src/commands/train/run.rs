@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::DType;
-use peft_store::{AdapterConfig, Labels, save_adapter, write_checkpoint};
-use peft_train::{Observer, Progress, Report, StepReport, TrainError, TrainState};
+use peft_core::Transformer;
+use peft_store::{AdapterConfig, Labels, write_checkpoint};
+use peft_train::{Observer, Progress, Report, StepReport, TrainError, TrainState, TrunkReport};
 use serde_json::{Map, Value, json};
 
 use crate::args::TrainArgs;
-use crate::commands::ADAPTER;
+use crate::commands::adapted::{Adapted, save};
 use crate::config_file::RESOLVED;
 use crate::error::CliError;
 use crate::progress::Display;
@@ -123,7 +124,7 @@ impl Run {
     }
 
     /// Keep what was trained; there is nothing to resume any more.
-    pub(super) fn finish<M: Module>(&self, model: &M) -> Result<(), CliError> {
+    pub(super) fn finish<M: Transformer>(&self, model: &Adapted<M>) -> Result<(), CliError> {
         self.save(model, &self.out)?;
         let path = self.out.join(STATE);
         if path.exists() {
@@ -136,13 +137,13 @@ impl Run {
         Ok(())
     }
 
-    fn save<M: Module>(&self, model: &M, dir: &Path) -> Result<(), CliError> {
+    fn save<M: Transformer>(&self, model: &Adapted<M>, dir: &Path) -> Result<(), CliError> {
         let what = &self.what;
         match &what.adapter {
             Some(config) => {
                 let mut fields = Map::new();
                 fields.insert("task_type".into(), what.task_type.into());
-                save_adapter(model, ADAPTER, config, Some(&what.base), &fields, dir)?;
+                save(model, config, &what.base, &fields, dir)?;
                 if let Some(labels) = &what.labels {
                     labels.write(dir)?;
                 }
@@ -174,12 +175,12 @@ fn write(path: &Path, text: &str) -> Result<(), CliError> {
         })
 }
 
-impl<M: Module, R: Report> Observer<M, R> for Run {
+impl<M: Transformer, R: Report> Observer<Adapted<M>, R> for Run {
     fn on_eval(
         &mut self,
         report: &R,
         best: bool,
-        progress: &Progress<'_, M>,
+        progress: &Progress<'_, Adapted<M>>,
     ) -> Result<(), TrainError> {
         self.display.line(&format!(
             "step {}: validation loss {:.4}{}{}",
@@ -203,13 +204,23 @@ impl<M: Module, R: Report> Observer<M, R> for Run {
     fn on_step(
         &mut self,
         report: &StepReport,
-        progress: &Progress<'_, M>,
+        progress: &Progress<'_, Adapted<M>>,
     ) -> Result<(), TrainError> {
         self.display.step(report);
         self.record(&json!({ "step": report.step, "train": report }))?;
         if report.step.is_multiple_of(self.save_every) && report.step < report.total_steps {
             progress.state()?.save(self.out.join(STATE))?;
         }
+        Ok(())
+    }
+
+    fn on_trunk(&mut self, report: &TrunkReport) -> Result<(), TrainError> {
+        self.display.line(&match report {
+            TrunkReport::Kept { block } => {
+                format!("the states before block {block} are computed once for each row")
+            }
+            TrunkReport::NotKept(reason) => format!("no states are kept: {reason}"),
+        });
         Ok(())
     }
 }

@@ -4,11 +4,16 @@
 pub(super) mod ia3;
 #[cfg(feature = "lora")]
 pub(super) mod lora;
+#[cfg(feature = "prefix")]
+pub(super) mod prefix;
 #[cfg(feature = "ptuning")]
 pub(super) mod ptuning;
 
 use burn::tensor::{Device, TensorData};
 use peft_core::{AdapterSlot, LayerKind};
+
+#[cfg(feature = "inputs")]
+use super::{AdapterFileError, fields::Fields};
 
 /// A tensor of an adapter: where it is in a file, and how it is read from a slot and put into it. Data and shape are in the file's layout, torch's.
 pub(super) struct Part {
@@ -35,4 +40,16 @@ pub(super) fn parts(
         return Some(parts);
     }
     None
+}
+
+/// How many positions a soft prompt or a prefix has.
+#[cfg(feature = "inputs")]
+fn virtual_tokens(fields: &Fields<'_>) -> Result<usize, AdapterFileError> {
+    if !matches!(fields.count("num_transformer_submodules", 1)?, 1) {
+        return Err(fields.unsupported("num_transformer_submodules", "1"));
+    }
+    match fields.count("num_virtual_tokens", 0)? {
+        0 => Err(fields.wrong("num_virtual_tokens", "a whole number above 0")),
+        n => Ok(n),
+    }
 }

@@ -9,6 +9,7 @@ pub(in super::super) use state::{restored, state};
 
 use super::super::AdapterFileError;
 use super::super::fields::Fields;
+use super::virtual_tokens;
 
 /// Layers that a file may ask of an encoder.
 const MAX_LAYERS: usize = 64;
@@ -94,14 +95,4 @@ pub(in super::super) fn encoder_to_fields(config: &PTuningConfig) -> Value {
         "num_transformer_submodules": 1,
         "num_virtual_tokens": config.n_virtual_tokens,
     })
-}
-
-fn virtual_tokens(fields: &Fields<'_>) -> Result<usize, AdapterFileError> {
-    if !matches!(fields.count("num_transformer_submodules", 1)?, 1) {
-        return Err(fields.unsupported("num_transformer_submodules", "1"));
-    }
-    match fields.count("num_virtual_tokens", 0)? {
-        0 => Err(fields.wrong("num_virtual_tokens", "a whole number above 0")),
-        n => Ok(n),
-    }
 }

@@ -1,9 +1,13 @@
 //! The command line.
 
+mod method;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
+
+pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs};
 
 /// Fine-tune, evaluate, merge and run Hugging Face checkpoints.
 #[derive(Parser)]
@@ -45,17 +49,6 @@ pub(crate) struct ModelArgs {
     pub(crate) dtype: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Method {
-    /// Low-rank adapters
-    Lora,
-    /// Learned rescaling of keys, values and the feed-forward input
-    Ia3,
-    /// All parameters
-    Full,
-}
-
 #[derive(Clone, Copy, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ScheduleArg {
@@ -83,32 +76,6 @@ pub(crate) struct TrainArgs {
     /// What to train
     #[arg(long, value_enum, default_value = "lora")]
     pub(crate) method: Method,
-    /// LoRA's rank
-    #[arg(long, default_value_t = 8)]
-    pub(crate) rank: usize,
-    /// LoRA's alpha; twice the rank if not given
-    #[arg(long)]
-    pub(crate) alpha: Option<f64>,
-    /// Scale by alpha / √rank
-    #[arg(long)]
-    pub(crate) rslora: bool,
-    /// Dropout on the adapter's input
-    #[arg(long, default_value_t = 0.0)]
-    pub(crate) dropout: f64,
-    /// Layers to adapt by suffix, or all-linear; ia3 takes keys, values and the feed-forward input for all-linear
-    #[arg(long, value_delimiter = ',', default_value = "all-linear")]
-    pub(crate) targets: Vec<String>,
-    /// Layers to leave out by suffix
-    #[arg(long, value_delimiter = ',')]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) exclude: Vec<String>,
-    /// Adapt only the last N layers
-    #[arg(long, value_name = "N")]
-    pub(crate) last_layers: Option<usize>,
-    /// Modules to train whole, by suffix
-    #[arg(long, value_delimiter = ',')]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) modules_to_save: Vec<String>,
     /// Directory of the run: the adapter, or the model for --method full
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -165,6 +132,9 @@ pub(crate) struct TrainArgs {
     /// Decides fresh weights, order of rows and dropout
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) of_method: MethodArgs,
 }
 
 #[derive(Args)]

@@ -1,0 +1,385 @@
+//! The flags of methods: each is for some of them only.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use peft_layerwise::Every;
+use serde::{Serialize, Serializer};
+
+use crate::error::CliError;
+
+/// What to train.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Method {
+    /// Low-rank adapters
+    Lora,
+    /// Learned rescaling of keys, values and the feed-forward input
+    Ia3,
+    /// Vectors before the input
+    PromptTuning,
+    /// Vectors before the input, made by an encoder that trains with them
+    PTuning,
+    /// Keys and values before those of every layer
+    PrefixTuning,
+    /// All parameters
+    Full,
+    /// The head alone
+    Head,
+    /// The last --layers blocks, the final norm and the head
+    TopLayers,
+    /// All but the embeddings and the first --layers blocks
+    FreezeBottom,
+    /// Biases
+    Bitfit,
+    /// Weights and biases of normalisation layers
+    Norms,
+    /// The parameters whose paths match --params
+    Matching,
+    /// One more block every --every steps, from the top or the bottom
+    Gradual,
+    /// --layers blocks drawn anew every --every steps, embeddings and head always
+    Lisa,
+    /// One block at a time, --every steps each
+    Badam,
+}
+
+impl Method {
+    /// What trains parameters of the model itself.
+    pub(crate) fn is_layerwise(self) -> bool {
+        !ADAPTERS.contains(&self)
+    }
+}
+
+const WEIGHTS: &[Method] = &[Method::Lora, Method::Ia3];
+const LORA: &[Method] = &[Method::Lora];
+const VIRTUAL: &[Method] = &[Method::PromptTuning, Method::PTuning, Method::PrefixTuning];
+const ADAPTERS: &[Method] = &[
+    Method::Lora,
+    Method::Ia3,
+    Method::PromptTuning,
+    Method::PTuning,
+    Method::PrefixTuning,
+];
+const LAYERED: &[Method] = &[Method::TopLayers, Method::FreezeBottom, Method::Lisa];
+const SCHEDULED: &[Method] = &[Method::Gradual, Method::Lisa, Method::Badam];
+const LAYERWISE: &[Method] = &[
+    Method::Full,
+    Method::Head,
+    Method::TopLayers,
+    Method::FreezeBottom,
+    Method::Bitfit,
+    Method::Norms,
+    Method::Matching,
+    Method::Gradual,
+    Method::Lisa,
+    Method::Badam,
+];
+
+/// Positions of a prompt or a prefix where the caller does not say.
+const VIRTUAL_TOKENS: usize = 20;
+
+/// What a prompt or a prefix starts from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum InitArg {
+    Random,
+    Vocab,
+    Text(String),
+}
+
+impl FromStr for InitArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("text:")) {
+            ("random", _) => Ok(Self::Random),
+            ("vocab", _) => Ok(Self::Vocab),
+            (_, Some("")) => Err("`text:` is followed by no text".into()),
+            (_, Some(text)) => Ok(Self::Text(text.into())),
+            _ => Err("it is `random`, `vocab`, or `text:` and a text".into()),
+        }
+    }
+}
+
+impl fmt::Display for InitArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Random => f.write_str("random"),
+            Self::Vocab => f.write_str("vocab"),
+            Self::Text(text) => write!(f, "text:{text}"),
+        }
+    }
+}
+
+impl Serialize for InitArg {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What makes the vectors of P-Tuning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum EncoderArg {
+    Mlp,
+    Lstm,
+}
+
+/// How long a stage is: `100` steps, or `1epoch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EveryArg(pub(crate) Every);
+
+impl FromStr for EveryArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let unit = text[digits.len()..].trim();
+        let number = digits.parse::<usize>().ok().filter(|number| *number > 0);
+        match (number, unit) {
+            (Some(steps), "" | "step" | "steps") => Ok(Self(Every::Steps(steps))),
+            (Some(epochs), "epoch" | "epochs") => Ok(Self(Every::Epochs(epochs))),
+            _ => Err("it is a number of steps above 0, or of epochs as in `1epoch`".into()),
+        }
+    }
+}
+
+impl Serialize for EveryArg {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Every::Steps(steps) => serializer.serialize_u64(steps as u64),
+            Every::Epochs(epochs) => serializer.collect_str(&format_args!("{epochs}epochs")),
+        }
+    }
+}
+
+/// Where gradual unfreezing begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FromArg {
+    Top,
+    Bottom,
+}
+
+/// What methods take beside what every run takes.
+#[derive(Args, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Of a method")]
+pub(crate) struct MethodArgs {
+    /// lora: the rank; 8 if not given
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rank: Option<usize>,
+    /// lora: alpha; twice the rank if not given
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) alpha: Option<f64>,
+    /// lora: scale by alpha / √rank
+    #[arg(long)]
+    pub(crate) rslora: bool,
+    /// lora: dropout on the adapter's input
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dropout: Option<f64>,
+    /// lora, ia3: layers to adapt by suffix, or all-linear, which it is if not given; ia3 takes keys, values and the feed-forward input for all-linear
+    #[arg(long, value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) targets: Vec<String>,
+    /// lora, ia3: layers to leave out by suffix
+    #[arg(long, value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) exclude: Vec<String>,
+    /// lora, ia3: adapt only the last N layers
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_layers: Option<usize>,
+    /// Adapters and prompts: modules that train whole beside them, by suffix
+    #[arg(long, value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) modules_to_save: Vec<String>,
+    /// prompt-tuning, p-tuning, prefix-tuning: how many positions; 20 if not given
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) virtual_tokens: Option<usize>,
+    /// prompt-tuning, prefix-tuning: random, vocab (prompt-tuning's if not given) or text:TEXT
+    #[arg(long, value_name = "INIT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prompt_init: Option<InitArg>,
+    /// p-tuning: what makes the vectors; mlp if not given
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) encoder: Option<EncoderArg>,
+    /// p-tuning, prefix-tuning with --prefix-projection: width inside the encoder; the model's if not given
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) encoder_hidden: Option<usize>,
+    /// prefix-tuning: train the keys and values through a projection
+    #[arg(long)]
+    pub(crate) prefix_projection: bool,
+    /// top-layers, freeze-bottom, lisa: how many blocks
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) layers: Option<usize>,
+    /// gradual, lisa, badam: how long a stage is, in steps or as 1epoch
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) every: Option<EveryArg>,
+    /// gradual: where it begins; top if not given
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<FromArg>,
+    /// matching: a regular expression that a parameter's whole path must match
+    #[arg(long, value_name = "REGEX")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) params: Option<String>,
+    /// Methods that train the model's own parameters: each block learns at this times the rate of the one above it
+    #[arg(long, value_name = "FACTOR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) layer_decay: Option<f64>,
+    /// Methods that train the model's own parameters: run the frozen blocks below them once for each row and keep what they give
+    #[arg(long)]
+    pub(crate) cache_trunk: bool,
+}
+
+impl MethodArgs {
+    /// How many positions a method takes from a text.
+    pub(crate) fn n_virtual_tokens(&self, method: Method) -> usize {
+        match VIRTUAL.contains(&method) {
+            true => self.virtual_tokens.unwrap_or(VIRTUAL_TOKENS),
+            false => 0,
+        }
+    }
+
+    /// The flags that were given, and the methods that take them.
+    fn given(&self) -> Vec<(&'static str, &'static [Method])> {
+        const PROMPT_AND_PREFIX: &[Method] = &[Method::PromptTuning, Method::PrefixTuning];
+        const ENCODED: &[Method] = &[Method::PTuning, Method::PrefixTuning];
+        let all: [(&str, bool, &[Method]); 19] = [
+            ("rank", self.rank.is_some(), LORA),
+            ("alpha", self.alpha.is_some(), LORA),
+            ("rslora", self.rslora, LORA),
+            ("dropout", self.dropout.is_some(), LORA),
+            ("targets", !self.targets.is_empty(), WEIGHTS),
+            ("exclude", !self.exclude.is_empty(), WEIGHTS),
+            ("last-layers", self.last_layers.is_some(), WEIGHTS),
+            (
+                "modules-to-save",
+                !self.modules_to_save.is_empty(),
+                ADAPTERS,
+            ),
+            ("virtual-tokens", self.virtual_tokens.is_some(), VIRTUAL),
+            ("prompt-init", self.prompt_init.is_some(), PROMPT_AND_PREFIX),
+            ("encoder", self.encoder.is_some(), &[Method::PTuning]),
+            ("encoder-hidden", self.encoder_hidden.is_some(), ENCODED),
+            (
+                "prefix-projection",
+                self.prefix_projection,
+                &[Method::PrefixTuning],
+            ),
+            ("layers", self.layers.is_some(), LAYERED),
+            ("every", self.every.is_some(), SCHEDULED),
+            ("from", self.from.is_some(), &[Method::Gradual]),
+            ("params", self.params.is_some(), &[Method::Matching]),
+            ("layer-decay", self.layer_decay.is_some(), LAYERWISE),
+            ("cache-trunk", self.cache_trunk, LAYERWISE),
+        ];
+        let given = all.into_iter().filter(|(_, given, _)| *given);
+        given.map(|(flag, _, methods)| (flag, methods)).collect()
+    }
+
+    /// Every flag that was given is one that the method takes.
+    pub(crate) fn check(&self, method: Method) -> Result<(), CliError> {
+        let given = self.given();
+        let stray = given.iter().find(|(_, methods)| !methods.contains(&method));
+        if let Some((flag, methods)) = stray {
+            let names: Vec<String> = methods.iter().map(ToString::to_string).collect();
+            return Err(CliError::Usage(format!(
+                "--method {method} takes no --{flag}; that is for {}",
+                names.join(", ")
+            )));
+        }
+        if self.encoder_hidden.is_some()
+            && method == Method::PrefixTuning
+            && !self.prefix_projection
+        {
+            return Err(CliError::Usage(
+                "--encoder-hidden is the width of a projection; give --prefix-projection too"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Verb};
+
+    fn checked(flags: &str) -> Result<(), String> {
+        let words = [
+            "peft", "train", "--model", "m", "--train", "t", "--out", "o",
+        ];
+        let cli = Cli::try_parse_from(words.into_iter().chain(flags.split_whitespace()))
+            .map_err(|error| error.to_string())?;
+        let Some(Verb::Train(args)) = cli.verb else {
+            return Err("not train".into());
+        };
+        args.of_method
+            .check(args.method)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_flag_of_another_method_is_refused_with_those_that_take_it() {
+        for good in [
+            "--rank 4 --targets q_proj --modules-to-save norm",
+            "--method ia3 --targets q_proj",
+            "--method prompt-tuning --virtual-tokens 4 --prompt-init text:some",
+            "--method prefix-tuning --prefix-projection --encoder-hidden 8",
+            "--method lisa --layers 2 --every 5 --layer-decay 0.9",
+            "--method gradual --every 1epoch --from bottom",
+        ] {
+            checked(good).unwrap_or_else(|error| panic!("{good}: {error}"));
+        }
+        for (bad, expected) in [
+            ("--method full --rank 4", "no --rank; that is for lora"),
+            (
+                "--method ia3 --dropout 0.1",
+                "no --dropout; that is for lora",
+            ),
+            (
+                "--virtual-tokens 4",
+                "for prompt-tuning, p-tuning, prefix-tuning",
+            ),
+            (
+                "--method p-tuning --prompt-init vocab",
+                "for prompt-tuning, prefix-tuning",
+            ),
+            (
+                "--method prefix-tuning --encoder-hidden 4",
+                "--prefix-projection",
+            ),
+            (
+                "--method prompt-tuning --prompt-init texts",
+                "`text:` and a text",
+            ),
+            ("--method top-layers --every 3", "for gradual, lisa, badam"),
+            ("--method badam --every 0", "above 0"),
+            ("--method badam --every 2weeks", "`1epoch`"),
+        ] {
+            let error = checked(bad).expect_err(bad);
+            assert!(error.contains(expected), "{bad}: {error}");
+        }
+    }
+}
