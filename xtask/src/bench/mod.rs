@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measurements, side by side in one run, as ratios on a named machine.
 
 mod lora;
+mod methods;
 mod sample;
 mod trunk;
 
@@ -22,6 +23,8 @@ pub(crate) struct Args {
 enum What {
     /// A training step: factored LoRA, Burn's apply_lora and full fine-tuning
     Lora(lora::Args),
+    /// Every method of the command on one task: quality, parameters, time, memory
+    Methods(methods::Args),
     /// An epoch of the top layers: with the states below them kept, and without
     Trunk(trunk::Args),
 }
@@ -30,6 +33,7 @@ enum What {
 pub(crate) fn run(args: &Args) -> io::Result<bool> {
     match &args.what {
         What::Lora(args) => lora::run(args),
+        What::Methods(args) => methods::run(args),
         What::Trunk(args) => trunk::run(args),
     }
 }
