@@ -3,6 +3,7 @@
 mod attach;
 mod compose;
 mod encoders;
+mod files;
 mod generation;
 mod golden;
 mod sight;
