@@ -8,6 +8,7 @@ use peft_core::LayerKind;
 use peft_store::{AdapterConfig, AdapterDir, Checkpoint, CheckpointConfig};
 use serde_json::{Map, Value, json};
 
+use super::adapted::virtual_tokens;
 use super::{OUTPUT_LAYER, print_line};
 use crate::args::InspectArgs;
 use crate::error::CliError;
@@ -86,8 +87,11 @@ fn adapter(args: &InspectArgs) -> Result<Value, CliError> {
         out["rank"] = json!(lora.rank);
         out["alpha"] = json!(lora.alpha);
     }
+    match virtual_tokens(&dir) {
+        0 => out["targets"] = json!(dir.fields().get("target_modules")),
+        n => out["virtual_tokens"] = json!(n),
+    }
     let more = json!({
-        "targets": dir.fields().get("target_modules"),
         "base_model": dir.fields().get("base_model_name_or_path"),
         "parameters": parameters,
         "bytes": bytes(&args.path, "adapter_model"),

@@ -1,7 +1,9 @@
 //! From the flags to a strategy.
 
 use burn::module::Module;
-use peft_core::{Names, ParamSet, PeftError, Summary, freeze_all_but, parameters};
+use peft_core::{
+    Names, ParamSet, PeftError, Summary, freeze_all_but, layers as all_layers, parameters,
+};
 use peft_layerwise::{
     BAdam, BitFit, Discriminative, FreezeBottom, Full, Gradual, Head, Length, Lisa, Matching,
     Norms, Order, Side, Strategy, TopLayers, With,
@@ -53,6 +55,13 @@ fn inner<M: Module>(
         Method::Head => {
             let own = [OUTPUT_LAYER.to_owned()];
             let modules = if heads.is_empty() { &own } else { heads };
+            let there =
+                |module: &String| all_layers(model).iter().any(|layer| layer.path == *module);
+            if heads.is_empty() && !own.iter().all(there) {
+                return Err(CliError::Usage(
+                    "the model's output layer is tied to its embedding, so it has no head to train alone; --method top-layers --layers 1 trains what is nearest to it".into(),
+                ));
+            }
             Box::new(Head::new(model, modules.to_vec())?)
         }
         Method::TopLayers => Box::new(TopLayers::new(model, layers)?),
