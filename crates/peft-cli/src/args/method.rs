@@ -323,7 +323,6 @@ impl fmt::Display for Method {
 mod tests {
     use clap::Parser;
 
-    use super::*;
     use crate::args::{Cli, Verb};
 
     fn checked(flags: &str) -> Result<(), String> {
