@@ -22,7 +22,7 @@ for row in rows:
         ids = prompt + tokenizer.encode(row["completion"], add_special_tokens=False).ids + eos
         given = max(1, len(prompt))
     with torch.no_grad():
-        log_probs = model(torch.tensor([ids])).logits[0, :-1].log_softmax(-1)
+        log_probs = model(torch.tensor([ids])).logits[0, -len(ids):-1].log_softmax(-1)  # without virtual tokens
     target = torch.tensor(ids[1:])
     nll = -log_probs.gather(1, target[:, None])[:, 0][given - 1:]
     loss, tokens = loss + nll.sum().item(), tokens + len(nll)

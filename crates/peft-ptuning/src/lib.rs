@@ -8,7 +8,6 @@
 //!
 //! ```
 #![doc = include_str!("../examples/own_model_ptuning.rs")]
-//! # main().unwrap();
 //! ```
 //!
 //! `model.input = None` takes the prompt off again. A prompt and adapters of weights can be on one model; all of them train, whichever came first.
@@ -29,7 +28,7 @@ pub use encoder::{LstmEncoder, MlpEncoder, PromptEncoder, PromptEncoderConfig};
 pub use init::PromptInit;
 pub use p_tuning::PTuningConfig;
 pub use peft_core::{
-    AttachReport, FromEmbeddings, InputAdapter, PeftError, Transformer, WithInput,
+    AttachReport, FromEmbeddings, InputAdapter, KvCache, PeftError, Transformer, WithInput,
 };
 pub use prompt_tuning::PromptTuningConfig;
 pub use soft_prompt::{Prompted, SoftPrompt};

@@ -338,6 +338,16 @@ fn each_kind_has_its_place(device: &Device) {
     let saved = save_prompt(&model, NAME, prompt.config(), None, &none, out);
     let none = matches!(saved, Err(AdapterFileError::Attach(PeftError::NoAdapter)));
     assert!(none);
+    let tuning = AdapterConfig::PromptTuning(PromptTuningConfig::new(N));
+    let made = encoded(PromptEncoderConfig::Mlp, device);
+    let saved = save_prompt(&made, NAME, &tuning, None, &Map::new(), out);
+    assert!(saved.is_err_and(|error| error.to_string().contains("must be P-Tuning")));
+    // The fields say what the prompt is, whatever the config says.
+    let other = AdapterConfig::PTuning(p_tuning(PromptEncoderConfig::LSTM).with_hidden(7));
+    let dir = save(&made, &other);
+    let adapter = AdapterDir::open(dir.path()).expect("it opens");
+    let expected = AdapterConfig::PTuning(p_tuning(PromptEncoderConfig::Mlp));
+    assert_eq!(*adapter.config(), expected);
     // A checkpoint of a model with a prompt is one of the model.
     let model = prompted(device).valid();
     write_checkpoint(&model, &Map::new(), None, DType::F32, out).expect("it is written");

@@ -22,6 +22,24 @@ pub enum PromptEncoder {
 }
 
 impl PromptEncoder {
+    /// What it was made from, and its hidden width.
+    pub fn config(&self) -> (PromptEncoderConfig, usize) {
+        match self {
+            Self::Mlp(encoder) => {
+                let [_, hidden] = encoder.first.weight.lazy_shape().dims();
+                (PromptEncoderConfig::Mlp, hidden)
+            }
+            Self::Lstm(encoder) => {
+                let [both, _] = encoder.first.weight.lazy_shape().dims();
+                let config = PromptEncoderConfig::Lstm {
+                    n_layers: encoder.layers.len(),
+                    dropout: encoder.dropout.prob,
+                };
+                (config, both / 2)
+            }
+        }
+    }
+
     /// The vectors that a model reads.
     ///
     /// # Shapes

@@ -1,5 +1,6 @@
 //! What a model reads beside its text, in files: one tensor that PEFT reads, and a file of ours with what it is trained through.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use serde_json::{Map, Value};
 use super::directory::{CONFIG, TENSORS};
 use super::fitted::fitted_modules;
 use super::keys::entries;
-use super::save::{complete, io, pretty, replace, serialized};
+use super::save::{io, pretty, replace, serialized};
 use super::tensors::read_shaped;
 use super::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem};
 
@@ -104,21 +105,19 @@ pub(super) fn save_input<M: Module>(
     config: &AdapterConfig,
     acts: TensorData,
     (file, through): (&str, Option<Named>),
-    fields: (Map<String, Value>, Option<&str>, &Map<String, Value>),
+    fields: &Map<String, Value>,
     dir: &Path,
 ) -> Result<(), AdapterFileError> {
     let mut tensors = vec![(EMBEDDINGS.to_owned(), acts.shape().to_vec(), acts)];
-    let slots: std::collections::HashMap<String, _> = slots(model).into_iter().collect();
+    let slots: HashMap<String, _> = slots(model).into_iter().collect();
     for entry in entries(model, name, config.prefix())? {
         if let Some(data) = entry.read(&slots[&entry.slot], name) {
             tensors.push((entry.key.clone(), entry.shape().to_vec(), data));
         }
     }
-    let (mut written, base, kept) = fields;
-    complete(&mut written, base, kept);
     let tensors = serialized(dir, TENSORS, tensors)?;
     let through = through.map(|through| serialized(dir, file, through));
-    let json = pretty(dir, &written)?;
+    let json = pretty(dir, fields)?;
 
     fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
     let path = dir.join(file);

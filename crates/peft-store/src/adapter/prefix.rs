@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::input::save_input;
 use super::methods::prefix::{restored, state};
+use super::save::complete;
 use super::{AdapterConfig, AdapterDir, AdapterFileError};
 
 /// What a prefix is trained through; PEFT neither writes nor reads it.
@@ -85,13 +86,14 @@ pub fn save_prefix<M: Transformer>(
     written.insert("num_layers".into(), json!(shape.n_layers));
     written.insert("token_dim".into(), json!(shape.width()));
     written.insert("num_attention_heads".into(), json!(shape.n_kv_heads));
+    complete(&mut written, base, fields);
     save_input(
         &model.model,
         name,
         config,
         prefix.flat().into_data(),
         (ENCODER, state(&prefix)),
-        (written, base, fields),
+        &written,
         dir.as_ref(),
     )
 }

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{DType, Tensor};
-use peft_core::{AttachReport, PeftError, Transformer};
-use peft_ptuning::{Prompted, SoftPrompt};
+use peft_core::{AttachReport, InputAdapter, PeftError, Transformer};
+use peft_ptuning::{PTuningConfig, PromptEncoder, PromptTuningConfig, Prompted, SoftPrompt};
 use serde_json::{Map, Value, json};
 
 use super::input::save_input;
 use super::methods::ptuning::{restored, state};
+use super::save::complete;
 use super::{AdapterConfig, AdapterDir, AdapterFileError};
 
 /// What a prompt of P-Tuning is trained through; PEFT neither writes nor reads it.
@@ -75,29 +76,51 @@ pub fn save_prompt<M: Transformer>(
 ) -> Result<(), AdapterFileError> {
     // Without autodiff nothing drops out.
     let prompt = model.input.as_ref().ok_or(PeftError::NoAdapter)?.valid();
+    let config = &as_it_is(config, &prompt, model.d_model())?;
     let mut written = config.to_fields(&[]);
-    let through = match config {
-        AdapterConfig::PromptTuning(_) => None,
-        AdapterConfig::PTuning(config) => {
-            let hidden = config.hidden.unwrap_or(model.d_model());
-            written.insert("encoder_hidden_size".into(), json!(hidden));
-            state(&prompt, config)
-        }
-        #[cfg(any(feature = "lora", feature = "ia3", feature = "prefix"))]
-        other => return Err(other.elsewhere().into()),
-    };
+    let through = state(&prompt);
     sizes(&mut written, &model.model, fields);
     let acts = prompt.vectors().into_data();
-    let fields = (written, base, fields);
-    save_input(
-        &model.model,
-        name,
-        config,
-        acts,
-        (ENCODER, through),
-        fields,
-        dir.as_ref(),
-    )
+    complete(&mut written, base, fields);
+    let beside = (ENCODER, through);
+    let dir = dir.as_ref();
+    save_input(&model.model, name, config, acts, beside, &written, dir)
+}
+
+/// The config with the sizes that the prompt has.
+fn as_it_is(
+    config: &AdapterConfig,
+    prompt: &SoftPrompt,
+    d_model: usize,
+) -> Result<AdapterConfig, AdapterFileError> {
+    let n_virtual_tokens = prompt.n_virtual_tokens();
+    let encoder = prompt.encoder.as_ref().map(PromptEncoder::config);
+    match (config, encoder) {
+        (AdapterConfig::PromptTuning(config), None) => {
+            Ok(AdapterConfig::PromptTuning(PromptTuningConfig {
+                n_virtual_tokens,
+                ..config.clone()
+            }))
+        }
+        (AdapterConfig::PromptTuning(_), Some(_)) => Err(PeftError::InvalidSetting {
+            field: "the method".into(),
+            value: "prompt tuning, of a prompt that an encoder makes".into(),
+            expected: "P-Tuning",
+        }
+        .into()),
+        (AdapterConfig::PTuning(config), encoder) => {
+            let as_made = (config.encoder, config.hidden.unwrap_or(d_model));
+            let (encoder, hidden) = encoder.unwrap_or(as_made);
+            Ok(AdapterConfig::PTuning(PTuningConfig {
+                n_virtual_tokens,
+                encoder,
+                hidden: Some(hidden),
+                ..config.clone()
+            }))
+        }
+        #[cfg(any(feature = "lora", feature = "ia3", feature = "prefix"))]
+        (other, _) => Err(other.elsewhere().into()),
+    }
 }
 
 /// The sizes of the model that PEFT writes. It fills in one that is null from the model's config; the number of heads is told by the width of all where they are as many as the

@@ -112,17 +112,16 @@ fn gates(lstm: &mut Lstm) -> [Vec<&mut Linear>; 2] {
     [input, state]
 }
 
-/// The tensors of an encoder with their shapes, and of what goes into it.
+/// The tensors of an encoder with their shapes, and of what goes into it; none where the prompt has no encoder.
 pub(in super::super::super) fn state(
     prompt: &SoftPrompt,
-    config: &PTuningConfig,
 ) -> Option<Vec<(String, Vec<usize>, TensorData)>> {
     let mut encoder = prompt.encoder.clone()?;
+    let (config, hidden) = encoder.config();
     let inputs = prompt.inputs.val();
     let [n, d_model] = inputs.dims();
-    let hidden = config.hidden.unwrap_or(d_model);
     let mut tensors = vec![(INPUTS.to_owned(), vec![n, d_model], inputs.into_data())];
-    let names = stacks(&config.encoder, d_model, hidden);
+    let names = stacks(&config, d_model, hidden);
     for (stack, linears) in names.into_iter().zip(linears(&mut encoder)) {
         let weights: Vec<_> = linears.iter().map(|l| l.weight.val().transpose()).collect();
         let biases: Vec<_> = linears
