@@ -9,4 +9,5 @@ mod ia3;
 mod layerwise;
 mod lora;
 mod models;
+mod trained_files;
 mod training;

@@ -15,6 +15,8 @@ mod generation;
 mod labels;
 #[cfg(any(feature = "lora", feature = "ia3", feature = "models"))]
 mod params;
+#[cfg(any(feature = "lora", feature = "ia3"))]
+mod trained;
 
 #[cfg(any(feature = "lora", feature = "ia3"))]
 pub use adapter::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem, save_adapter};
@@ -25,3 +27,7 @@ pub use checkpoint::{
 };
 pub use generation::{GenerationConfigError, GenerationDefaults};
 pub use labels::{Labels, LabelsError};
+#[cfg(any(feature = "lora", feature = "ia3"))]
+pub use trained::{
+    TrainedConfig, TrainedDir, TrainedFormat, TrainedReport, base_digest, save_trained,
+};

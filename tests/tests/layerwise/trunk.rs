@@ -8,7 +8,7 @@ use peft_core::{FromEmbeddings, InputAdapter, KvCache, SequenceClassifier, WithI
 use peft_layerwise::{Every, Gradual, Head, Lisa, Side, Strategy, TopLayers};
 use peft_models::{
     BertConfig, BertForSequenceClassification, BertForTokenClassification,
-    ModernBertForSequenceClassification, TokenClassifier,
+    ModernBertForSequenceClassification, RopeScaling, TokenClassifier,
 };
 use peft_train::{
     Example, NextToken, Objective, SequenceClassification, TagExample, TokenClassification,
@@ -18,6 +18,7 @@ use peft_train::{
 use super::places::modernbert;
 use super::{Run, Trail, bert, decoder, encoder, texts};
 use crate::fixture::filled;
+use crate::models::spread;
 use crate::training::{config, examples};
 
 peft_tests::cases!(
@@ -257,8 +258,18 @@ fn it_follows_the_lowest_block(device: &Device) {
     }
 }
 
+/// Rows so long that the order of a sum depends on how far they are padded.
+fn long(n: usize) -> Vec<Example> {
+    let row = |i: usize| {
+        let length = 17 + i * 13 % 29;
+        let ids = (0..length).map(|j| ((i * 7 + j * j + 3 * j) % 23) as u32);
+        Example::new(ids.collect(), (0..length).map(|j| j > 9).collect())
+    };
+    (0..n).map(row).collect()
+}
+
 fn a_run_goes_on_to_the_same_bits(device: &Device) {
-    let rows = examples(10);
+    let rows = long(10);
     let make = || decoder(false, device);
     let strategy = Gradual::new(&make(), Side::Top, Every::Steps(6)).expect("it fits");
     let none = TrunkCache { memory: 0, ..ALL };
@@ -331,6 +342,29 @@ fn where_it_cannot_be_it_is_not(device: &Device) {
     let refused = |trunks: &[(usize, TrunkReport)], reason| {
         assert_eq!(trunks, [(0, TrunkReport::NotKept(reason))]);
     };
+    let stretched = || {
+        let mut config = make().config().clone();
+        config.rope.scaling = RopeScaling::Long {
+            short: vec![1.0; 3],
+            long: vec![2.0; 3],
+            original_max_positions: 6,
+            attention_factor: 1.0,
+        };
+        spread(&config, &auto)
+    };
+    let top = TopLayers::new(&stretched(), 1).expect("it fits");
+    let found = pair(stretched, NextToken, &rows, &top, steady(3), &ALL);
+    refused(&found.with.trunks, TrunkRefusal::Length);
+    assert!(found.with.bits == found.without.bits);
+    // Rows of one side of the change are rotated alike.
+    let one_side: Vec<Example> = rows
+        .iter()
+        .filter(|row| row.ids.len() <= 6)
+        .cloned()
+        .collect();
+    let found = pair(stretched, NextToken, &one_side, &top, steady(2), &ALL);
+    found.assert_kept(2, one_side.len());
+
     let lisa = Lisa::new(&make(), 1, Every::Steps(2), 0).expect("it fits");
     let found = pair(make, NextToken, &rows, &lisa, steady(3), &ALL);
     refused(&found.with.trunks, TrunkRefusal::TrainsBelow);

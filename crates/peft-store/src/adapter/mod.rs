@@ -9,6 +9,8 @@ mod keys;
 mod methods;
 mod tensors;
 
+pub(crate) use tensors::read_f32;
+
 pub use config::AdapterConfig;
 pub use directory::{AdapterDir, save_adapter};
 pub use error::{AdapterFileError, TensorProblem};
