@@ -11,4 +11,5 @@ mod lora;
 mod models;
 mod prefix;
 mod prompts;
+mod trained_files;
 mod training;

@@ -134,9 +134,38 @@ fn a_models_own_parameters_train_by_each_strategy() {
         let method = ["--method"].into_iter().chain(flags.split_whitespace());
         let method: Vec<&str> = method.chain(["--out", &out]).collect();
         place.runs(&words(RUN, &method));
-        let line = words("eval --data train.jsonl --json --model", &[&out]);
-        let report: Value = serde_json::from_str(&place.runs(&line)).expect("JSON");
-        let after = report["loss"].as_f64().expect("a loss");
+        let whole = flags.starts_with("full");
+        assert_eq!(
+            place.path(&out).join("config.json").exists(),
+            whole,
+            "{flags}"
+        );
+        let of_model = |model: &str| {
+            let line = words("eval --data train.jsonl --json --model", &[model]);
+            let report: Value = serde_json::from_str(&place.runs(&line)).expect("JSON");
+            report["loss"].as_f64().expect("a loss")
+        };
+        let after = if whole {
+            of_model(&out)
+        } else {
+            let after = loss(&place, &out);
+            // What trained is a small part of the model, or all that a schedule has reached, and merges into a checkpoint.
+            let shown: Value =
+                serde_json::from_str(&place.runs(&["inspect", &out, "--json"])).expect("JSON");
+            assert!(shown["parameters"].as_u64() > Some(0), "{shown}");
+            let merged = format!("{out}-merged");
+            let line = words(
+                "merge --model model",
+                &["--adapter", &out, "--out", &merged],
+            );
+            place.runs(&line);
+            let of_merged = of_model(&merged);
+            assert!(
+                (of_merged - after).abs() < 1e-5,
+                "{flags}: {of_merged}, {after}"
+            );
+            after
+        };
         assert!(after < before, "{flags}: {after}, before {before}");
     }
     // The same steps whether the states below are computed anew or kept.

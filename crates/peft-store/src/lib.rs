@@ -15,6 +15,8 @@ mod generation;
 mod labels;
 #[cfg(any(feature = "adapters", feature = "models"))]
 mod params;
+#[cfg(any(feature = "lora", feature = "ia3"))]
+mod trained;
 
 #[cfg(feature = "prefix")]
 pub use adapter::save_prefix;
@@ -29,3 +31,7 @@ pub use checkpoint::{
 };
 pub use generation::{GenerationConfigError, GenerationDefaults};
 pub use labels::{Labels, LabelsError};
+#[cfg(any(feature = "lora", feature = "ia3"))]
+pub use trained::{
+    TrainedConfig, TrainedDir, TrainedFormat, TrainedReport, base_digest, save_trained,
+};

@@ -1,14 +1,12 @@
 //! The cached trunk: the losses and updates of a run without it.
 
-use std::ops::Range;
-
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor};
-use peft_core::{FromEmbeddings, InputAdapter, KvCache, SequenceClassifier, WithInput};
+use burn::tensor::{Device, Tensor};
+use peft_core::WithInput;
 use peft_layerwise::{Every, Gradual, Head, Lisa, Side, Strategy, TopLayers};
 use peft_models::{
     BertConfig, BertForSequenceClassification, BertForTokenClassification,
-    ModernBertForSequenceClassification, TokenClassifier,
+    ModernBertForSequenceClassification, RopeScaling, TokenClassifier,
 };
 use peft_train::{
     Example, NextToken, Objective, SequenceClassification, TagExample, TokenClassification,
@@ -16,8 +14,10 @@ use peft_train::{
 };
 
 use super::places::modernbert;
+use super::trunk_models::{Late, Mean};
 use super::{Run, Trail, bert, decoder, encoder, texts};
 use crate::fixture::filled;
+use crate::models::spread;
 use crate::training::{config, examples};
 
 peft_tests::cases!(
@@ -257,8 +257,18 @@ fn it_follows_the_lowest_block(device: &Device) {
     }
 }
 
+/// Rows so long that the order of a sum depends on how far they are padded.
+fn long(n: usize) -> Vec<Example> {
+    let row = |i: usize| {
+        let length = 17 + i * 13 % 29;
+        let ids = (0..length).map(|j| ((i * 7 + j * j + 3 * j) % 23) as u32);
+        Example::new(ids.collect(), (0..length).map(|j| j > 9).collect())
+    };
+    (0..n).map(row).collect()
+}
+
 fn a_run_goes_on_to_the_same_bits(device: &Device) {
-    let rows = examples(10);
+    let rows = long(10);
     let make = || decoder(false, device);
     let strategy = Gradual::new(&make(), Side::Top, Every::Steps(6)).expect("it fits");
     let none = TrunkCache { memory: 0, ..ALL };
@@ -288,41 +298,6 @@ fn a_run_goes_on_to_the_same_bits(device: &Device) {
     }
 }
 
-/// A position before the text that all of it sees: the mean of its embeddings.
-#[derive(Module, Debug)]
-struct Mean {
-    scale: burn::module::Param<Tensor<1>>,
-}
-
-impl InputAdapter for Mean {
-    const NAME: &'static str = "mean";
-
-    fn n_virtual_tokens(&self) -> usize {
-        1
-    }
-
-    fn hidden_from<M: FromEmbeddings>(
-        &self,
-        model: &M,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        let mean = embeds.clone().mean_dim(1) * self.scale.val().unsqueeze();
-        model.hidden_from(embeds + mean, segments, cache)
-    }
-
-    fn classify<M: SequenceClassifier>(
-        &self,
-        model: &M,
-        ids: Tensor<2, Int>,
-        segments: Option<Tensor<2, Int>>,
-    ) -> Tensor<2> {
-        let hidden = self.hidden_from(model, model.embed(ids), segments.clone(), None);
-        model.class_logits(hidden, segments)
-    }
-}
-
 fn where_it_cannot_be_it_is_not(device: &Device) {
     let rows = examples(10);
     let texts = texts(10);
@@ -331,6 +306,29 @@ fn where_it_cannot_be_it_is_not(device: &Device) {
     let refused = |trunks: &[(usize, TrunkReport)], reason| {
         assert_eq!(trunks, [(0, TrunkReport::NotKept(reason))]);
     };
+    let stretched = || {
+        let mut config = make().config().clone();
+        config.rope.scaling = RopeScaling::Long {
+            short: vec![1.0; 3],
+            long: vec![2.0; 3],
+            original_max_positions: 6,
+            attention_factor: 1.0,
+        };
+        spread(&config, &auto)
+    };
+    let top = TopLayers::new(&stretched(), 1).expect("it fits");
+    let found = pair(stretched, NextToken, &rows, &top, steady(3), &ALL);
+    refused(&found.with.trunks, TrunkRefusal::Length);
+    assert!(found.with.bits == found.without.bits);
+    // Rows of one side of the change are rotated alike.
+    let one_side: Vec<Example> = rows
+        .iter()
+        .filter(|row| row.ids.len() <= 6)
+        .cloned()
+        .collect();
+    let found = pair(stretched, NextToken, &one_side, &top, steady(2), &ALL);
+    found.assert_kept(2, one_side.len());
+
     let lisa = Lisa::new(&make(), 1, Every::Steps(2), 0).expect("it fits");
     let found = pair(make, NextToken, &rows, &lisa, steady(3), &ALL);
     refused(&found.with.trunks, TrunkRefusal::TrainsBelow);
@@ -393,76 +391,4 @@ fn where_it_cannot_be_it_is_not(device: &Device) {
     );
     refused(&found.with.trunks, TrunkRefusal::Tracked);
     assert!(found.with.bits == found.without.bits);
-}
-
-/// An encoder whose input is shifted by a parameter that it declares last.
-#[derive(Module, Debug)]
-struct Late {
-    model: BertForSequenceClassification,
-    shift: burn::module::Param<Tensor<1>>,
-}
-
-impl FromEmbeddings for Late {
-    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        self.model.embed(ids) + self.shift.val().unsqueeze()
-    }
-
-    fn hidden_from(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.model.hidden_from(embeds, segments, cache)
-    }
-}
-
-impl peft_core::Transformer for Late {
-    fn begin(&self, embeds: Tensor<3>, start: usize) -> Tensor<3> {
-        self.model.begin(embeds, start)
-    }
-
-    fn n_blocks(&self) -> usize {
-        self.model.n_blocks()
-    }
-
-    fn run_blocks(
-        &self,
-        x: Tensor<3>,
-        blocks: Range<usize>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.model.run_blocks(x, blocks, segments, cache)
-    }
-
-    fn finish(&self, x: Tensor<3>) -> Tensor<3> {
-        self.model.finish(x)
-    }
-
-    fn d_model(&self) -> usize {
-        self.model.d_model()
-    }
-
-    fn vocab_size(&self) -> usize {
-        self.model.vocab_size()
-    }
-
-    fn max_positions(&self) -> usize {
-        self.model.max_positions()
-    }
-
-    fn kv_shape(&self) -> (usize, usize) {
-        self.model.kv_shape()
-    }
-}
-
-impl SequenceClassifier for Late {
-    fn class_logits(&self, hidden: Tensor<3>, segments: Option<Tensor<2, Int>>) -> Tensor<2> {
-        self.model.class_logits(hidden, segments)
-    }
-
-    fn n_labels(&self) -> usize {
-        SequenceClassifier::n_labels(&self.model)
-    }
 }

@@ -1,4 +1,4 @@
-//! [`Adapted`]: a model that takes an adapter of any kind.
+//! [`Adapted`]: a model that takes an adapter of any kind, and [`Saved`]: an adapter in a directory.
 
 use std::path::Path;
 
@@ -6,7 +6,8 @@ use peft_core::{AttachReport, ForwardPath, PeftError, Transformer};
 use peft_prefix::Prefixed;
 use peft_ptuning::Prompted;
 use peft_store::{
-    AdapterConfig, AdapterDir, AdapterFileError, save_adapter, save_prefix, save_prompt,
+    AdapterConfig, AdapterDir, AdapterFileError, TrainedDir, TrainedFormat, save_adapter,
+    save_prefix, save_prompt,
 };
 use serde_json::{Map, Value};
 
@@ -21,6 +22,74 @@ pub(super) fn bare<M>(model: M) -> Adapted<M> {
     Prompted::new(Prefixed::new(model))
 }
 
+/// What a run has left in a directory.
+pub(super) enum Saved {
+    /// An adapter of weights, a soft prompt or a prefix.
+    Adapter(AdapterDir),
+    /// Parameters of the model itself.
+    Trained(TrainedDir),
+}
+
+impl Saved {
+    pub(super) fn open(dir: &Path) -> Result<Self, AdapterFileError> {
+        Ok(match TrainedDir::open(dir)? {
+            Some(trained) => Self::Trained(trained),
+            None => Self::Adapter(AdapterDir::open(dir)?),
+        })
+    }
+
+    /// Attach it; the paths of the base's parameters in whose place others are read.
+    pub(super) fn attach<M: Transformer>(
+        &self,
+        model: &mut Adapted<M>,
+    ) -> Result<Vec<String>, AdapterFileError> {
+        let dir = match self {
+            Self::Adapter(dir) => dir,
+            Self::Trained(dir) => return Ok(dir.attach(model)?.paths.into_iter().collect()),
+        };
+        let report = match dir.config() {
+            AdapterConfig::PromptTuning(_) | AdapterConfig::PTuning(_) => {
+                dir.attach_prompt(model, ADAPTER)?
+            }
+            AdapterConfig::Prefix(_) => dir.attach_prefix(&mut model.model, ADAPTER)?,
+            _ => dir.attach(model, ADAPTER, ForwardPath::Factored)?,
+        };
+        Ok(report.trained_whole)
+    }
+
+    /// What trained it.
+    pub(super) fn method(&self) -> Value {
+        match self {
+            Self::Adapter(dir) => dir.config().method().into(),
+            Self::Trained(dir) => match &dir.config().format {
+                TrainedFormat::Own { method, .. } => method.clone(),
+                TrainedFormat::LnTuning { .. } => "norms".into(),
+            },
+        }
+    }
+
+    /// What it is for, in PEFT's words.
+    pub(super) fn task_type(&self) -> Option<&str> {
+        match self {
+            Self::Adapter(dir) => dir.fields().get("task_type")?.as_str(),
+            Self::Trained(dir) => dir.config().task_type.as_deref(),
+        }
+    }
+
+    /// How many positions it takes from a text.
+    pub(super) fn virtual_tokens(&self) -> usize {
+        match self {
+            Self::Trained(_) => 0,
+            Self::Adapter(dir) => match dir.config() {
+                AdapterConfig::PromptTuning(config) => config.n_virtual_tokens,
+                AdapterConfig::PTuning(config) => config.n_virtual_tokens,
+                AdapterConfig::Prefix(config) => config.n_virtual_tokens,
+                _ => 0,
+            },
+        }
+    }
+}
+
 /// Attach a fresh adapter.
 pub(super) fn attach_fresh<M: Transformer>(
     config: &AdapterConfig,
@@ -32,20 +101,6 @@ pub(super) fn attach_fresh<M: Transformer>(
         }
         AdapterConfig::Prefix(_) => config.attach_prefix(&mut model.model, ADAPTER),
         _ => config.attach(model, ADAPTER),
-    }
-}
-
-/// Attach what a directory holds.
-pub(super) fn attach_saved<M: Transformer>(
-    dir: &AdapterDir,
-    model: &mut Adapted<M>,
-) -> Result<AttachReport, AdapterFileError> {
-    match dir.config() {
-        AdapterConfig::PromptTuning(_) | AdapterConfig::PTuning(_) => {
-            dir.attach_prompt(model, ADAPTER)
-        }
-        AdapterConfig::Prefix(_) => dir.attach_prefix(&mut model.model, ADAPTER),
-        _ => dir.attach(model, ADAPTER, ForwardPath::Factored),
     }
 }
 
@@ -64,15 +119,5 @@ pub(super) fn save<M: Transformer>(
         }
         AdapterConfig::Prefix(_) => save_prefix(&model.model, ADAPTER, config, base, fields, dir),
         _ => save_adapter(model, ADAPTER, config, base, fields, dir),
-    }
-}
-
-/// How many positions the adapter of a directory takes from a text.
-pub(super) fn virtual_tokens(dir: &AdapterDir) -> usize {
-    match dir.config() {
-        AdapterConfig::PromptTuning(config) => config.n_virtual_tokens,
-        AdapterConfig::PTuning(config) => config.n_virtual_tokens,
-        AdapterConfig::Prefix(config) => config.n_virtual_tokens,
-        _ => 0,
     }
 }

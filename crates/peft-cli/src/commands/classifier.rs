@@ -5,14 +5,14 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{DType, Device};
 use peft_core::Transformer;
-use peft_store::{AdapterDir, Checkpoint, Headed, Labels};
+use peft_store::{Checkpoint, Headed, Labels};
 use peft_train::{
     ClassExample, Dataset, LabelSet, ProblemType, RowKind, TagExample, TextTokenizer,
     encode_classes, encode_tags,
 };
 use serde_json::{Value, json};
 
-use super::adapted::{Adapted, attach_saved, bare, virtual_tokens};
+use super::adapted::{Adapted, Saved, bare};
 use crate::args::EvalArgs;
 use crate::device::placed;
 use crate::error::CliError;
@@ -84,9 +84,7 @@ impl Task {
     ) -> Result<Option<(Self, bool)>, CliError> {
         let kept = adapter.map(Labels::read).transpose()?.flatten();
         let of_tokens = match (adapter, &kept) {
-            (Some(dir), Some(_)) => {
-                AdapterDir::open(dir)?.fields()["task_type"].as_str() == Some("TOKEN_CLS")
-            }
+            (Some(dir), Some(_)) => Saved::open(dir)?.task_type() == Some("TOKEN_CLS"),
             _ => head_class(checkpoint).is_some_and(|class| class.ends_with(TOKEN_HEAD)),
         };
         let Some(labels) = kept.or_else(|| head_labels(checkpoint)) else {
@@ -180,13 +178,13 @@ pub(super) fn adapted<M: Transformer>(
     let mut model = bare(model);
     match adapter {
         Some(dir) => {
-            let report = attach_saved(&AdapterDir::open(dir)?, &mut model)?;
+            let whole = Saved::open(dir)?.attach(&mut model)?;
             let missing = fresh.iter().find(|module| {
                 let within = format!("{module}.");
                 let held = |path: &String| {
                     path.starts_with(&within) || path.contains(&format!(".{within}"))
                 };
-                !report.trained_whole.iter().any(held)
+                !whole.iter().any(held)
             });
             if let Some(module) = missing {
                 return Err(CliError::Usage(format!(
@@ -214,7 +212,7 @@ pub(super) fn positions(
     adapter: Option<&Path>,
 ) -> Result<usize, CliError> {
     let taken = match adapter {
-        Some(dir) => virtual_tokens(&AdapterDir::open(dir)?),
+        Some(dir) => Saved::open(dir)?.virtual_tokens(),
         None => 0,
     };
     Ok(checkpoint.config().max_positions().saturating_sub(taken))

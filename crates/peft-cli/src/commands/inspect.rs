@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use peft_core::LayerKind;
-use peft_store::{AdapterConfig, AdapterDir, Checkpoint, CheckpointConfig};
+use peft_store::{AdapterConfig, Checkpoint, CheckpointConfig};
 use serde_json::{Map, Value, json};
 
-use super::adapted::virtual_tokens;
+use super::adapted::Saved;
 use super::{OUTPUT_LAYER, print_line};
 use crate::args::InspectArgs;
 use crate::error::CliError;
@@ -73,33 +73,37 @@ fn bytes(dir: &Path, start: &str) -> u64 {
 }
 
 fn adapter(args: &InspectArgs) -> Result<Value, CliError> {
-    let dir = AdapterDir::open(&args.path)?;
-    let tensors = dir.tensor_shapes()?;
+    let saved = Saved::open(&args.path)?;
+    let mut out = json!({ "kind": "adapter", "method": saved.method() });
+    let (base, tensors) = match &saved {
+        Saved::Trained(dir) => (
+            dir.config().base.as_deref(),
+            dir.shapes()?.into_iter().collect(),
+        ),
+        Saved::Adapter(dir) => {
+            if let AdapterConfig::Lora(lora) = dir.config() {
+                out["rank"] = json!(lora.rank);
+                out["alpha"] = json!(lora.alpha);
+            }
+            match saved.virtual_tokens() {
+                0 => out["targets"] = json!(dir.fields().get("target_modules")),
+                n => out["virtual_tokens"] = json!(n),
+            }
+            let base = dir.fields().get("base_model_name_or_path");
+            (base.and_then(Value::as_str), dir.tensor_shapes()?)
+        }
+    };
     let parameters: usize = tensors
         .iter()
         .map(|(_, s)| s.iter().product::<usize>())
         .sum();
-    let mut out = json!({
-        "kind": "adapter",
-        "method": dir.config().method(),
-    });
-    if let AdapterConfig::Lora(lora) = dir.config() {
-        out["rank"] = json!(lora.rank);
-        out["alpha"] = json!(lora.alpha);
-    }
-    match virtual_tokens(&dir) {
-        0 => out["targets"] = json!(dir.fields().get("target_modules")),
-        n => out["virtual_tokens"] = json!(n),
-    }
-    let more = json!({
-        "base_model": dir.fields().get("base_model_name_or_path"),
-        "parameters": parameters,
-        "bytes": bytes(&args.path, "adapter_model"),
-        "tensors": tensors.iter().map(|(key, shape)| json!([key, shape])).collect::<Vec<_>>(),
-    });
-    for (field, value) in more.as_object().into_iter().flatten() {
-        out[field] = value.clone();
-    }
+    out["base_model"] = json!(base);
+    out["parameters"] = json!(parameters);
+    out["bytes"] = json!(bytes(&args.path, "adapter_model"));
+    out["tensors"] = tensors
+        .iter()
+        .map(|(key, shape)| json!([key, shape]))
+        .collect();
     Ok(out)
 }
 

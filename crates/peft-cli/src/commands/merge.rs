@@ -10,10 +10,10 @@ use peft_models::{
     CausalLm, LanguageModel, SequenceClassifier, TextClassifier, TokenClassifier, TokenTagger,
     Transformer,
 };
-use peft_store::{AdapterDir, Checkpoint, Labels, write_checkpoint};
+use peft_store::{Checkpoint, Labels, write_checkpoint};
 use serde_json::{Map, Value};
 
-use super::adapted::virtual_tokens;
+use super::adapted::Saved;
 use super::classifier::adapted;
 use super::load;
 use crate::args::MergeArgs;
@@ -30,16 +30,16 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
             args.out.display()
         )));
     }
-    let adapter = AdapterDir::open(&args.adapter)?;
-    if virtual_tokens(&adapter) > 0 {
+    let saved = Saved::open(&args.adapter)?;
+    if saved.virtual_tokens() > 0 {
         return Err(CliError::Usage(format!(
-            "{} holds {}, which stands beside a text and is no part of the weights, so it cannot be merged; run the model with --adapter, or train --method lora for a model that needs none",
+            "{} holds what stands beside a text ({}) and is no part of the weights, so it cannot be merged; run the model with --adapter, or train --method lora for a model that needs none",
             args.adapter.display(),
-            adapter.config().method()
+            saved.method().as_str().unwrap_or_default()
         )));
     }
     if let Some(labels) = Labels::read(&args.adapter)? {
-        return classifier(args, &labels);
+        return classifier(args, &saved, &labels);
     }
     let (checkpoint, model, device) = load(&args.model, Some(&args.adapter))?;
     let unmerged = model.model.model.valid();
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
         true => unmerged.untie(),
         false => unmerged,
     };
-    drop(merge(&mut merged)?);
+    fold(&saved, &mut merged)?;
     let fields = checkpoint.fields_of(&merged);
     let reload = |dir: &Path| {
         Ok(read(
@@ -64,12 +64,11 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
 }
 
 /// Merge an adapter that came with a head.
-fn classifier(args: &MergeArgs, labels: &Labels) -> Result<(), CliError> {
+fn classifier(args: &MergeArgs, saved: &Saved, labels: &Labels) -> Result<(), CliError> {
     let checkpoint = Checkpoint::open(&args.model.model)?;
     let (device, dtype) = placed(&args.model)?;
     let n = labels.names.len();
-    let adapter = AdapterDir::open(&args.adapter)?;
-    let of_tokens = adapter.fields()["task_type"].as_str() == Some("TOKEN_CLS");
+    let of_tokens = saved.task_type() == Some("TOKEN_CLS");
     let fields = checkpoint.classifier_fields(labels, of_tokens)?;
     if of_tokens {
         let read =
@@ -79,7 +78,7 @@ fn classifier(args: &MergeArgs, labels: &Labels) -> Result<(), CliError> {
             .model
             .model;
         let expected = read(&model);
-        drop(merge(&mut model)?);
+        fold(saved, &mut model)?;
         let reload = |dir: &Path| {
             let loaded = Checkpoint::open(dir)?.load_tagger(n, &device, dtype)?;
             Ok(read(&loaded.model.valid()))
@@ -96,12 +95,20 @@ fn classifier(args: &MergeArgs, labels: &Labels) -> Result<(), CliError> {
         .model
         .model;
     let expected = read(&model);
-    drop(merge(&mut model)?);
+    fold(saved, &mut model)?;
     let reload = |dir: &Path| {
         let loaded = Checkpoint::open(dir)?.load_classifier(n, &device, dtype)?;
         Ok(read(&loaded.model.valid()))
     };
     keep(args, &checkpoint, &model, &fields, &expected, reload)
+}
+
+/// Fold an adapter in; parameters of the model itself are in their place already.
+fn fold<M: Module>(saved: &Saved, model: &mut M) -> Result<(), CliError> {
+    if let Saved::Adapter(_) = saved {
+        drop(merge(model)?);
+    }
+    Ok(())
 }
 
 /// Write the merged model beside its place, read it back, and move it there if it computes what is expected.

@@ -16,9 +16,9 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use peft_models::LanguageModel;
-use peft_store::{AdapterDir, Checkpoint};
+use peft_store::Checkpoint;
 
-use self::adapted::{Adapted, attach_saved, bare};
+use self::adapted::{Adapted, Saved, bare};
 use crate::args::ModelArgs;
 use crate::device::placed;
 use crate::error::CliError;
@@ -33,10 +33,10 @@ fn load(
 ) -> Result<(Checkpoint, Adapted<LanguageModel>, Device), CliError> {
     let (device, dtype) = placed(args)?;
     let checkpoint = Checkpoint::open(&args.model)?;
-    let adapter = adapter.map(AdapterDir::open).transpose()?;
+    let adapter = adapter.map(Saved::open).transpose()?;
     let mut model = bare(checkpoint.load(&device, dtype)?);
     if let Some(adapter) = adapter {
-        attach_saved(&adapter, &mut model)?;
+        adapter.attach(&mut model)?;
     }
     Ok((checkpoint, model, device))
 }

@@ -3,11 +3,11 @@
 use burn::module::Module;
 use burn::tensor::DType;
 use peft_models::{FromEmbeddings, mean_pooled};
-use peft_store::{AdapterDir, Checkpoint};
+use peft_store::Checkpoint;
 use peft_train::{Padded, TextTokenizer, classify, tag_words};
 use serde_json::{Map, Value, json};
 
-use super::adapted::{attach_saved, bare};
+use super::adapted::{Saved, bare};
 use super::classifier::{Task, adapted, positions};
 use crate::args::GenerateArgs;
 use crate::device::placed;
@@ -54,7 +54,7 @@ fn embedding(
     let (device, dtype) = placed(&args.model)?;
     let mut model = bare(checkpoint.load_encoder(&device, dtype)?);
     if let Some(dir) = &args.adapter {
-        attach_saved(&AdapterDir::open(dir)?, &mut model)?;
+        Saved::open(dir)?.attach(&mut model)?;
     }
     let longest = positions(checkpoint, args.adapter.as_deref())?;
     let (ids, _) = tokenizer.encode_within(&args.prompt, longest)?;

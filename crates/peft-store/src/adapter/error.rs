@@ -92,6 +92,20 @@ pub enum AdapterFileError {
     /// The adapter cannot be attached to the model.
     #[error(transparent)]
     Attach(#[from] PeftError),
+    /// Trained parameters were trained with another model than this.
+    #[error(
+        "{} was trained on `{name}`, whose other parameters have the checksum {expected}, but this model's have {found}", dir.display()
+    )]
+    OtherBase {
+        /// The directory.
+        dir: PathBuf,
+        /// The base model as the directory names it.
+        name: String,
+        /// The checksum in the directory.
+        expected: String,
+        /// The checksum of this model.
+        found: String,
+    },
     /// An adapter of the slot has no form in this file format.
     #[error(
         "adapter `{adapter}` on `{path}` is of method {method}, which this file format cannot hold"

@@ -18,6 +18,8 @@ mod prompt;
 mod save;
 mod tensors;
 
+pub(crate) use tensors::read_f32;
+
 pub use config::AdapterConfig;
 pub use directory::AdapterDir;
 pub use error::{AdapterFileError, TensorProblem};

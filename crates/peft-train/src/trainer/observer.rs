@@ -1,5 +1,7 @@
 //! [`Observer`]: who follows a run, shows it and keeps what comes out.
 
+use std::collections::BTreeSet;
+
 use burn::module::Module;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -47,6 +49,11 @@ impl<M: Module> Progress<'_, M> {
     /// What is kept of a frozen trunk, in a run that [may keep it](super::Trainer::with_trunk_cache).
     pub fn trunk(&self) -> Option<TrunkUse> {
         self.trunk
+    }
+
+    /// The paths of what has trained: what may differ from the model that the run began with.
+    pub fn trained(&self) -> &BTreeSet<String> {
+        self.stages.touched()
     }
 
     /// What a run needs to go on from here.

@@ -1,7 +1,7 @@
 //! The run itself, the same for every task.
 
 use burn::module::Module;
-use peft_core::Transformer;
+use peft_core::{Transformer, has_suffix, module_paths};
 use peft_layerwise::{AsGiven, Strategy};
 use peft_store::{Checkpoint, Labels};
 use peft_train::{
@@ -10,9 +10,9 @@ use peft_train::{
 use serde_json::{Map, Value};
 
 use super::adapter::adapter_config;
-use super::run::{Run, Trained};
+use super::run::{Kind, Run, Trained};
 use super::strategy::{at_first, strategy};
-use crate::args::TrainArgs;
+use crate::args::{Method, TrainArgs};
 use crate::commands::adapted::{Adapted, attach_fresh, bare};
 use crate::device::placed;
 use crate::error::CliError;
@@ -32,6 +32,12 @@ pub(super) struct Job<'a, M, E> {
     pub(super) task_type: &'static str,
     /// The `config.json` of the whole model.
     pub(super) fields: Map<String, Value>,
+}
+
+/// The paths of these modules.
+fn modules<M: Module>(model: &M, names: &[String]) -> Vec<String> {
+    let named = |path: &String| names.iter().any(|name| has_suffix(path, name));
+    module_paths(model).into_iter().filter(named).collect()
 }
 
 /// Train by the flags, and keep what was trained.
@@ -60,8 +66,14 @@ where
         ),
         (None, None) => {}
     }
+    let kind = match (adapter, &strategy) {
+        (Some(adapter), _) => Kind::Adapter(Box::new(adapter)),
+        (None, Some(_)) if args.method == Method::Norms => Kind::Norms(modules(&model, &job.heads)),
+        (None, Some(strategy)) if args.method != Method::Full => Kind::Own(strategy.settings()),
+        _ => Kind::Whole,
+    };
     let what = Trained {
-        adapter,
+        kind,
         base: args.model.model.display().to_string(),
         fields: job.fields,
         companions: job.checkpoint.dir().to_path_buf(),

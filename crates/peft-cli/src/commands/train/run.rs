@@ -1,5 +1,6 @@
 //! What a run leaves in its directory: settings, metrics, the best and the last adapter, and a state to go on from.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,10 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::DType;
 use peft_core::Transformer;
-use peft_store::{AdapterConfig, Labels, write_checkpoint};
+use peft_store::{
+    AdapterConfig, Labels, TrainedConfig, TrainedFormat, base_digest, save_trained,
+    write_checkpoint,
+};
 use peft_train::{Observer, Progress, Report, StepReport, TrainError, TrainState, TrunkReport};
 use serde_json::{Map, Value, json};
 
@@ -35,12 +39,25 @@ pub(super) struct Run {
     /// Steps between two states.
     save_every: usize,
     what: Trained,
+    /// What has trained, by path.
+    touched: BTreeSet<String>,
+}
+
+/// What of a model a run saves.
+pub(super) enum Kind {
+    /// An adapter.
+    Adapter(Box<AdapterConfig>),
+    /// All of it, as a checkpoint.
+    Whole,
+    /// Normalisation layers and modules of these paths, as PEFT's LN tuning.
+    Norms(Vec<String>),
+    /// The parameters that have trained; what trained them.
+    Own(Value),
 }
 
 /// What the run saves.
 pub(super) struct Trained {
-    /// The adapter; the whole model where there is none.
-    pub(super) adapter: Option<AdapterConfig>,
+    pub(super) kind: Kind,
     pub(super) base: String,
     /// The `config.json` of a whole model.
     pub(super) fields: Map<String, Value>,
@@ -120,6 +137,7 @@ impl Run {
             out: args.out.clone(),
             save_every,
             what,
+            touched: BTreeSet::new(),
         })
     }
 
@@ -139,18 +157,45 @@ impl Run {
 
     fn save<M: Transformer>(&self, model: &Adapted<M>, dir: &Path) -> Result<(), CliError> {
         let what = &self.what;
-        match &what.adapter {
-            Some(config) => {
+        let format = match &what.kind {
+            Kind::Whole => {
+                let companions = Some(what.companions.as_path());
+                write_checkpoint(model, &what.fields, companions, what.dtype, dir)?;
+                return Ok(());
+            }
+            Kind::Adapter(config) => {
                 let mut fields = Map::new();
                 fields.insert("task_type".into(), what.task_type.into());
                 save(model, config, &what.base, &fields, dir)?;
-                if let Some(labels) = &what.labels {
-                    labels.write(dir)?;
-                }
+                None
             }
-            None => write_checkpoint(model, &what.fields, Some(&what.companions), what.dtype, dir)?,
+            Kind::Norms(modules) => Some(TrainedFormat::LnTuning {
+                modules_to_save: modules.clone(),
+            }),
+            Kind::Own(method) => Some(TrainedFormat::Own {
+                method: method.clone(),
+                base_digest: base_digest(model, &self.touched),
+            }),
+        };
+        if let Some(format) = format {
+            let config = TrainedConfig {
+                format,
+                base: Some(what.base.clone()),
+                task_type: Some(what.task_type.into()),
+            };
+            save_trained(model, &self.touched, &config, dir)?;
+        }
+        if let Some(labels) = &what.labels {
+            labels.write(dir)?;
         }
         Ok(())
+    }
+
+    /// What has trained only grows.
+    fn note(&mut self, touched: &BTreeSet<String>) {
+        if touched.len() != self.touched.len() {
+            self.touched.clone_from(touched);
+        }
     }
 
     fn record(&mut self, line: &Value) -> Result<(), TrainError> {
@@ -194,6 +239,7 @@ impl<M: Transformer, R: Report> Observer<Adapted<M>, R> for Run {
                 .collect::<String>(),
             if best { " (best)" } else { "" }
         ));
+        self.note(progress.trained());
         if best {
             self.save(&progress.model.valid(), &self.out.join(BEST))
                 .map_err(|error| TrainError::Observer(Box::new(error)))?;
@@ -207,6 +253,7 @@ impl<M: Transformer, R: Report> Observer<Adapted<M>, R> for Run {
         progress: &Progress<'_, Adapted<M>>,
     ) -> Result<(), TrainError> {
         self.display.step(report);
+        self.note(progress.trained());
         self.record(&json!({ "step": report.step, "train": report }))?;
         if report.step.is_multiple_of(self.save_every) && report.step < report.total_steps {
             progress.state()?.save(self.out.join(STATE))?;

@@ -1,0 +1,169 @@
+//! [`TrainedConfig`]: what `adapter_config.json` says of trained parameters.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::AdapterFileError;
+
+/// The `peft_type` of our own format.
+const OWN: &str = "TRAINED_PARAMETERS";
+/// That of PEFT's LN tuning.
+const LN_TUNING: &str = "LN_TUNING";
+
+/// How a directory holds trained parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrainedFormat {
+    /// Under the keys of the checkpoint.
+    Own {
+        /// What trained them: a strategy's settings, for instance.
+        method: Value,
+        /// The [`base_digest`](super::base_digest) of the rest of the model.
+        base_digest: String,
+    },
+    /// As PEFT's LN tuning: normalisation layers as a whole, and the modules that are saved beside them.
+    LnTuning {
+        /// Paths of modules that are no normalisation layers, a head for instance.
+        modules_to_save: Vec<String>,
+    },
+}
+
+/// The config of a directory of trained parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainedConfig {
+    /// How they are held.
+    pub format: TrainedFormat,
+    /// The base model's name or path.
+    pub base: Option<String>,
+    /// `SEQ_CLS`, `CAUSAL_LM` ..., which PEFT wants to know.
+    pub task_type: Option<String>,
+}
+
+impl TrainedConfig {
+    /// Whether a config file's fields are those of trained parameters.
+    pub fn is_meant_by(fields: &Map<String, Value>) -> bool {
+        matches!(
+            fields.get("peft_type").and_then(Value::as_str),
+            Some(OWN | LN_TUNING)
+        )
+    }
+
+    pub(super) fn from_fields(
+        path: &Path,
+        fields: &Map<String, Value>,
+    ) -> Result<Self, AdapterFileError> {
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+        let wrong = |field: &str, expected| AdapterFileError::Field {
+            path: path.into(),
+            field: field.into(),
+            found: fields.get(field).unwrap_or(&Value::Null).to_string(),
+            expected,
+        };
+        let format = match text("peft_type").as_deref() {
+            Some(OWN) => TrainedFormat::Own {
+                method: fields.get("method").cloned().unwrap_or_default(),
+                base_digest: text("base_digest").ok_or_else(|| wrong("base_digest", "a string"))?,
+            },
+            Some(LN_TUNING) => {
+                let modules_to_save = strings(path, fields, "modules_to_save")?;
+                TrainedFormat::LnTuning { modules_to_save }
+            }
+            _ => {
+                return Err(AdapterFileError::Unsupported {
+                    path: path.into(),
+                    field: "peft_type".into(),
+                    value: fields.get("peft_type").unwrap_or(&Value::Null).to_string(),
+                    supported: "TRAINED_PARAMETERS and LN_TUNING".into(),
+                });
+            }
+        };
+        Ok(Self {
+            format,
+            base: text("base_model_name_or_path"),
+            task_type: text("task_type"),
+        })
+    }
+
+    /// `modules` are the normalisation layers of the file, `parameters` its keys.
+    pub(super) fn to_fields(&self, parameters: &[String], modules: &[String]) -> Value {
+        let mut fields = match &self.format {
+            TrainedFormat::Own {
+                method,
+                base_digest,
+            } => json!({
+                "peft_type": OWN,
+                "method": method,
+                "base_digest": base_digest,
+                "parameters": parameters,
+            }),
+            TrainedFormat::LnTuning { modules_to_save } => json!({
+                "peft_type": LN_TUNING,
+                "target_modules": modules,
+                "exclude_modules": null,
+                "modules_to_save": (!modules_to_save.is_empty()).then_some(modules_to_save),
+                "auto_mapping": null,
+                "revision": null,
+            }),
+        };
+        fields["base_model_name_or_path"] = json!(self.base);
+        fields["task_type"] = json!(self.task_type);
+        fields["inference_mode"] = json!(true);
+        fields
+    }
+
+    /// The key of a parameter in the file, and back with [`path`](Self::path).
+    pub(super) fn key(&self, path: &str) -> String {
+        let TrainedFormat::LnTuning { modules_to_save } = &self.format else {
+            return path.into();
+        };
+        let saved = modules_to_save.iter().any(|module| inside(path, module));
+        match path.rsplit_once('.').filter(|_| !saved) {
+            Some((module, name)) => format!("{PREFIX}{module}{LAYERS}{name}"),
+            None => format!("{PREFIX}{path}"),
+        }
+    }
+
+    /// The path of the parameter that a key is of.
+    pub(super) fn path(&self, key: &str) -> String {
+        match &self.format {
+            TrainedFormat::Own { .. } => key.into(),
+            TrainedFormat::LnTuning { .. } => key
+                .strip_prefix(PREFIX)
+                .unwrap_or(key)
+                .replacen(LAYERS, ".", 1),
+        }
+    }
+}
+
+/// A list of names, which may be missing.
+pub(super) fn strings(
+    path: &Path,
+    fields: &Map<String, Value>,
+    field: &str,
+) -> Result<Vec<String>, AdapterFileError> {
+    let value = fields.get(field).unwrap_or(&Value::Null);
+    let names = |values: &Vec<Value>| {
+        let names = values.iter().map(|name| name.as_str().map(str::to_owned));
+        names.collect::<Option<Vec<_>>>()
+    };
+    let read = match value {
+        Value::Null => Some(Vec::new()),
+        value => value.as_array().and_then(names),
+    };
+    read.ok_or_else(|| AdapterFileError::Field {
+        path: path.into(),
+        field: field.into(),
+        found: value.to_string(),
+        expected: "a list of strings",
+    })
+}
+
+/// What PEFT puts before a module's path, and between a tuned layer and its parameter.
+const PREFIX: &str = "base_model.model.";
+const LAYERS: &str = ".ln_tuning_layers.";
+
+/// Whether a parameter lies in a module, or is it.
+pub(super) fn inside(path: &str, module: &str) -> bool {
+    path.strip_prefix(module)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}

@@ -1,0 +1,106 @@
+//! [`save_trained`]: trained parameters as a directory.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::{DType, TensorData};
+use peft_core::parameters;
+use safetensors::tensor::{Dtype, TensorView};
+
+use super::config::inside;
+use super::directory::{CONFIG, TENSORS, io};
+use super::{TrainedConfig, TrainedFormat, values};
+use crate::{AdapterFileError, TensorProblem};
+
+/// Write the parameters of `model` at `paths` to a directory, in the precision that they have.
+///
+/// As LN tuning, a normalisation layer of which a parameter is named is written whole, since PEFT tunes it whole. Each file is written beside its place and renamed.
+///
+/// # Errors
+///
+/// An [`AdapterFileError`]: paths that are no parameters of the model's own, all of them named; or files that cannot be written.
+pub fn save_trained<M: Module>(
+    model: &M,
+    paths: &BTreeSet<String>,
+    config: &TrainedConfig,
+    dir: impl AsRef<Path>,
+) -> Result<(), AdapterFileError> {
+    let dir = dir.as_ref();
+    let own: Vec<String> = parameters(model)
+        .into_iter()
+        .filter(|parameter| parameter.adapter.is_none())
+        .map(|parameter| parameter.path)
+        .collect();
+    let unknown: Vec<TensorProblem> = paths
+        .iter()
+        .filter(|path| !own.contains(path))
+        .map(|path| TensorProblem::Unexpected { key: path.clone() })
+        .collect();
+    if !unknown.is_empty() {
+        return Err(AdapterFileError::Tensors {
+            path: dir.join(TENSORS),
+            problems: unknown,
+        });
+    }
+    let (paths, modules) = match &config.format {
+        TrainedFormat::Own { .. } => (paths.clone(), Vec::new()),
+        TrainedFormat::LnTuning { modules_to_save } => {
+            let modules = tuned(paths, modules_to_save);
+            let all = modules.iter().chain(modules_to_save);
+            let within = |path: &&String| all.clone().any(|module| inside(path, module));
+            (own.iter().filter(within).cloned().collect(), modules)
+        }
+    };
+    let tensors = values::read(model, &paths);
+    let keys: Vec<String> = tensors.keys().map(|path| config.key(path)).collect();
+    let fields = config.to_fields(&keys, &modules);
+
+    let path = dir.join(TENSORS);
+    let bytes = serialized(&keys, &tensors).map_err(|source| AdapterFileError::Safetensors {
+        path: path.clone(),
+        source,
+    })?;
+    let json = format!("{fields:#}\n");
+    fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
+    replace(&path, &bytes)?;
+    replace(&dir.join(CONFIG), json.as_bytes())
+}
+
+/// The modules that hold these parameters, but those that are saved whole anyway.
+fn tuned(paths: &BTreeSet<String>, modules_to_save: &[String]) -> Vec<String> {
+    let outside = |path: &&String| !modules_to_save.iter().any(|module| inside(path, module));
+    let module = |path: &String| path.rsplit_once('.').map(|(module, _)| module.to_owned());
+    let modules: BTreeSet<String> = paths.iter().filter(outside).filter_map(module).collect();
+    modules.into_iter().collect()
+}
+
+fn serialized(
+    keys: &[String],
+    tensors: &BTreeMap<String, TensorData>,
+) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+    let views = keys.iter().zip(tensors.values()).map(|(key, data)| {
+        let dtype = match data.dtype() {
+            DType::BF16 => Dtype::BF16,
+            DType::F16 => Dtype::F16,
+            _ => Dtype::F32,
+        };
+        Ok((
+            key,
+            TensorView::new(dtype, data.shape().to_vec(), data.as_bytes())?,
+        ))
+    });
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let views: Result<Vec<_>, safetensors::SafeTensorError> = views.collect();
+    safetensors::serialize(views?, Some(metadata))
+}
+
+/// Write a file beside its place, then rename it into it.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), AdapterFileError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".tmp");
+    let beside = PathBuf::from(beside);
+    fs::write(&beside, bytes).map_err(|source| io("write", &beside, source))?;
+    fs::rename(&beside, path).map_err(|source| io("replace", path, source))
+}

@@ -1,0 +1,357 @@
+//! Directories of trained parameters: what is written is read back to the bit, other bases are refused, and PEFT's LN tuning is read and written as PEFT does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use peft_layerwise::{FreezeBottom, Norms, Strategy};
+use peft_models::{
+    Activation, CausalLm, FromEmbeddings, Gpt2Config, LanguageModel, SequenceClassifier,
+};
+use peft_store::{
+    AdapterDir, AdapterFileError, Checkpoint, TensorProblem, TrainedConfig, TrainedDir,
+    TrainedFormat, base_digest, save_trained,
+};
+use peft_tests::tolerance::GOLDEN_LOGITS;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::fixture::{filled, params};
+
+peft_tests::cases!(
+    what_trained_is_read_back_to_the_bit,
+    another_base_is_refused,
+    what_does_not_fit_is_named,
+    a_digest_is_that_of_the_checkpoint,
+    peft_reads_and_writes_the_same_norms,
+);
+
+const CONFIG: &str = "adapter_config.json";
+const TENSORS: &str = "adapter_model.safetensors";
+
+fn gpt2(device: &Device) -> peft_models::Gpt2LmHeadModel {
+    let config = Gpt2Config {
+        vocab_size: 23,
+        d_model: 12,
+        d_ff: 20,
+        n_layers: 2,
+        n_heads: 3,
+        max_positions: 16,
+        norm_epsilon: 1e-5,
+        activation: Activation::GeluTanh,
+        scale_scores: true,
+        scale_by_layer: false,
+        tie_word_embeddings: false,
+    };
+    filled(config.init(device))
+}
+
+/// The paths that a strategy of one stage names.
+fn named<M: Module>(model: &M, strategy: &dyn Strategy) -> BTreeSet<String> {
+    let paths = params(model).into_keys();
+    paths
+        .filter(|path| strategy.rate(0, path, true).is_some())
+        .collect()
+}
+
+/// These parameters moved.
+fn moved<M: Module>(model: M, paths: &BTreeSet<String>) -> M {
+    struct Move<'a>(Vec<String>, &'a BTreeSet<String>);
+    impl ModuleMapper for Move<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.0.push(name.into());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.pop();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            match self.1.contains(&self.0.join(".")) {
+                true => param.map(|tensor| tensor * 1.5 + 0.25),
+                false => param,
+            }
+        }
+    }
+    model.map(&mut Move(Vec::new(), paths))
+}
+
+fn own<M: Module>(model: &M, paths: &BTreeSet<String>) -> TrainedConfig {
+    TrainedConfig {
+        format: TrainedFormat::Own {
+            method: json!({ "top layers": 1 }),
+            base_digest: base_digest(model, paths),
+        },
+        base: Some("somewhere/a-model".into()),
+        task_type: None,
+    }
+}
+
+fn open(dir: &Path) -> TrainedDir {
+    TrainedDir::open(dir)
+        .expect("it is read")
+        .expect("it holds parameters")
+}
+
+/// A GPT-2 whose upper block trained, as a directory.
+fn saved(device: &Device) -> (TempDir, BTreeSet<String>) {
+    let model = gpt2(device);
+    let strategy = FreezeBottom::new(&model, 1).expect("it fits");
+    let paths = named(&model, &strategy);
+    let trained = moved(model, &paths);
+    let dir = tempfile::tempdir().expect("a directory");
+    save_trained(&trained, &paths, &own(&trained, &paths), dir.path()).expect("it is written");
+    (dir, paths)
+}
+
+fn what_trained_is_read_back_to_the_bit(device: &Device) {
+    let (dir, paths) = saved(device);
+    let base = gpt2(device);
+    let expected = params(&moved(base.clone(), &paths));
+    let found = open(dir.path());
+    assert_eq!(found.config().base.as_deref(), Some("somewhere/a-model"));
+    let TrainedFormat::Own { method, .. } = &found.config().format else {
+        panic!("{found:?}");
+    };
+    assert_eq!(*method, json!({ "top layers": 1 }));
+    let mut model = base;
+    let report = found.attach(&mut model).expect("it fits");
+    assert_eq!(report.paths, paths);
+    assert!(params(&model) == expected);
+    let elements = paths.iter().map(|path| expected[path].data.num_elements());
+    assert_eq!(report.elements, elements.sum::<usize>());
+    // In the checkpoint's layout: GPT-2's own layers lie as here, its head the other way round.
+    let shapes = found.shapes().expect("it is read");
+    assert_eq!(shapes.keys().cloned().collect::<BTreeSet<_>>(), paths);
+    assert_eq!(shapes["transformer.h.1.attn.c_attn.weight"], [12, 36]);
+    assert_eq!(shapes["lm_head.weight"], [23, 12]);
+    // An adapter directory is no directory of parameters, and the other way round.
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens/adapters/lora_attn");
+    assert!(TrainedDir::open(golden).expect("it is read").is_none());
+    let refused = AdapterDir::open(dir.path())
+        .expect_err("it is none")
+        .to_string();
+    assert!(refused.contains("TRAINED_PARAMETERS"), "{refused}");
+}
+
+fn another_base_is_refused(device: &Device) {
+    let (dir, paths) = saved(device);
+    let found = open(dir.path());
+    let frozen = BTreeSet::from(["transformer.wpe.weight".to_owned()]);
+    let mut other = moved(gpt2(device), &frozen);
+    let before = params(&other);
+    let error = found.attach(&mut other).expect_err("it is refused");
+    let AdapterFileError::OtherBase {
+        expected,
+        found: now,
+        ..
+    } = &error
+    else {
+        panic!("{error}");
+    };
+    let message = error.to_string();
+    assert!(expected != now);
+    for part in ["somewhere/a-model", expected, now] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(params(&other) == before);
+    // What the file holds may be anything in the base.
+    let mut trained = moved(moved(gpt2(device), &paths), &paths);
+    found.attach(&mut trained).expect("it fits");
+    assert!(params(&trained) == params(&moved(gpt2(device), &paths)));
+}
+
+fn what_does_not_fit_is_named(device: &Device) {
+    let (dir, _) = saved(device);
+    let path = dir.path().join(TENSORS);
+    let bytes = fs::read(&path).expect("it is read");
+    let file = SafeTensors::deserialize(&bytes).expect("sound");
+    let own: Tensors = file
+        .iter()
+        .map(|(key, view)| {
+            (
+                key.to_owned(),
+                (view.shape().to_vec(), view.data().to_vec()),
+            )
+        })
+        .collect();
+    let refused = |change: &dyn Fn(&mut Tensors)| {
+        let mut tensors = own.clone();
+        change(&mut tensors);
+        let views = tensors.iter().map(|(key, (shape, data))| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), data).expect("it fits");
+            (key.as_str(), view)
+        });
+        fs::write(&path, safetensors::serialize(views, None).expect("tensors")).expect("written");
+        let mut model = gpt2(device);
+        match open(dir.path()).attach(&mut model) {
+            Err(AdapterFileError::Tensors { problems, .. }) => {
+                assert!(params(&model) == params(&gpt2(device)));
+                problems
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let head = || "lm_head.weight".to_owned();
+    let problems = refused(&|tensors| {
+        let (_, data) = tensors.remove("lm_head.weight").expect("it is there");
+        tensors.insert("lm_haed.weight".into(), (vec![23, 12], data));
+    });
+    assert!(problems.contains(&TensorProblem::Missing { key: head() }));
+    let key = "lm_haed.weight".to_owned();
+    assert!(problems.contains(&TensorProblem::Unexpected { key }));
+    let problems = refused(&|tensors| tensors.get_mut("lm_head.weight").expect("it").0.reverse());
+    let shape = TensorProblem::Shape {
+        key: head(),
+        expected: vec![23, 12],
+        found: vec![12, 23],
+    };
+    assert_eq!(problems, [shape]);
+    let problems = refused(&|tensors| {
+        let (_, data) = tensors.get_mut("lm_head.weight").expect("it");
+        data[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    assert_eq!(problems, [TensorProblem::NotFinite { key: head() }]);
+
+    let model = gpt2(device);
+    let paths = BTreeSet::from(["transformer.h.7.ln_1.weight".to_owned()]);
+    let config = self::own(&model, &paths);
+    let error = save_trained(&model, &paths, &config, dir.path()).expect_err("it has none");
+    assert!(
+        error.to_string().contains("transformer.h.7.ln_1.weight"),
+        "{error}"
+    );
+}
+
+fn goldens() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens")
+}
+
+fn language_model(name: &str, dtype: DType, device: &Device) -> LanguageModel {
+    Checkpoint::open(goldens().join("models").join(name))
+        .and_then(|checkpoint| checkpoint.load(device, dtype))
+        .expect("it loads")
+}
+
+fn a_digest_is_that_of_the_checkpoint(device: &Device) {
+    let none = BTreeSet::new();
+    let full = language_model("gqa", DType::F32, device);
+    let digest = base_digest(&full, &none);
+    if device.supports_dtype(DType::BF16) {
+        let half = language_model("gqa", DType::BF16, device);
+        assert_eq!(base_digest(&half, &none), digest);
+    }
+    assert_ne!(
+        base_digest(&language_model("gpt2", DType::F32, device), &none),
+        digest
+    );
+    let one = BTreeSet::from(["model.norm.weight".to_owned()]);
+    assert_ne!(base_digest(&full, &one), digest);
+    assert_ne!(base_digest(&moved(full.clone(), &one), &none), digest);
+    assert_eq!(
+        base_digest(&moved(full.clone(), &one), &one),
+        base_digest(&full, &one)
+    );
+}
+
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
+
+fn tensors(path: &Path) -> Tensors {
+    let bytes = fs::read(path).expect("it is read");
+    let file = SafeTensors::deserialize(&bytes).expect("sound");
+    let views = file.iter();
+    views
+        .map(|(key, view)| {
+            (
+                key.to_owned(),
+                (view.shape().to_vec(), view.data().to_vec()),
+            )
+        })
+        .collect()
+}
+
+fn floats(tensor: &(Vec<usize>, Vec<u8>)) -> Vec<f32> {
+    let bytes = tensor.1.chunks_exact(4);
+    bytes
+        .map(|b| f32::from_le_bytes(b.try_into().expect("4 bytes")))
+        .collect()
+}
+
+fn ints(tensor: &(Vec<usize>, Vec<u8>), device: &Device) -> Tensor<2, Int> {
+    let bytes = tensor.1.chunks_exact(8);
+    let values: Vec<i64> = bytes
+        .map(|b| i64::from_le_bytes(b.try_into().expect("8 bytes")))
+        .collect();
+    Tensor::from_data(
+        TensorData::new(values, tensor.0.clone()),
+        (device, DType::I64),
+    )
+}
+
+/// PEFT's directory gives PEFT's logits; what is written of that model is PEFT's file.
+fn peft_reads_and_writes_the_same_norms(device: &Device) {
+    for name in ["llama", "gpt2", "bert"] {
+        let dir = goldens().join("ln_tuning").join(name);
+        let base = fs::read_to_string(dir.join("base.txt")).expect("a base");
+        let expected = tensors(&dir.join("expected.safetensors"));
+        let ids = ints(&expected["input_ids"], device);
+        let found: Tensor<1> = match name {
+            "bert" => {
+                let checkpoint = Checkpoint::open(goldens().join("models").join(base.trim()));
+                let mut model = checkpoint
+                    .and_then(|checkpoint| checkpoint.load_classifier(3, device, DType::F32))
+                    .expect("it loads")
+                    .model;
+                same_norms(&dir, &mut model, &["classifier"]);
+                let segments = ints(&expected["attention_mask"], device);
+                let segments = segments.neg().add_scalar(1);
+                model.classify(ids, Some(segments)).reshape([-1])
+            }
+            _ => {
+                let mut model = language_model(base.trim(), DType::F32, device);
+                same_norms(&dir, &mut model, &[]);
+                model.logits(model.hidden(ids, None, None)).reshape([-1])
+            }
+        };
+        let found: Vec<f32> = found.into_data().iter().collect();
+        let expected = floats(&expected["logits"]);
+        assert_eq!(found.len(), expected.len());
+        for (a, b) in found.iter().zip(&expected) {
+            assert!(
+                (a - b).abs() <= GOLDEN_LOGITS * b.abs().max(1.0),
+                "{name}: {a} {b}"
+            );
+        }
+    }
+}
+
+/// Attach PEFT's directory, write the model's norms and head again, and compare the files.
+fn same_norms<M: Module>(dir: &Path, model: &mut M, heads: &[&str]) {
+    let plain = model.clone();
+    let found = open(dir);
+    let report = found.attach(model).expect("it fits");
+    let norms = Norms::new(model).expect("it has norms");
+    assert!(report.paths.is_superset(&named(model, &norms)));
+    let config = TrainedConfig {
+        format: TrainedFormat::LnTuning {
+            modules_to_save: heads.iter().map(|head| (*head).to_owned()).collect(),
+        },
+        ..found.config().clone()
+    };
+    let written = tempfile::tempdir().expect("a directory");
+    // One parameter of a norm is enough: a layer is tuned whole.
+    let weights = Norms::weights(model).expect("it has norms");
+    save_trained(model, &named(model, &weights), &config, written.path()).expect("it is written");
+    assert!(tensors(&written.path().join(TENSORS)) == tensors(&dir.join(TENSORS)));
+    let fields: Value = {
+        let text = fs::read_to_string(written.path().join(CONFIG)).expect("a config");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    assert_eq!(fields["peft_type"], "LN_TUNING");
+    assert_eq!(fields["task_type"], json!(found.config().task_type));
+    let mut again = plain;
+    open(written.path()).attach(&mut again).expect("it fits");
+    assert!(params(&again) == params(model));
+}
