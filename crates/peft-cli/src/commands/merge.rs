@@ -30,6 +30,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
             args.out.display()
         )));
     }
+    drop(Checkpoint::open(&args.model.model)?);
     let saved = Saved::open(&args.adapter)?;
     if saved.virtual_tokens() > 0 {
         return Err(CliError::Usage(format!(
