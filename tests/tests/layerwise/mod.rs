@@ -7,7 +7,6 @@ mod places;
 mod refusals;
 mod schedules;
 mod trunk;
-mod trunk_models;
 
 use std::collections::{BTreeMap, BTreeSet};
 

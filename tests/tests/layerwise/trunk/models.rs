@@ -1,16 +1,18 @@
-//! Models whose trunk cannot be kept.
+//! Models that a trunk is hard to keep of.
 
 use std::ops::Range;
 
-use burn::module::Module;
-use burn::tensor::{Int, Tensor};
-use peft_core::{FromEmbeddings, InputAdapter, KvCache, SequenceClassifier};
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor};
+use peft_core::{FromEmbeddings, InputAdapter, KvCache, SequenceClassifier, Transformer};
 use peft_models::BertForSequenceClassification;
+
+use crate::layerwise::encoder;
 
 /// A position before the text that all of it sees: the mean of its embeddings.
 #[derive(Module, Debug)]
 pub(super) struct Mean {
-    pub(super) scale: burn::module::Param<Tensor<1>>,
+    pub(super) scale: Param<Tensor<1>>,
 }
 
 impl InputAdapter for Mean {
@@ -42,14 +44,24 @@ impl InputAdapter for Mean {
     }
 }
 
-/// An encoder whose input is shifted by a parameter that it declares last.
+/// An encoder whose input is shifted by a parameter that it declares last, and by the shape of the batch.
 #[derive(Module, Debug)]
-pub(super) struct Late {
-    pub(super) model: BertForSequenceClassification,
-    pub(super) shift: burn::module::Param<Tensor<1>>,
+pub(super) struct Odd {
+    model: BertForSequenceClassification,
+    shift: Param<Tensor<1>>,
+    by_shape: f64,
 }
 
-impl FromEmbeddings for Late {
+pub(super) fn odd(by_shape: f64, device: &Device) -> Odd {
+    let shift = Tensor::full([1], 0.5, &device.clone().autodiff());
+    Odd {
+        model: encoder(device),
+        shift: Param::from_tensor(shift),
+        by_shape,
+    }
+}
+
+impl FromEmbeddings for Odd {
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.model.embed(ids) + self.shift.val().unsqueeze()
     }
@@ -60,13 +72,15 @@ impl FromEmbeddings for Late {
         segments: Option<Tensor<2, Int>>,
         cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
-        self.model.hidden_from(embeds, segments, cache)
+        self.stages(embeds, segments, cache)
     }
 }
 
-impl peft_core::Transformer for Late {
+impl Transformer for Odd {
     fn begin(&self, embeds: Tensor<3>, start: usize) -> Tensor<3> {
-        self.model.begin(embeds, start)
+        let [rows, positions, _] = embeds.dims();
+        let by_shape = self.by_shape * (rows + positions) as f64;
+        self.model.begin(embeds, start) + by_shape
     }
 
     fn n_blocks(&self) -> usize {
@@ -104,7 +118,7 @@ impl peft_core::Transformer for Late {
     }
 }
 
-impl SequenceClassifier for Late {
+impl SequenceClassifier for Odd {
     fn class_logits(&self, hidden: Tensor<3>, segments: Option<Tensor<2, Int>>) -> Tensor<2> {
         self.model.class_logits(hidden, segments)
     }
