@@ -1,7 +1,7 @@
 //! The generic suite, run over the methods of this workspace that adapt weights.
 
 use burn::module::Module;
-use peft_conformance::AdapterFixture;
+use peft_conformance::{AdapterFixture, Invariant, verified};
 use peft_core::{AttachReport, LayerKind, Names, PeftError, Placement, Whole};
 use peft_ia3::{Ia3, Ia3Config};
 use peft_lora::{Lora, LoraConfig, LoraInit, LoraScaling};
@@ -120,4 +120,16 @@ mod ia3_inputs {
 
 mod whole {
     peft_tests::adapter_suite!(super::Copies);
+}
+
+/// Every invariant is a row of the table, whether anything was verified of it or not.
+#[test]
+fn every_invariant_has_a_row() {
+    let mut rows: Vec<String> = Invariant::ALL.map(Invariant::row).into();
+    for row in &rows {
+        verified("conformance", row, "", "");
+    }
+    assert!(rows.is_sorted());
+    rows.dedup();
+    assert_eq!(rows.len(), Invariant::ALL.len());
 }
