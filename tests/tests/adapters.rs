@@ -189,6 +189,12 @@ fn adapters_equal_peft(device: &Device) {
             "adapters",
             kind.expect("a name"),
         );
+        let method = if kind.is_some_and(|name| name.starts_with("ia3")) {
+            "ia3"
+        } else {
+            "lora"
+        };
+        peft_tests::Invariant::Reference.verified(method, &device);
     }
 }
 
@@ -225,4 +231,6 @@ fn files_round_trip(device: &Device) {
         original.retain(|key, _| !key.ends_with(".base_layer.weight"));
         assert_eq!(saved(&model, &dir), original, "{}", adapter.display());
     }
+    peft_tests::Invariant::Files.verified("lora", device);
+    peft_tests::Invariant::Files.verified("ia3", device);
 }

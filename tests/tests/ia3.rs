@@ -1,6 +1,5 @@
 //! IA3: vectors on outputs and inputs, and what they do beside a LoRA.
 
-use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use peft_core::{ForwardPath, Names, Targets, linear, merge, set_active, slots};
@@ -8,20 +7,14 @@ use peft_ia3::{Ia3, Ia3Config, Ia3Side};
 use peft_lora::{Lora, LoraConfig};
 use peft_tests::tolerance::PATHS;
 
-use crate::fixture::{
-    Net, adapter_paths, assert_close, assert_differs, assert_same, filled, filled_adapters,
-    is_adapter, params, steps, values,
-};
+use crate::fixture::{Net, assert_close, assert_differs, filled, filled_adapters, values};
 
 peft_tests::cases!(
-    it_starts_as_the_base,
     shapes_follow_the_side,
     an_output_is_rescaled_with_its_bias,
     an_input_is_rescaled_and_the_bias_is_not,
     a_lora_and_an_ia3_compose_in_order,
     strengths_interpolate,
-    it_learns_and_the_base_stays,
-    records_hold_it,
 );
 
 /// IA3 on the only layer of a model.
@@ -43,16 +36,6 @@ fn usual() -> Ia3Config {
     Ia3Config::new(Targets::suffixes(["q_proj", "v_proj", "down_proj"]))
         .with_feedforward(Names::suffixes(["down_proj"]))
         .with_path(ForwardPath::Factored)
-}
-
-fn it_starts_as_the_base(device: &Device) {
-    let base = Net::new(device);
-    let mut model = base.clone();
-    usual().attach(&mut model, "ia3").expect("it attaches");
-    assert_same(
-        &model.output(ForwardPath::Factored),
-        &base.output(ForwardPath::Factored),
-    );
 }
 
 fn shapes_follow_the_side(device: &Device) {
@@ -143,43 +126,4 @@ fn strengths_interpolate(device: &Device) {
     assert_close(&linear(&model, x.clone()), &expected, PATHS);
     merge(&mut model).expect("it merges");
     assert_close(&model.forward(x), &expected, PATHS);
-}
-
-fn it_learns_and_the_base_stays(device: &Device) {
-    let device = device.clone().autodiff();
-    let mut model = Net::new(&device);
-    usual()
-        .with_modules_to_save(["head"])
-        .attach(&mut model, "ia3")
-        .expect("it attaches");
-    let before = params(&model);
-    let (model, losses) = steps(model, 10, |model| model.loss(ForwardPath::Factored));
-    assert!(losses[9] < 0.9 * losses[0], "{losses:?}");
-    for (path, after) in params(&model) {
-        assert_eq!(
-            after.data != before[&path].data,
-            is_adapter(&path),
-            "{path}"
-        );
-    }
-    let mut merged = model.valid();
-    let expected = merged.output(ForwardPath::Factored);
-    merge(&mut merged).expect("it merges");
-    assert_close(&merged.output(ForwardPath::Weight), &expected, PATHS);
-}
-
-fn records_hold_it(device: &Device) {
-    let mut source = Net::new(device);
-    usual().attach(&mut source, "ia3").expect("it attaches");
-    let mut target = source.clone();
-    let source = filled_adapters(source);
-    assert_eq!(
-        adapter_paths(&source)[0],
-        "layers.0.down_proj.weight.adapters.ia3.scaling"
-    );
-    target = target.load_record(source.clone().into_record());
-    assert_same(
-        &target.output(ForwardPath::Factored),
-        &source.output(ForwardPath::Factored),
-    );
 }

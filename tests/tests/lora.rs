@@ -16,7 +16,6 @@ peft_tests::cases!(
     kaiming_uniform_fills_its_bounds,
     gaussian_has_its_deviation,
     an_embedding_starts_from_a_zero_a,
-    it_starts_as_the_base,
     scales,
     the_output_is_the_formula,
     an_embedding_is_the_formula,
@@ -96,27 +95,6 @@ fn an_embedding_starts_from_a_zero_a(device: &Device) {
         mean.abs() < 0.1 && (deviation - 1.0).abs() < 0.1,
         "{mean} {deviation}"
     );
-}
-
-fn it_starts_as_the_base(device: &Device) {
-    for init in [LoraInit::KaimingUniform, LoraInit::Gaussian] {
-        let base = Net::new(device);
-        let mut model = base.clone();
-        LoraConfig::new(3, 5.0)
-            .with_init(init)
-            .with_targets(Targets::suffixes([
-                "embed",
-                "q_proj",
-                "v_proj",
-                "down_proj",
-                "head",
-            ]))
-            .attach(&mut model, "a")
-            .expect("it attaches");
-        for path in [ForwardPath::Factored, ForwardPath::Weight] {
-            assert_same(&model.output(path), &base.output(path));
-        }
-    }
 }
 
 fn scales(device: &Device) {

@@ -112,6 +112,7 @@ fn a_seed_decides_weights_order_and_dropout(device: &Device) {
     assert!(run(1, 1, None, device) == first);
     assert!(run(1, 2, None, device) != first);
     assert!(run(2, 1, None, device) != first);
+    peft_tests::Invariant::Chance.verified("lora", device);
 }
 
 fn a_run_with_dropout_goes_on_to_the_same_bits(device: &Device) {

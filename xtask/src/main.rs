@@ -1,9 +1,10 @@
-//! Developer commands: `cargo xtask test | check | bench | assets`. One file a verb.
+//! Developer commands: `cargo xtask test | check | mutants | bench | assets`. One file a verb.
 
 mod assets;
 mod bench;
 mod check;
 mod evidence;
+mod mutants;
 mod shell;
 mod tally;
 mod test;
@@ -26,6 +27,8 @@ enum Verb {
     Test(test::Args),
     /// What is quick: format, clippy and the tidy rules
     Check,
+    /// Deliberate faults, one at a time in a copy of the tree, each of which must turn its cases red
+    Mutants(mutants::Args),
     /// Measurements, side by side in one run
     Bench(bench::Args),
     /// Rebuild data, tokenizer and model of the default run from WordNet
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Test(args) => test::run(&args),
         Verb::Check => check::run(),
+        Verb::Mutants(args) => mutants::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Assets(args) => assets::run(&args),
     };

@@ -2,9 +2,7 @@
 
 use burn::module::{Lora as BurnLora, Module};
 use burn::tensor::{DType, Device, Tensor};
-use peft_core::{
-    ForwardPath, PeftError, Targets, TrainBias, edit_slots, merge, set_active, set_disabled, slots,
-};
+use peft_core::{ForwardPath, PeftError, Targets, TrainBias, edit_slots, merge, slots};
 use peft_lora::{Lora, LoraConfig};
 use peft_tests::tolerance::PATHS;
 
@@ -15,10 +13,8 @@ use crate::fixture::{
 
 peft_tests::cases!(
     merging_removes_the_slots,
-    restoring_gives_the_base_bit_for_bit,
     a_half_precision_base_is_rounded_once,
     values_that_are_not_finite_are_refused,
-    inactive_adapters_are_refused,
     a_model_without_adapters_is_refused,
     a_foreign_reparameterization_is_refused,
 );
@@ -43,25 +39,6 @@ fn merging_removes_the_slots(device: &Device) {
     let report = lora(ForwardPath::Factored).attach(&mut model, "a");
     assert!(report.expect("it attaches").active);
     assert_close(&model.output(ForwardPath::Factored), &expected, PATHS);
-}
-
-fn restoring_gives_the_base_bit_for_bit(device: &Device) {
-    let mut model = adapted(device, ForwardPath::Factored);
-    let (state, before) = (slot_state(&model), params(&model));
-    let expected = model.output(ForwardPath::Factored);
-    let unmerged = merge(&mut model).expect("it merges");
-    assert_ne!(
-        params(&model)["layers.0.q_proj.weight"],
-        before["layers.0.q_proj.weight"]
-    );
-    unmerged.restore(&mut model);
-    assert_eq!((slot_state(&model), params(&model)), (state, before));
-    assert_same(&model.output(ForwardPath::Factored), &expected);
-    set_disabled(&mut model, true).expect("slots only");
-    assert_same(
-        &model.output(ForwardPath::Factored),
-        &Net::new(device).output(ForwardPath::Factored),
-    );
 }
 
 fn a_half_precision_base_is_rounded_once(device: &Device) {
@@ -110,25 +87,6 @@ fn values_that_are_not_finite_are_refused(device: &Device) {
         );
         assert_eq!(slot_state(&model), state);
     }
-}
-
-fn inactive_adapters_are_refused(device: &Device) {
-    let mut model = adapted(device, ForwardPath::Factored);
-    lora(ForwardPath::Factored)
-        .attach(&mut model, "idle")
-        .expect("it attaches");
-    let idle = |error: Result<_, PeftError>, names: &[&str]| match error.map(drop) {
-        Err(PeftError::InactiveAdapters { names: found }) => assert_eq!(found, names),
-        other => panic!("{other:?}"),
-    };
-    let (state, before) = (slot_state(&model), params(&model));
-    idle(merge(&mut model), &["idle"]);
-    assert_eq!((slot_state(&model), params(&model)), (state, before));
-    set_active(&mut model, &[("default", 1.0), ("idle", 1.0)]).expect("both exist");
-    set_disabled(&mut model, true).expect("slots only");
-    idle(merge(&mut model), &["default", "idle"]);
-    set_disabled(&mut model, false).expect("slots only");
-    merge(&mut model).expect("all act");
 }
 
 fn a_model_without_adapters_is_refused(device: &Device) {

@@ -3,9 +3,7 @@
 use burn::module::Module;
 use burn::nn::{LinearConfig, LinearLayout};
 use burn::tensor::Device;
-use peft_core::{
-    ForwardPath, Names, Targets, TrainBias, linear, merge, set_active, set_disabled, slots,
-};
+use peft_core::{ForwardPath, Names, Targets, TrainBias, linear, merge, set_active, slots};
 use peft_ia3::Ia3Config;
 use peft_lora::{Lora, LoraConfig, LoraScaling};
 use peft_tests::tolerance::PATHS;
@@ -20,7 +18,6 @@ peft_tests::cases!(
     paths_agree,
     biased_outputs_agree_factored_and_merged,
     loras_sum,
-    disabled_is_the_base,
     any_rank_of_input,
     a_bare_layer_is_a_model,
     a_column_layout_has_the_same_shape,
@@ -169,22 +166,6 @@ fn loras_sum(device: &Device) {
     let bias = layer.bias.as_ref().expect("a bias").val();
     let expected = x.clone().matmul(sum.unsqueeze()) + bias.unsqueeze();
     assert_close(&linear(layer, x), &expected, PATHS);
-}
-
-fn disabled_is_the_base(device: &Device) {
-    let base = Net::new(device);
-    let mut model = adapted(device, ForwardPath::Factored);
-    let acting = model.output(ForwardPath::Factored);
-    set_disabled(&mut model, true).expect("slots only");
-    for path in [ForwardPath::Factored, ForwardPath::Weight] {
-        assert_same(&model.output(path), &base.output(ForwardPath::Weight));
-    }
-    set_disabled(&mut model, false).expect("slots only");
-    assert_same(&model.output(ForwardPath::Factored), &acting);
-    set_active(&mut model, &[]).expect("nothing to find");
-    for path in [ForwardPath::Factored, ForwardPath::Weight] {
-        assert_same(&model.output(path), &base.output(ForwardPath::Weight));
-    }
 }
 
 fn any_rank_of_input(device: &Device) {

@@ -1,24 +1,21 @@
 //! What Burn's own traversals do with the parameters inside slots.
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use peft_core::{ForwardPath, slots};
 use peft_lora::Lora;
 use peft_tests::tolerance::PATHS;
 
 use super::{adapted, lora};
 use crate::fixture::{
-    Net, adapter_paths, assert_close, assert_differs, assert_same, filled_adapters, is_adapter,
-    params, slot_state, steps, trained,
+    Net, adapter_paths, assert_close, assert_differs, assert_same, filled_adapters, params,
+    slot_state, steps, trained,
 };
 
 peft_tests::cases!(
     num_params_counts_adapters,
     adapters_have_paths,
-    a_record_restores_base_and_adapters,
-    a_record_without_the_adapters_is_refused,
-    an_optimizer_steps_adapters_only,
     a_fork_is_a_model_of_its_own,
     a_move_keeps_everything,
     a_validation_model_has_no_graph_and_trains_again,
@@ -47,46 +44,6 @@ fn adapters_have_paths(device: &Device) {
         }
     }
     assert_eq!(adapter_paths(&model), expected);
-}
-
-fn a_record_restores_base_and_adapters(device: &Device) {
-    let source = adapted(device, ForwardPath::Factored);
-    let expected = source.output(ForwardPath::Factored);
-    let record = source.clone().into_record();
-    assert_eq!(record.len(), params(&source).len());
-    let bytes = record.into_bytes().expect("it can be written");
-    let record = burn::store::ModuleRecord::from_bytes(bytes).expect("it can be read");
-
-    let mut target = Net::new(device).map(&mut Shift);
-    lora(ForwardPath::Factored)
-        .attach(&mut target, "default")
-        .expect("it attaches");
-    assert_differs(&target.output(ForwardPath::Factored), &expected);
-    let target = target.load_record(record);
-    assert_eq!(params(&target), params(&source));
-    assert_eq!(slot_state(&target), slot_state(&source));
-    assert_same(&target.output(ForwardPath::Factored), &expected);
-}
-
-fn a_record_without_the_adapters_is_refused(device: &Device) {
-    let plain = Net::new(device).into_record();
-    let model = adapted(device, ForwardPath::Factored);
-    assert!(model.try_load_record(plain).is_err());
-}
-
-fn an_optimizer_steps_adapters_only(device: &Device) {
-    let device = device.clone().autodiff();
-    for path in [ForwardPath::Factored, ForwardPath::Weight] {
-        let model = adapted(&device, path);
-        let before = params(&model);
-        let (model, losses) = steps(model, 5, |model| model.loss(path));
-        assert!(losses[4] < losses[0], "{losses:?}");
-        for (name, after) in params(&model) {
-            let moved = after.data != before[&name].data;
-            assert_eq!(moved, is_adapter(&name), "{name}");
-            assert_eq!(after.trains, is_adapter(&name), "{name}");
-        }
-    }
 }
 
 fn a_fork_is_a_model_of_its_own(device: &Device) {
@@ -171,13 +128,4 @@ fn dropout_acts_in_training_only(device: &Device) {
     assert!(losses.iter().all(|loss| loss.is_finite()));
     let again = Module::train(trained.valid());
     assert_differs(&output(&again), &output(&again));
-}
-
-/// Another base.
-struct Shift;
-
-impl ModuleMapper for Shift {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| tensor + 0.25)
-    }
 }

@@ -1,13 +1,14 @@
 //! What a prefix is when it is fresh, and what is refused.
 
 use burn::module::Module;
+use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::{FromEmbeddings, PeftError};
 use peft_models::DecoderForCausalLm;
 use peft_prefix::{Prefix, PrefixConfig, PrefixInit, PrefixProjection, PrefixShape, Prefixed};
 
 use super::{N, decoder};
-use crate::fixture::{params, trained};
+use crate::fixture::{filled, params, trained};
 use crate::models::{ids, spread, tiny};
 
 peft_tests::cases!(
@@ -16,6 +17,7 @@ peft_tests::cases!(
     mistakes_are_named_and_change_nothing,
     parameters_that_do_not_fit_are_refused,
     it_moves_and_leaves_training_with_the_model,
+    a_record_restores_it,
 );
 
 fn model(device: &Device) -> Prefixed<DecoderForCausalLm> {
@@ -111,6 +113,8 @@ fn mistakes_are_named_and_change_nothing(device: &Device) {
         error.to_string().contains("other virtual tokens"),
         "{error}"
     );
+    peft_tests::Invariant::Duplicate.verified("prefix tuning", device);
+    peft_tests::Invariant::Refused.verified("prefix tuning", device);
 }
 
 fn parameters_that_do_not_fit_are_refused(device: &Device) {
@@ -161,4 +165,31 @@ fn it_moves_and_leaves_training_with_the_model(device: &Device) {
             .is_require_grad()
     );
     assert!(model.to_string().contains("prefix: Prefix"), "{model}");
+    peft_tests::Invariant::Moves.verified("prefix tuning", device);
+}
+
+fn a_record_restores_it(device: &Device) {
+    for config in [
+        PrefixConfig::new(N),
+        PrefixConfig::new(N).with_projection(5),
+    ] {
+        let fresh = || {
+            let mut model = model(device);
+            config.attach(&mut model, "default").expect("it attaches");
+            model
+        };
+        let source = filled(fresh());
+        let bytes = source.clone().into_record().into_bytes().expect("written");
+        let record = ModuleRecord::from_bytes(bytes).expect("read");
+        let target = fresh();
+        assert_ne!(params(&target), params(&source));
+        let target = target.load_record(record);
+        assert_eq!(params(&target), params(&source));
+        let read = || ids(1, 4, 23, &device.clone().autodiff());
+        let found = target.hidden(read(), None, None).into_data();
+        assert_eq!(found, source.hidden(read(), None, None).into_data());
+        // What has no prefix is not taken for one that has.
+        assert!(source.try_load_record(model(device).into_record()).is_err());
+    }
+    peft_tests::Invariant::Record.verified("prefix tuning", device);
 }

@@ -61,6 +61,7 @@ fn adapters_act_beside_it_in_either_order(device: &Device) {
     assert_differs(&expected, &alone);
     set_active(&mut both, &[("lora", 0.0)]).expect("it is there");
     assert_close(&both.hidden(ids, None, None), &alone, PATHS);
+    peft_tests::Invariant::SecondTrains.verified("prefix tuning", device);
 }
 
 /// The least that a soft prompt does: vectors behind what was given to the cache, before the first text.
@@ -205,6 +206,7 @@ fn prefixes_nest(device: &Device) {
         .hidden(ids.clone(), Some(seen), Some(&mut cache));
     let found = nested.hidden(ids, Some(padding), None);
     assert_close(&found, &expected, PATHS);
+    peft_tests::Invariant::Composition.verified("prefix tuning", device);
 }
 
 /// A LoRA with a trained output layer, then a prefix with one: both copies act, the later on top.

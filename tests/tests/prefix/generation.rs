@@ -44,6 +44,7 @@ fn generation_equals_reading_all_again(device: &Device) {
     assert_eq!(found, uncached(&model, &prompt, 10, device));
     let bare = generate(&model.model, &prompt, &config(10), |_| ()).expect("it generates");
     assert_ne!(found, bare);
+    peft_tests::Invariant::Cache.verified("prefix tuning", device);
 }
 
 /// All keys turn anew where the sequence grows beyond 16 positions, those of the prefix among them; the prefix is put there again.

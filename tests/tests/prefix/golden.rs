@@ -77,6 +77,7 @@ fn prefixes_equal_peft(device: &Device) {
             );
         }
     }
+    peft_tests::Invariant::Reference.verified("prefix tuning", device);
 }
 
 /// A directory of `goldens/prefixes`.

@@ -46,6 +46,7 @@ fn it_is_what_is_cached(device: &Device) {
     let found = model.hidden(ids, Some(padding), None);
     let shown = |x: Tensor<3>| x.slice(s![1..2, 0..4]);
     assert_close(&shown(found), &shown(expected), PATHS);
+    peft_tests::Invariant::Acts.verified("prefix tuning", device);
 }
 
 fn it_fills_an_empty_cache_once(device: &Device) {
@@ -91,6 +92,7 @@ fn without_one_the_model_is_the_same_to_the_bit(device: &Device) {
     }
     assert_eq!((one.len(), other.len()), (7, 7));
     assert_eq!(bare.max_positions(), model.max_positions());
+    peft_tests::Invariant::Detached.verified("prefix tuning", device);
 }
 
 fn padding_beside_a_row_changes_nothing(device: &Device) {
@@ -103,6 +105,7 @@ fn padding_beside_a_row_changes_nothing(device: &Device) {
         let found = batch.clone().slice(s![row..row + 1, 0..length]);
         assert_close(&found, &model.hidden(alone, None, None), PATHS);
     }
+    peft_tests::Invariant::Padding.verified("prefix tuning", device);
 }
 
 fn rows_are_independent(device: &Device) {
@@ -114,6 +117,7 @@ fn rows_are_independent(device: &Device) {
         let alone = model.hidden(ids.clone().slice(one), None, None);
         assert_close(&batch.clone().slice(one), &alone, PATHS);
     }
+    peft_tests::Invariant::Rows.verified("prefix tuning", device);
 }
 
 fn later_tokens_change_nothing(device: &Device) {
@@ -226,4 +230,5 @@ fn a_model_in_half_precision_takes_one(device: &Device) {
     let apart = (found.cast(DType::F32) - expected).abs().max();
     let apart = apart.into_scalar::<f32>();
     assert!(apart < 0.05 * largest, "{apart} of {largest}");
+    peft_tests::Invariant::HalfPrecision.verified("prefix tuning", device);
 }

@@ -82,6 +82,8 @@ fn changed<M: CausalLm>(model: Prefixed<M>) -> Vec<String> {
 fn only_the_prefix_changes(device: &Device) {
     let model = settled(device);
     assert_eq!(changed(model), ["prefix.embedding"]);
+    peft_tests::Invariant::Trains.verified("prefix tuning", device);
+    peft_tests::Invariant::Frozen.verified("prefix tuning", device);
 }
 
 fn the_loss_falls(device: &Device) {
@@ -183,6 +185,7 @@ fn a_head_trains_beside_it(device: &Device) {
         differing.map(|(path, _)| path).collect::<Vec<_>>(),
         expected
     );
+    peft_tests::Invariant::Beside.verified("prefix tuning", device);
 }
 
 /// What the documentation warns of: positions that start equal get equal gradients.

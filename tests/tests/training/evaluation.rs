@@ -72,6 +72,7 @@ fn batches_change_nothing(device: &Device) {
         assert!((report.loss - alone.loss).abs() < 1e-5 * alone.loss);
         assert_eq!(report.token_accuracy, alone.token_accuracy);
     }
+    peft_tests::Invariant::Padding.verified("lora", device);
 }
 
 fn greedy(max_new_tokens: usize) -> GenerateConfig {
@@ -104,6 +105,7 @@ fn greedy_generation_is_the_argmax(device: &Device) {
     let ended = generate(&model, &prompt, &until, |_| {}).expect("it generates");
     let first = found.iter().position(|id| *id == found[2]);
     assert_eq!(Some(ended.len()), first);
+    peft_tests::Invariant::Cache.verified("lora", device);
 }
 
 fn what_is_there_is_penalised_once(device: &Device) {

@@ -112,6 +112,7 @@ fn goes_on(make: impl Fn() -> DecoderForCausalLm) {
 
 fn an_adapter_goes_on_to_the_same_bits(device: &Device) {
     goes_on(|| adapted(device, 0.0));
+    peft_tests::Invariant::Resumed.verified("lora", device);
 }
 
 fn a_whole_model_goes_on_to_the_same_bits(device: &Device) {

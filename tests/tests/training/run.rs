@@ -72,6 +72,7 @@ fn two_half_batches_give_the_update_of_the_whole(device: &Device) {
         ..whole.clone()
     };
     assert!(difference(device, &rows, &whole, &half) > 1e-5);
+    peft_tests::Invariant::Accumulation.verified("lora", device);
 }
 
 fn threads_give_the_update_of_one(device: &Device) {
@@ -218,6 +219,7 @@ fn learning_rates_follow_the_schedule(device: &Device) {
     let targets: usize = log.steps.iter().map(|step| step.targets).sum();
     let each: usize = examples(10).iter().map(Example::n_targets).sum();
     assert_eq!(targets, 2 * each);
+    peft_tests::Invariant::Schedule.verified("lora", device);
 }
 
 fn evaluations_come_at_intervals_and_at_the_end(device: &Device) {

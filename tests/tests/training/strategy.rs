@@ -103,6 +103,7 @@ fn exactly_the_parameters_of_a_stage_change(device: &Device) {
             before = after;
         }
     }
+    peft_tests::Invariant::Stages.verified("lora", device);
 }
 
 fn a_rate_scales_the_update(device: &Device) {

@@ -1,6 +1,10 @@
 //! What the cases of a run have verified, as tables in `docs/`.
 //!
 //! A case that has passed a check appends a line to a file in [`dir`]: row, column, detail. A table stands in its page between two comments, and is all that is.
+//! A table that is to be complete has a reason on its page for every backend that a cell lacks.
+
+mod holes;
+mod tolerances;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,9 +26,13 @@ struct Table {
     row: &'static [&'static str],
     /// The columns by name and heading, in their order.
     columns: &'static [(&'static str, &'static str)],
+    /// Whether a cell holds every backend, or its page says why not.
+    complete: bool,
 }
 
-const TABLES: [Table; 1] = [Table {
+const TABLES: [Table; 2] = [MODELS, CONFORMANCE];
+
+const MODELS: Table = Table {
     name: "models",
     page: "docs/models.md",
     row: &["family", "task"],
@@ -36,7 +44,31 @@ const TABLES: [Table; 1] = [Table {
         ("cache", "cached, greedy tokens"),
         ("adapters", "golden adapters of PEFT"),
     ],
-}];
+    complete: false,
+};
+
+const CONFORMANCE: Table = Table {
+    name: "conformance",
+    page: "docs/conformance.md",
+    row: &["no.", "invariant"],
+    columns: &[
+        ("lora", "lora"),
+        ("ia3", "ia3"),
+        ("whole", "whole"),
+        ("prompt tuning", "prompt tuning"),
+        ("p-tuning", "p-tuning"),
+        ("prefix tuning", "prefix tuning"),
+        ("layer-wise", "layer-wise"),
+    ],
+    complete: true,
+};
+
+/// Where the tolerances of the cases are, and their place.
+const TOLERANCES: (&str, &str, &str) = (
+    "tests/conformance/src/tolerance.rs",
+    "docs/conformance.md",
+    "tolerances",
+);
 
 /// Where the cases of a run leave what they have verified.
 pub(crate) fn dir() -> PathBuf {
@@ -52,22 +84,38 @@ pub(crate) fn clear() -> io::Result<()> {
     fs::create_dir_all(dir)
 }
 
-/// Put what the run has verified into the pages; those that changed.
-pub(crate) fn write() -> io::Result<Vec<&'static str>> {
-    let mut changed = Vec::new();
+/// Put what a run on `backends` has verified into the pages; what is wrong with them, or was.
+pub(crate) fn write(backends: &[&str]) -> io::Result<Vec<String>> {
+    let mut faults = Vec::new();
     for table in &TABLES {
-        let page = root().join(table.page);
-        let text = fs::read_to_string(&page)?;
-        let new = put(&text, table.name, &render(table, &cells(table)?))
-            .ok_or_else(|| io::Error::other(format!("{} has no place for it", table.page)))?;
-        if new != text {
-            let beside = page.with_extension("md.part");
-            fs::write(&beside, new)?;
-            fs::rename(&beside, &page)?;
-            changed.push(table.page);
+        let cells = cells(table)?;
+        faults.extend(replace(table.page, table.name, &render(table, &cells))?);
+        if table.complete {
+            let text = fs::read_to_string(root().join(table.page))?;
+            let of_page = holes::faults(table, &cells, backends, &text).into_iter();
+            faults.extend(of_page.map(|fault| format!("{}: {fault}", table.page)));
         }
     }
-    Ok(changed)
+    let (source, page, name) = TOLERANCES;
+    let rows = tolerances::table(&fs::read_to_string(root().join(source))?);
+    faults.extend(replace(page, name, &rows)?);
+    Ok(faults)
+}
+
+/// Put a table into its page; what to say if that was another.
+fn replace(page: &str, name: &str, table: &str) -> io::Result<Option<String>> {
+    let path = root().join(page);
+    let text = fs::read_to_string(&path)?;
+    let new = put(&text, name, table)
+        .ok_or_else(|| io::Error::other(format!("{page} has no place for {name}")))?;
+    if new == text {
+        return Ok(None);
+    }
+    let beside = path.with_extension("md.part");
+    fs::write(&beside, new)?;
+    fs::rename(&beside, &path)?;
+    let fault = format!("{page}: the table of {name} was not what this run verified; it is now");
+    Ok(Some(fault))
 }
 
 /// The details of each cell.
@@ -117,8 +165,15 @@ fn render(table: &Table, cells: &Cells) -> String {
 fn put(text: &str, name: &str, table: &str) -> Option<String> {
     let begin = format!("<!-- made by `cargo xtask test`: {name} -->");
     let start = text.find(&begin)? + begin.len();
-    let end = start + text[start..].find(END)?;
+    let old = between(text, &begin, END)?;
+    let end = start + old.len();
     Some(format!("{}\n{table}{}", &text[..start], &text[end..]))
+}
+
+/// What stands between two marks.
+fn between<'a>(text: &'a str, begin: &str, end: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(begin)?;
+    Some(rest.split_once(end)?.0)
 }
 
 #[cfg(test)]

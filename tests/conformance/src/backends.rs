@@ -1,0 +1,39 @@
+//! The backends of this build, by name.
+
+use burn::tensor::Device;
+
+/// The device of a backend by its name.
+///
+/// # Panics
+///
+/// On a name that this build has no backend for.
+pub fn device(backend: &str) -> Device {
+    match backend {
+        #[cfg(feature = "flex")]
+        "flex" => Device::flex(),
+        #[cfg(feature = "ndarray")]
+        "ndarray" => ndarray(),
+        other => panic!("no backend `{other}` in this build"),
+    }
+}
+
+/// The name of a device's backend.
+///
+/// # Panics
+///
+/// On a device that [`device`] does not give.
+pub fn backend(device: &Device) -> &'static str {
+    let shown = format!("{device:?}").to_lowercase();
+    let known = ["flex", "ndarray"];
+    known
+        .into_iter()
+        .find(|name| shown.contains(name))
+        .unwrap_or_else(|| panic!("no name for {device:?}"))
+}
+
+/// Burn has deprecated this backend in favour of Flex; it is tested here for as long as it is there.
+#[cfg(feature = "ndarray")]
+#[allow(deprecated)]
+fn ndarray() -> Device {
+    Device::ndarray()
+}

@@ -1,0 +1,61 @@
+//! Whether a method is right, on any backend: the invariants of an adapter as a suite of tests.
+//!
+//! The author of a method says how it is attached ([`AdapterFixture`]) and gets one test an invariant and backend:
+//!
+//! ```
+//! use burn::module::Module;
+//! use peft_conformance::{AdapterFixture, peft_core};
+//! use peft_core::{AttachReport, LayerKind, PeftError, Placement, Whole, attach};
+//!
+//! struct Copies;
+//!
+//! impl AdapterFixture for Copies {
+//!     type Adapter = Whole<2>;
+//!     const KINDS: &'static [LayerKind] = &[LayerKind::Linear, LayerKind::Embedding];
+//!     const DENSE: bool = true;
+//!
+//!     fn attach<M: Module>(model: &mut M, name: &str, placement: &Placement) -> Result<AttachReport, PeftError> {
+//!         attach(model, name, placement, Self::KINDS, |layers| {
+//!             Ok(layers.iter().map(|layer| Whole::new(layer.base_weight())).collect())
+//!         })
+//!     }
+//! }
+//!
+//! mod copies {
+//!     peft_conformance::adapter_suite!(super::Copies);
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! `tests/hira.rs` is the whole of a method that is not one of this workspace, with its suite. The backends are features of this crate;
+//! the tests are called `copies::flex::trains`, `copies::ndarray::merges` and so on. [`Invariant`] has what each shows in a sentence.
+//!
+//! # What this crate does not do
+//!
+//! It has no golden values: whether a method is *the* method of its paper is a comparison with a reference, which its author makes.
+#![deny(missing_docs)]
+
+mod backends;
+mod compare;
+mod evidence;
+mod fixture;
+mod invariant;
+mod look;
+mod macros;
+mod net;
+pub mod suite;
+pub mod tolerance;
+
+pub use backends::{backend, device};
+pub use compare::{assert_close, assert_differs, assert_same};
+pub use evidence::verified;
+pub use fixture::AdapterFixture;
+pub use invariant::Invariant;
+pub use look::{
+    Seen, adapter_paths, is_adapter, params, replace, slot_state, steps, trained, with_gradient,
+};
+pub use net::{
+    Block, CLASSES, D_FF, D_MODEL, Net, VOCABULARY, filled, filled_adapters, ids, perturbed, values,
+};
+
+pub use peft_core;

@@ -1,0 +1,92 @@
+//! [`cases!`](crate::cases) and [`adapter_suite!`](crate::adapter_suite): functions of a device as tests, one a backend of the build.
+//!
+//! What a macro expands to is compiled with the features of the crate that calls it, which may call its own as it likes. So whether a
+//! backend is there is asked here, by defining a macro that keeps or drops its tests.
+
+/// What is given, where this build has Flex.
+#[cfg(feature = "flex")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_flex {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// What is given, where this build has Flex.
+#[cfg(not(feature = "flex"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_flex {
+    ($($item:item)*) => {};
+}
+
+/// What is given, where this build has NdArray.
+#[cfg(feature = "ndarray")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_ndarray {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// What is given, where this build has NdArray.
+#[cfg(not(feature = "ndarray"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_ndarray {
+    ($($item:item)*) => {};
+}
+
+/// Turns functions of a device into one test a backend: `cases!(one, two);` runs `one(&device)`
+/// and `two(&device)` as `flex::one`, `ndarray::one` and so on.
+#[macro_export]
+macro_rules! cases {
+    ($($name:ident),+ $(,)?) => {
+        $crate::on_flex! {
+            mod flex {
+                $(#[test] fn $name() { super::$name(&$crate::device("flex")); })+
+            }
+        }
+        $crate::on_ndarray! {
+            mod ndarray {
+                $(#[test] fn $name() { super::$name(&$crate::device("ndarray")); })+
+            }
+        }
+    };
+}
+
+/// Every case of [`suite`](crate::suite) for one [`AdapterFixture`](crate::AdapterFixture), on every backend of the build. Once in a module.
+#[macro_export]
+macro_rules! adapter_suite {
+    ($fixture:ty) => {
+        $crate::adapter_suite!(@cases $fixture:
+            starts_as_the_base,
+            acts,
+            trains,
+            gradients_are_finite_differences,
+            paths_agree,
+            forms_no_gradient_of_the_weights_shape,
+            merges,
+            a_merge_is_undone,
+            refuses_to_merge,
+            switches_off,
+            waits_until_activated,
+            composes_in_order,
+            interpolates,
+            names_are_whole,
+            detaches,
+            refuses_a_taken_name,
+            refuses_what_cannot_be,
+            records,
+            trains_biases_beside_it,
+            takes_half_precision,
+            goes_where_it_is_sent,
+            rows_are_independent,
+            embeds,
+            another_changes_nothing_that_trains,
+            moves,
+        );
+    };
+    (@cases $fixture:ty: $($case:ident),+ $(,)?) => {
+        $(fn $case(device: &$crate::suite::Device) { $crate::suite::$case::<$fixture>(device); })+
+        $crate::cases!($($case),+);
+    };
+}

@@ -1,0 +1,16 @@
+//! How close is equal: absolute below one and relative above, unless said otherwise. `docs/conformance.md` has this table.
+
+/// Two paths through the same backend in f32.
+pub const PATHS: f32 = 1e-5;
+/// Two paths through the same backend on a base in bf16, whose every step rounds to 2⁻⁸, relative to the largest value.
+pub const PATHS_BF16: f32 = 4e-2;
+/// Two paths through the same backend on a base in f16, whose every step rounds to 2⁻¹¹, relative to the largest value.
+pub const PATHS_F16: f32 = 5e-3;
+/// A gradient in f64 and the central difference of the loss.
+pub const FINITE_DIFFERENCE: f64 = 1e-7;
+/// Logits against the reference implementation in f32.
+pub const GOLDEN_LOGITS: f32 = 1e-4;
+/// Values against the reference implementation, both computed in bf16, relative to the largest.
+pub const GOLDEN_BF16: f32 = 2e-2;
+/// Gradients and losses against the reference implementation in f32, relative.
+pub const GOLDEN_GRADIENTS: f32 = 1e-4;

@@ -1,0 +1,236 @@
+//! The faults: what is put in place of which text, and who must notice.
+
+/// A deliberate fault.
+pub(super) struct Fault {
+    /// What goes wrong.
+    pub(super) name: &'static str,
+    /// Where.
+    pub(super) file: &'static str,
+    /// What stands there, once.
+    pub(super) text: &'static str,
+    /// What stands there instead.
+    pub(super) instead: &'static str,
+    /// Each of these must be red.
+    pub(super) cases: &'static [&'static str],
+}
+
+/// In the order of their crates, so that consecutive ones rebuild little.
+pub(super) const FAULTS: [Fault; 28] = [
+    Fault {
+        name: "a suffix matches within a segment",
+        file: "crates/peft-core/src/matcher.rs",
+        text: ".is_some_and(|head| head.is_empty() || head.ends_with('.'))",
+        instead: ".is_some()",
+        cases: &["core_slots::targets::flex::suffixes_match_whole_segments"],
+    },
+    Fault {
+        name: "the last n layers are n - 1",
+        file: "crates/peft-core/src/targets.rs",
+        text: "(count - n..count).collect()",
+        instead: "(count - n + 1..count).collect()",
+        cases: &["conformance::lora::flex::goes_where_it_is_sent"],
+    },
+    Fault {
+        name: "vectors of the base are not frozen",
+        file: "crates/peft-core/src/attach.rs",
+        text: "        if self.inside > 0 {\n            return param;",
+        instead: "        if self.inside > 0 || D == 1 {\n            return param;",
+        cases: &[
+            "conformance::lora::flex::trains",
+            "conformance::ia3_inputs::ndarray::detaches",
+        ],
+    },
+    Fault {
+        name: "a strength is left out",
+        file: "crates/peft-core/src/slot/mod.rs",
+        text: "(adapted() - below).mul_scalar(self.strength)",
+        instead: "(adapted() - below)",
+        cases: &["conformance::lora::flex::interpolates"],
+    },
+    Fault {
+        name: "switching off is forgotten",
+        file: "crates/peft-core/src/slot/mod.rs",
+        text: "        if self.disabled {\n            return Vec::new();",
+        instead: "        if self.disabled && self.active.is_empty() {\n            return Vec::new();",
+        cases: &["conformance::whole::flex::switches_off"],
+    },
+    Fault {
+        name: "weights compose in the wrong order",
+        file: "crates/peft-core/src/frozen.rs",
+        text: "    adapters.iter().fold(base, |below, active| {\n        active.blend(|| below.clone(), || active.adapter.weight_of(below.clone()))",
+        instead: "    adapters.iter().rev().fold(base, |below, active| {\n        active.blend(|| below.clone(), || active.adapter.weight_of(below.clone()))",
+        cases: &["conformance::whole::flex::composes_in_order"],
+    },
+    Fault {
+        name: "a merge adds twice",
+        file: "crates/peft-core/src/merge.rs",
+        text: "    strip(&mut merged)?;\n",
+        instead: "",
+        cases: &[
+            "conformance::lora::flex::merges",
+            "conformance::lora::flex::refuses_to_merge",
+        ],
+    },
+    Fault {
+        name: "a merge takes what is not finite",
+        file: "crates/peft-core/src/merge.rs",
+        text: "if !value.clone().is_finite().all().into_scalar::<bool>() {",
+        instead: "if value.dims().is_empty() {",
+        cases: &["conformance::ia3_outputs::flex::refuses_to_merge"],
+    },
+    Fault {
+        name: "what a cache was given counts as read",
+        file: "crates/peft-core/src/model/kv_cache.rs",
+        text: "        self.given = self.len();\n",
+        instead: "",
+        cases: &["prefix::compose::flex::prefixes_nest"],
+    },
+    Fault {
+        name: "LoRA's scale is dropped",
+        file: "crates/peft-lora/src/lora.rs",
+        text: "module::linear(x, self.lora_a.val(), None).mul_scalar(self.scale);",
+        instead: "module::linear(x, self.lora_a.val(), None);",
+        cases: &[
+            "conformance::lora::flex::paths_agree",
+            "lora::flex::the_output_is_the_formula",
+        ],
+    },
+    Fault {
+        name: "dropout acts in evaluation",
+        file: "crates/peft-lora/src/lora.rs",
+        text: "    scale: f64,\n    dropout: Dropout,\n}",
+        instead: "    scale: f64,\n    #[module(skip)]\n    dropout: Dropout,\n}",
+        cases: &["core_slots::traversal::flex::dropout_acts_in_training_only"],
+    },
+    Fault {
+        name: "the factored LoRA forms the weight",
+        file: "crates/peft-lora/src/lora.rs",
+        text: "        let y = base.forward(x.clone());\n",
+        instead: "        let y = module::linear(x.clone(), base.weight(), base.bias());\n",
+        cases: &["conformance::lora::flex::forms_no_gradient_of_the_weights_shape"],
+    },
+    Fault {
+        name: "rsLoRA divides by the rank",
+        file: "crates/peft-lora/src/config.rs",
+        text: "alpha / (rank as f64).sqrt()",
+        instead: "alpha / rank as f64",
+        cases: &["lora::flex::scales", "adapters::flex::adapters_equal_peft"],
+    },
+    Fault {
+        name: "IA3 leaves the bias unscaled",
+        file: "crates/peft-ia3/src/ia3.rs",
+        text: "Ia3Side::Output { .. } => self.rescale(base.forward(x)),",
+        instead: "Ia3Side::Output { .. } => match base.bias() {\n                Some(bias) => self.rescale(base.project(x)) + bias.unsqueeze(),\n                None => self.rescale(base.project(x)),\n            },",
+        cases: &[
+            "ia3::flex::an_output_is_rescaled_with_its_bias",
+            "conformance::ia3_outputs::flex::composes_in_order",
+        ],
+    },
+    Fault {
+        name: "the causal mask is off by one",
+        file: "crates/peft-models/src/mask.rs",
+        text: "(!self.causal || key <= query)",
+        instead: "(!self.causal || key <= query + 1)",
+        cases: &["models::forward::flex::later_tokens_change_nothing"],
+    },
+    Fault {
+        name: "a window is one too short",
+        file: "crates/peft-models/src/mask.rs",
+        text: "query.abs_diff(key) <= reach",
+        instead: "query.abs_diff(key) < reach",
+        cases: &["models::golden::flex::models_equal_transformers"],
+    },
+    Fault {
+        name: "padding is seen",
+        file: "crates/peft-models/src/mask.rs",
+        text: "                .mul_scalar(HIDDEN)\n",
+        instead: "                .mul_scalar(0.0)\n",
+        cases: &[
+            "models::encoders::golden::flex::sequence_heads_equal_transformers",
+            "prefix::sight::flex::padding_beside_a_row_changes_nothing",
+        ],
+    },
+    Fault {
+        name: "query heads read the wrong keys",
+        file: "crates/peft-models/src/attention.rs",
+        text: "    let q = q.reshape([batch, heads / groups, groups * positions, head_dim]);\n",
+        instead: "    let q = q\n        .reshape([batch, groups, heads / groups, positions, head_dim])\n        .swap_dims(1, 2)\n        .reshape([batch, heads / groups, groups * positions, head_dim]);\n",
+        cases: &["models::forward::flex::grouped_queries_equal_repeated_heads"],
+    },
+    Fault {
+        name: "rotation behind a cache is off by one",
+        file: "crates/peft-models/src/rope/rotation.rs",
+        text: "move |f| position as f32 * f",
+        instead: "move |f| (position + usize::from(start > 0)) as f32 * f",
+        cases: &["models::forward::flex::cached_equals_uncached"],
+    },
+    Fault {
+        name: "a prefix is not put into a new cache",
+        file: "crates/peft-prefix/src/prefix.rs",
+        text: "        let mut own = KvCache::new(self.shape.n_layers);\n        let cache = cache.unwrap_or(&mut own);\n        if !cache.is_unread() {",
+        instead: "        let mut own = KvCache::new(self.shape.n_layers);\n        let given = cache.is_some();\n        let cache = cache.unwrap_or(&mut own);\n        if given || !cache.is_unread() {",
+        cases: &[
+            "prefix::sight::flex::it_fills_an_empty_cache_once",
+            "prefix::generation::flex::generation_equals_reading_all_again",
+        ],
+    },
+    Fault {
+        name: "a prefix's keys and values change places",
+        file: "crates/peft-prefix/src/prefix.rs",
+        text: "(rows(&pair, 0), rows(&pair, 1))",
+        instead: "(rows(&pair, 1), rows(&pair, 0))",
+        cases: &["prefix::golden::flex::prefixes_equal_peft"],
+    },
+    Fault {
+        name: "linear weights are not transposed on load",
+        file: "crates/peft-store/src/checkpoint/file.rs",
+        text: "scatter(&bytes, at, rows, columns, size, &mut out);",
+        instead: "out[at * size..][..bytes.len()].copy_from_slice(&bytes);",
+        cases: &["models::golden::flex::models_equal_transformers"],
+    },
+    Fault {
+        name: "lora_A and lora_B change places in files",
+        file: "crates/peft-store/src/adapter/methods/lora.rs",
+        text: "_ => (\"lora_A.weight\", \"lora_B.weight\"),",
+        instead: "_ => (\"lora_B.weight\", \"lora_A.weight\"),",
+        cases: &["adapters::flex::adapters_equal_peft"],
+    },
+    Fault {
+        name: "saving drops a tensor",
+        file: "crates/peft-store/src/adapter/directory.rs",
+        text: "    for entry in &entries {\n        if let Some(data)",
+        instead: "    for entry in entries.iter().skip(1) {\n        if let Some(data)",
+        cases: &["adapters::flex::files_round_trip"],
+    },
+    Fault {
+        name: "a multi-label loss is a sum over labels",
+        file: "crates/peft-train/src/classify/sequence.rs",
+        text: "binary_nll(logits, targets).div_scalar(n_labels as f64)",
+        instead: "binary_nll(logits, targets)",
+        cases: &["training::classify::golden::flex::losses_and_gradients_are_torchs"],
+    },
+    Fault {
+        name: "a loss of classes is divided by the batch too",
+        file: "crates/peft-train/src/classify/sequence.rs",
+        text: "                    Tensor::<1, Int>::from_data(data, (&device, DType::I64)),\n                )\n",
+        instead: "                    Tensor::<1, Int>::from_data(data, (&device, DType::I64)),\n                )\n                .div_scalar(n as f64)\n",
+        cases: &[
+            "training::classify::golden::flex::losses_and_gradients_are_torchs",
+            "training::classify::run::flex::halves_and_threads_give_the_update_of_the_whole",
+        ],
+    },
+    Fault {
+        name: "accumulation divides by batches",
+        file: "crates/peft-train/src/trainer/gradients.rs",
+        text: "part.div_scalar(n_targets as f64)",
+        instead: "part.div_scalar(batches.len() as f64)",
+        cases: &["training::run::flex::two_half_batches_give_the_update_of_the_whole"],
+    },
+    Fault {
+        name: "the schedule is one step ahead",
+        file: "crates/peft-train/src/trainer/run.rs",
+        text: "config.schedule.factor(step, warmup, length.total_steps)",
+        instead: "config.schedule.factor(step + 1, warmup, length.total_steps)",
+        cases: &["training::run::flex::learning_rates_follow_the_schedule"],
+    },
+];
