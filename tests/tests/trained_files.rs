@@ -134,6 +134,7 @@ fn what_trained_is_read_back_to_the_bit(device: &Device) {
         .expect_err("it is none")
         .to_string();
     assert!(refused.contains("TRAINED_PARAMETERS"), "{refused}");
+    peft_tests::Invariant::Files.verified("layer-wise", device);
 }
 
 fn another_base_is_refused(device: &Device) {
@@ -325,6 +326,7 @@ fn peft_reads_and_writes_the_same_norms(device: &Device) {
             );
         }
     }
+    peft_tests::Invariant::Reference.verified("layer-wise", device);
 }
 
 /// Attach PEFT's directory, write the model's norms and head again, and compare the files.

@@ -133,6 +133,9 @@ fn exactly_what_is_named_changes_in_an_encoder(device: &Device) {
         let found = changed(&before, run.of(model).bits.last().expect("a step"));
         assert_eq!(found, expected, "{}", strategy.settings());
     }
+    peft_tests::Invariant::Trains.verified("layer-wise", device);
+    peft_tests::Invariant::Frozen.verified("layer-wise", device);
+    peft_tests::Invariant::Selection.verified("layer-wise", device);
 }
 
 fn a_tied_head_is_input(device: &Device) {

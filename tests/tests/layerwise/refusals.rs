@@ -60,4 +60,5 @@ fn what_cannot_be_is_refused(device: &Device) {
     for refused in [message(Depth::of(&bare)), message(TopLayers::new(&bare, 1))] {
         assert!(refused.contains("layer index"), "{refused}");
     }
+    peft_tests::Invariant::Refused.verified("layer-wise", device);
 }

@@ -154,6 +154,7 @@ fn rates_fall_with_depth(device: &Device) {
         both.rate(1, "model.layers.1.mlp.up_proj.weight", true),
         None
     );
+    peft_tests::Invariant::Schedule.verified("layer-wise", device);
 }
 
 fn lisa_draws_blocks(device: &Device) {
@@ -229,6 +230,7 @@ fn badam_trains_every_block_in_turn(device: &Device) {
         };
         assert_eq!(found, d::block(block), "step {step}");
     }
+    peft_tests::Invariant::Stages.verified("layer-wise", device);
 }
 
 fn a_run_goes_on_in_any_stage(device: &Device) {
@@ -270,4 +272,5 @@ fn a_run_goes_on_in_any_stage(device: &Device) {
             );
         }
     }
+    peft_tests::Invariant::Resumed.verified("layer-wise", device);
 }

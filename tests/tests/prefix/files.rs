@@ -110,6 +110,7 @@ fn prefixes_of_peft_are_read_and_written(device: &Device) {
         seen += 1;
     }
     assert!(seen >= 18, "only {seen} prefixes");
+    peft_tests::Invariant::Files.verified("prefix tuning", device);
 }
 
 fn check<M: Transformer>(

@@ -75,6 +75,7 @@ fn without_a_prompt_it_is_the_model(device: &Device) {
     let model = classifier(device);
     let found = model.classify(ids.clone(), Some(segments.clone()));
     assert_same(&found, &model.model.classify(ids, Some(segments)));
+    peft_tests::Invariant::Detached.verified("prompt tuning", device);
 }
 
 /// Vectors that are tokens' embeddings do what the tokens do, positions included.
@@ -86,6 +87,7 @@ fn a_prompt_stands_where_tokens_would(device: &Device) {
     let expected = hidden(&model, &whole).narrow(1, N, 5);
     model.input = Some(SoftPrompt::new(first.squeeze_dim(0)));
     assert_close(&hidden(&model, &text), &expected, PATHS);
+    peft_tests::Invariant::Acts.verified("prompt tuning", device);
 }
 
 fn padding_beside_a_row_changes_nothing(device: &Device) {
@@ -100,6 +102,7 @@ fn padding_beside_a_row_changes_nothing(device: &Device) {
     let other = vec![two.clone().narrow(1, 0, 4), two.narrow(1, 0, 3)];
     let other = model.hidden(Tensor::cat(other, 1), Some(segments), None);
     assert_same(&other.slice([1..2, 0..4]), &beside);
+    peft_tests::Invariant::Padding.verified("prompt tuning", device);
 }
 
 fn a_row_does_not_depend_on_the_others(device: &Device) {
@@ -110,6 +113,7 @@ fn a_row_does_not_depend_on_the_others(device: &Device) {
         let alone = hidden(&model, &all.clone().narrow(0, row, 1));
         assert_close(&together.clone().narrow(0, row, 1), &alone, PATHS);
     }
+    peft_tests::Invariant::Rows.verified("prompt tuning", device);
 }
 
 fn the_future_stays_hidden(device: &Device) {
@@ -153,6 +157,7 @@ fn a_cache_reads_the_prompt_once(device: &Device) {
         assert_eq!(cache.len(), cached);
     }
     assert_close(&Tensor::cat(parts, 1), &hidden(&model, &all), PATHS);
+    peft_tests::Invariant::Cache.verified("prompt tuning", device);
 }
 
 fn generation_equals_reading_again(device: &Device) {
@@ -205,6 +210,7 @@ fn prompts_nest(device: &Device) {
     let found = nested.hidden(more.clone(), None, Some(&mut a));
     assert_close(&found, &single.hidden(more, None, Some(&mut b)), PATHS);
     assert_eq!(nested.max_positions(), single.max_positions());
+    peft_tests::Invariant::Composition.verified("prompt tuning", device);
 }
 
 fn what_was_given_to_a_cache_comes_before_the_prompt(device: &Device) {

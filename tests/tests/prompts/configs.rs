@@ -1,6 +1,7 @@
 //! What a prompt starts from, what attaching it reports and freezes, and what is refused.
 
 use burn::module::Module;
+use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::{AttachReport, ForwardPath, PeftError, Targets, detach, layers};
 use peft_lora::LoraConfig;
@@ -10,7 +11,7 @@ use peft_ptuning::{
 };
 use peft_store::Checkpoint;
 
-use super::{D_MODEL, N, NAME, VOCABULARY, encoded, plain, prompted};
+use super::{D_MODEL, N, NAME, VOCABULARY, encoded, p_tuning, plain, prompted};
 use crate::encoder_adapters::goldens;
 use crate::fixture::{assert_same, params, trained};
 use crate::models::ids;
@@ -24,6 +25,8 @@ peft_tests::cases!(
     modules_to_save_train_whole,
     weights_and_prompt_train_together,
     what_cannot_be_is_refused,
+    a_record_restores_it,
+    it_moves_and_leaves_training_with_the_model,
 );
 
 /// The vectors that a prompt starts as.
@@ -123,6 +126,7 @@ fn modules_to_save_train_whole(device: &Device) {
     detach(&mut model, NAME).expect("it detaches");
     model.input = None;
     assert!(trained(&model).is_empty());
+    peft_tests::Invariant::Beside.verified("prompt tuning", device);
 }
 
 fn weights_and_prompt_train_together(device: &Device) {
@@ -144,6 +148,7 @@ fn weights_and_prompt_train_together(device: &Device) {
     assert_eq!(of_prompt.count(), 7);
     let factors = trains.iter().filter(|path| path.ends_with("lora_a"));
     assert_eq!(factors.count(), layers(&last).len() - 1); // all but the embedding
+    peft_tests::Invariant::SecondTrains.verified("p-tuning", device);
 }
 
 type Attach<'a> = &'a dyn Fn(&mut Prompted<DecoderForCausalLm>) -> Option<PeftError>;
@@ -207,6 +212,9 @@ fn what_cannot_be_is_refused(device: &Device) {
     ] {
         assert!(said.contains(expected), "{said}");
     }
+    peft_tests::Invariant::Duplicate.verified("prompt tuning", device);
+    peft_tests::Invariant::Refused.verified("prompt tuning", device);
+    peft_tests::Invariant::Refused.verified("p-tuning", device);
 }
 
 #[test]
@@ -224,4 +232,46 @@ fn a_prompt_is_f32_whatever_the_model() {
     let grads = hidden.cast(DType::F32).sum().backward();
     let gradient = prompt.inputs.val().grad(&grads).expect("a gradient");
     assert_eq!(gradient.dtype(), DType::F32);
+    peft_tests::Invariant::HalfPrecision.verified("p-tuning", &device);
+}
+
+fn a_record_restores_it(device: &Device) {
+    for encoder in [PromptEncoderConfig::Mlp, PromptEncoderConfig::LSTM] {
+        let source = encoded(encoder, device);
+        let bytes = source.clone().into_record().into_bytes().expect("written");
+        let record = ModuleRecord::from_bytes(bytes).expect("read");
+        let mut target = plain(device);
+        let config = p_tuning(encoder);
+        config.attach(&mut target, NAME).expect("it attaches");
+        assert_ne!(params(&target), params(&source));
+        let target = target.load_record(record);
+        assert_eq!(params(&target), params(&source));
+        // What has no prompt is not taken for one that has.
+        assert!(source.try_load_record(plain(device).into_record()).is_err());
+    }
+    peft_tests::Invariant::Record.verified("p-tuning", device);
+}
+
+fn it_moves_and_leaves_training_with_the_model(device: &Device) {
+    let model = encoded(PromptEncoderConfig::LSTM, device);
+    let of_prompt = model.num_params() - model.model.num_params();
+    assert_eq!(
+        of_prompt,
+        model.input.as_ref().expect("a prompt").num_params()
+    );
+    let valid = model.valid();
+    let still = |model: &Prompted<DecoderForCausalLm>| {
+        let prompt = model.input.as_ref().expect("a prompt");
+        prompt.inputs.val().is_autodiff()
+    };
+    assert!(still(&model) && !still(&valid));
+    let training = device.clone().autodiff();
+    let forked = model.clone().fork(&training);
+    assert_eq!(params(&forked), params(&model));
+    assert_eq!(trained(&valid.clone().train()), trained(&model));
+    let text = ids(2, 4, VOCABULARY, device);
+    let found = valid.hidden(text, None, None).into_data();
+    let text = ids(2, 4, VOCABULARY, &training);
+    assert_eq!(found, model.hidden(text, None, None).into_data());
+    peft_tests::Invariant::Moves.verified("p-tuning", device);
 }

@@ -129,6 +129,8 @@ fn prompts_equal_peft(device: &Device) {
             train(&model, &dir, &NextToken, &rows, &expected, &device);
         }
     }
+    peft_tests::Invariant::Reference.verified("prompt tuning", &device);
+    peft_tests::Invariant::Reference.verified("p-tuning", &device);
 }
 
 /// The loss is PEFT's, and so is the gradient of everything that trains.
@@ -222,6 +224,8 @@ fn files_are_those_of_peft(device: &Device) {
         }
         assert_eq!(config(out.path()), config(&dir), "{name}");
     }
+    peft_tests::Invariant::Files.verified("prompt tuning", &device);
+    peft_tests::Invariant::Files.verified("p-tuning", &device);
 }
 
 fn config(dir: &Path) -> Map<String, Value> {

@@ -72,6 +72,8 @@ fn only_what_should_changes(device: &Device) {
         let after = trained_to_the_end(model.clone(), &config, None);
         assert_changed(&model, &after);
     }
+    peft_tests::Invariant::Frozen.verified("prompt tuning", device);
+    peft_tests::Invariant::Frozen.verified("p-tuning", device);
 }
 
 /// The paths of the parameters that have a gradient, and whether any of it is other than zero.
@@ -119,6 +121,8 @@ fn gradients_are_those_of_what_trains(device: &Device) {
         let expected = trained(&model).into_iter().map(|path| (path, true));
         assert!(gradients.found.iter().cloned().eq(expected));
     }
+    peft_tests::Invariant::Trains.verified("prompt tuning", device);
+    peft_tests::Invariant::Trains.verified("p-tuning", device);
 }
 
 fn a_prompt_and_weights_change_together(device: &Device) {
@@ -180,6 +184,7 @@ fn an_encoder_goes_on_to_the_same_bits(device: &Device) {
         }
         assert!(bits(&trained_to_the_end(other, &config, None)) != expected);
     }
+    peft_tests::Invariant::Resumed.verified("p-tuning", device);
 }
 
 fn an_encoder_drops_in_training_only(device: &Device) {
@@ -193,4 +198,5 @@ fn an_encoder_drops_in_training_only(device: &Device) {
     assert_differs(&vectors(&model), &without);
     let valid = model.valid().input.expect("a prompt");
     assert_same(&valid.vectors(), &without);
+    peft_tests::Invariant::Chance.verified("p-tuning", device);
 }
