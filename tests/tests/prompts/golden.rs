@@ -224,8 +224,8 @@ fn files_are_those_of_peft(device: &Device) {
         }
         assert_eq!(config(out.path()), config(&dir), "{name}");
     }
-    peft_tests::Invariant::Files.verified("prompt tuning", &device);
-    peft_tests::Invariant::Files.verified("p-tuning", &device);
+    peft_tests::Invariant::Files.verified("prompt tuning", device);
+    peft_tests::Invariant::Files.verified("p-tuning", device);
 }
 
 fn config(dir: &Path) -> Map<String, Value> {

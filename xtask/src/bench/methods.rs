@@ -43,33 +43,33 @@ const fn recipe(name: &'static str, flags: &'static str, rates: [&'static str; 2
 
 const RECIPES: [Recipe; 18] = [
     recipe("LoRA, r=8", "--method lora --rank 8", ["5e-3", "1e-3"]),
-    recipe("IA3", "--method ia3", ["2e-2", "1e-2"]),
+    recipe("IA3", "--method ia3", ["3e-2", "1e-2"]),
     recipe(
         "prompt tuning, 20",
         "--method prompt-tuning",
-        ["3e-2", "1e-2"],
+        ["1e-1", "1e-2"],
     ),
-    recipe("P-Tuning, 20, MLP", "--method p-tuning", ["3e-3", "1e-3"]),
+    recipe("P-Tuning, 20, MLP", "--method p-tuning", ["1e-2", "3e-3"]),
     recipe(
         "P-Tuning, 20, LSTM",
         "--method p-tuning --encoder lstm",
-        ["3e-3", "1e-3"],
+        ["1e-2", "3e-3"],
     ),
     recipe(
         "prefix tuning, 20",
         "--method prefix-tuning",
-        ["3e-2", "1e-2"],
+        ["1e-1", "1e-2"],
     ),
     recipe(
         "prefix tuning, 20, projected",
         "--method prefix-tuning --prefix-projection",
-        ["5e-3", "1e-3"],
+        ["1e-2", "3e-3"],
     ),
-    recipe("full", "--method full", ["2e-3", "1e-4"]),
+    recipe("full", "--method full", ["1e-3", "3e-4"]),
     recipe(
         "full, layer decay 0.8",
         "--method full --layer-decay 0.8",
-        ["2e-3", "1e-4"],
+        ["1e-3", "3e-4"],
     ),
     recipe("head", "--method head", ["5e-3", "3e-3"]),
     recipe(
@@ -91,11 +91,11 @@ const RECIPES: [Recipe; 18] = [
     recipe(
         "LISA, 1 block",
         "--method lisa --layers 1 --every 25",
-        ["2e-3", "2e-4"],
+        ["1e-3", "3e-4"],
     ),
     recipe("BAdam", "--method badam --every 25", ["3e-3", "3e-4"]),
-    recipe("bitfit", "--method bitfit", ["1e-2", "3e-3"]),
-    recipe("norms", "--method norms", ["2e-2", "3e-3"]),
+    recipe("bitfit", "--method bitfit", ["1e-2", "1e-2"]),
+    recipe("norms", "--method norms", ["3e-2", "1e-2"]),
 ];
 
 /// What a method's run gave.
