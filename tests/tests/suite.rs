@@ -10,4 +10,5 @@ mod ia3;
 mod lora;
 mod models;
 mod prefix;
+mod properties;
 mod training;

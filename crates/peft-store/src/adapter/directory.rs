@@ -13,7 +13,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value};
 
-use super::fitted::fitted;
+use super::fitted::{fitted, told_apart};
 use super::keys::{Entry, PREFIX, entries};
 use super::tensors::{f32_bytes, read_f32};
 use super::{AdapterConfig, AdapterFileError, TensorProblem};
@@ -282,6 +282,11 @@ pub fn save_adapter<M: Module>(
         })?;
 
     let mut written = config.to_fields(&adapted);
+    let to_save = &config.placement().modules_to_save;
+    if !to_save.is_empty() {
+        let names = told_apart(to_save, &module_paths(model));
+        written.insert("modules_to_save".into(), names.into());
+    }
     let straight = |path: &String| {
         let weight = format!("{path}.weight");
         let linear = kinds.get(path) == Some(&LayerKind::Linear);
