@@ -12,5 +12,6 @@ mod lora;
 mod models;
 mod prefix;
 mod prompts;
+mod properties;
 mod trained_files;
 mod training;

@@ -21,14 +21,20 @@ pub(super) const FAULTS: [Fault; 31] = [
         file: "crates/peft-core/src/matcher.rs",
         text: ".is_some_and(|head| head.is_empty() || head.ends_with('.'))",
         instead: ".is_some()",
-        cases: &["core_slots::targets::flex::suffixes_match_whole_segments"],
+        cases: &[
+            "core_slots::targets::flex::suffixes_match_whole_segments",
+            "properties::flex::targets_are_what_another_matcher_says",
+        ],
     },
     Fault {
         name: "the last n layers are n - 1",
         file: "crates/peft-core/src/targets.rs",
         text: "(count - n..count).collect()",
         instead: "(count - n + 1..count).collect()",
-        cases: &["conformance::lora::flex::goes_where_it_is_sent"],
+        cases: &[
+            "conformance::lora::flex::goes_where_it_is_sent",
+            "properties::flex::targets_are_what_another_matcher_says",
+        ],
     },
     Fault {
         name: "vectors of the base are not frozen",
@@ -200,7 +206,10 @@ pub(super) const FAULTS: [Fault; 31] = [
         file: "crates/peft-store/src/adapter/save.rs",
         text: "    for entry in &entries {\n        if let Some(data)",
         instead: "    for entry in entries.iter().skip(1) {\n        if let Some(data)",
-        cases: &["adapters::flex::files_round_trip"],
+        cases: &[
+            "adapters::flex::files_round_trip",
+            "properties::flex::directories_hold_any_config",
+        ],
     },
     Fault {
         name: "a multi-label loss is a sum over labels",

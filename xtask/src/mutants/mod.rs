@@ -73,11 +73,14 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
         .flat_map(|fault| fault.cases)
         .copied()
         .collect();
-    if let Some(error) = suite.build()? {
-        println!("the tree does not build: {error}");
-        return Ok(false);
-    }
-    let before = suite.run(&cases)?;
+    let programs = match suite.build()? {
+        Ok(programs) => programs,
+        Err(error) => {
+            println!("the tree does not build: {error}");
+            return Ok(false);
+        }
+    };
+    let before = suite.run(&programs, &cases)?;
     let unsound = cases
         .iter()
         .filter(|case| before.get(**case) != Some(&true));
@@ -119,33 +122,36 @@ struct Suite {
 }
 
 impl Suite {
-    fn cargo(&self, args: &[&str]) -> Command {
-        let test = ["test", "--workspace", "--test", "suite", "--test", "seeds"];
-        let mut command = cargo(test.iter().chain(args).copied());
-        command
+    /// Build the tests: their programs, or the first error.
+    fn build(&self) -> io::Result<Result<Vec<PathBuf>, String>> {
+        let tests = ["--test", "suite", "--test", "seeds"];
+        let args = ["test", "--workspace", "--no-run"];
+        let output = cargo(args.into_iter().chain(tests))
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.builds)
-            .env("RUST_BACKTRACE", "0");
-        command
-    }
-
-    /// Build the tests; the first error, if there is one.
-    fn build(&self) -> io::Result<Option<String>> {
-        let output = self.cargo(&["--no-run"]).output()?;
-        if output.status.success() {
-            return Ok(None);
-        }
+            .output()?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let error = said.lines().find(|line| line.starts_with("error"));
-        Ok(Some(error.unwrap_or(&said).to_owned()))
+        if !output.status.success() {
+            let error = said.lines().find(|line| line.starts_with("error"));
+            return Ok(Err(error.unwrap_or(&said).to_owned()));
+        }
+        let programs = said.lines().filter_map(program);
+        Ok(Ok(programs.map(|path| self.tree.join(path)).collect()))
     }
 
     /// Whether each of these cases is green, by name; one that did not run is not there.
-    fn run(&self, cases: &[&str]) -> io::Result<BTreeMap<String, bool>> {
-        let fixed = ["--no-fail-fast", "--", "--exact", "--test-threads=2"];
-        let output = self.cargo(&[&fixed, cases].concat()).output()?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(said.lines().filter_map(outcome).collect())
+    fn run(&self, programs: &[PathBuf], cases: &[&str]) -> io::Result<BTreeMap<String, bool>> {
+        let mut outcomes = BTreeMap::new();
+        for program in programs {
+            let output = Command::new(program)
+                .args(["--exact", "--test-threads=2"])
+                .args(cases)
+                .current_dir(self.tree.join("tests"))
+                .output()?;
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            outcomes.extend(said.lines().filter_map(outcome));
+        }
+        Ok(outcomes)
     }
 
     /// Build and run its cases with a fault, and take it out again.
@@ -161,10 +167,11 @@ impl Suite {
             text: &sound,
         };
         fs::write(&file, sound.replace(fault.text, fault.instead))?;
-        if let Some(error) = self.build()? {
-            return Ok(Outcome::NoBuild(error));
-        }
-        let after = self.run(fault.cases)?;
+        let programs = match self.build()? {
+            Ok(programs) => programs,
+            Err(error) => return Ok(Outcome::NoBuild(error)),
+        };
+        let after = self.run(&programs, fault.cases)?;
         drop(restore);
         let green = fault.cases.iter().copied();
         let green: Vec<_> = green
@@ -191,7 +198,16 @@ impl Drop for Restore<'_> {
     }
 }
 
-/// The case of a line of `cargo test`, and whether it is green.
+/// The program of a line of `cargo test --no-run`.
+fn program(line: &str) -> Option<&str> {
+    let (_, path) = line
+        .trim_start()
+        .strip_prefix("Executable ")?
+        .rsplit_once('(')?;
+    path.strip_suffix(')')
+}
+
+/// The case of a line of a program of tests, and whether it is green.
 fn outcome(line: &str) -> Option<(String, bool)> {
     let (name, outcome) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
     match outcome {
@@ -220,6 +236,13 @@ mod tests {
             assert_eq!(same.count(), 1, "{}", fault.name);
         }
         Ok(())
+    }
+
+    #[test]
+    fn a_line_is_a_program() {
+        let line = "  Executable tests/suite.rs (/a/deps/suite-0123)";
+        assert_eq!(program(line), Some("/a/deps/suite-0123"));
+        assert_eq!(program("    Finished `test` profile"), None);
     }
 
     #[test]

@@ -74,6 +74,25 @@ pub(super) fn fitted_modules(entries: &[String], modules: &[String]) -> Vec<Stri
     modules.iter().filter(named).cloned().collect()
 }
 
+/// Names of modules to save by which PEFT finds these modules and no others.
+///
+/// It asks only how a path ends: `norm` would be every `input_layernorm` too, so that a file of `norm` alone could not be read. The paths of the
+/// modules stand in place of such a name.
+pub(super) fn told_apart(entries: &[String], modules: &[String]) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in entries {
+        let meant = modules.iter().filter(|module| has_suffix(module, entry));
+        let found = modules
+            .iter()
+            .filter(|module| module.ends_with(entry.as_str()));
+        match meant.clone().count() == found.count() {
+            true => names.push(entry.clone()),
+            false => names.extend(meant.cloned()),
+        }
+    }
+    names
+}
+
 /// The entries that match one of `paths`. A regular expression stays as it is.
 fn fit(names: &Names, paths: &[String]) -> Names {
     match names {

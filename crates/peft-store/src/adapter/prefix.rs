@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::input::save_input;
 use super::methods::prefix::{restored, state};
-use super::save::complete;
+use super::save::{complete, name_modules};
 use super::{AdapterConfig, AdapterDir, AdapterFileError};
 
 /// What a prefix is trained through; PEFT neither writes nor reads it.
@@ -86,6 +86,7 @@ pub fn save_prefix<M: Transformer>(
     written.insert("num_layers".into(), json!(shape.n_layers));
     written.insert("token_dim".into(), json!(shape.width()));
     written.insert("num_attention_heads".into(), json!(shape.n_kv_heads));
+    name_modules(&mut written, config, &model.model);
     complete(&mut written, base, fields);
     save_input(
         &model.model,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::input::save_input;
 use super::methods::ptuning::{restored, state};
-use super::save::complete;
+use super::save::{complete, name_modules};
 use super::{AdapterConfig, AdapterDir, AdapterFileError};
 
 /// What a prompt of P-Tuning is trained through; PEFT neither writes nor reads it.
@@ -81,6 +81,7 @@ pub fn save_prompt<M: Transformer>(
     let through = state(&prompt);
     sizes(&mut written, &model.model, fields);
     let acts = prompt.vectors().into_data();
+    name_modules(&mut written, config, &model.model);
     complete(&mut written, base, fields);
     let beside = (ENCODER, through);
     let dir = dir.as_ref();

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::TensorData;
-use peft_core::{LayerKind, layers, slots};
+use peft_core::{LayerKind, layers, module_paths, slots};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value};
 
 use super::directory::{CONFIG, TENSORS};
+use super::fitted::told_apart;
 use super::keys::entries;
 use super::tensors::f32_bytes;
 use super::{AdapterConfig, AdapterFileError};
@@ -71,6 +72,7 @@ pub fn save_adapter<M: Module>(
         }
     }
     let mut written = config.to_fields(&adapted);
+    name_modules(&mut written, config, model);
     let straight = |path: &String| {
         let weight = format!("{path}.weight");
         let linear = kinds.get(path) == Some(&LayerKind::Linear);
@@ -83,6 +85,18 @@ pub fn save_adapter<M: Module>(
     fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
     replace(&dir.join(TENSORS), &tensors)?;
     replace(&dir.join(CONFIG), &json)
+}
+
+/// The modules that are saved whole, by names that PEFT finds them by.
+pub(super) fn name_modules<M: Module>(
+    written: &mut Map<String, Value>,
+    config: &AdapterConfig,
+    model: &M,
+) {
+    if !config.modules_to_save().is_empty() {
+        let names = told_apart(config.modules_to_save(), &module_paths(model));
+        written.insert("modules_to_save".into(), names.into());
+    }
 }
 
 /// Fields that nothing here writes, and those that only describe, are kept.
