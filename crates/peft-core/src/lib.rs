@@ -47,7 +47,7 @@ pub use matcher::has_suffix;
 pub use merge::{Unmerged, merge};
 pub use model::{
     CausalLm, EVERY_SEQUENCE, FromEmbeddings, InputAdapter, KvCache, SequenceClassifier,
-    TokenClassifier, Transformer, WithInput,
+    TokenClassifier, Transformer, WithInput, select_positions,
 };
 pub use parameter::{Parameter, parameters};
 pub use patterns::Patterns;

@@ -20,6 +20,17 @@ macro_rules! delegate_transformer {
                     $(Self::$variant(model) => model.hidden_from(embeds, segments, cache),)+
                 }
             }
+
+            fn hidden_at(
+                &self,
+                embeds: burn::tensor::Tensor<3>,
+                segments: Option<burn::tensor::Tensor<2, burn::tensor::Int>>,
+                at: burn::tensor::Tensor<2, burn::tensor::Int>,
+            ) -> burn::tensor::Tensor<3> {
+                match self {
+                    $(Self::$variant(model) => model.hidden_at(embeds, segments, at),)+
+                }
+            }
         }
 
         impl $crate::Transformer for $name {
@@ -44,6 +55,17 @@ macro_rules! delegate_transformer {
             ) -> burn::tensor::Tensor<3> {
                 match self {
                     $(Self::$variant(model) => model.run_blocks(x, blocks, segments, cache),)+
+                }
+            }
+
+            fn run_last(
+                &self,
+                x: burn::tensor::Tensor<3>,
+                segments: Option<burn::tensor::Tensor<2, burn::tensor::Int>>,
+                at: burn::tensor::Tensor<2, burn::tensor::Int>,
+            ) -> burn::tensor::Tensor<3> {
+                match self {
+                    $(Self::$variant(model) => model.run_last(x, segments, at),)+
                 }
             }
 

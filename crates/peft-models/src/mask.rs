@@ -1,7 +1,7 @@
 //! Which keys a query may see.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_core::EVERY_SEQUENCE;
+use peft_core::{EVERY_SEQUENCE, select_positions};
 
 /// Added to the score of a key that may not be seen. Finite, so that a row of nothing else is not NaN.
 const HIDDEN: f32 = -1e30;
@@ -36,10 +36,12 @@ impl Sight {
     }
 }
 
-/// What is added to the attention scores, made once a forward for all layers of one sight and all heads.
+/// Which positions ask, and what is added to the scores of their attention; made once a forward for all layers of one sight and all heads.
 pub(crate) struct AttentionBias {
-    /// `[1 or batch, 1, 1, positions, keys]`; none where every query sees every key.
+    /// `[1 or batch, 1, 1, asking, keys]`; none where every query sees every key.
     bias: Option<Tensor<5>>,
+    /// The new positions that ask, `[batch, read]`; all where there is none.
+    at: Option<Tensor<2, Int>>,
 }
 
 impl AttentionBias {
@@ -84,6 +86,33 @@ impl AttentionBias {
                 (Some(place), Some(segment)) => Some(place + segment),
                 (place, segment) => place.or(segment),
             },
+            at: None,
+        }
+    }
+
+    /// The same, of these new positions of each row alone, `[batch, read]`, where there are any: a block gives their states.
+    pub(crate) fn asked_at(self, at: Option<Tensor<2, Int>>) -> Self {
+        let Some(at) = at else {
+            return self;
+        };
+        let [batch, read] = at.dims();
+        let bias = self.bias.map(|bias| {
+            let [rows, _, _, positions, keys] = bias.dims();
+            let bias = bias.reshape([rows, positions, keys]);
+            let bias = match rows {
+                1 => bias.select(1, at.clone().reshape([batch * read])),
+                _ => select_positions(bias, at.clone()),
+            };
+            bias.reshape([batch, 1, 1, read, keys])
+        });
+        Self { bias, at: Some(at) }
+    }
+
+    /// Of a value of every new position, `[batch, positions, width]`, those of the positions that ask.
+    pub(crate) fn asking(&self, x: Tensor<3>) -> Tensor<3> {
+        match &self.at {
+            Some(at) => select_positions(x, at.clone()),
+            None => x,
         }
     }
 

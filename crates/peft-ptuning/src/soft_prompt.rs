@@ -163,7 +163,7 @@ impl InputAdapter for SoftPrompt {
     ) -> Tensor<2> {
         let embeds = self.before(model.embed(ids));
         let segments = segments.map(|segments| self.within(segments, 0));
-        let hidden = model.hidden_from(embeds, segments.clone(), None);
+        let hidden = model.states_to_classify(embeds, segments.clone());
         model.class_logits(hidden, segments)
     }
 }

@@ -5,6 +5,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
+use crate::objective::Reads;
 use crate::{Example, TrainExample};
 
 /// Examples of similar length are brought together within windows of this many batches.
@@ -17,8 +18,8 @@ pub struct Batch {
     pub ids: Tensor<2, Int>,
     /// The sequence of its row that a position belongs to, `[batch, positions]`, with padding as the last; none where each row is one sequence.
     pub segments: Option<Tensor<2, Int>>,
-    /// The flat positions `row · positions + position` whose next token is a target, `[targets]`.
-    pub sources: Tensor<1, Int>,
+    /// The positions whose next token is a target.
+    pub(crate) reads: Reads,
     /// The targets, `[targets]`.
     pub labels: Tensor<1, Int>,
     /// The row of each target.
@@ -41,13 +42,14 @@ impl Batch {
             .expect("a batch has an example");
         let mut ids = vec![0i64; examples.len() * positions];
         let mut segments = vec![0i64; ids.len()];
-        let (mut sources, mut labels, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut labels, mut rows) = (Vec::new(), Vec::new());
+        let mut sources = vec![Vec::new(); examples.len()];
         for (row, example) in examples.iter().enumerate() {
             let start = row * positions;
             for (i, id) in example.ids.iter().enumerate() {
                 ids[start + i] = i64::from(*id);
                 if example.targets[i] && i > 0 {
-                    sources.push((start + i - 1) as i64);
+                    sources[row].push(i - 1);
                     labels.push(i64::from(*id));
                     rows.push(row);
                 }
@@ -69,7 +71,7 @@ impl Batch {
                 .iter()
                 .any(|segment| *segment > 0)
                 .then(|| Tensor::from_data(TensorData::new(segments, shape), (device, DType::I64))),
-            sources: flat(sources),
+            reads: Reads::new(&sources, positions, device),
             labels: flat(labels),
             rows,
             n_examples: examples.len(),

@@ -4,24 +4,21 @@ use burn::tensor::activation::{relu, sigmoid, softmax};
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor};
 use peft_models::CausalLm;
 
-use crate::objective::hidden;
+use crate::objective::states_read;
 use crate::{Batch, TrunkStates};
 
 /// The scores of every token at a batch's targets in f32, `[targets, vocabulary]`.
 ///
-/// The output layer runs on the states that predict a target and on no others.
+/// The last block and the output layer run on the states that predict a target and on no others, or the former on all if that is most of them.
 pub(crate) fn target_logits<M: CausalLm>(
     model: &M,
     batch: &Batch,
     trunk: Option<TrunkStates>,
 ) -> Tensor<2> {
-    let hidden = hidden(model, batch.ids.clone(), batch.segments.clone(), trunk);
-    let [rows, positions, d_model] = hidden.dims();
-    let hidden = hidden
-        .reshape([rows * positions, d_model])
-        .select(0, batch.sources.clone());
-    let [n, _] = hidden.dims();
-    let logits = model.logits(hidden.reshape([1, n, d_model]));
+    let (ids, segments) = (batch.ids.clone(), batch.segments.clone());
+    let states = states_read(model, ids, segments, &batch.reads, trunk);
+    let n = states.dims()[0];
+    let logits = model.logits(states.unsqueeze());
     let vocab = logits.dims()[2];
     logits.reshape([n, vocab]).cast(DType::F32)
 }

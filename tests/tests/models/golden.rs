@@ -155,7 +155,7 @@ fn for_each_model(mut check: impl FnMut(&Path)) {
     }
 }
 
-fn directories(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn directories(dir: &Path) -> Vec<PathBuf> {
     let mut dirs: Vec<PathBuf> = fs::read_dir(dir)
         .unwrap_or_else(|e| panic!("{}: {e}", dir.display()))
         .map(|entry| entry.expect("an entry").path())
@@ -199,7 +199,7 @@ fn compare(model: &LanguageModel, expected: &Expected, device: &Device) {
     );
 }
 
-fn models() -> PathBuf {
+pub(super) fn models() -> PathBuf {
     let goldens = std::env::var_os("PEFT_GOLDENS").map(PathBuf::from);
     goldens
         .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens"))

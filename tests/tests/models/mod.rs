@@ -5,6 +5,7 @@ mod damage;
 pub(crate) mod encoders;
 mod forward;
 mod golden;
+mod positions;
 
 use std::path::Path;
 

@@ -13,8 +13,26 @@ pub trait SequenceClassifier: Transformer {
     /// `hidden` is `[batch, positions, d_model]`, `segments` `[batch, cached + positions]` as in [`FromEmbeddings`](super::FromEmbeddings), the result `[batch, n_labels]`.
     fn class_logits(&self, hidden: Tensor<3>, segments: Option<Tensor<2, Int>>) -> Tensor<2>;
 
+    /// Whether [`class_logits`](Self::class_logits) reads the state of the first position and no other: then it may be given that state alone.
+    fn reads_first_position(&self) -> bool {
+        false
+    }
+
     /// How many labels there are.
     fn n_labels(&self) -> usize;
+
+    /// The states that [`class_logits`](Self::class_logits) needs: all, or the first position's where it reads no other.
+    ///
+    /// # Shapes
+    ///
+    /// `embeds` is `[batch, positions, d_model]`, `segments` `[batch, positions]`, the result `[batch, positions or 1, d_model]`.
+    fn states_to_classify(&self, embeds: Tensor<3>, segments: Option<Tensor<2, Int>>) -> Tensor<3> {
+        if !self.reads_first_position() {
+            return self.hidden_from(embeds, segments, None);
+        }
+        let first = Tensor::zeros([embeds.dims()[0], 1], &embeds.device());
+        self.hidden_at(embeds, segments, first)
+    }
 
     /// The scores of each label for the texts of a batch.
     ///
@@ -22,7 +40,7 @@ pub trait SequenceClassifier: Transformer {
     ///
     /// `ids` and `segments` are `[batch, positions]`, the result `[batch, n_labels]`.
     fn classify(&self, ids: Tensor<2, Int>, segments: Option<Tensor<2, Int>>) -> Tensor<2> {
-        let hidden = self.hidden(ids, segments.clone(), None);
+        let hidden = self.states_to_classify(self.embed(ids), segments.clone());
         self.class_logits(hidden, segments)
     }
 }

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 
-use super::KvCache;
+use super::{KvCache, select_positions};
 
 /// The segment of positions that every sequence of a row sees: those of a prefix, for instance.
 pub const EVERY_SEQUENCE: i64 = -1;
@@ -45,5 +45,24 @@ pub trait FromEmbeddings: Module {
         cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
         self.hidden_from(self.embed(ids), segments, cache)
+    }
+
+    /// The states that heads read, at some positions of each row alone: those of [`hidden_from`](Self::hidden_from) without a cache, up to rounding. A model
+    /// need not compute in its last block what nobody reads.
+    ///
+    /// # Shapes
+    ///
+    /// `embeds` is `[batch, positions, d_model]`, `at` `[batch, read]`, the result `[batch, read, d_model]`.
+    ///
+    /// # Panics
+    ///
+    /// If a position is beyond the row.
+    fn hidden_at(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        at: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        select_positions(self.hidden_from(embeds, segments, None), at)
     }
 }

@@ -5,6 +5,7 @@ mod classifier;
 mod from_embeddings;
 mod input_adapter;
 mod kv_cache;
+mod select_positions;
 mod transformer;
 mod with_input;
 
@@ -13,6 +14,7 @@ pub use classifier::{SequenceClassifier, TokenClassifier};
 pub use from_embeddings::{EVERY_SEQUENCE, FromEmbeddings};
 pub use input_adapter::InputAdapter;
 pub use kv_cache::KvCache;
+pub use select_positions::select_positions;
 pub use transformer::Transformer;
 pub(crate) use with_input::INPUT_ADAPTER;
 pub use with_input::WithInput;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::{Int, Tensor};
 
-use super::{FromEmbeddings, KvCache};
+use super::{FromEmbeddings, KvCache, select_positions};
 
 /// Token embeddings, a stack of blocks, a final norm; the states that come out are what heads read.
 ///
@@ -33,6 +33,26 @@ pub trait Transformer: FromEmbeddings {
         segments: Option<Tensor<2, Int>>,
         cache: Option<&mut KvCache>,
     ) -> Tensor<3>;
+
+    /// The last block, at some positions of each row alone. What it computes of the others are their keys and values; the residual stream, queries, and all that
+    /// follows attention are of those that are read.
+    ///
+    /// # Shapes
+    ///
+    /// `x` is `[batch, positions, d_model]`, `at` `[batch, read]`, the result `[batch, read, d_model]`.
+    ///
+    /// # Panics
+    ///
+    /// If a position is beyond the row.
+    fn run_last(
+        &self,
+        x: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        at: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        let end = self.n_blocks();
+        select_positions(self.run_blocks(x, end - 1..end, segments, None), at)
+    }
 
     /// The final norm, where the model has one.
     fn finish(&self, x: Tensor<3>) -> Tensor<3>;
@@ -76,5 +96,22 @@ pub trait Transformer: FromEmbeddings {
         let x = self.begin(embeds, start);
         let x = self.run_blocks(x, 0..self.n_blocks(), segments, cache);
         self.finish(x)
+    }
+
+    /// The same stages, the last block at some positions of each row alone: what a model's [`hidden_at`](FromEmbeddings::hidden_at) is made of.
+    ///
+    /// # Shapes
+    ///
+    /// `embeds` is `[batch, positions, d_model]`, `at` `[batch, read]`, the result `[batch, read, d_model]`.
+    fn stages_at(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        at: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        let x = self.begin(embeds, 0);
+        let below = 0..self.n_blocks() - 1;
+        let x = self.run_blocks(x, below, segments.clone(), None);
+        self.finish(self.run_last(x, segments, at))
     }
 }

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use super::{
     CausalLm, FromEmbeddings, InputAdapter, KvCache, SequenceClassifier, TokenClassifier,
-    Transformer,
+    Transformer, select_positions,
 };
 
 /// The type under which a traversal shows the module of an [`InputAdapter`].
@@ -135,6 +135,22 @@ impl<M: FromEmbeddings, A: InputAdapter> FromEmbeddings for WithInput<M, A> {
             None => self.model.hidden_from(embeds, segments, cache),
         }
     }
+
+    /// Positions are the text's.
+    fn hidden_at(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        at: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        match &self.input {
+            Some(input) => {
+                let states = input.hidden_from(&self.model, embeds, segments, None);
+                select_positions(states, at)
+            }
+            None => self.model.hidden_at(embeds, segments, at),
+        }
+    }
 }
 
 impl<M: Transformer, A: InputAdapter> Transformer for WithInput<M, A> {
@@ -154,6 +170,15 @@ impl<M: Transformer, A: InputAdapter> Transformer for WithInput<M, A> {
         cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
         self.model.run_blocks(x, blocks, segments, cache)
+    }
+
+    fn run_last(
+        &self,
+        x: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        at: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        self.model.run_last(x, segments, at)
     }
 
     fn finish(&self, x: Tensor<3>) -> Tensor<3> {
@@ -199,6 +224,10 @@ impl<M: CausalLm, A: InputAdapter> CausalLm for WithInput<M, A> {
 impl<M: SequenceClassifier, A: InputAdapter> SequenceClassifier for WithInput<M, A> {
     fn class_logits(&self, hidden: Tensor<3>, segments: Option<Tensor<2, Int>>) -> Tensor<2> {
         self.model.class_logits(hidden, segments)
+    }
+
+    fn reads_first_position(&self) -> bool {
+        self.model.reads_first_position()
     }
 
     fn n_labels(&self) -> usize {

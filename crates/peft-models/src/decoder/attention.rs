@@ -64,7 +64,7 @@ pub(super) struct AttentionShape {
 }
 
 impl DecoderAttention {
-    /// `x` and the result are `[batch, positions, d_model]`.
+    /// `x` is `[batch, positions, d_model]`, the result of the positions that ask.
     pub(super) fn forward(
         &self,
         x: Tensor<3>,
@@ -73,15 +73,15 @@ impl DecoderAttention {
         cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<3> {
         let (q, k, v) = match self {
-            Self::Split(attention) => attention.project(x),
-            Self::Fused(attention) => attention.project(x),
+            Self::Split(attention) => attention.project(x, bias),
+            Self::Fused(attention) => attention.project(x, bias),
         };
         let (shape, o_proj) = match self {
             Self::Split(attention) => (&attention.shape, &attention.o_proj),
             Self::Fused(attention) => (&attention.shape, &attention.o_proj),
         };
-        let q = rotation.apply(q).mul_scalar(shape.scale);
-        let k = rotation.apply(k);
+        let q = rotation.queries(q).mul_scalar(shape.scale);
+        let k = rotation.keys(k);
         let (k, v) = match cache {
             Some((cache, layer)) => cache.append(layer, k, v),
             None => (k, v),
@@ -92,17 +92,17 @@ impl DecoderAttention {
     }
 }
 
-/// Queries, keys and values by head, `[batch, heads, positions, head_dim]`.
+/// Queries, keys and values by head, `[batch, heads, positions, head_dim]`; queries of the positions that ask.
 type Projected = (Tensor<4>, Tensor<4>, Tensor<4>);
 
 impl SplitAttention {
-    fn project(&self, x: Tensor<3>) -> Projected {
+    fn project(&self, x: Tensor<3>, bias: &AttentionBias) -> Projected {
         let AttentionShape {
             n_heads,
             n_kv_heads,
             ..
         } = self.shape;
-        let q = split_heads(linear(&self.q_proj, x.clone()), n_heads);
+        let q = split_heads(linear(&self.q_proj, bias.asking(x.clone())), n_heads);
         let k = split_heads(linear(&self.k_proj, x.clone()), n_kv_heads);
         let v = split_heads(linear(&self.v_proj, x), n_kv_heads);
         let normed = |norm: &Option<RmsNorm>, x: Tensor<4>| match norm {
@@ -114,7 +114,7 @@ impl SplitAttention {
 }
 
 impl FusedAttention {
-    fn project(&self, x: Tensor<3>) -> Projected {
+    fn project(&self, x: Tensor<3>, bias: &AttentionBias) -> Projected {
         let AttentionShape {
             n_heads,
             n_kv_heads,
@@ -123,11 +123,11 @@ impl FusedAttention {
         } = self.shape;
         let qkv = linear(&self.qkv_proj, x);
         let (q_width, kv_width) = (n_heads * head_dim, n_kv_heads * head_dim);
-        let part = |start, width, heads| split_heads(qkv.clone().narrow(2, start, width), heads);
+        let part = |start, width| qkv.clone().narrow(2, start, width);
         (
-            part(0, q_width, n_heads),
-            part(q_width, kv_width, n_kv_heads),
-            part(q_width + kv_width, kv_width, n_kv_heads),
+            split_heads(bias.asking(part(0, q_width)), n_heads),
+            split_heads(part(q_width, kv_width), n_kv_heads),
+            split_heads(part(q_width + kv_width, kv_width), n_kv_heads),
         )
     }
 }

@@ -29,7 +29,7 @@ pub struct DecoderLayer {
 }
 
 impl DecoderLayer {
-    /// `x` and the result are `[batch, positions, d_model]`.
+    /// `x` is `[batch, positions, d_model]`, the result of the positions that ask.
     pub(super) fn forward(
         &self,
         x: Tensor<3>,
@@ -38,6 +38,7 @@ impl DecoderLayer {
         cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<3> {
         let normed = self.input_layernorm.forward(x.clone());
+        let x = bias.asking(x);
         let attended = self.self_attn.forward(normed, rotation, bias, cache);
         let (Some(before), Some(behind)) = (
             &self.pre_feedforward_layernorm,

@@ -52,6 +52,39 @@ impl DecoderForCausalLm {
         }
         self
     }
+
+    /// Some blocks; one block where it is asked at some positions alone.
+    fn run(
+        &self,
+        mut x: Tensor<3>,
+        blocks: Range<usize>,
+        segments: Option<Tensor<2, Int>>,
+        mut cache: Option<&mut KvCache>,
+        at: Option<Tensor<2, Int>>,
+    ) -> Tensor<3> {
+        let positions = x.dims()[1];
+        let cached = cache.as_ref().map_or(0, |cache| cache.len_of(blocks.start));
+        let device = x.device();
+        // Layers see all positions or a window, so there are few of each.
+        let mut seen: HashMap<Option<usize>, (Rotation, AttentionBias)> = HashMap::new();
+        for i in blocks {
+            let window = self.config.window(i);
+            let (rotation, bias) = seen.entry(window).or_insert_with(|| {
+                let sight = Sight {
+                    causal: true,
+                    reach: window.map(|window| window - 1),
+                };
+                let rope = self.config.rope_of(i);
+                let head_dim = self.config.head_dim;
+                let rotation = Rotation::new(rope, head_dim, cached, positions, &device);
+                let bias = AttentionBias::new(sight, positions, cached, segments.clone(), &device);
+                (rotation.asked_at(at.clone()), bias.asked_at(at.clone()))
+            });
+            let cache = cache.as_deref_mut().map(|cache| (cache, i));
+            x = self.model.layers[i].forward(x, rotation, bias, cache);
+        }
+        x
+    }
 }
 
 impl FromEmbeddings for DecoderForCausalLm {
@@ -71,6 +104,15 @@ impl FromEmbeddings for DecoderForCausalLm {
     ) -> Tensor<3> {
         self.stages(embeds, segments, cache)
     }
+
+    fn hidden_at(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        at: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        self.stages_at(embeds, segments, at)
+    }
 }
 
 impl Transformer for DecoderForCausalLm {
@@ -84,33 +126,22 @@ impl Transformer for DecoderForCausalLm {
 
     fn run_blocks(
         &self,
-        mut x: Tensor<3>,
+        x: Tensor<3>,
         blocks: Range<usize>,
         segments: Option<Tensor<2, Int>>,
-        mut cache: Option<&mut KvCache>,
+        cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
-        let positions = x.dims()[1];
-        let cached = cache.as_ref().map_or(0, |cache| cache.len_of(blocks.start));
-        let device = x.device();
-        // Layers see all positions or a window, so there are few of each.
-        let mut seen: HashMap<Option<usize>, (Rotation, AttentionBias)> = HashMap::new();
-        for i in blocks {
-            let window = self.config.window(i);
-            let (rotation, bias) = seen.entry(window).or_insert_with(|| {
-                let sight = Sight {
-                    causal: true,
-                    reach: window.map(|window| window - 1),
-                };
-                let rope = self.config.rope_of(i);
-                (
-                    Rotation::new(rope, self.config.head_dim, cached, positions, &device),
-                    AttentionBias::new(sight, positions, cached, segments.clone(), &device),
-                )
-            });
-            let cache = cache.as_deref_mut().map(|cache| (cache, i));
-            x = self.model.layers[i].forward(x, rotation, bias, cache);
-        }
-        x
+        self.run(x, blocks, segments, cache, None)
+    }
+
+    fn run_last(
+        &self,
+        x: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        at: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        let end = self.n_blocks();
+        self.run(x, end - 1..end, segments, None, Some(at))
     }
 
     fn finish(&self, x: Tensor<3>) -> Tensor<3> {

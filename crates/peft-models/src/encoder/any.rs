@@ -233,6 +233,15 @@ impl SequenceClassifier for TextClassifier {
         }
     }
 
+    fn reads_first_position(&self) -> bool {
+        match self {
+            Self::Bert(model) => model.reads_first_position(),
+            Self::Roberta(model) => model.reads_first_position(),
+            Self::DistilBert(model) => model.reads_first_position(),
+            Self::ModernBert(model) => model.reads_first_position(),
+        }
+    }
+
     fn n_labels(&self) -> usize {
         match self {
             Self::Bert(model) => model.n_labels(),

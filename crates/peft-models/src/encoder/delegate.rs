@@ -16,6 +16,15 @@ macro_rules! delegate_to_field {
             ) -> Tensor<3> {
                 self.$field.hidden_from(embeds, segments, cache)
             }
+
+            fn hidden_at(
+                &self,
+                embeds: Tensor<3>,
+                segments: Option<Tensor<2, Int>>,
+                at: Tensor<2, Int>,
+            ) -> Tensor<3> {
+                self.$field.hidden_at(embeds, segments, at)
+            }
         }
 
         impl $crate::Transformer for $name {
@@ -35,6 +44,15 @@ macro_rules! delegate_to_field {
                 cache: Option<&mut $crate::KvCache>,
             ) -> Tensor<3> {
                 self.$field.run_blocks(x, blocks, segments, cache)
+            }
+
+            fn run_last(
+                &self,
+                x: Tensor<3>,
+                segments: Option<Tensor<2, Int>>,
+                at: Tensor<2, Int>,
+            ) -> Tensor<3> {
+                self.$field.run_last(x, segments, at)
             }
 
             fn finish(&self, x: Tensor<3>) -> Tensor<3> {

@@ -41,17 +41,20 @@ pub(super) trait PostNormLayer {
     fn parts(&self) -> PostNorm<'_>;
 }
 
-/// Some blocks, as in [`Transformer::run_blocks`](crate::Transformer::run_blocks).
+/// Some blocks, as in [`Transformer::run_blocks`](crate::Transformer::run_blocks); one block where it is asked at some positions alone, as in
+/// [`Transformer::run_last`](crate::Transformer::run_last).
 pub(super) fn run<L: PostNormLayer>(
     layers: &[L],
     mut x: Tensor<3>,
     blocks: Range<usize>,
     segments: Option<Tensor<2, Int>>,
     mut cache: Option<&mut KvCache>,
+    at: Option<Tensor<2, Int>>,
 ) -> Tensor<3> {
     let positions = x.dims()[1];
     let cached = cache.as_ref().map_or(0, |cache| cache.len_of(blocks.start));
     let bias = AttentionBias::new(Sight::ALL, positions, cached, segments, &x.device());
+    let bias = bias.asked_at(at);
     for i in blocks {
         let cache = cache.as_deref_mut().map(|cache| (cache, i));
         x = layers[i].parts().forward(x, &bias, cache);
@@ -60,19 +63,20 @@ pub(super) fn run<L: PostNormLayer>(
 }
 
 impl PostNorm<'_> {
-    /// `x` and the result are `[batch, positions, d_model]`.
+    /// `x` is `[batch, positions, d_model]`, the result of the positions that ask.
     fn forward(
         &self,
         x: Tensor<3>,
         bias: &AttentionBias,
         cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<3> {
-        let mixed = linear(self.output, self.mix(x.clone(), bias, cache));
+        let asking = bias.asking(x.clone());
+        let mixed = linear(self.output, self.mix(asking.clone(), x, bias, cache));
         let mixed = match self.attention_dropout {
             Some(dropout) => dropout.forward(mixed),
             None => mixed,
         };
-        let x = self.attention_norm.forward(mixed + x);
+        let x = self.attention_norm.forward(mixed + asking);
         let inner = self.activation.apply(linear(self.up, x.clone()));
         let inner = self.output_dropout.forward(linear(self.down, inner));
         self.output_norm.forward(inner + x)
@@ -81,11 +85,12 @@ impl PostNorm<'_> {
     /// Attention before its output layer, of the same shapes.
     fn mix(
         &self,
+        asking: Tensor<3>,
         x: Tensor<3>,
         bias: &AttentionBias,
         cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<3> {
-        let q = split_heads(linear(self.query, x.clone()), self.n_heads);
+        let q = split_heads(linear(self.query, asking), self.n_heads);
         let k = split_heads(linear(self.key, x.clone()), self.n_heads);
         let v = split_heads(linear(self.value, x), self.n_heads);
         let scale = 1.0 / (q.dims()[3] as f64).sqrt();

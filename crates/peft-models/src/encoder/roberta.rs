@@ -71,6 +71,10 @@ impl SequenceClassifier for RobertaForSequenceClassification {
         linear(&head.out_proj, x)
     }
 
+    fn reads_first_position(&self) -> bool {
+        true
+    }
+
     fn n_labels(&self) -> usize {
         self.n_labels
     }

@@ -21,7 +21,7 @@ pub struct Gpt2Attention {
 }
 
 impl Gpt2Attention {
-    /// `x` and the result are `[batch, positions, d_model]`.
+    /// `x` is `[batch, positions, d_model]`, the result of the positions that ask.
     fn forward(
         &self,
         x: Tensor<3>,
@@ -30,11 +30,12 @@ impl Gpt2Attention {
     ) -> Tensor<3> {
         let d_model = x.dims()[2];
         let qkv = linear(&self.c_attn, x);
-        let part = |i| split_heads(qkv.clone().narrow(2, i * d_model, d_model), self.n_heads);
-        let q = part(0).mul_scalar(self.scale);
+        let part = |i| qkv.clone().narrow(2, i * d_model, d_model);
+        let q = split_heads(bias.asking(part(0)), self.n_heads).mul_scalar(self.scale);
+        let [k, v] = [1, 2].map(|i| split_heads(part(i), self.n_heads));
         let (k, v) = match cache {
-            Some((cache, layer)) => cache.append(layer, part(1), part(2)),
-            None => (part(1), part(2)),
+            Some((cache, layer)) => cache.append(layer, k, v),
+            None => (k, v),
         };
         linear(&self.c_proj, merge_heads(attend(q, k, v, bias, 1, None)))
     }
@@ -65,14 +66,15 @@ pub struct Gpt2Block {
 }
 
 impl Gpt2Block {
-    /// `x` and the result are `[batch, positions, d_model]`.
+    /// `x` is `[batch, positions, d_model]`, the result of the positions that ask.
     pub(super) fn forward(
         &self,
         x: Tensor<3>,
         bias: &AttentionBias,
         cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<3> {
-        let x = x.clone() + self.attn.forward(self.ln_1.forward(x), bias, cache);
+        let normed = self.ln_1.forward(x.clone());
+        let x = bias.asking(x) + self.attn.forward(normed, bias, cache);
         let wide = linear(&self.mlp.c_fc, self.ln_2.forward(x.clone()));
         x + linear(&self.mlp.c_proj, self.mlp.activation.apply(wide))
     }

@@ -50,6 +50,26 @@ impl Gpt2LmHeadModel {
         }
         self
     }
+
+    /// Some blocks; one block where it is asked at some positions alone.
+    fn run(
+        &self,
+        mut x: Tensor<3>,
+        blocks: Range<usize>,
+        segments: Option<Tensor<2, Int>>,
+        mut cache: Option<&mut KvCache>,
+        at: Option<Tensor<2, Int>>,
+    ) -> Tensor<3> {
+        let positions = x.dims()[1];
+        let cached = cache.as_ref().map_or(0, |cache| cache.len_of(blocks.start));
+        let bias = AttentionBias::new(Sight::CAUSAL, positions, cached, segments, &x.device());
+        let bias = bias.asked_at(at);
+        for i in blocks {
+            let cache = cache.as_deref_mut().map(|cache| (cache, i));
+            x = self.transformer.h[i].forward(x, &bias, cache);
+        }
+        x
+    }
 }
 
 impl FromEmbeddings for Gpt2LmHeadModel {
@@ -64,6 +84,15 @@ impl FromEmbeddings for Gpt2LmHeadModel {
         cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
         self.stages(embeds, segments, cache)
+    }
+
+    fn hidden_at(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        at: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        self.stages_at(embeds, segments, at)
     }
 }
 
@@ -86,19 +115,22 @@ impl Transformer for Gpt2LmHeadModel {
 
     fn run_blocks(
         &self,
-        mut x: Tensor<3>,
+        x: Tensor<3>,
         blocks: Range<usize>,
         segments: Option<Tensor<2, Int>>,
-        mut cache: Option<&mut KvCache>,
+        cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
-        let positions = x.dims()[1];
-        let cached = cache.as_ref().map_or(0, |cache| cache.len_of(blocks.start));
-        let bias = AttentionBias::new(Sight::CAUSAL, positions, cached, segments, &x.device());
-        for i in blocks {
-            let cache = cache.as_deref_mut().map(|cache| (cache, i));
-            x = self.transformer.h[i].forward(x, &bias, cache);
-        }
-        x
+        self.run(x, blocks, segments, cache, None)
+    }
+
+    fn run_last(
+        &self,
+        x: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        at: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        let end = self.n_blocks();
+        self.run(x, end - 1..end, segments, None, Some(at))
     }
 
     fn finish(&self, x: Tensor<3>) -> Tensor<3> {

@@ -1,12 +1,19 @@
 //! [`Rotation`]: cosines and sines of a run of positions.
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::RopeConfig;
 
 /// The rotation of a run of positions, made once a forward for all layers of one setting.
 pub(crate) struct Rotation {
-    cos: Tensor<4>, // [1, 1, positions, rotary_dim / 2]
+    keys: Table,
+    queries: Table,
+}
+
+/// Cosines and sines.
+#[derive(Clone)]
+struct Table {
+    cos: Tensor<4>, // [1 or batch, 1, positions, rotary_dim / 2]
     sin: Tensor<4>,
 }
 
@@ -30,18 +37,51 @@ impl Rotation {
                 (device, DType::F32),
             )
         };
-        Self {
+        let keys = Table {
             cos: table(f32::cos),
             sin: table(f32::sin),
+        };
+        Self {
+            queries: keys.clone(),
+            keys,
         }
     }
 
-    /// Rotate queries or keys: of the rotated features, the first half against the second.
-    ///
-    /// # Shapes
-    ///
-    /// `x` and the result are `[batch, heads, positions, head_dim]`.
-    pub(crate) fn apply(&self, x: Tensor<4>) -> Tensor<4> {
+    /// The same, with queries at these positions of the run alone, `[batch, read]`, where there are any.
+    pub(crate) fn asked_at(self, at: Option<Tensor<2, Int>>) -> Self {
+        let Some(at) = at else {
+            return self;
+        };
+        let [batch, read] = at.dims();
+        let flat = at.reshape([batch * read]);
+        let rows = |table: &Tensor<4>| {
+            let half = table.dims()[3];
+            let rows = table.clone().select(2, flat.clone());
+            rows.reshape([batch, 1, read, half])
+        };
+        Self {
+            queries: Table {
+                cos: rows(&self.keys.cos),
+                sin: rows(&self.keys.sin),
+            },
+            ..self
+        }
+    }
+
+    /// Rotate keys, `[batch, heads, positions, head_dim]`.
+    pub(crate) fn keys(&self, k: Tensor<4>) -> Tensor<4> {
+        self.keys.apply(k)
+    }
+
+    /// Rotate queries, `[batch, heads, positions or read, head_dim]`.
+    pub(crate) fn queries(&self, q: Tensor<4>) -> Tensor<4> {
+        self.queries.apply(q)
+    }
+}
+
+impl Table {
+    /// Of the rotated features, the first half against the second.
+    fn apply(&self, x: Tensor<4>) -> Tensor<4> {
         let (half, head_dim) = (self.cos.dims()[3], x.dims()[3]);
         let dtype = x.dtype();
         let x = x.cast(DType::F32);

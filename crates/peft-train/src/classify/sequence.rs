@@ -12,7 +12,7 @@ use super::{ClassExample, ProblemType, RegressionReport, SequenceReport, Target}
 use crate::batch::plan_evaluation;
 use crate::eval::device_of;
 use crate::loss::{binary_nll, nll};
-use crate::objective::{hidden, run_trunk};
+use crate::objective::{Reads, hidden, run_trunk, states_read};
 use crate::{Cut, Objective, Padded, TrunkStates};
 
 /// To tell what a text is: one class, several, or a value.
@@ -155,10 +155,22 @@ impl<M: SequenceClassifier> Cut<M, ClassExample> for SequenceClassification {
         device: &Device,
     ) -> Tensor<1> {
         let batch = Padded::new(&ids(rows), device);
-        let states = hidden(model, batch.ids, batch.segments.clone(), Some(trunk));
+        let (ids, segments) = (batch.ids.clone(), batch.segments.clone());
+        let states = match first_alone(model, &batch, device) {
+            Some(reads) => states_read(model, ids, segments, &reads, Some(trunk)).unsqueeze_dim(1),
+            None => hidden(model, ids, segments, Some(trunk)),
+        };
         let logits = model.class_logits(states, batch.segments);
         self.losses(logits.cast(DType::F32), rows).sum()
     }
+}
+
+/// The first position of each row, where the head reads no other.
+fn first_alone<M: SequenceClassifier>(model: &M, batch: &Padded, device: &Device) -> Option<Reads> {
+    let [rows, positions] = batch.ids.dims();
+    model
+        .reads_first_position()
+        .then(|| Reads::first(rows, positions, device))
 }
 
 fn ids<'a>(rows: &[&'a ClassExample]) -> Vec<&'a [u32]> {

@@ -10,7 +10,7 @@ use super::sequence::{likeliest, score_rows};
 use crate::batch::plan_evaluation;
 use crate::eval::device_of;
 use crate::loss::nll;
-use crate::objective::{hidden, run_trunk};
+use crate::objective::{Reads, run_trunk, states_read};
 use crate::{Cut, Objective, Padded, TrunkStates};
 
 /// To tell what each word is, read at its first token.
@@ -84,6 +84,15 @@ fn ids<'a>(rows: &[&'a TagExample]) -> Vec<&'a [u32]> {
     rows.iter().map(|row| row.ids.as_slice()).collect()
 }
 
+/// The positions of each row that have a tag.
+fn tagged_places(rows: &[&TagExample]) -> Vec<Vec<usize>> {
+    let tagged = |row: &&TagExample| {
+        let places = 0..row.tags.len();
+        places.filter(|i| row.tags[*i].is_some()).collect()
+    };
+    rows.iter().map(tagged).collect()
+}
+
 /// The sum of the losses of all tagged words of these rows.
 fn tagged_nll<M: TokenClassifier>(
     model: &M,
@@ -102,19 +111,11 @@ fn tagged_logits<M: TokenClassifier>(
     trunk: Option<TrunkStates>,
     device: &Device,
 ) -> (Tensor<2>, Vec<usize>) {
-    let places: Vec<Vec<usize>> = rows
-        .iter()
-        .map(|row| {
-            (0..row.tags.len())
-                .filter(|i| row.tags[*i].is_some())
-                .collect()
-        })
-        .collect();
     let tags = rows
         .iter()
         .flat_map(|row| row.tags.iter().flatten().copied());
     (
-        logits_at(model, &ids(rows), &places, trunk, device),
+        logits_at(model, &ids(rows), &tagged_places(rows), trunk, device),
         tags.collect(),
     )
 }
@@ -128,21 +129,10 @@ pub(super) fn logits_at<M: TokenClassifier>(
     device: &Device,
 ) -> Tensor<2> {
     let batch = Padded::new(rows, device);
-    let flat: Vec<i64> = places
-        .iter()
-        .enumerate()
-        .flat_map(|(row, places)| {
-            places
-                .iter()
-                .map(move |i| (row * batch.positions + i) as i64)
-        })
-        .collect();
-    let n = flat.len();
-    let at = Tensor::<1, Int>::from_data(TensorData::new(flat, [n]), (device, DType::I64));
-    let hidden = hidden(model, batch.ids, batch.segments, trunk);
-    let [n_rows, positions, d_model] = hidden.dims();
-    let hidden = hidden.reshape([n_rows * positions, d_model]).select(0, at);
-    let logits = model.token_logits(hidden.reshape([1, n, d_model]));
+    let reads = Reads::new(places, batch.positions, device);
+    let states = states_read(model, batch.ids, batch.segments, &reads, trunk);
+    let n = states.dims()[0];
+    let logits = model.token_logits(states.unsqueeze());
     let n_labels = logits.dims()[2];
     logits.reshape([n, n_labels]).cast(DType::F32)
 }

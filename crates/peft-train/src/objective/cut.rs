@@ -3,6 +3,9 @@
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::Transformer;
 
+use super::Reads;
+use super::reads::Alone;
+
 /// What a block of a model reads.
 #[derive(Debug, Clone)]
 pub struct TrunkStates {
@@ -42,7 +45,7 @@ pub trait Cut<M, E>: Sync {
     ) -> Tensor<1>;
 }
 
-/// The states that heads read: from tokens, or from what the trunk gave for them.
+/// The states of all positions: from tokens, or from what the trunk gave for them.
 pub(crate) fn hidden<M: Transformer>(
     model: &M,
     ids: Tensor<2, Int>,
@@ -58,6 +61,31 @@ pub(crate) fn hidden<M: Transformer>(
     }
 }
 
+/// The states that a head reads, `[reads, d_model]`: from tokens, or from what the trunk gave for them.
+pub(crate) fn states_read<M: Transformer>(
+    model: &M,
+    ids: Tensor<2, Int>,
+    segments: Option<Tensor<2, Int>>,
+    reads: &Reads,
+    trunk: Option<TrunkStates>,
+) -> Tensor<2> {
+    let n_blocks = model.n_blocks();
+    let all_ran = trunk.as_ref().is_some_and(|trunk| trunk.block == n_blocks);
+    let alone = reads.alone.as_ref().filter(|_| !all_ran);
+    let Some(Alone { at, flat }) = alone else {
+        return flattened(hidden(model, ids, segments, trunk)).select(0, reads.flat.clone());
+    };
+    let states = match trunk {
+        None => model.hidden_at(model.embed(ids), segments, at.clone()),
+        Some(TrunkStates { block, states }) => {
+            let below = block..n_blocks - 1;
+            let x = model.run_blocks(states, below, segments.clone(), None);
+            model.finish(model.run_last(x, segments, at.clone()))
+        }
+    };
+    flattened(states).select(0, flat.clone())
+}
+
 /// [`Cut::trunk`] of a batch.
 pub(crate) fn run_trunk<M: Transformer>(
     model: &M,
@@ -68,4 +96,10 @@ pub(crate) fn run_trunk<M: Transformer>(
     let x = model.begin(model.embed(ids), 0);
     let states = model.run_blocks(x, 0..block, segments, None);
     TrunkStates { block, states }
+}
+
+/// A row for each position, `[batch, positions, width]` to `[batch · positions, width]`.
+fn flattened(states: Tensor<3>) -> Tensor<2> {
+    let [batch, positions, width] = states.dims();
+    states.reshape([batch * positions, width])
 }

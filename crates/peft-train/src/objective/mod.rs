@@ -6,13 +6,15 @@ use burn::tensor::{Device, Tensor};
 mod cut;
 mod digest;
 mod next_token;
+mod reads;
 mod report;
 mod train_example;
 
 pub use cut::{Cut, TrunkStates};
-pub(crate) use cut::{hidden, run_trunk};
+pub(crate) use cut::{hidden, run_trunk, states_read};
 pub use digest::Digest;
 pub use next_token::NextToken;
+pub(crate) use reads::Reads;
 pub use report::Report;
 pub use train_example::TrainExample;
 

@@ -1,5 +1,6 @@
 //! The cached trunk: the losses and updates of a run without it.
 
+mod cuts;
 mod models;
 mod refusals;
 mod stretches;
@@ -181,6 +182,11 @@ fn classifiers_of_texts_and_tokens_are_the_same(device: &Device) {
     let found = pair(make, texts, &rows, &strategy, steady(3), &ALL);
     found.assert_same();
     found.assert_kept(2, 11);
+    // With the head alone, which reads one position, all blocks are trunk.
+    let head = Head::new(&make(), ["classifier"]).expect("a head");
+    let found = pair(make, texts, &rows, &head, steady(3), &ALL);
+    found.assert_same();
+    found.assert_kept(3, 11);
 
     // A head on the mean of all positions, and one on each.
     let auto = device.clone().autodiff();
@@ -220,4 +226,8 @@ fn classifiers_of_texts_and_tokens_are_the_same(device: &Device) {
     );
     found.assert_same();
     found.assert_kept(1, tagged.len());
+    let head = Head::new(&make(), ["classifier"]).expect("a head");
+    let found = pair(make, TokenClassification, &tagged, &head, steady(3), &ALL);
+    found.assert_same();
+    found.assert_kept(3, tagged.len());
 }

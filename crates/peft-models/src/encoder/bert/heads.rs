@@ -63,6 +63,10 @@ impl SequenceClassifier for BertForSequenceClassification {
         )
     }
 
+    fn reads_first_position(&self) -> bool {
+        true
+    }
+
     fn n_labels(&self) -> usize {
         self.n_labels
     }

@@ -78,6 +78,15 @@ impl FromEmbeddings for BertModel {
     ) -> Tensor<3> {
         self.stages(embeds, segments, cache)
     }
+
+    fn hidden_at(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        at: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        self.stages_at(embeds, segments, at)
+    }
 }
 
 impl Transformer for BertModel {
@@ -96,7 +105,18 @@ impl Transformer for BertModel {
         segments: Option<Tensor<2, Int>>,
         cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
-        post_norm::run(&self.encoder.layer, x, blocks, segments, cache)
+        post_norm::run(&self.encoder.layer, x, blocks, segments, cache, None)
+    }
+
+    fn run_last(
+        &self,
+        x: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        at: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        let end = self.n_blocks();
+        let layers = &self.encoder.layer;
+        post_norm::run(layers, x, end - 1..end, segments, None, Some(at))
     }
 
     fn finish(&self, x: Tensor<3>) -> Tensor<3> {

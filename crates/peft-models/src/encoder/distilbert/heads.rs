@@ -61,6 +61,10 @@ impl SequenceClassifier for DistilBertForSequenceClassification {
         linear(&self.classifier, self.dropout.forward(x))
     }
 
+    fn reads_first_position(&self) -> bool {
+        true
+    }
+
     fn n_labels(&self) -> usize {
         self.n_labels
     }

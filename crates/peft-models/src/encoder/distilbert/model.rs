@@ -47,6 +47,15 @@ impl FromEmbeddings for DistilBertModel {
     ) -> Tensor<3> {
         self.stages(embeds, segments, cache)
     }
+
+    fn hidden_at(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        at: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        self.stages_at(embeds, segments, at)
+    }
 }
 
 impl Transformer for DistilBertModel {
@@ -65,7 +74,18 @@ impl Transformer for DistilBertModel {
         segments: Option<Tensor<2, Int>>,
         cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
-        post_norm::run(&self.transformer.layer, x, blocks, segments, cache)
+        post_norm::run(&self.transformer.layer, x, blocks, segments, cache, None)
+    }
+
+    fn run_last(
+        &self,
+        x: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        at: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        let end = self.n_blocks();
+        let layers = &self.transformer.layer;
+        post_norm::run(layers, x, end - 1..end, segments, None, Some(at))
     }
 
     fn finish(&self, x: Tensor<3>) -> Tensor<3> {

@@ -102,6 +102,10 @@ impl SequenceClassifier for ModernBertForSequenceClassification {
         linear(&self.classifier, self.drop.forward(pooled))
     }
 
+    fn reads_first_position(&self) -> bool {
+        self.pooling == Pooling::First
+    }
+
     fn n_labels(&self) -> usize {
         self.n_labels
     }

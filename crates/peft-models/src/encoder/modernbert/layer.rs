@@ -24,7 +24,7 @@ pub struct ModernBertAttention {
 }
 
 impl ModernBertAttention {
-    /// `x` and the result are `[batch, positions, d_model]`.
+    /// `x` is `[batch, positions, d_model]`, the result of the positions that ask.
     fn forward(
         &self,
         x: Tensor<3>,
@@ -34,13 +34,15 @@ impl ModernBertAttention {
     ) -> Tensor<3> {
         let width = x.dims()[2];
         let qkv = linear(&self.Wqkv, x); // [batch, positions, 3 d_model]
-        let part = |i| split_heads(qkv.clone().narrow(2, i * width, width), self.n_heads);
+        let part = |i| qkv.clone().narrow(2, i * width, width);
         let scale = 1.0 / ((width / self.n_heads) as f64).sqrt();
-        let q = rotation.apply(part(0)).mul_scalar(scale);
-        let k = rotation.apply(part(1));
+        let q = split_heads(bias.asking(part(0)), self.n_heads);
+        let q = rotation.queries(q).mul_scalar(scale);
+        let k = rotation.keys(split_heads(part(1), self.n_heads));
+        let v = split_heads(part(2), self.n_heads);
         let (k, v) = match cache {
-            Some((cache, layer)) => cache.append(layer, k, part(2)),
-            None => (k, part(2)),
+            Some((cache, layer)) => cache.append(layer, k, v),
+            None => (k, v),
         };
         let dropped = |weights| self.dropout.forward(weights);
         let mixed = merge_heads(attend_with(q, k, v, bias, 1, None, dropped));
@@ -87,7 +89,7 @@ pub struct ModernBertLayer {
 }
 
 impl ModernBertLayer {
-    /// `x` and the result are `[batch, positions, d_model]`.
+    /// `x` is `[batch, positions, d_model]`, the result of the positions that ask.
     pub(super) fn forward(
         &self,
         x: Tensor<3>,
@@ -99,7 +101,7 @@ impl ModernBertLayer {
             Some(norm) => norm.forward(x.clone()),
             None => x.clone(),
         };
-        let x = x + self.attn.forward(normed, rotation, bias, cache);
+        let x = bias.asking(x) + self.attn.forward(normed, rotation, bias, cache);
         let normed = self.mlp_norm.forward(x.clone());
         x + self.mlp.forward(normed)
     }

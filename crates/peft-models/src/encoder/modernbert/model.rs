@@ -41,39 +41,15 @@ impl ModernBertModel {
     pub fn config(&self) -> &ModernBertConfig {
         &self.config
     }
-}
 
-impl FromEmbeddings for ModernBertModel {
-    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        embedding(&self.embeddings.tok_embeddings, ids)
-    }
-
-    fn hidden_from(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.stages(embeds, segments, cache)
-    }
-}
-
-impl Transformer for ModernBertModel {
-    fn begin(&self, embeds: Tensor<3>, _start: usize) -> Tensor<3> {
-        let normed = self.embeddings.norm.forward(embeds);
-        self.embeddings.drop.forward(normed)
-    }
-
-    fn n_blocks(&self) -> usize {
-        self.layers.len()
-    }
-
-    fn run_blocks(
+    /// Some blocks; one block where it is asked at some positions alone.
+    fn run(
         &self,
         mut x: Tensor<3>,
         blocks: Range<usize>,
         segments: Option<Tensor<2, Int>>,
         mut cache: Option<&mut KvCache>,
+        at: Option<Tensor<2, Int>>,
     ) -> Tensor<3> {
         let positions = x.dims()[1];
         let cached = cache.as_ref().map_or(0, |cache| cache.len_of(blocks.start));
@@ -90,7 +66,7 @@ impl Transformer for ModernBertModel {
         .map(|(rope, sight)| {
             let rotation = Rotation::new(rope, head_dim, cached, positions, &device);
             let bias = AttentionBias::new(sight, positions, cached, segments.clone(), &device);
-            (rotation, bias)
+            (rotation.asked_at(at.clone()), bias.asked_at(at.clone()))
         });
         for i in blocks {
             let layer = &self.layers[i];
@@ -99,6 +75,61 @@ impl Transformer for ModernBertModel {
             x = layer.forward(x, rotation, bias, cache);
         }
         x
+    }
+}
+
+impl FromEmbeddings for ModernBertModel {
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        embedding(&self.embeddings.tok_embeddings, ids)
+    }
+
+    fn hidden_from(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        self.stages(embeds, segments, cache)
+    }
+
+    fn hidden_at(
+        &self,
+        embeds: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        at: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        self.stages_at(embeds, segments, at)
+    }
+}
+
+impl Transformer for ModernBertModel {
+    fn begin(&self, embeds: Tensor<3>, _start: usize) -> Tensor<3> {
+        let normed = self.embeddings.norm.forward(embeds);
+        self.embeddings.drop.forward(normed)
+    }
+
+    fn n_blocks(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn run_blocks(
+        &self,
+        x: Tensor<3>,
+        blocks: Range<usize>,
+        segments: Option<Tensor<2, Int>>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        self.run(x, blocks, segments, cache, None)
+    }
+
+    fn run_last(
+        &self,
+        x: Tensor<3>,
+        segments: Option<Tensor<2, Int>>,
+        at: Tensor<2, Int>,
+    ) -> Tensor<3> {
+        let end = self.n_blocks();
+        self.run(x, end - 1..end, segments, None, Some(at))
     }
 
     fn finish(&self, x: Tensor<3>) -> Tensor<3> {
