@@ -41,7 +41,7 @@ const fn recipe(name: &'static str, flags: &'static str, rates: [&'static str; 2
     Recipe { name, flags, rates }
 }
 
-const RECIPES: [Recipe; 18] = [
+const RECIPES: [Recipe; 16] = [
     recipe("LoRA, r=8", "--method lora --rank 8", ["5e-3", "1e-3"]),
     recipe("IA3", "--method ia3", ["3e-2", "1e-2"]),
     recipe(
@@ -50,11 +50,6 @@ const RECIPES: [Recipe; 18] = [
         ["1e-1", "1e-2"],
     ),
     recipe("P-Tuning, 20, MLP", "--method p-tuning", ["1e-2", "3e-3"]),
-    recipe(
-        "P-Tuning, 20, LSTM",
-        "--method p-tuning --encoder lstm",
-        ["1e-2", "3e-3"],
-    ),
     recipe(
         "prefix tuning, 20",
         "--method prefix-tuning",
@@ -66,11 +61,6 @@ const RECIPES: [Recipe; 18] = [
         ["1e-2", "3e-3"],
     ),
     recipe("full", "--method full", ["1e-3", "3e-4"]),
-    recipe(
-        "full, layer decay 0.8",
-        "--method full --layer-decay 0.8",
-        ["1e-3", "3e-4"],
-    ),
     recipe("head", "--method head", ["5e-3", "3e-3"]),
     recipe(
         "top-layers 2",
