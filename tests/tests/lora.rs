@@ -2,15 +2,18 @@
 
 use burn::module::Module;
 use burn::nn::{EmbeddingConfig, LinearConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, s};
 use peft_core::{ForwardPath, Targets, TrainBias, embedding, linear, slots};
 use peft_lora::{Lora, LoraConfig, LoraInit, LoraScaling};
+use peft_models::{BertForSequenceClassification, SequenceClassifier};
 use peft_tests::tolerance::PATHS;
 
 use crate::fixture::{
     Net, adapter_paths, assert_close, assert_differs, assert_same, filled, filled_adapters, ids,
     params, steps, trained, values,
 };
+
+use crate::models::{encoders, ids as tokens, padding};
 
 peft_tests::cases!(
     kaiming_uniform_fills_its_bounds,
@@ -23,6 +26,7 @@ peft_tests::cases!(
     biases,
     it_learns,
     a_config_survives_serde,
+    padding_does_not_change_a_row,
 );
 
 /// The LoRA on the only layer of a model.
@@ -234,4 +238,28 @@ fn a_config_survives_serde(_device: &Device) {
     let text = serde_json::to_string(&config).expect("it can be written");
     let read: LoraConfig = serde_json::from_str(&text).expect("it can be read");
     assert_eq!(read, config);
+}
+
+/// In a model that reads in both directions: behind a causal mask nothing sees the padding on its right anyway.
+fn padding_does_not_change_a_row(device: &Device) {
+    let base = BertForSequenceClassification::new(&encoders::bert(), 3, device);
+    let base = encoders::spread(base);
+    let mut model = base.clone();
+    LoraConfig::new(2, 3.0)
+        .with_path(ForwardPath::Factored)
+        .attach(&mut model, "a")
+        .expect("it attaches");
+    let model = filled_adapters(model);
+    let (ids, lengths) = (tokens(3, 7, 23, device), [4, 7, 1]);
+    let together = model.classify(ids.clone(), Some(padding(&lengths, 7, device)));
+    assert_differs(&together, &model.classify(ids.clone(), None));
+    assert_differs(
+        &together,
+        &base.classify(ids.clone(), Some(padding(&lengths, 7, device))),
+    );
+    for (row, length) in lengths.into_iter().enumerate() {
+        let alone = model.classify(ids.clone().slice(s![row..row + 1, 0..length]), None);
+        assert_close(&together.clone().slice(s![row..row + 1]), &alone, PATHS);
+    }
+    peft_tests::Invariant::Padding.verified("lora", device);
 }

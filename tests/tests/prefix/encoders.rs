@@ -107,6 +107,7 @@ fn padded_rows_have_the_logits_of_single_rows(device: &Device) {
         }
     }
     on_all!(check, device);
+    peft_tests::Invariant::Padding.verified("prefix tuning", device);
 }
 
 /// Also those of a text longer than ModernBERT's window.

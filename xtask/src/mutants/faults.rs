@@ -104,8 +104,8 @@ pub(super) const FAULTS: [Fault; 31] = [
     Fault {
         name: "dropout acts in evaluation",
         file: "crates/peft-lora/src/lora.rs",
-        text: "    scale: f64,\n    dropout: Dropout,\n}",
-        instead: "    scale: f64,\n    #[module(skip)]\n    dropout: Dropout,\n}",
+        text: "        let x = self.dropout.forward(x.cast(self.lora_a.dtype()));\n",
+        instead: "        let x = x.cast(self.lora_a.dtype());\n        let kept = 1.0 - self.dropout.prob;\n        let mask = x.random_like(burn::tensor::Distribution::Bernoulli(kept));\n        let x = (x * mask).div_scalar(kept);\n",
         cases: &["core_slots::traversal::flex::dropout_acts_in_training_only"],
     },
     Fault {
@@ -153,7 +153,8 @@ pub(super) const FAULTS: [Fault; 31] = [
         instead: "                .mul_scalar(0.0)\n",
         cases: &[
             "models::encoders::golden::flex::sequence_heads_equal_transformers",
-            "prefix::sight::flex::padding_beside_a_row_changes_nothing",
+            "prefix::encoders::flex::padded_rows_have_the_logits_of_single_rows",
+            "lora::flex::padding_does_not_change_a_row",
         ],
     },
     Fault {
