@@ -2,6 +2,7 @@
 
 mod adapter_files;
 mod adapters;
+mod checkpointing;
 mod conformance;
 mod core_slots;
 mod encoder_adapters;
