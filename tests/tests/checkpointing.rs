@@ -23,8 +23,11 @@ const NAME: &str = "default";
 
 type Model = Prompted<Prefixed<DecoderForCausalLm>>;
 
-/// What attaches a method.
-const METHODS: [(&str, fn(&mut Model)); 6] = [
+/// Attaches a method.
+type Attach = fn(&mut Model);
+
+/// The methods by name.
+const METHODS: [(&str, Attach); 6] = [
     ("lora", |model| {
         let config = LoraConfig::new(2, 4.0)
             .with_targets(Targets::all_linear())
