@@ -1,4 +1,4 @@
-//! Fresh parameters as PyTorch draws them, in f32.
+//! Fresh parameters as PyTorch draws them, in f32, and drawn at once: Burn's own layers draw when they are first read, each copy of a model by itself.
 
 use burn::module::Param;
 use burn::nn::{BiLstm, BiLstmConfig, GateController, Linear};

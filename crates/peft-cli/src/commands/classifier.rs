@@ -35,12 +35,15 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// By what is kept beside an adapter or in a config.
-    fn new(labels: Labels, dataset: &Dataset) -> Result<Self, CliError> {
+    /// By what is kept beside an adapter or in a config; `default` is what labels are that do not say it.
+    fn new(
+        labels: Labels,
+        default: impl FnOnce(&[String]) -> ProblemType,
+    ) -> Result<Self, CliError> {
         let named = labels.problem_type.as_deref();
         let problem = PROBLEMS.iter().find(|(_, name)| named == Some(*name));
         Ok(Self {
-            problem: problem.map_or_else(|| ProblemType::of(dataset), |(problem, _)| *problem),
+            problem: problem.map_or_else(|| default(&labels.names), |(problem, _)| *problem),
             labels: LabelSet::new(labels.names)?,
         })
     }
@@ -48,7 +51,7 @@ impl Task {
     /// Of a run: the checkpoint's labels where it has a head for them, or else those of the rows.
     pub(super) fn of_rows(checkpoint: &Checkpoint, dataset: &Dataset) -> Result<Self, CliError> {
         if let Some(labels) = head_labels(checkpoint) {
-            return Self::new(labels, dataset);
+            return Self::new(labels, |_| ProblemType::of(dataset));
         }
         let problem = match dataset.kind() {
             RowKind::Tagged => ProblemType::SingleLabel,
@@ -69,7 +72,7 @@ impl Task {
     ) -> Result<Self, CliError> {
         let kept = adapter.map(Labels::read).transpose()?.flatten();
         match kept.or_else(|| head_labels(checkpoint)) {
-            Some(labels) => Self::new(labels, dataset),
+            Some(labels) => Self::new(labels, |_| ProblemType::of(dataset)),
             None => Err(CliError::Usage(format!(
                 "{} has no labels: neither a labels.json beside the adapter nor a head with `id2label`; train a head first",
                 checkpoint.dir().display()
@@ -90,17 +93,11 @@ impl Task {
         let Some(labels) = kept.or_else(|| head_labels(checkpoint)) else {
             return Ok(None);
         };
-        let named = labels.problem_type.as_deref();
-        let problem = PROBLEMS.iter().find(|(_, name)| named == Some(*name));
         // What transformers takes one output for.
-        let default = match labels.names.len() {
+        let task = Self::new(labels, |names| match names.len() {
             1 => ProblemType::Regression,
             _ => ProblemType::SingleLabel,
-        };
-        let task = Self {
-            problem: problem.map_or(default, |(problem, _)| *problem),
-            labels: LabelSet::new(labels.names)?,
-        };
+        })?;
         Ok(Some((task, of_tokens)))
     }
 

@@ -62,6 +62,105 @@ pub(super) fn run<L: PostNormLayer>(
     x
 }
 
+/// Implements the traits of models for an encoder of [`PostNormLayer`]s by its `embeddings`, the field that has its `layer`s, and its `config`.
+macro_rules! post_norm_encoder {
+    ($name:ident { $blocks:ident }) => {
+        impl $crate::FromEmbeddings for $name {
+            fn embed(
+                &self,
+                ids: burn::tensor::Tensor<2, burn::tensor::Int>,
+            ) -> burn::tensor::Tensor<3> {
+                self.embeddings.embed(ids)
+            }
+
+            fn hidden_from(
+                &self,
+                embeds: burn::tensor::Tensor<3>,
+                segments: Option<burn::tensor::Tensor<2, burn::tensor::Int>>,
+                cache: Option<&mut $crate::KvCache>,
+            ) -> burn::tensor::Tensor<3> {
+                $crate::Transformer::stages(self, embeds, segments, cache)
+            }
+
+            fn hidden_at(
+                &self,
+                embeds: burn::tensor::Tensor<3>,
+                segments: Option<burn::tensor::Tensor<2, burn::tensor::Int>>,
+                at: burn::tensor::Tensor<2, burn::tensor::Int>,
+            ) -> burn::tensor::Tensor<3> {
+                $crate::Transformer::stages_at(self, embeds, segments, at)
+            }
+        }
+
+        impl $crate::Transformer for $name {
+            fn begin(
+                &self,
+                embeds: burn::tensor::Tensor<3>,
+                start: usize,
+            ) -> burn::tensor::Tensor<3> {
+                self.embeddings.begin(embeds, None, start)
+            }
+
+            fn n_blocks(&self) -> usize {
+                self.$blocks.layer.len()
+            }
+
+            fn run_blocks(
+                &self,
+                x: burn::tensor::Tensor<3>,
+                blocks: std::ops::Range<usize>,
+                segments: Option<burn::tensor::Tensor<2, burn::tensor::Int>>,
+                cache: Option<&mut $crate::KvCache>,
+            ) -> burn::tensor::Tensor<3> {
+                $crate::encoder::post_norm::run(
+                    &self.$blocks.layer,
+                    x,
+                    blocks,
+                    segments,
+                    cache,
+                    None,
+                )
+            }
+
+            fn run_last(
+                &self,
+                x: burn::tensor::Tensor<3>,
+                segments: Option<burn::tensor::Tensor<2, burn::tensor::Int>>,
+                at: burn::tensor::Tensor<2, burn::tensor::Int>,
+            ) -> burn::tensor::Tensor<3> {
+                let end = self.$blocks.layer.len();
+                let layers = &self.$blocks.layer;
+                $crate::encoder::post_norm::run(layers, x, end - 1..end, segments, None, Some(at))
+            }
+
+            fn finish(&self, x: burn::tensor::Tensor<3>) -> burn::tensor::Tensor<3> {
+                x
+            }
+
+            fn d_model(&self) -> usize {
+                self.config.d_model
+            }
+
+            fn vocab_size(&self) -> usize {
+                self.config.vocab_size
+            }
+
+            fn max_positions(&self) -> usize {
+                self.config.max_positions
+            }
+
+            fn kv_shape(&self) -> (usize, usize) {
+                (
+                    self.config.n_heads,
+                    self.config.d_model / self.config.n_heads,
+                )
+            }
+        }
+    };
+}
+
+pub(super) use post_norm_encoder;
+
 impl PostNorm<'_> {
     /// `x` is `[batch, positions, d_model]`, the result of the positions that ask.
     fn forward(

@@ -18,8 +18,8 @@ use super::tensors::{read_f32, read_shaped};
 use super::{AdapterConfig, AdapterFileError, TensorProblem};
 use crate::params::stored_params;
 
-pub(super) const CONFIG: &str = "adapter_config.json";
-pub(super) const TENSORS: &str = "adapter_model.safetensors";
+pub(crate) const CONFIG: &str = "adapter_config.json";
+pub(crate) const TENSORS: &str = "adapter_model.safetensors";
 
 /// An adapter directory whose config has been read and understood.
 #[derive(Debug, Clone)]
@@ -27,6 +27,21 @@ pub struct AdapterDir {
     pub(super) dir: PathBuf,
     pub(super) config: AdapterConfig,
     fields: Map<String, Value>,
+}
+
+/// The config file of a directory, and its fields.
+pub(crate) fn read_fields(dir: &Path) -> Result<(PathBuf, Map<String, Value>), AdapterFileError> {
+    let path = dir.join(CONFIG);
+    if !path.is_file() {
+        let is_checkpoint = dir.join("config.json").is_file();
+        let dir = dir.to_path_buf();
+        return Err(AdapterFileError::NotAnAdapter { dir, is_checkpoint });
+    }
+    let text = fs::read_to_string(&path).map_err(|source| io("read", &path, source))?;
+    match serde_json::from_str(&text) {
+        Ok(fields) => Ok((path, fields)),
+        Err(source) => Err(AdapterFileError::Json { path, source }),
+    }
 }
 
 impl AdapterDir {
@@ -37,17 +52,7 @@ impl AdapterDir {
     /// An [`AdapterFileError`] that names the file, and the field where there is one.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, AdapterFileError> {
         let dir = dir.as_ref().to_path_buf();
-        let path = dir.join(CONFIG);
-        if !path.is_file() {
-            let is_checkpoint = dir.join("config.json").is_file();
-            return Err(AdapterFileError::NotAnAdapter { dir, is_checkpoint });
-        }
-        let text = fs::read_to_string(&path).map_err(|source| io("read", &path, source))?;
-        let fields: Map<String, Value> =
-            serde_json::from_str(&text).map_err(|source| AdapterFileError::Json {
-                path: path.clone(),
-                source,
-            })?;
+        let (path, fields) = read_fields(&dir)?;
         Ok(Self {
             config: AdapterConfig::from_fields(&path, &fields)?,
             dir,

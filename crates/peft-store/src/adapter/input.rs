@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::TensorData;
+use burn::tensor::{DType, TensorData};
 use peft_core::{
     AttachReport, FromEmbeddings, InputAdapter, PeftError, Summary, WithInput, layers,
     module_paths, slots,
@@ -112,6 +112,7 @@ pub(super) fn save_input<M: Module>(
     let slots: HashMap<String, _> = slots(model).into_iter().collect();
     for entry in entries(model, name, config.prefix())? {
         if let Some(data) = entry.read(&slots[&entry.slot], name) {
+            let data = data.convert_dtype(DType::F32);
             tensors.push((entry.key.clone(), entry.shape().to_vec(), data));
         }
     }

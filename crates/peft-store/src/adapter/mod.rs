@@ -18,6 +18,8 @@ mod prompt;
 mod save;
 mod tensors;
 
+pub(crate) use directory::{CONFIG, TENSORS, read_fields};
+pub(crate) use save::{io, replace, serialized};
 pub(crate) use tensors::read_f32;
 
 pub use config::AdapterConfig;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::tensor::TensorData;
+use burn::tensor::{DType, TensorData};
 use peft_core::{LayerKind, layers, module_paths, slots};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value};
@@ -13,7 +13,6 @@ use serde_json::{Map, Value};
 use super::directory::{CONFIG, TENSORS};
 use super::fitted::told_apart;
 use super::keys::entries;
-use super::tensors::f32_bytes;
 use super::{AdapterConfig, AdapterFileError};
 use crate::params::stored_params;
 
@@ -68,6 +67,7 @@ pub fn save_adapter<M: Module>(
     let mut tensors = Vec::with_capacity(entries.len());
     for entry in &entries {
         if let Some(data) = entry.read(&slots[&entry.slot], name) {
+            let data = data.convert_dtype(DType::F32);
             tensors.push((entry.key.clone(), entry.shape().to_vec(), data));
         }
     }
@@ -126,19 +126,22 @@ pub(super) fn pretty(dir: &Path, fields: &Map<String, Value>) -> Result<Vec<u8>,
     Ok(json)
 }
 
-/// Tensors by key with their shapes, as the bytes of the file `name` in `dir`.
-pub(super) fn serialized(
+/// Tensors by key with their shapes, as the bytes of the file `name` in `dir`, each in the precision that it has.
+pub(crate) fn serialized(
     dir: &Path,
     name: &str,
     tensors: Vec<(String, Vec<usize>, TensorData)>,
 ) -> Result<Vec<u8>, AdapterFileError> {
-    let tensors: Vec<_> = tensors
-        .into_iter()
-        .map(|(key, shape, data)| (key, shape, f32_bytes(data)))
-        .collect();
     let views = tensors
         .iter()
-        .map(|(key, shape, bytes)| Ok((key, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .map(|(key, shape, data)| {
+            let dtype = match data.dtype() {
+                DType::BF16 => Dtype::BF16,
+                DType::F16 => Dtype::F16,
+                _ => Dtype::F32,
+            };
+            Ok((key, TensorView::new(dtype, shape.clone(), data.as_bytes())?))
+        })
         .collect::<Result<Vec<_>, _>>();
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     views
@@ -150,7 +153,7 @@ pub(super) fn serialized(
 }
 
 /// Write a file beside its place, then rename it into it.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), AdapterFileError> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), AdapterFileError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".tmp");
     let beside = PathBuf::from(beside);
@@ -158,7 +161,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), AdapterFileError>
     fs::rename(&beside, path).map_err(|source| io("replace", path, source))
 }
 
-pub(super) fn io(action: &'static str, path: &Path, source: std::io::Error) -> AdapterFileError {
+pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> AdapterFileError {
     AdapterFileError::Io {
         action,
         path: path.into(),

@@ -1,6 +1,6 @@
 //! Tensors in and out of a safetensors file, in f32.
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::TensorData;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -52,12 +52,4 @@ pub(super) fn read_shaped(
         });
     }
     read_f32(key, &view)
-}
-
-/// A tensor's values as the bytes of f32.
-pub(super) fn f32_bytes(data: TensorData) -> Vec<u8> {
-    data.convert_dtype(DType::F32)
-        .iter::<f32>()
-        .flat_map(f32::to_le_bytes)
-        .collect()
 }

@@ -4,47 +4,42 @@ use std::collections::BTreeSet;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
+use peft_core::parameters;
 
 /// A digest of a model's own parameters but those at `except`, which a file holds.
 ///
 /// The sum over the parameters of a digest (FNV-1a) of each one's path, shape and values, so the order does not matter. Values count in bf16: a checkpoint has one digest whether
 /// it is run in f32 or in bf16.
 pub fn base_digest<M: Module>(model: &M, except: &BTreeSet<String>) -> String {
+    let own = parameters(model).into_iter();
+    let own = own.filter(|param| param.adapter.is_none() && !except.contains(&param.path));
     let mut sum = Sum {
         path: Vec::new(),
-        containers: Vec::new(),
-        except,
+        counts: own.map(|param| param.path).collect(),
         sum: 0,
     };
     model.visit(&mut sum);
     format!("{:016x}", sum.sum)
 }
 
-struct Sum<'a> {
+struct Sum {
     path: Vec<String>,
-    containers: Vec<String>,
-    except: &'a BTreeSet<String>,
+    counts: BTreeSet<String>,
     sum: u64,
 }
 
-impl ModuleVisitor for Sum<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
+impl ModuleVisitor for Sum {
+    fn enter_module(&mut self, name: &str, _: &str) {
         self.path.push(name.into());
-        self.containers.push(container.into());
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {
         self.path.pop();
-        self.containers.pop();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let path = self.path.join(".");
-        let of_adapter = self
-            .containers
-            .iter()
-            .any(|kind| kind == "Reparameterization");
-        if of_adapter || self.except.contains(&path) {
+        if !self.counts.contains(&path) {
             return;
         }
         let mut digest = 0xcbf2_9ce4_8422_2325_u64;

@@ -6,16 +6,12 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use safetensors::SafeTensors;
-use serde_json::{Map, Value};
 
 use super::config::strings;
 use super::{TrainedConfig, TrainedFormat, base_digest, values};
-use crate::adapter::read_f32;
+use crate::adapter::{TENSORS, io, read_f32, read_fields};
 use crate::params::stored_params;
 use crate::{AdapterFileError, TensorProblem};
-
-pub(super) const CONFIG: &str = "adapter_config.json";
-pub(super) const TENSORS: &str = "adapter_model.safetensors";
 
 /// A directory of trained parameters whose config has been read and understood.
 #[derive(Debug, Clone)]
@@ -43,17 +39,7 @@ impl TrainedDir {
     /// An [`AdapterFileError`] that names the file, and the field where there is one.
     pub fn open(dir: impl AsRef<Path>) -> Result<Option<Self>, AdapterFileError> {
         let dir = dir.as_ref().to_path_buf();
-        let path = dir.join(CONFIG);
-        if !path.is_file() {
-            let is_checkpoint = dir.join("config.json").is_file();
-            return Err(AdapterFileError::NotAnAdapter { dir, is_checkpoint });
-        }
-        let text = fs::read_to_string(&path).map_err(|source| io("read", &path, source))?;
-        let fields: Map<String, Value> =
-            serde_json::from_str(&text).map_err(|source| AdapterFileError::Json {
-                path: path.clone(),
-                source,
-            })?;
+        let (path, fields) = read_fields(&dir)?;
         if !TrainedConfig::is_meant_by(&fields) {
             return Ok(None);
         }
@@ -154,13 +140,5 @@ impl TrainedDir {
             path: self.dir.join(TENSORS),
             source,
         })
-    }
-}
-
-pub(super) fn io(action: &'static str, path: &Path, source: std::io::Error) -> AdapterFileError {
-    AdapterFileError::Io {
-        action,
-        path: path.into(),
-        source,
     }
 }

@@ -1,17 +1,15 @@
 //! [`save_trained`]: trained parameters as a directory.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::{DType, TensorData};
 use peft_core::parameters;
-use safetensors::tensor::{Dtype, TensorView};
 
 use super::config::inside;
-use super::directory::{CONFIG, TENSORS, io};
 use super::{TrainedConfig, TrainedFormat, values};
+use crate::adapter::{CONFIG, TENSORS, io, replace, serialized};
 use crate::{AdapterFileError, TensorProblem};
 
 /// Write the parameters of `model` at `paths` to a directory, in the precision that they have.
@@ -57,14 +55,14 @@ pub fn save_trained<M: Module>(
     let keys: Vec<String> = tensors.keys().map(|path| config.key(path)).collect();
     let fields = config.to_fields(&keys, &modules);
 
-    let path = dir.join(TENSORS);
-    let bytes = serialized(&keys, &tensors).map_err(|source| AdapterFileError::Safetensors {
-        path: path.clone(),
-        source,
-    })?;
+    let tensors = tensors.into_iter().map(|(path, data)| {
+        let shape = data.shape().to_vec();
+        (config.key(&path), shape, data)
+    });
+    let bytes = serialized(dir, TENSORS, tensors.collect())?;
     let json = format!("{fields:#}\n");
     fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
-    replace(&path, &bytes)?;
+    replace(&dir.join(TENSORS), &bytes)?;
     replace(&dir.join(CONFIG), json.as_bytes())
 }
 
@@ -74,33 +72,4 @@ fn tuned(paths: &BTreeSet<String>, modules_to_save: &[String]) -> Vec<String> {
     let module = |path: &String| path.rsplit_once('.').map(|(module, _)| module.to_owned());
     let modules: BTreeSet<String> = paths.iter().filter(outside).filter_map(module).collect();
     modules.into_iter().collect()
-}
-
-fn serialized(
-    keys: &[String],
-    tensors: &BTreeMap<String, TensorData>,
-) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-    let views = keys.iter().zip(tensors.values()).map(|(key, data)| {
-        let dtype = match data.dtype() {
-            DType::BF16 => Dtype::BF16,
-            DType::F16 => Dtype::F16,
-            _ => Dtype::F32,
-        };
-        Ok((
-            key,
-            TensorView::new(dtype, data.shape().to_vec(), data.as_bytes())?,
-        ))
-    });
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let views: Result<Vec<_>, safetensors::SafeTensorError> = views.collect();
-    safetensors::serialize(views?, Some(metadata))
-}
-
-/// Write a file beside its place, then rename it into it.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), AdapterFileError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".tmp");
-    let beside = PathBuf::from(beside);
-    fs::write(&beside, bytes).map_err(|source| io("write", &beside, source))?;
-    fs::rename(&beside, path).map_err(|source| io("replace", path, source))
 }

@@ -98,7 +98,9 @@ pub(super) fn at_first<M: Module>(
     let trains = parameters(&model)
         .into_iter()
         .filter(|param| strategy.rate(stage, &param.path, true).is_some());
-    let set = ParamSet::Names(Names::suffixes(trains.map(|param| param.path)));
+    // Whole paths: one may be the end of another.
+    let trains: Vec<String> = trains.map(|param| param.path.replace('.', r"\.")).collect();
+    let set = ParamSet::Names(Names::Regex(trains.join("|")));
     freeze_all_but(&mut model, &set)?;
     Ok(Summary::of(&model))
 }

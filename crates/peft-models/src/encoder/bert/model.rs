@@ -1,15 +1,13 @@
 //! [`BertModel`]: the encoder.
 
-use std::ops::Range;
-
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Int, Tensor};
 use peft_core::linear;
 
 use super::{BertConfig, BertEmbeddings, BertLayer};
-use crate::encoder::{pooling, post_norm};
-use crate::{FromEmbeddings, KvCache, Transformer};
+use crate::encoder::pooling;
+use crate::encoder::post_norm::post_norm_encoder;
 
 /// The blocks.
 #[derive(Module, Debug)]
@@ -51,7 +49,7 @@ impl BertModel {
         &self.config
     }
 
-    /// As [`begin`](Transformer::begin), with the type of each token: 1 in the second text of a pair.
+    /// As [`begin`](crate::Transformer::begin), with the type of each token: 1 in the second text of a pair.
     ///
     /// # Shapes
     ///
@@ -65,80 +63,4 @@ impl BertModel {
     }
 }
 
-impl FromEmbeddings for BertModel {
-    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        self.embeddings.embed(ids)
-    }
-
-    fn hidden_from(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.stages(embeds, segments, cache)
-    }
-
-    fn hidden_at(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        at: Tensor<2, Int>,
-    ) -> Tensor<3> {
-        self.stages_at(embeds, segments, at)
-    }
-}
-
-impl Transformer for BertModel {
-    fn begin(&self, embeds: Tensor<3>, start: usize) -> Tensor<3> {
-        self.embeddings.begin(embeds, None, start)
-    }
-
-    fn n_blocks(&self) -> usize {
-        self.encoder.layer.len()
-    }
-
-    fn run_blocks(
-        &self,
-        x: Tensor<3>,
-        blocks: Range<usize>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        post_norm::run(&self.encoder.layer, x, blocks, segments, cache, None)
-    }
-
-    fn run_last(
-        &self,
-        x: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        at: Tensor<2, Int>,
-    ) -> Tensor<3> {
-        let end = self.n_blocks();
-        let layers = &self.encoder.layer;
-        post_norm::run(layers, x, end - 1..end, segments, None, Some(at))
-    }
-
-    fn finish(&self, x: Tensor<3>) -> Tensor<3> {
-        x
-    }
-
-    fn d_model(&self) -> usize {
-        self.config.d_model
-    }
-
-    fn vocab_size(&self) -> usize {
-        self.config.vocab_size
-    }
-
-    fn max_positions(&self) -> usize {
-        self.config.max_positions
-    }
-
-    fn kv_shape(&self) -> (usize, usize) {
-        (
-            self.config.n_heads,
-            self.config.d_model / self.config.n_heads,
-        )
-    }
-}
+post_norm_encoder!(BertModel { encoder });

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{Bytes, DType, Device, Tensor, TensorData};
 use peft_core::parameters;
 use peft_layerwise::{Depth, Place};
 
@@ -250,13 +250,19 @@ impl<M, E: TrainExample> Trunk<'_, M, E> {
         let row = rows.first().copied().unwrap_or(0);
         let (dtype, width) = states.format.ok_or(TrainError::TrunkLost { row })?;
         let size = positions * width * dtype.size();
-        let mut bytes = vec![0; rows.len() * size];
+        // Of the numbers' alignment: a backend would copy bytes of another.
+        let n = rows.len() * positions * width;
+        let mut bytes = match dtype.size() {
+            2 => Bytes::from_elems(vec![0u16; n]),
+            4 => Bytes::from_elems(vec![0u32; n]),
+            _ => Bytes::from_elems(vec![0u64; n]),
+        };
         for ((row, example), into) in rows.iter().zip(&examples).zip(bytes.chunks_mut(size)) {
             let about = self.about(*example);
             states.store.get(*row, into, about)?;
         }
         drop(states);
-        let data = TensorData::from_bytes_vec(bytes, [rows.len(), positions, width], dtype);
+        let data = TensorData::from_bytes(bytes, [rows.len(), positions, width], dtype);
         Ok(Tensor::from_data(data, (device, dtype)))
     }
 
