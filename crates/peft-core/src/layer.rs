@@ -1,14 +1,13 @@
 //! The adapter-aware forward of Burn's own layers.
 
 use burn::nn::{Embedding, Linear};
-use burn::tensor::{Int, Tensor, module};
+use burn::tensor::{Int, Tensor};
 
 use crate::{AdapterSlot, FrozenEmbedding, FrozenLinear};
 
 /// `layer`'s forward, with the adapters on its weight in factored form.
 ///
-/// Without a slot this is exactly [`Linear::forward`]. With one, neither the adapted weight nor a gradient of its shape is formed,
-/// unless a method is defined by its dense weight.
+/// With an adapter, neither the adapted weight nor a gradient of its shape is formed, unless a method is defined by its dense weight.
 ///
 /// # Shapes
 ///
@@ -18,29 +17,24 @@ use crate::{AdapterSlot, FrozenEmbedding, FrozenLinear};
 ///
 /// If the last axis of `x` is not `d_in`.
 pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    let Some(slot) = layer.weight.reparameterization::<AdapterSlot>() else {
-        return layer.forward(x);
+    let slot = layer.weight.reparameterization::<AdapterSlot>();
+    let acting = slot.as_ref().map(|slot| slot.acting()).unwrap_or_default();
+    let base = FrozenLinear {
+        weight: match slot {
+            Some(_) => layer.weight.base(),
+            None => layer.weight.val(),
+        },
+        bias: layer.bias.as_ref().map(|bias| bias.val()),
+        below: &acting,
     };
-    let acting = slot.acting();
-    let weight = layer.weight.base();
-    let bias = layer.bias.as_ref().map(|bias| bias.val());
     let mut dims = x.dims();
-    let [d_in, d_out] = weight.dims();
+    let [d_in, d_out] = base.weight.dims();
     assert_eq!(
         dims[D - 1],
         d_in,
         "a linear layer of {d_in} inputs was given {dims:?}"
     );
-    if acting.is_empty() {
-        return module::linear(x, weight, bias);
-    }
-    // One matrix of all rows: a product by batches would pack the weight once for each.
     let rows = dims[..D - 1].iter().product::<usize>();
-    let base = FrozenLinear {
-        weight,
-        bias,
-        below: &acting,
-    };
     let y = base.forward(x.reshape([1, rows, d_in]));
     dims[D - 1] = d_out;
     y.reshape(dims)

@@ -9,8 +9,16 @@ use crate::shell::status;
 /// An epoch with the states kept must take at most this share of one without, from the second on.
 const REQUIRED: f64 = 0.3;
 const EXAMPLE: &str = "bench_trunk";
-/// The variants of `tests/examples/bench_trunk.rs`.
-const VARIANTS: [&str; 2] = ["cached", "whole"];
+/// With the states kept and without.
+const KEPT: [&str; 2] = ["cached", "whole"];
+/// The tasks of `tests/examples/bench_trunk.rs`.
+const TASKS: [(&str, &str); 2] = [
+    ("class", "BERT-base's blocks, the class of a text"),
+    (
+        "completion",
+        "as wide a Llama, completions of an eighth of a text",
+    ),
+];
 
 /// How to measure.
 #[derive(clap::Args)]
@@ -27,36 +35,39 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
     if !status(build)? {
         return Err(io::Error::other("the benchmark does not build"));
     }
-    let mut samples = [Vec::new(), Vec::new()];
-    for _ in 0..args.rounds {
-        for (variant, of) in VARIANTS.iter().zip(&mut samples) {
-            of.push(Sample::of(example("run", EXAMPLE, Some(variant)))?);
-        }
-    }
     println!(
-        "\n12-layer Llama, d=256, ff=768, vocabulary 2000, 16 rows of 128 tokens in batches of 4, the top two layers train, f32, flex with x86-v4."
+        "\n12 layers, d=768, vocabulary 4000, 64 rows of 128 tokens in batches of 32, the top two layers train, f32, flex with x86-v4."
     );
     println!(
         "{}. The smaller of the second and third epoch, median of {} processes; the largest peak RSS.\n",
         machine(),
         args.rounds
     );
-    println!("| | s/epoch | peak RSS | trainable |");
-    println!("|---|---|---|---|");
-    let mut seconds = Vec::new();
-    for (variant, of) in VARIANTS.iter().zip(&samples) {
-        let middle = median(of.iter().map(|sample| sample.seconds));
-        let peak = of.iter().map(|sample| sample.peak_kib).max();
-        let (Some(middle), Some(peak), Some(first)) = (middle, peak, of.first()) else {
-            return Err(io::Error::other("no samples"));
+    println!("| | states | s/epoch | peak RSS | trainable | ratio |");
+    println!("|---|---|---|---|---|---|");
+    let mut holds = true;
+    for (task, shown) in TASKS {
+        let mut samples = [Vec::new(), Vec::new()];
+        for _ in 0..args.rounds {
+            for (kept, of) in KEPT.iter().zip(&mut samples) {
+                let variant = format!("{task}-{kept}");
+                of.push(Sample::of(example("run", EXAMPLE, Some(&variant)))?);
+            }
+        }
+        let middle = |of: &[Sample]| {
+            let middle = median(of.iter().map(|sample| sample.seconds));
+            middle.ok_or_else(|| io::Error::other("no samples"))
         };
-        let (peak, trainable) = (megabytes(peak), first.trainable);
-        println!("| {variant} | {middle:.3} | {peak} MB | {trainable} |");
-        seconds.push(middle);
+        let [cached, whole] = [middle(&samples[0])?, middle(&samples[1])?];
+        for ((kept, of), seconds) in KEPT.iter().zip(&samples).zip([cached, whole]) {
+            let peak = of.iter().map(|sample| sample.peak_kib).max().unwrap_or(0);
+            let (peak, trainable) = (megabytes(peak), of[0].trainable);
+            let ratio = seconds / whole;
+            println!("| {shown} | {kept} | {seconds:.3} | {peak} MB | {trainable} | {ratio:.2} |");
+        }
+        holds &= cached <= REQUIRED * whole;
     }
-    let ratio = seconds[0] / seconds[1];
-    let holds = ratio <= REQUIRED;
     let verdict = if holds { "holds" } else { "FAILS" };
-    println!("\nat most {REQUIRED} of the time without: {verdict} ({ratio:.2})");
+    println!("\nat most {REQUIRED} of the time without: {verdict}");
     Ok(holds)
 }
