@@ -14,5 +14,7 @@ mod models;
 mod prefix;
 mod prompts;
 mod properties;
+mod routing;
+mod swap;
 mod trained_files;
 mod training;
