@@ -16,5 +16,6 @@ mod prompts;
 mod properties;
 mod routing;
 mod swap;
+mod tied;
 mod trained_files;
 mod training;
