@@ -14,5 +14,8 @@ mod models;
 mod prefix;
 mod prompts;
 mod properties;
+mod routing;
+mod swap;
+mod tied;
 mod trained_files;
 mod training;

@@ -42,6 +42,14 @@ pub trait Adapter: Module + Sync + 'static {
         None
     }
 
+    /// Whether [`linear`](Adapter::linear) gives the layer below its own `x`, as LoRA does, and nothing made of it.
+    ///
+    /// Where rows of a batch go through different adapters, the rows of those that do share one product with the base weight:
+    /// what the layer below is given is then not looked at. An adapter that says no multiplies its own rows.
+    fn shares_input(&self) -> bool {
+        false
+    }
+
     /// The output of the adapted linear layer, bias included.
     ///
     /// # Shapes

@@ -10,6 +10,7 @@ use crate::layers::{ParamInfo, layers_of, module_paths_of, params};
 use crate::matcher::Matcher;
 use crate::model::INPUT_ADAPTER;
 use crate::report::{AdaptedLayer, AttachReport};
+use crate::route::not_routed;
 use crate::slot::{REPARAMETERIZATION, install};
 use crate::targets::{Choice, Names};
 use crate::{Adapter, AdapterSlot, Layer, LayerKind, PeftError, Summary, Targets, Whole, slots};
@@ -80,6 +81,7 @@ pub fn attach<M: Module, A: Adapter>(
     build: impl FnOnce(&[Layer]) -> Result<Vec<A>, PeftError>,
 ) -> Result<AttachReport, PeftError> {
     valid_name(name)?;
+    not_routed(model)?;
     let existing = slots(model);
     if existing.iter().any(|(_, slot)| slot.contains(name)) {
         return Err(PeftError::DuplicateAdapter { name: name.into() });

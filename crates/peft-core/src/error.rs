@@ -104,7 +104,11 @@ pub enum PeftError {
         method: &'static str,
     },
     /// No adapter of this name is attached.
-    #[error("no adapter is named `{name}`; attached: {}", list(available))]
+    #[error(
+        "no adapter is named `{name}`{}; attached: {}",
+        nearest(name, available).map(|name| format!(", did you mean `{name}`?")).unwrap_or_default(),
+        list(available)
+    )]
     UnknownAdapter {
         /// The name.
         name: String,
@@ -172,7 +176,28 @@ pub enum PeftError {
         /// Their names.
         names: Vec<String>,
     },
-    /// There is nothing to merge.
+    /// Adapters were to be chosen for rows while gradients are on.
+    #[error(
+        "adapters are chosen for the rows of a batch outside of training only; leave it with `valid()` first"
+    )]
+    RoutedInTraining,
+    /// Rows of a batch go through adapters of their own.
+    #[error("adapters are chosen for the rows of a batch; `unroute` the model first")]
+    Routed,
+    /// An adapter was to take the place of one of another method or on other layers.
+    #[error(
+        "`{with}` cannot take the place of `{name}`: they differ in {}",
+        list(places)
+    )]
+    UnlikeAdapters {
+        /// The adapter that is there.
+        name: String,
+        /// The one that was to take its place.
+        with: String,
+        /// The parameters that one of them alone is on, or both with another method, and which it is.
+        places: Vec<String>,
+    },
+    /// The model has no adapter, and the request needs one.
     #[error("the model has no adapter")]
     NoAdapter,
 }

@@ -8,6 +8,8 @@ use crate::slot::ActiveAdapter;
 pub struct FrozenLinear<'a> {
     pub(crate) weight: Tensor<2>,
     pub(crate) bias: Option<Tensor<1>>,
+    /// `x W` of the only input that the layer is given, where it is known.
+    pub(crate) product: Option<Tensor<3>>,
     pub(crate) below: &'a [ActiveAdapter<'a>],
 }
 
@@ -19,11 +21,16 @@ impl FrozenLinear<'_> {
     /// `x` is `[batch, rows, d_in]`, the result `[batch, rows, d_out]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let Some((top, below)) = self.below.split_last() else {
-            return product(x, self.weight.clone(), self.bias.clone());
+            return match (&self.product, &self.bias) {
+                (None, bias) => project(x, self.weight.clone(), bias.clone()),
+                (Some(product), Some(bias)) => product.clone() + bias.clone().unsqueeze(),
+                (Some(product), None) => product.clone(),
+            };
         };
         let base = FrozenLinear {
             weight: self.weight.clone(),
             bias: self.bias.clone(),
+            product: self.product.clone(),
             below,
         };
         top.blend(
@@ -41,6 +48,7 @@ impl FrozenLinear<'_> {
         FrozenLinear {
             weight: self.weight.clone(),
             bias: None,
+            product: self.product.clone(),
             below: self.below,
         }
         .forward(x)
@@ -93,7 +101,7 @@ impl FrozenEmbedding<'_> {
 
 /// `x W + b` as one product of all rows. By batches, as Burn's own does it, the weight would be packed once for each of them, and its gradient formed once for
 /// each of them and summed afterwards.
-pub(crate) fn product(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
+pub(crate) fn project(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
     let [batch, rows, d_in] = x.dims();
     let d_out = weight.dims()[1];
     let y = x.reshape([batch * rows, d_in]).matmul(weight);

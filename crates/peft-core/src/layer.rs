@@ -1,22 +1,27 @@
 //! The adapter-aware forward of Burn's own layers.
 
+use burn::module::Param;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Int, Tensor};
 
+use crate::routed::{self, routes_of};
 use crate::{AdapterSlot, FrozenEmbedding, FrozenLinear};
 
 /// `layer`'s forward, with the adapters on its weight in factored form.
 ///
-/// With an adapter, neither the adapted weight nor a gradient of its shape is formed, unless a method is defined by its dense weight.
+/// Without an adapter this is what [`Linear::forward`] gives. With one, neither the adapted weight nor a gradient of its shape is formed, unless a method is defined by its dense weight.
 ///
 /// # Shapes
 ///
-/// `x` is `[.., d_in]` with at least one axis, the result `[.., d_out]`.
+/// `x` is `[.., d_in]` with at least one axis, the result `[.., d_out]`. Where [`route`](crate::route) has chosen adapters for rows, `x` is `[rows, .., d_in]`.
 ///
 /// # Panics
 ///
-/// If the last axis of `x` is not `d_in`.
+/// If the last axis of `x` is not `d_in`, or adapters were chosen for another number of rows than there are.
 pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    if let Some(routes) = routes_of(layer) {
+        return routed::linear(routes, layer, x);
+    }
     let slot = layer.weight.reparameterization::<AdapterSlot>();
     let acting = slot.as_ref().map(|slot| slot.acting()).unwrap_or_default();
     let base = FrozenLinear {
@@ -25,6 +30,7 @@ pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
             None => layer.weight.val(),
         },
         bias: layer.bias.as_ref().map(|bias| bias.val()),
+        product: None,
         below: &acting,
     };
     let mut dims = x.dims();
@@ -47,14 +53,56 @@ pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
 /// # Shapes
 ///
 /// `ids` is `[batch, positions]`, the result `[batch, positions, d_model]`.
+///
+/// # Panics
+///
+/// If [`route`](crate::route) has chosen adapters for another number of rows than there are.
 pub fn embedding(layer: &Embedding, ids: Tensor<2, Int>) -> Tensor<3> {
     let Some(slot) = layer.weight.reparameterization::<AdapterSlot>() else {
         return layer.forward(ids);
     };
+    if let Some(routes) = slot.routes() {
+        return routed::embedding(routes, slot, layer, ids);
+    }
     let acting = slot.acting();
     FrozenEmbedding {
         weight: layer.weight.base(),
         below: &acting,
     }
     .forward(ids)
+}
+
+/// As [`embedding`], of ids that stand beside every row of a batch: those of positions, for instance.
+///
+/// # Shapes
+///
+/// `ids` is `[1, positions]`, the result `[1, positions, d_model]`; `[rows, positions, d_model]` where [`route`](crate::route) has chosen adapters for rows.
+pub fn shared_embedding(layer: &Embedding, ids: Tensor<2, Int>) -> Tensor<3> {
+    let slot = layer.weight.reparameterization::<AdapterSlot>();
+    match slot.and_then(AdapterSlot::routes) {
+        Some(routes) => {
+            let positions = ids.dims()[1];
+            embedding(layer, ids.expand([routes.rows(), positions]))
+        }
+        None => embedding(layer, ids),
+    }
+}
+
+/// The value of a vector of features, a norm's for instance, as the rows of a batch read it.
+///
+/// Where [`route`](crate::route) has not chosen adapters for rows this is the parameter's value.
+///
+/// # Shapes
+///
+/// `param` is `[width]`, the result `[1, .., width]`, or `[rows, 1, .., width]` where rows read different values; it is meant for `[rows, .., width]`.
+///
+/// # Panics
+///
+/// If adapters were chosen for another number of rows than `rows`, or there is no axis of rows.
+pub fn features<const D: usize>(param: &Param<Tensor<1>>, rows: usize) -> Tensor<D> {
+    let slot = param.reparameterization::<AdapterSlot>();
+    match slot.and_then(|slot| Some((slot, slot.routes()?))) {
+        Some((slot, routes)) => routed::features(routes, slot, param, rows),
+        None => param.val().unsqueeze(),
+    }
 }

@@ -6,7 +6,7 @@
 //! - [`Targets`] say which layers; [`attach()`] puts adapters there and returns an [`AttachReport`], or an error and an untouched model.
 //! - [`linear`] and [`embedding`] are the forward of Burn's layers with the adapters in factored form; a model that calls them forms no
 //!   adapted weight and no gradient of its shape. A model that does not is adapted in weight space.
-//! - [`set_active`], [`set_disabled`], [`rename`], [`detach`] and [`merge()`] manage what is attached.
+//! - [`set_active`], [`set_disabled`], [`rename`], [`replace`], [`detach`] and [`merge()`] manage what is attached; [`route`] gives each row of a batch its own adapter.
 //! - [`FromEmbeddings`] is what soft prompts and prefixes ask of a model, [`Transformer`] what strategies by depth do.
 //! - [`train_whole`] trains modules whole beside what adapts no weight, [`freeze_all_but`] a set of the model's own parameters; [`Summary`] counts.
 //!
@@ -29,6 +29,8 @@ mod model;
 mod parameter;
 mod patterns;
 mod report;
+mod route;
+mod routed;
 mod slot;
 mod summary;
 mod targets;
@@ -40,9 +42,9 @@ pub use adapter::Adapter;
 pub use attach::{ForwardPath, Placement, TrainBias, attach};
 pub use error::{PeftError, nearest};
 pub use frozen::{FrozenEmbedding, FrozenLinear};
-pub use layer::{embedding, linear};
+pub use layer::{embedding, features, linear, shared_embedding};
 pub use layers::{Layer, LayerKind, layers, module_paths};
-pub use manage::{adapter_names, detach, rename, set_active, set_disabled};
+pub use manage::{adapter_names, detach, rename, replace, set_active, set_disabled};
 pub use matcher::has_suffix;
 pub use merge::{Unmerged, merge};
 pub use model::{
@@ -52,6 +54,7 @@ pub use model::{
 pub use parameter::{Parameter, parameters};
 pub use patterns::Patterns;
 pub use report::{AdaptedLayer, AttachReport};
+pub use route::{route, unroute};
 pub use slot::{AdapterSlot, edit_slots, slots};
 pub use summary::{Summary, SummaryRow};
 pub use targets::{Choice, LayerRange, Names, Targets};

@@ -1,7 +1,8 @@
-//! Operations on the adapters that a model has: activate, switch off, rename, detach.
+//! Operations on the adapters that a model has: activate, switch off, rename, replace, detach.
 
 use burn::module::Module;
 
+use crate::route::not_routed;
 use crate::{PeftError, edit_slots, slots};
 
 /// The names of the adapters that a model has, in the order in which they are met.
@@ -23,8 +24,9 @@ pub fn adapter_names<M: Module>(model: &M) -> Vec<String> {
 ///
 /// # Errors
 ///
-/// [`PeftError::UnknownAdapter`]; [`PeftError::InvalidSetting`] for a strength that is not finite or a name given twice.
+/// [`PeftError::UnknownAdapter`]; [`PeftError::InvalidSetting`] for a strength that is not finite or a name given twice; [`PeftError::Routed`].
 pub fn set_active<M: Module>(model: &mut M, active: &[(&str, f64)]) -> Result<(), PeftError> {
+    not_routed(model)?;
     let available = adapter_names(model);
     for (i, (name, strength)) in active.iter().enumerate() {
         known(name, &available)?;
@@ -65,8 +67,9 @@ pub fn set_disabled<M: Module>(model: &mut M, disabled: bool) -> Result<(), Peft
 ///
 /// # Errors
 ///
-/// [`PeftError::UnknownAdapter`], [`PeftError::DuplicateAdapter`] or [`PeftError::InvalidAdapterName`].
+/// [`PeftError::UnknownAdapter`], [`PeftError::DuplicateAdapter`], [`PeftError::InvalidAdapterName`] or [`PeftError::Routed`].
 pub fn rename<M: Module>(model: &mut M, from: &str, to: &str) -> Result<(), PeftError> {
+    not_routed(model)?;
     let available = adapter_names(model);
     known(from, &available)?;
     crate::attach::valid_name(to)?;
@@ -79,12 +82,51 @@ pub fn rename<M: Module>(model: &mut M, from: &str, to: &str) -> Result<(), Peft
     })
 }
 
+/// Put the adapter `with` in the place of the adapter `name`, which is gone: it gets that one's name, and acts where, in the order and as strongly as that one did.
+///
+/// So values are swapped under a model that is in use: attach them under a name that is free, from a file for instance, where they do not act, then
+/// replace. Both are of the same method and on the same parameters, copies that train beside them included; ranks may differ. What trains is what trained of
+/// `with`; an optimizer that knew the old values knows nothing of these.
+///
+/// # Errors
+///
+/// [`PeftError::UnknownAdapter`]; [`PeftError::UnlikeAdapters`] with every parameter in which they differ; [`PeftError::Routed`].
+pub fn replace<M: Module>(model: &mut M, name: &str, with: &str) -> Result<(), PeftError> {
+    not_routed(model)?;
+    let available = adapter_names(model);
+    known(name, &available)?;
+    known(with, &available)?;
+    let places: Vec<String> = slots(model)
+        .into_iter()
+        .filter_map(
+            |(path, slot)| match (slot.method(name), slot.method(with)) {
+                (Some(old), Some(new)) if old != new => Some(format!("{path}: {old} and {new}")),
+                (Some(_), None) => Some(format!("{path}: only {name}")),
+                (None, Some(_)) => Some(format!("{path}: only {with}")),
+                _ => None,
+            },
+        )
+        .collect();
+    if !places.is_empty() {
+        return Err(PeftError::UnlikeAdapters {
+            name: name.into(),
+            with: with.into(),
+            places,
+        });
+    }
+    edit_slots(model, |_, slot| {
+        slot.replace(name, with);
+        Ok(())
+    })
+}
+
 /// Remove an adapter with all its parameters. Base parameters stay frozen.
 ///
 /// # Errors
 ///
-/// [`PeftError::UnknownAdapter`].
+/// [`PeftError::UnknownAdapter`] or [`PeftError::Routed`].
 pub fn detach<M: Module>(model: &mut M, name: &str) -> Result<(), PeftError> {
+    not_routed(model)?;
     known(name, &adapter_names(model))?;
     edit_slots(model, |_, slot| {
         slot.remove(name);
@@ -92,7 +134,7 @@ pub fn detach<M: Module>(model: &mut M, name: &str) -> Result<(), PeftError> {
     })
 }
 
-fn known(name: &str, available: &[String]) -> Result<(), PeftError> {
+pub(crate) fn known(name: &str, available: &[String]) -> Result<(), PeftError> {
     if available.iter().any(|known| known == name) {
         return Ok(());
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
 
+use crate::route::not_routed;
 use crate::slot::strip;
 use crate::{AdapterSlot, PeftError, slots};
 
@@ -24,11 +25,15 @@ impl<M> Unmerged<M> {
 /// The sum is formed in f32 and rounded once to the base's dtype. The model that comes back in [`Unmerged`] restores
 /// the base exactly; drop it to free the unmerged weights.
 ///
+/// A model that reads one parameter in two places, such as an embedding that is the output layer too, reads the merged one in both: where an adapter acts in
+/// one of them alone, give the other a parameter of its own first.
+///
 /// # Errors
 ///
 /// [`PeftError::NoAdapter`]; [`PeftError::InactiveAdapters`] where an adapter would be dropped without having been merged;
-/// [`PeftError::NonFinite`]. The model is then unchanged.
+/// [`PeftError::NonFinite`]; [`PeftError::Routed`]. The model is then unchanged.
 pub fn merge<M: Module>(model: &mut M) -> Result<Unmerged<M>, PeftError> {
+    not_routed(model)?;
     let slots: HashMap<String, AdapterSlot> = slots(model).into_iter().collect();
     if slots.is_empty() {
         return Err(PeftError::NoAdapter);

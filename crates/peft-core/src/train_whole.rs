@@ -4,6 +4,7 @@ use burn::module::Module;
 
 use crate::attach::{WholeModules, place, valid_name};
 use crate::layers::params;
+use crate::route::not_routed;
 use crate::{PeftError, slots};
 
 /// Freeze a model's base and let `modules`, by suffix, train whole: a classifier's fresh head beside a soft prompt or a prefix, for instance.
@@ -20,6 +21,7 @@ pub fn train_whole<M: Module>(
     modules: &[String],
 ) -> Result<Vec<String>, PeftError> {
     valid_name(name)?;
+    not_routed(model)?;
     let existing = slots(model);
     if existing.iter().any(|(_, slot)| slot.contains(name)) {
         return Err(PeftError::DuplicateAdapter { name: name.into() });

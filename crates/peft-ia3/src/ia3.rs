@@ -80,6 +80,10 @@ impl Adapter for Ia3 {
             .then_some("it rescales the layer's bias too, which the weight does not hold")
     }
 
+    fn shares_input(&self) -> bool {
+        matches!(self.side, Ia3Side::Output { .. })
+    }
+
     fn linear(&self, x: Tensor<3>, base: &FrozenLinear<'_>) -> Tensor<3> {
         match self.side {
             Ia3Side::Output { .. } => self.rescale(base.forward(x)),

@@ -79,6 +79,10 @@ impl Adapter for Lora {
             .then_some("dropout acts on the adapter's input, which no weight can express")
     }
 
+    fn shares_input(&self) -> bool {
+        true
+    }
+
     fn linear(&self, x: Tensor<3>, base: &FrozenLinear<'_>) -> Tensor<3> {
         let y = base.forward(x.clone());
         let x = self.dropout.forward(x.cast(self.lora_a.dtype()));

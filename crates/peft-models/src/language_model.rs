@@ -1,6 +1,7 @@
 //! [`LanguageModel`]: a decoder of any family.
 
 use burn::tensor::{Device, Tensor};
+use peft_core::slots;
 
 use crate::delegate::delegate_transformer;
 use crate::transparent::transparent_module;
@@ -107,11 +108,20 @@ impl LanguageModel {
 
     /// Give a tied output layer weights of its own, equal to the embedding's base.
     ///
-    /// An adapter on the embedding does not change a tied output layer; once it is merged into the embedding, the two differ.
+    /// An adapter on the embedding does not change a tied output layer; once it is merged into the embedding, the two differ: see [`untie_if_adapted`](Self::untie_if_adapted).
     pub fn untie(self) -> Self {
         match self {
             Self::Decoder(model) => Self::Decoder(model.untie()),
             Self::Gpt2(model) => Self::Gpt2(model.untie()),
+        }
+    }
+
+    /// As [`untie`](Self::untie), where adapters are on the embedding: to be done before they are merged, or the output layer would change with it.
+    pub fn untie_if_adapted(self) -> Self {
+        let embedding = format!("{}.weight", self.embedding_path());
+        match slots(&self).iter().any(|(path, _)| *path == embedding) {
+            true => self.untie(),
+            false => self,
         }
     }
 

@@ -4,6 +4,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{DType, Device, Tensor};
+use peft_core::features;
 
 /// Normalisation to mean zero and variance one, computed in f32. Its fields are named as in checkpoints; Burn's own calls them `gamma` and `beta`.
 #[derive(Module, Debug)]
@@ -31,13 +32,14 @@ impl LayerNorm {
     ///
     /// `x` and the result are `[.., d_model]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let dtype = x.dtype();
+        let (dtype, rows) = (x.dtype(), x.dims()[0]);
+        let of_rows = |param| features::<D>(param, rows).cast(DType::F32);
         let x = x.cast(DType::F32);
         let centred = x.clone() - x.mean_dim(D - 1);
         let deviation = (centred.clone().square().mean_dim(D - 1) + self.epsilon).sqrt();
-        let scaled = centred / deviation * self.weight.val().cast(DType::F32).unsqueeze();
+        let scaled = centred / deviation * of_rows(&self.weight);
         match &self.bias {
-            Some(bias) => scaled + bias.val().cast(DType::F32).unsqueeze(),
+            Some(bias) => scaled + of_rows(bias),
             None => scaled,
         }
         .cast(dtype)

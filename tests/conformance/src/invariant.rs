@@ -59,12 +59,18 @@ pub enum Invariant {
     SecondTrains,
     /// Devices, forks, validation.
     Moves,
+    /// Rows that choose.
+    Routed,
+    /// Values swapped in place.
+    Replaced,
     /// Dropout and other chance.
     Chance,
     /// Padding.
     Padding,
     /// A cache.
     Cache,
+    /// Tied output layers.
+    Tied,
     /// The reference implementation.
     Reference,
     /// Files.
@@ -81,7 +87,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// All, in the order of the rows.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 38] = [
         Self::Identity,
         Self::Acts,
         Self::Trains,
@@ -108,9 +114,12 @@ impl Invariant {
         Self::Embeddings,
         Self::SecondTrains,
         Self::Moves,
+        Self::Routed,
+        Self::Replaced,
         Self::Chance,
         Self::Padding,
         Self::Cache,
+        Self::Tied,
         Self::Reference,
         Self::Files,
         Self::Accumulation,
@@ -168,9 +177,18 @@ impl Invariant {
                 "Attaching or activating another one does not change what of the first trains."
             }
             Self::Moves => "A move, a fork and leaving training keep it.",
+            Self::Routed => {
+                "A row of a batch of several adapters gives what it gives in a batch of its own adapter."
+            }
+            Self::Replaced => {
+                "Put in the place of another one it acts as that one did, with its own values."
+            }
             Self::Chance => "Dropout acts in training alone, and a seed decides it.",
             Self::Padding => "Padding does not change a row.",
             Self::Cache => "Read in parts with a cache it gives what it gives at once.",
+            Self::Tied => {
+                "On an embedding it leaves the output layer that is tied to it as it is, merged too."
+            }
             Self::Reference => {
                 "Logits, losses and gradients are those of the reference implementation."
             }

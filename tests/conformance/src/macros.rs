@@ -83,6 +83,8 @@ macro_rules! adapter_suite {
             embeds,
             another_changes_nothing_that_trains,
             moves,
+            rows_choose_their_adapter,
+            replaces,
         );
     };
     (@cases $fixture:ty: $($case:ident),+ $(,)?) => {

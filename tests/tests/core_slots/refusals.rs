@@ -171,7 +171,7 @@ const REQUESTS: [(Request, &str); 30] = [
     ),
     (
         |model| set_active(model, &[("defualt", 1.0)]),
-        "no adapter is named `defualt`; attached: `default`",
+        "no adapter is named `defualt`, did you mean `default`?; attached: `default`",
     ),
     (
         |model| set_active(model, &[("default", f64::INFINITY)]),

@@ -15,7 +15,7 @@ pub(super) struct Fault {
 }
 
 /// In the order of their crates, so that consecutive ones rebuild little.
-pub(super) const FAULTS: [Fault; 31] = [
+pub(super) const FAULTS: [Fault; 36] = [
     Fault {
         name: "a suffix matches within a segment",
         file: "crates/peft-core/src/matcher.rs",
@@ -66,6 +66,40 @@ pub(super) const FAULTS: [Fault; 31] = [
         text: "    adapters.iter().fold(base, |below, active| {\n        active.blend(|| below.clone(), || active.adapter.weight_of(below.clone()))",
         instead: "    adapters.iter().rev().fold(base, |below, active| {\n        active.blend(|| below.clone(), || active.adapter.weight_of(below.clone()))",
         cases: &["conformance::whole::flex::composes_in_order"],
+    },
+    Fault {
+        name: "rows are put back in each other's places",
+        file: "crates/peft-core/src/slot/routes.rs",
+        text: "            place[*row] = at;",
+        instead: "            place[at] = *row;",
+        cases: &[
+            "conformance::lora::flex::rows_choose_their_adapter",
+            "routing::flex::rows_of_a_decoder_choose",
+        ],
+    },
+    Fault {
+        name: "rows choose no bias",
+        file: "crates/peft-core/src/routed.rs",
+        text: "            effective_weight(bias.base(), own.as_slice())",
+        instead: "            effective_weight(bias.base(), &own.as_slice()[..0])",
+        cases: &["conformance::ia3_inputs::flex::rows_choose_their_adapter"],
+    },
+    Fault {
+        name: "a group is given the product of the first",
+        file: "crates/peft-core/src/routed.rs",
+        text: "                    start += n;\n",
+        instead: "                    start = n;\n",
+        cases: &["conformance::lora::flex::rows_choose_their_adapter"],
+    },
+    Fault {
+        name: "a replaced adapter keeps its values",
+        file: "crates/peft-core/src/slot/mod.rs",
+        text: "        self.entries[old].adapter = self.entries[new].adapter.clone();\n",
+        instead: "        let _ = (old, new);\n",
+        cases: &[
+            "conformance::lora::flex::replaces",
+            "swap::flex::a_swap_equals_a_fresh_load",
+        ],
     },
     Fault {
         name: "a merge adds twice",
@@ -170,6 +204,13 @@ pub(super) const FAULTS: [Fault; 31] = [
         text: "move |f| position as f32 * f",
         instead: "move |f| (position + usize::from(start > 0)) as f32 * f",
         cases: &["models::forward::flex::cached_equals_uncached"],
+    },
+    Fault {
+        name: "a merged embedding stays tied",
+        file: "crates/peft-models/src/language_model.rs",
+        text: "            true => self.untie(),\n",
+        instead: "            true => self,\n",
+        cases: &["tied::flex::what_is_merged_unties_itself"],
     },
     Fault {
         name: "a prefix is not put into a new cache",

@@ -46,14 +46,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     let unmerged = model.model.model.valid();
     let read = |model: &LanguageModel| probe(model, &device, |hidden| flat(model.logits(hidden)));
     let expected = read(&unmerged);
-    // An adapter on a tied embedding does not act on the output layer, so the merged two differ.
-    let adapted_embedding = peft_core::slots(&unmerged)
-        .iter()
-        .any(|(path, _)| *path == format!("{}.weight", unmerged.embedding_path()));
-    let mut merged = match adapted_embedding {
-        true => unmerged.untie(),
-        false => unmerged,
-    };
+    let mut merged = unmerged.untie_if_adapted();
     fold(&saved, &mut merged)?;
     let fields = checkpoint.fields_of(&merged);
     let reload = |dir: &Path| {

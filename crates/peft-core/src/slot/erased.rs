@@ -21,6 +21,7 @@ pub(crate) trait DynAdapter: Debug + Send + Sync {
     fn weight_dyn(&self, rank: usize, base: AnyBox) -> AnyBox;
     fn bias_dyn(&self, base: Tensor<1>) -> Tensor<1>;
     fn needs_factored_path(&self, training: bool) -> Option<&'static str>;
+    fn shares_input(&self) -> bool;
     fn linear_dyn(&self, x: Tensor<3>, base: &FrozenLinear<'_>) -> Tensor<3>;
     fn embedding_dyn(&self, ids: Tensor<2, Int>, base: &FrozenEmbedding<'_>) -> Tensor<3>;
     fn visit_dyn(&self, visitor: &mut dyn DynVisitor);
@@ -88,6 +89,10 @@ impl<A: Adapter> DynAdapter for Erased<A> {
 
     fn needs_factored_path(&self, training: bool) -> Option<&'static str> {
         self.0.needs_factored_path(training)
+    }
+
+    fn shares_input(&self) -> bool {
+        self.0.shares_input()
     }
 
     fn linear_dyn(&self, x: Tensor<3>, base: &FrozenLinear<'_>) -> Tensor<3> {

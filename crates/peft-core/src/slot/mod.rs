@@ -1,13 +1,17 @@
 //! [`AdapterSlot`]: the one reparameterization that this project puts on a parameter.
 
 mod erased;
+mod routes;
 mod traverse;
+
+use std::sync::Arc;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Reparameterization};
 use burn::tensor::{Device, Tensor};
 
 pub(crate) use erased::DynAdapter;
 use erased::erase;
+pub(crate) use routes::Routes;
 pub(crate) use traverse::{REPARAMETERIZATION, install, strip};
 pub use traverse::{edit_slots, slots};
 
@@ -21,6 +25,8 @@ pub struct AdapterSlot {
     /// Names with strengths, in order of application.
     active: Vec<(String, f64)>,
     disabled: bool,
+    /// Where rows of a batch choose for themselves, their choice; `active` then waits.
+    routes: Option<Arc<Routes>>,
 }
 
 #[derive(Clone, Debug)]
@@ -81,6 +87,11 @@ impl AdapterSlot {
         self.disabled = disabled;
     }
 
+    /// Whether the rows of a batch go through an adapter each, as [`route`](crate::route) says, and not through the active ones.
+    pub fn is_routed(&self) -> bool {
+        self.routes.is_some()
+    }
+
     /// The method name of an adapter.
     pub fn method(&self, name: &str) -> Option<&'static str> {
         self.entry(name).map(|entry| entry.adapter.method())
@@ -106,6 +117,16 @@ impl AdapterSlot {
         self.entries.retain(|entry| entry.name != name);
         self.active.retain(|(active, _)| active != name);
         self.entries.len() < before
+    }
+
+    /// Put the adapter `with` in the place of the adapter `name`: it gets that one's name, activity and order. Whether both were there.
+    pub fn replace(&mut self, name: &str, with: &str) -> bool {
+        let at = |name: &str| self.names().position(|found| found == name);
+        let (Some(old), Some(new)) = (at(name), at(with)) else {
+            return false;
+        };
+        self.entries[old].adapter = self.entries[new].adapter.clone();
+        name == with || self.remove(with)
     }
 
     /// Rename an adapter; whether there was one.
@@ -137,7 +158,41 @@ impl AdapterSlot {
         self.entries.iter().find(|entry| entry.name == name)
     }
 
-    /// What acts in the forward now.
+    /// Let rows of a batch choose, or no longer.
+    pub(crate) fn set_routes(&mut self, routes: Option<Arc<Routes>>) {
+        self.routes = routes;
+    }
+
+    /// How rows of a batch choose, where they do.
+    pub(crate) fn routes(&self) -> Option<&Routes> {
+        self.routes.as_deref()
+    }
+
+    /// What acts on the rows of one adapter, or of the base; the base where the adapter is not in this slot.
+    pub(crate) fn chosen(&self, name: Option<&str>) -> Option<ActiveAdapter<'_>> {
+        let entry = self.entry(name?)?;
+        (!self.disabled).then(|| ActiveAdapter {
+            adapter: entry.adapter.as_ref(),
+            strength: 1.0,
+        })
+    }
+
+    /// What acts on every row; none where rows differ.
+    fn acting_on_all(&self) -> Option<Vec<ActiveAdapter<'_>>> {
+        let Some(routes) = self.routes() else {
+            return Some(self.acting());
+        };
+        let here = |name: Option<&str>| {
+            name.filter(|name| !self.disabled && self.contains(name))
+                .map(str::to_owned)
+        };
+        let mut choices = routes.groups().map(|(name, _)| here(name));
+        let first = choices.next()?;
+        let alike = choices.all(|choice| choice == first);
+        alike.then(|| self.chosen(first.as_deref()).into_iter().collect())
+    }
+
+    /// What acts in the forward now, where rows do not choose.
     pub(crate) fn acting(&self) -> Vec<ActiveAdapter<'_>> {
         if self.disabled {
             return Vec::new();
@@ -151,14 +206,6 @@ impl AdapterSlot {
                 })
             })
             .collect()
-    }
-
-    /// Why weight space does not carry an active adapter, with its method's name.
-    pub(crate) fn weight_space_gap(&self, training: bool) -> Option<(&'static str, &'static str)> {
-        self.acting().iter().find_map(|active| {
-            let reason = active.adapter.needs_factored_path(training)?;
-            Some((active.adapter.method(), reason))
-        })
     }
 
     /// The effective weight as a merge writes it: dropout has no part in it.
@@ -177,23 +224,39 @@ impl Reparameterization for AdapterSlot {
 
     /// # Panics
     ///
-    /// Where an active adapter cannot be expressed by the weight alone: the model then has to call
-    /// [`linear`](crate::linear) for this layer.
+    /// Where an active adapter cannot be expressed by the weight alone, or rows of a batch go through different adapters: the model then has to call
+    /// [`linear`](crate::linear), [`embedding`](crate::embedding) or [`features`](crate::features) for this layer.
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        if traverse::stripping() || self.acting().is_empty() {
+        if traverse::stripping() {
             return base;
         }
-        if let Some((method, reason)) = self.weight_space_gap(base.device().is_autodiff()) {
+        let Some(acting) = self.acting_on_all() else {
             panic!(
-                "a weight with an active {method} adapter was read in weight space, which cannot carry it: \
-                 {reason}; call peft_core::linear for this layer"
+                "a parameter was read in weight space, which cannot carry that rows go through different adapters; \
+                 call peft_core::linear, embedding or features for this layer"
             );
+        };
+        let training = base.device().is_autodiff();
+        for active in &acting {
+            if let Some(reason) = active.adapter.needs_factored_path(training) {
+                let method = active.adapter.method();
+                panic!(
+                    "a weight with an active {method} adapter was read in weight space, which cannot carry it: \
+                     {reason}; call peft_core::linear for this layer"
+                );
+            }
         }
-        self.merged_weight(base)
+        effective_weight(base, &acting)
     }
 }
 
 impl AdapterSlot {
+    fn with_routes_on(mut self, device: &Device) -> Self {
+        let moved = self.routes().map(|routes| routes.to_device(device));
+        self.routes = moved.map(Arc::new);
+        self
+    }
+
     fn map_adapters(
         mut self,
         mut f: impl FnMut(&str, Box<dyn DynAdapter>) -> Box<dyn DynAdapter>,
@@ -218,11 +281,13 @@ impl Module for AdapterSlot {
     }
 
     fn fork(self, device: &Device) -> Self {
-        self.map_adapters(|_, adapter| adapter.fork_dyn(device))
+        self.with_routes_on(device)
+            .map_adapters(|_, adapter| adapter.fork_dyn(device))
     }
 
     fn to_device(self, device: &Device) -> Self {
-        self.map_adapters(|_, adapter| adapter.to_device_dyn(device))
+        self.with_routes_on(device)
+            .map_adapters(|_, adapter| adapter.to_device_dyn(device))
     }
 
     fn train(self) -> Self {

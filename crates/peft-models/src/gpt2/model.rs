@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{DType, Int, Tensor};
-use peft_core::embedding;
+use peft_core::{embedding, shared_embedding};
 
 use super::{Gpt2Block, Gpt2Config};
 use crate::decoder::{tied_logits, untied};
@@ -105,7 +105,7 @@ impl Transformer for Gpt2LmHeadModel {
         let device = embeds.device();
         let (first, end) = (start as i64, (start + positions) as i64);
         let places = Tensor::<1, Int>::arange(first..end, (&device, DType::I64));
-        let learned = embedding(&self.transformer.wpe, places.unsqueeze());
+        let learned = shared_embedding(&self.transformer.wpe, places.unsqueeze());
         embeds + learned
     }
 

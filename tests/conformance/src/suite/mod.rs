@@ -7,6 +7,7 @@ mod paths;
 mod placing;
 mod precision;
 mod refusing;
+mod routing;
 mod start;
 mod training;
 
@@ -28,6 +29,7 @@ pub use paths::{
 pub use placing::{goes_where_it_is_sent, moves, records, trains_biases_beside_it};
 pub use precision::{gradients_are_finite_differences, takes_half_precision};
 pub use refusing::{refuses_a_taken_name, refuses_what_cannot_be};
+pub use routing::{replaces, rows_choose_their_adapter};
 pub use start::{acts, starts_as_the_base};
 pub use training::trains;
 

@@ -4,7 +4,7 @@
 use burn::module::Module;
 use burn::nn::{Dropout, Embedding};
 use burn::tensor::{Int, Tensor};
-use peft_core::embedding;
+use peft_core::{embedding, shared_embedding};
 
 use crate::LayerNorm;
 
@@ -52,13 +52,15 @@ impl BertEmbeddings {
         );
         let mut x = embeds;
         if let Some(table) = &self.token_type_embeddings {
-            let types = types.unwrap_or_else(|| Tensor::zeros([1, 1], &device));
-            x = x + embedding(table, types);
+            x = x + match types {
+                Some(types) => embedding(table, types),
+                None => shared_embedding(table, Tensor::zeros([1, 1], &device)),
+            };
         } else {
             assert!(types.is_none(), "token types, but the model has none");
         }
         let ids = Tensor::<1, Int>::arange(first as i64..end as i64, &device).unsqueeze();
-        let x = x + embedding(&self.position_embeddings, ids); // [1, positions, d_model] beside each row
+        let x = x + shared_embedding(&self.position_embeddings, ids); // [1, positions, d_model] beside each row
         self.dropout.forward(self.LayerNorm.forward(x))
     }
 }
