@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, TensorData};
-use peft_core::{ForwardPath, Targets};
+use burn::tensor::{Device, TensorData};
+use peft_conformance::{Invariant, with_gradient};
+use peft_core::{ForwardPath, Names, ParamSet, Targets, freeze_all_but, train_whole};
 use peft_ia3::Ia3Config;
 use peft_lora::LoraConfig;
 use peft_models::DecoderForCausalLm;
@@ -26,15 +25,15 @@ type Model = Prompted<Prefixed<DecoderForCausalLm>>;
 /// Attaches a method.
 type Attach = fn(&mut Model);
 
-/// The methods by name.
-const METHODS: [(&str, Attach); 6] = [
-    ("lora", |model| {
+/// The methods by name, and by the column of the table that they are in.
+const METHODS: [(&str, &str, Attach); 8] = [
+    ("lora", "lora", |model| {
         let config = LoraConfig::new(2, 4.0)
             .with_targets(Targets::all_linear())
             .with_path(ForwardPath::Factored);
         drop(config.attach(model, NAME).expect("it attaches"));
     }),
-    ("ia3", |model| {
+    ("ia3", "ia3", |model| {
         let config = Ia3Config::new(Targets::suffixes(["k_proj", "v_proj"]));
         drop(
             config
@@ -43,72 +42,50 @@ const METHODS: [(&str, Attach); 6] = [
                 .expect("it attaches"),
         );
     }),
-    ("prompt tuning", |model| {
+    ("prompt tuning", "prompt tuning", |model| {
         drop(
             PromptTuningConfig::new(3)
                 .attach(model, NAME)
                 .expect("it attaches"),
         );
     }),
-    ("p-tuning", |model| {
+    ("p-tuning", "p-tuning", |model| {
         let config = PTuningConfig::new(3).with_encoder(PromptEncoderConfig::LSTM);
         drop(config.attach(model, NAME).expect("it attaches"));
     }),
-    ("prefix tuning", |model| {
+    ("prefix tuning", "prefix tuning", |model| {
         let config = PrefixConfig::new(3);
         drop(config.attach(&mut model.model, NAME).expect("it attaches"));
     }),
-    ("projected prefix", |model| {
+    ("projected prefix", "prefix tuning", |model| {
         let config = PrefixConfig::new(3).with_projection(5);
         drop(config.attach(&mut model.model, NAME).expect("it attaches"));
+    }),
+    ("copies", "whole", |model| {
+        let modules = ["norm", "q_proj"].map(str::to_owned);
+        drop(train_whole(model, NAME, &modules).expect("they are there"));
+    }),
+    ("the top layers", "layer-wise", |model| {
+        let above = Names::Regex(r"model\.layers\.1|model\.norm|lm_head".into());
+        drop(freeze_all_but(model, &ParamSet::Names(above)).expect("they are there"));
     }),
 ];
 
 fn gradients_are_those_without_it(device: &Device) {
     let kept = device.clone().autodiff();
     let again = kept.clone().gradient_checkpointing();
-    for (name, attach) in METHODS {
+    for (name, method, attach) in METHODS {
         let of = |device: &Device| -> BTreeMap<String, TensorData> {
             let mut model: Model = Prompted::new(Prefixed::new(spread(&tiny(), device)));
             attach(&mut model);
             let model = filled(model);
             let rows = examples(4);
             let batch = Batch::new(&rows.iter().collect::<Vec<_>>(), device);
-            gradients(&model, &target_nll(&model, &batch).sum())
+            with_gradient(&model, &target_nll(&model, &batch).sum())
         };
         let (kept, again) = (of(&kept), of(&again));
         assert!(!kept.is_empty(), "{name}");
         assert_eq!(again, kept, "{name}");
+        Invariant::Checkpointing.verified(method, device);
     }
-}
-
-/// The gradient of each parameter that has one, by path.
-fn gradients(model: &Model, loss: &Tensor<1>) -> BTreeMap<String, TensorData> {
-    struct Read {
-        path: Vec<String>,
-        of: GradientsParams,
-        found: BTreeMap<String, TensorData>,
-    }
-    impl ModuleVisitor for Read {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.into());
-        }
-
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = self.of.get::<D>(param.id) {
-                self.found.insert(self.path.join("."), gradient.into_data());
-            }
-        }
-    }
-    let mut read = Read {
-        path: Vec::new(),
-        of: GradientsParams::from_grads(loss.backward(), model),
-        found: BTreeMap::new(),
-    };
-    model.visit(&mut read);
-    read.found
 }

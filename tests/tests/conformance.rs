@@ -1,5 +1,7 @@
 //! The generic suite, run over the methods of this workspace that adapt weights.
 
+mod models;
+
 use burn::module::Module;
 use peft_conformance::{AdapterFixture, Invariant, verified};
 use peft_core::{AttachReport, LayerKind, Names, PeftError, Placement, Whole};

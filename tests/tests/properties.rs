@@ -1,5 +1,7 @@
 //! Properties over random shapes, ranks, trees and targets, each against another way to the same; the same cases in every run.
 
+mod patterns;
+
 use std::fmt::Debug;
 use std::path::Path;
 
@@ -105,21 +107,24 @@ fn index(path: &str) -> Option<usize> {
     found.or(numbers.first()).map(|(_, number)| *number)
 }
 
+/// Whether an entry of targets or exclusions has a path.
+type Entry<'a> = &'a dyn Fn(&str) -> bool;
+
 /// What the targets mean, or nothing where they are a mistake.
 fn meant(
     paths: &[String],
-    targets: &[String],
-    exclude: &[String],
+    targets: &[Entry<'_>],
+    exclude: &[Entry<'_>],
     range: &LayerRange,
 ) -> Option<Vec<String>> {
-    let any = |entries: &[String], path: &str| entries.iter().any(|entry| ends(path, entry));
-    let used = |entry: &String| paths.iter().any(|path| ends(path, entry));
-    let is_module = |entry: &String| {
-        let starts = paths.iter().flat_map(|path| {
+    let any = |entries: &[Entry<'_>], path: &str| entries.iter().any(|entry| entry(path));
+    let used = |entry: &Entry<'_>| paths.iter().any(|path| entry(path));
+    let is_module = |entry: &Entry<'_>| {
+        let mut starts = paths.iter().flat_map(|path| {
             let dots = path.match_indices('.').map(|(at, _)| at);
             dots.chain([path.len()]).map(|end| &path[..end])
         });
-        starts.into_iter().any(|module| ends(module, entry))
+        starts.any(entry)
     };
     if !targets.iter().all(used) || !exclude.iter().all(is_module) {
         return None;
@@ -142,17 +147,28 @@ fn meant(
     (!left.is_empty()).then_some(left)
 }
 
-fn targets_are_what_another_matcher_says(device: &Device) {
-    let shape = vec((any::<bool>(), any::<bool>(), 0..3usize), 0..4);
-    // The end of a path, whole or cut within a segment.
-    let entry = (any::<Index>(), 1..4usize, 0..6usize);
-    let range = prop_oneof![
+fn shapes() -> impl Strategy<Value = Shape> {
+    vec((any::<bool>(), any::<bool>(), 0..3usize), 0..4)
+}
+
+fn ranges() -> impl Strategy<Value = LayerRange> {
+    prop_oneof![
         Just(LayerRange::All),
         (0..5usize).prop_map(LayerRange::First),
         (0..5usize).prop_map(LayerRange::Last),
         vec(0..4usize, 1..3).prop_map(LayerRange::Indices),
-    ];
-    let all = (shape, vec(entry.clone(), 1..4), vec(entry, 0..2), range);
+    ]
+}
+
+fn targets_are_what_another_matcher_says(device: &Device) {
+    // The end of a path, whole or cut within a segment.
+    let entry = (any::<Index>(), 1..4usize, 0..6usize);
+    let all = (
+        shapes(),
+        vec(entry.clone(), 1..4),
+        vec(entry, 0..2),
+        ranges(),
+    );
     let (chosen, refused) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     check(300, all, |(shape, targets, exclude, range)| {
         let (mut model, paths) = tree(&shape, device);
@@ -178,7 +194,19 @@ fn targets_are_what_another_matcher_says(device: &Device) {
         let report = config.attach(&mut model, "a").ok();
         let found =
             report.map(|report| report.layers.into_iter().map(|layer| layer.path).collect());
-        let expected = meant(&paths, &targets, &exclude, &range);
+        let ends = |entry: &String| {
+            let entry = entry.clone();
+            move |path: &str| ends(path, &entry)
+        };
+        let [targets_by, exclude_by] =
+            [&targets, &exclude].map(|entries| entries.iter().map(ends).collect::<Vec<_>>());
+        let [targets_by, exclude_by] = [&targets_by, &exclude_by].map(|entries| {
+            entries
+                .iter()
+                .map(|entry| entry as Entry<'_>)
+                .collect::<Vec<_>>()
+        });
+        let expected = meant(&paths, &targets_by, &exclude_by, &range);
         assert_eq!(
             found, expected,
             "{targets:?} without {exclude:?} of {paths:?}"

@@ -8,6 +8,11 @@ use std::sync::Mutex;
 /// The variable that names the directory of a run's evidence.
 const VARIABLE: &str = "PEFT_EVIDENCE";
 
+/// An invariant as a row: its number, which is that of its place `at` in the list, and what it says.
+pub(crate) fn row(at: Option<usize>, sentence: &str) -> String {
+    format!("{:02} | {sentence}", at.map_or(0, |at| at + 1))
+}
+
 /// A cell of a table: what was verified, of what, on which backend.
 ///
 /// Called when a check has passed. Where no run asks for evidence it does nothing.

@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 
+use crate::evidence::row;
 use crate::{backend, verified};
 
 /// What is to hold of a method, as a row of `docs/conformance.md`.
@@ -83,11 +84,13 @@ pub enum Invariant {
     Stages,
     /// Learning rates.
     Schedule,
+    /// Gradient checkpointing.
+    Checkpointing,
 }
 
 impl Invariant {
     /// All, in the order of the rows.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::Identity,
         Self::Acts,
         Self::Trains,
@@ -126,6 +129,7 @@ impl Invariant {
         Self::Resumed,
         Self::Stages,
         Self::Schedule,
+        Self::Checkpointing,
     ];
 
     /// What holds.
@@ -201,13 +205,16 @@ impl Invariant {
                 "At every stage of a strategy exactly the parameters that it names change."
             }
             Self::Schedule => "The learning rate of each step is that of the schedule.",
+            Self::Checkpointing => {
+                "Gradients are bit for bit those without gradient checkpointing."
+            }
         }
     }
 
     /// The row of the table, its number first.
     pub fn row(self) -> String {
         let at = Self::ALL.iter().position(|other| *other == self);
-        format!("{:02} | {}", at.map_or(0, |at| at + 1), self.sentence())
+        row(at, self.sentence())
     }
 
     /// Note that it was seen to hold of a method on the backend of a device: the last line of a case.

@@ -1,4 +1,4 @@
-//! [`cases!`](crate::cases) and [`adapter_suite!`](crate::adapter_suite): functions of a device as tests, one a backend of the build.
+//! [`cases!`](crate::cases), [`adapter_suite!`](crate::adapter_suite) and [`model_suite!`](crate::model_suite): functions of a device as tests, one a backend of the build.
 //!
 //! What a macro expands to is compiled with the features of the crate that calls it, which may call its own as it likes. So whether a
 //! backend is there is asked here, by defining a macro that keeps or drops its tests.
@@ -89,6 +89,41 @@ macro_rules! adapter_suite {
     };
     (@cases $fixture:ty: $($case:ident),+ $(,)?) => {
         $(fn $case(device: &$crate::suite::Device) { $crate::suite::$case::<$fixture>(device); })+
+        $crate::cases!($($case),+);
+    };
+}
+
+/// Every case of [`model_suite`](crate::model_suite) for one [`ModelFixture`](crate::ModelFixture), on every backend of the build. Once in a module.
+#[macro_export]
+macro_rules! model_suite {
+    ($fixture:ty) => {
+        $crate::model_suite!(@cases $fixture:
+            runs_in_stages,
+            runs_at_chosen_positions,
+            padding_changes_no_row,
+            rows_are_independent,
+            sequences_of_a_row_are_apart,
+            sees_what_it_should,
+            reads_in_parts,
+            goes_on_from_given_keys,
+            starts_from_embeddings,
+            takes_a_prompt_for_tokens,
+            its_head_reads_what_it_says,
+            takes_lora_on_each_layer,
+            reads_each_layer_factored,
+            merges_lora,
+            trains_the_adapters_alone,
+            takes_copies_of_parameters,
+            has_its_parameters_where_they_act,
+            trains_its_top_layers,
+            goes_on_from_kept_states,
+            records,
+            moves,
+            takes_half_precision,
+        );
+    };
+    (@cases $fixture:ty: $($case:ident),+ $(,)?) => {
+        $(fn $case(device: &$crate::suite::Device) { $crate::model_suite::$case::<$fixture>(device); })+
         $crate::cases!($($case),+);
     };
 }

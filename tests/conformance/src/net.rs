@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::tanh;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use peft_core::{ForwardPath, embedding, linear};
 
 use crate::look::is_adapter;
@@ -115,6 +115,52 @@ pub fn filled_adapters<M: Module>(model: M) -> M {
 /// The parameters of adapters given values of about ±0.25, none of which is what [`filled`] gives to a base.
 pub fn perturbed<M: Module>(model: M) -> M {
     fill(model, 100.0, 0.5, is_adapter)
+}
+
+/// Every parameter given values of ±0.6, and a vector that is no bias, which will be a norm's, values between 0.2 and 1.4. They are scattered: a plain wave would make matrices of rank
+/// two, and values of one sign flatten what goes through many layers. What trains stays.
+pub fn scattered<M: Module>(model: M) -> M {
+    struct Scatter(Vec<String>, f32);
+    impl ModuleMapper for Scatter {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.0.push(name.into());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.0.pop();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            self.1 += 1.0;
+            let (seed, device) = (self.1, param.lazy_device());
+            let name = self.0.last().map_or("", String::as_str);
+            let scales = D == 1 && !["bias", "beta"].contains(&name);
+            let least = if scales { 0.2 } else { -0.6 };
+            param.map(|tensor| {
+                let shape = tensor.dims();
+                let values: Vec<f32> = (0..shape.iter().product())
+                    .map(|i: usize| (seed * 12.9898 + i as f32 * 78.233).sin() * 43758.547)
+                    .map(|x| 1.2 * (x - x.floor()) + least)
+                    .collect();
+                Tensor::from_data(TensorData::new(values, shape), &device)
+                    .set_require_grad(tensor.is_require_grad())
+            })
+        }
+    }
+    model.map(&mut Scatter(Vec::new(), 0.0))
+}
+
+/// The model in another type.
+pub(crate) fn cast<M: Module>(model: M, dtype: DType) -> M {
+    struct Cast(DType);
+    impl ModuleMapper for Cast {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| {
+                let trains = tensor.is_require_grad();
+                // Detached: it would be the result of a cast and not a parameter.
+                tensor.cast(self.0).detach().set_require_grad(trains)
+            })
+        }
+    }
+    model.map(&mut Cast(dtype))
 }
 
 fn fill<M: Module>(model: M, seed: f32, size: f32, choose: fn(&str) -> bool) -> M {

@@ -6,6 +6,10 @@ pub const PATHS: f32 = 1e-5;
 pub const PATHS_BF16: f32 = 4e-2;
 /// Two paths through the same backend on a base in f16, whose every step rounds to 2⁻¹¹, relative to the largest value.
 pub const PATHS_F16: f32 = 5e-3;
+/// The states of a small model in bf16 and in f32, relative to the largest.
+pub const MODEL_BF16: f32 = 5e-2;
+/// The states of a small model in f16 and in f32, relative to the largest.
+pub const MODEL_F16: f32 = 1e-2;
 /// A gradient in f64 and the central difference of the loss.
 pub const FINITE_DIFFERENCE: f64 = 1e-7;
 /// Logits against the reference implementation in f32.

@@ -1,4 +1,4 @@
-//! The forward pass, each property by a second way to compute the same.
+//! What is of a decoder's forward pass alone, each property by a second way to compute the same; what any model must keep is in [`crate::conformance`].
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -6,119 +6,21 @@ use burn::tensor::{Device, Tensor, s};
 use peft_core::Targets;
 use peft_lora::LoraConfig;
 use peft_models::{
-    CausalLm, DecoderAttention, DecoderConfig, DecoderMlp, FromEmbeddings, ProjectionBias, RmsNorm,
-    SplitAttention, Transformer,
+    CausalLm, DecoderAttention, DecoderConfig, FromEmbeddings, ProjectionBias, RmsNorm,
+    SplitAttention,
 };
 use peft_tests::tolerance::PATHS;
 
-use super::{assert_close, ids, nudge_adapters, padding, params, spread, tiny};
+use super::{assert_close, ids, nudge_adapters, params, spread, tiny};
 
 peft_tests::cases!(
-    cached_equals_uncached,
-    cached_equals_uncached_with_padding,
-    a_padded_row_equals_the_row_alone,
-    padding_is_not_seen_by_what_follows_it,
-    later_tokens_change_nothing,
-    rows_are_independent,
     grouped_queries_equal_repeated_heads,
     positions_matter,
     norm_equals_its_equation,
     tied_head_is_the_embedding,
     untied_head_trains_if_the_embedding_does,
-    every_parameter_gets_a_gradient,
     parameter_paths_are_keys,
 );
-
-fn cached_equals_uncached(device: &Device) {
-    let model = spread(&tiny(), device);
-    let ids = ids(2, 9, 23, device);
-    let whole = model.hidden(ids.clone(), None, None);
-    let mut cache = model.new_cache();
-    assert!(cache.is_empty());
-    let mut parts = Vec::new();
-    for run in [0..4, 4..5, 5..8, 8..9] {
-        parts.push(model.hidden(
-            ids.clone().slice(s![.., run.clone()]),
-            None,
-            Some(&mut cache),
-        ));
-        assert_eq!(cache.len(), run.end);
-    }
-    assert_close(&Tensor::cat(parts, 1), &whole, PATHS);
-}
-
-fn cached_equals_uncached_with_padding(device: &Device) {
-    let model = spread(&tiny(), device);
-    let ids = ids(2, 6, 23, device);
-    let padding = padding(&[6, 3], 6, device);
-    let whole = model.hidden(ids.clone(), Some(padding.clone()), None);
-    let mut cache = model.new_cache();
-    let mut parts = Vec::new();
-    for run in [0..4, 4..5, 5..6] {
-        let seen = padding.clone().slice(s![.., 0..run.end]);
-        parts.push(model.hidden(ids.clone().slice(s![.., run]), Some(seen), Some(&mut cache)));
-    }
-    assert_close(&Tensor::cat(parts, 1), &whole, PATHS);
-}
-
-fn a_padded_row_equals_the_row_alone(device: &Device) {
-    let model = spread(&tiny(), device);
-    let ids = ids(2, 7, 23, device);
-    let batch = model.hidden(ids.clone(), Some(padding(&[7, 4], 7, device)), None);
-    let alone = model.hidden(ids.slice(s![1..2, 0..4]), None, None);
-    assert_close(&batch.slice(s![1..2, 0..4, ..]), &alone, PATHS);
-}
-
-/// A shorter prompt of a batch goes on after its padding.
-fn padding_is_not_seen_by_what_follows_it(device: &Device) {
-    let model = spread(&tiny(), device);
-    let padding = Tensor::from_data([[0, 0, 1, 1, 0, 0]], device);
-    let read = |filler: i32| {
-        let ids = Tensor::from_data([[4, 9, filler, filler + 1, 7, 2]], device);
-        let hidden = |padding| model.hidden(ids.clone(), padding, None);
-        let last = |hidden: Tensor<3>| hidden.slice(s![.., 4..6, ..]);
-        (last(hidden(Some(padding.clone()))), last(hidden(None)))
-    };
-    let ((masked, seen), (other_masked, other_seen)) = (read(1), read(15));
-    assert_close(&other_masked, &masked, PATHS);
-    assert!(
-        max_difference(&other_seen, &seen) > 1e-3,
-        "the change must show"
-    );
-}
-
-fn later_tokens_change_nothing(device: &Device) {
-    let model = spread(&tiny(), device);
-    let ids = ids(2, 7, 23, device);
-    let changed = Tensor::cat(
-        vec![
-            ids.clone().slice(s![.., 0..5]),
-            ids.clone()
-                .slice(s![.., 5..7])
-                .add_scalar(1)
-                .remainder_scalar(23),
-        ],
-        1,
-    );
-    let (before, after) = (
-        model.hidden(ids, None, None),
-        model.hidden(changed, None, None),
-    );
-    let head = |x: &Tensor<3>| x.clone().slice(s![.., 0..5, ..]);
-    assert_close(&head(&after), &head(&before), PATHS);
-    assert!(
-        max_difference(&after, &before) > 1e-2,
-        "the change must show"
-    );
-}
-
-fn rows_are_independent(device: &Device) {
-    let model = spread(&tiny(), device);
-    let ids = ids(3, 5, 23, device);
-    let batch = model.hidden(ids.clone(), None, None);
-    let rows = (0..3).map(|row| model.hidden(ids.clone().slice(s![row..row + 1, ..]), None, None));
-    assert_close(&Tensor::cat(rows.collect(), 0), &batch, PATHS);
-}
 
 fn grouped_queries_equal_repeated_heads(device: &Device) {
     let config = tiny();
@@ -246,49 +148,6 @@ fn untied_head_trains_if_the_embedding_does(device: &Device) {
             assert_eq!(Module::train(head).weight.base().is_require_grad(), trains);
         }
     }
-}
-
-fn every_parameter_gets_a_gradient(device: &Device) {
-    let model = spread(&tiny(), &device.clone().autodiff());
-    let ids = ids(2, 5, 23, &model.devices()[0]);
-    let logits = model.logits(model.hidden(ids, None, None));
-    let grads = logits.powi_scalar(2).mean().backward();
-    let check = |name: &str, found: Option<f32>| {
-        let sum = found.unwrap_or_else(|| panic!("`{name}` has no gradient"));
-        assert!(sum.is_finite() && sum > 0.0, "`{name}`: {sum}");
-    };
-    let linear = |name: &str, layer: &Linear| {
-        let weight = layer.weight.val().grad(&grads);
-        check(name, weight.map(|grad| grad.abs().sum().into_scalar()));
-        if let Some(bias) = &layer.bias {
-            let grad = bias.val().grad(&grads);
-            check(name, grad.map(|grad| grad.abs().sum().into_scalar()));
-        }
-    };
-    for layer in &model.model.layers {
-        let attention = split(&layer.self_attn);
-        let DecoderMlp::Split(mlp) = &layer.mlp else {
-            panic!("the projections are one matrix");
-        };
-        linear("q_proj", &attention.q_proj);
-        linear("v_proj", &attention.v_proj);
-        linear("o_proj", &attention.o_proj);
-        linear("gate_proj", &mlp.gate_proj);
-        linear("up_proj", &mlp.up_proj);
-        linear("down_proj", &mlp.down_proj);
-        // A key's bias adds the same to a query's scores only before rotation, so it has a gradient too.
-        linear("k_proj", &attention.k_proj);
-        for norm in [&layer.input_layernorm, &layer.post_attention_layernorm] {
-            let grad = norm.weight.val().grad(&grads);
-            check("norm", grad.map(|grad| grad.abs().sum().into_scalar()));
-        }
-    }
-    linear("lm_head", model.lm_head.as_ref().expect("an untied head"));
-    let grad = model.model.embed_tokens.weight.val().grad(&grads);
-    check(
-        "embed_tokens",
-        grad.map(|grad| grad.abs().sum().into_scalar()),
-    );
 }
 
 fn parameter_paths_are_keys(device: &Device) {

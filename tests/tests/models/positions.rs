@@ -1,10 +1,9 @@
-//! The last block at the positions that are read: the states and gradients of the whole one.
+//! The last block at the positions that are read, in every checkpoint there is: the states of the whole one. Gradients are the generic suite's.
 
 use std::fs;
 use std::path::PathBuf;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData, s};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData, s};
 use peft_core::{ForwardPath, Targets};
 use peft_lora::LoraConfig;
 use peft_models::{
@@ -14,15 +13,13 @@ use peft_models::{
 use peft_store::Checkpoint;
 use peft_tests::tolerance::PATHS;
 
-use super::encoders::{bert, distilbert, modernbert, roberta, spread as spread_any};
+use super::encoders::{modernbert, spread as spread_any};
 use super::golden::{directories, models};
 use super::{assert_close, ids, nudge_adapters, padding, spread, tiny};
 
 peft_tests::cases!(
     decoders_have_the_states_of_the_whole,
     encoders_have_the_states_of_the_whole,
-    decoders_have_the_gradients_of_the_whole,
-    encoders_have_the_gradients_of_the_whole,
     adapters_act_at_what_is_read,
     heads_that_read_one_position_are_given_it,
 );
@@ -105,77 +102,6 @@ fn encoders_have_the_states_of_the_whole(device: &Device) {
                 has_the_states(&model.expect("it loads"), device);
             }
         }
-    }
-}
-
-/// The gradient of each parameter that has one, by path.
-fn gradients<M: Module>(model: &M, grads: &Gradients) -> Vec<(String, Tensor<1>)> {
-    struct Read<'a>(Vec<String>, &'a Gradients, Vec<(String, Tensor<1>)>);
-    impl ModuleVisitor for Read<'_> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.0.push(name.into());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.0.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(grad) = param.val().grad(self.1) {
-                self.2.push((self.0.join("."), grad.flatten(0, D - 1)));
-            }
-        }
-    }
-    let mut read = Read(Vec::new(), grads, Vec::new());
-    model.visit(&mut read);
-    read.2
-}
-
-fn has_the_gradients<M: Transformer>(model: &M, device: &Device) {
-    let auto = &device.clone().autodiff();
-    let ids = ids(ROWS, POSITIONS, model.vocab_size(), auto);
-    let size = ROWS * 4 * model.d_model();
-    let weights: Vec<f32> = (0..size).map(|i| (i as f32 * 1.7).sin()).collect();
-    let shape = [ROWS, 4, model.d_model()];
-    let weights = Tensor::<3>::from_data(TensorData::new(weights, shape), auto);
-    for (layout, segments) in layouts(auto) {
-        println!("  {layout}");
-        let whole = picked(&model.hidden(ids.clone(), segments.clone(), None));
-        let alone = model.hidden_at(model.embed(ids.clone()), segments, at(auto));
-        let [expected, found] = [whole, alone].map(|states| {
-            let loss = (states * weights.clone()).mean();
-            gradients(model, &loss.backward())
-        });
-        assert!(expected.len() > 12, "{} parameters", expected.len());
-        assert_eq!(found.len(), expected.len());
-        for ((path, found), (other, expected)) in found.iter().zip(&expected) {
-            assert_eq!(path, other);
-            assert_close(found, expected, PATHS);
-        }
-    }
-}
-
-fn decoders_have_the_gradients_of_the_whole(device: &Device) {
-    for dir in directories(&models()) {
-        println!("{}", dir.display());
-        let checkpoint = Checkpoint::open(&dir).expect("it opens");
-        let auto = &device.clone().autodiff();
-        let model = checkpoint.load(auto, DType::F32).expect("it loads");
-        has_the_gradients(&model, device);
-    }
-}
-
-/// Without dropout, which draws fewer numbers where less is computed.
-fn encoders_have_the_gradients_of_the_whole(device: &Device) {
-    let auto = &device.clone().autodiff();
-    let (mut b, mut r, mut d, mut m) = (bert(), roberta(), distilbert(), modernbert());
-    (b.max_positions, r.max_positions) = (POSITIONS, POSITIONS);
-    (d.max_positions, m.max_positions) = (POSITIONS, POSITIONS);
-    b.pooler = false;
-    has_the_gradients(&spread_any(b.init(auto)), device);
-    has_the_gradients(&spread_any(r.init(auto)), device);
-    has_the_gradients(&spread_any(d.init(auto)), device);
-    for windowed in [true, false] {
-        m.windowed = vec![!windowed, windowed];
-        has_the_gradients(&spread_any(m.init(auto)), device);
     }
 }
 

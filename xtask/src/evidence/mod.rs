@@ -30,7 +30,7 @@ struct Table {
     complete: bool,
 }
 
-const TABLES: [Table; 2] = [MODELS, CONFORMANCE];
+const TABLES: [Table; 3] = [MODELS, CONFORMANCE, MODEL_INVARIANTS];
 
 const MODELS: Table = Table {
     name: "models",
@@ -59,6 +59,24 @@ const CONFORMANCE: Table = Table {
         ("p-tuning", "p-tuning"),
         ("prefix tuning", "prefix tuning"),
         ("layer-wise", "layer-wise"),
+    ],
+    complete: true,
+};
+
+const MODEL_INVARIANTS: Table = Table {
+    name: "model-invariants",
+    page: "docs/conformance.md",
+    row: &["no.", "invariant"],
+    columns: &[
+        ("llama", "llama"),
+        ("qwen3", "qwen3"),
+        ("phi3", "phi3"),
+        ("gemma2", "gemma2"),
+        ("gpt2", "gpt2"),
+        ("bert", "bert"),
+        ("roberta", "roberta"),
+        ("distilbert", "distilbert"),
+        ("modernbert", "modernbert"),
     ],
     complete: true,
 };

@@ -126,6 +126,16 @@ pub(super) const FAULTS: [Fault; 36] = [
         cases: &["prefix::compose::flex::prefixes_nest"],
     },
     Fault {
+        name: "positions are those of another row",
+        file: "crates/peft-core/src/model/select_positions.rs",
+        text: ".mul_scalar(positions as i64)",
+        instead: ".mul_scalar(read as i64)",
+        cases: &[
+            "conformance::models::llama::flex::runs_at_chosen_positions",
+            "conformance::models::bert_states::ndarray::runs_at_chosen_positions",
+        ],
+    },
+    Fault {
         name: "LoRA's scale is dropped",
         file: "crates/peft-lora/src/lora.rs",
         text: "module::linear(x, self.lora_a.val(), None).mul_scalar(self.scale);",
@@ -140,7 +150,10 @@ pub(super) const FAULTS: [Fault; 36] = [
         file: "crates/peft-lora/src/lora.rs",
         text: "        let x = self.dropout.forward(x.cast(self.lora_a.dtype()));\n",
         instead: "        let x = x.cast(self.lora_a.dtype());\n        let kept = 1.0 - self.dropout.prob;\n        let mask = x.random_like(burn::tensor::Distribution::Bernoulli(kept));\n        let x = (x * mask).div_scalar(kept);\n",
-        cases: &["core_slots::traversal::flex::dropout_acts_in_training_only"],
+        cases: &[
+            "core_slots::traversal::flex::dropout_acts_in_training_only",
+            "checkpointing::flex::gradients_are_those_without_it",
+        ],
     },
     Fault {
         name: "the factored LoRA forms the weight",
@@ -171,7 +184,7 @@ pub(super) const FAULTS: [Fault; 36] = [
         file: "crates/peft-models/src/mask.rs",
         text: "(!self.causal || key <= query)",
         instead: "(!self.causal || key <= query + 1)",
-        cases: &["models::forward::flex::later_tokens_change_nothing"],
+        cases: &["conformance::models::llama::flex::sees_what_it_should"],
     },
     Fault {
         name: "a window is one too short",
@@ -203,7 +216,31 @@ pub(super) const FAULTS: [Fault; 36] = [
         file: "crates/peft-models/src/rope/rotation.rs",
         text: "move |f| position as f32 * f",
         instead: "move |f| (position + usize::from(start > 0)) as f32 * f",
-        cases: &["models::forward::flex::cached_equals_uncached"],
+        cases: &["conformance::models::llama::flex::reads_in_parts"],
+    },
+    Fault {
+        name: "a cache holds whatever the rotation",
+        file: "crates/peft-models/src/rope.rs",
+        text: "cached == 0 || (cached > original) == (length > original)",
+        instead: "cached == 0 || (cached > original) <= (length > original)",
+        cases: &["conformance::models::phi3::flex::reads_in_parts"],
+    },
+    Fault {
+        name: "learned positions count from zero behind a cache",
+        file: "crates/peft-models/src/gpt2/model.rs",
+        text: "let (first, end) = (start as i64, (start + positions) as i64);",
+        instead: "let (first, end) = (0 * start as i64, positions as i64);",
+        cases: &[
+            "conformance::models::gpt2::flex::goes_on_from_given_keys",
+            "conformance::models::gpt2::flex::reads_in_parts",
+        ],
+    },
+    Fault {
+        name: "a layer is not read by `linear`",
+        file: "crates/peft-models/src/gpt2/block.rs",
+        text: "linear(&self.c_proj, merge_heads(attend(q, k, v, bias, 1, None)))",
+        instead: "self.c_proj.forward(merge_heads(attend(q, k, v, bias, 1, None)))",
+        cases: &["conformance::models::gpt2::flex::reads_each_layer_factored"],
     },
     Fault {
         name: "a merged embedding stays tied",
@@ -292,11 +329,24 @@ pub(super) const FAULTS: [Fault; 36] = [
         cases: &["prompts::acting::flex::a_cache_reads_the_prompt_once"],
     },
     Fault {
+        name: "what is behind the blocks lies below them",
+        file: "crates/peft-layerwise/src/depth.rs",
+        text: "                    outside = Place::Above;\n",
+        instead: "",
+        cases: &[
+            "conformance::models::llama::flex::has_its_parameters_where_they_act",
+            "layerwise::places::flex::every_family_has_its_places",
+        ],
+    },
+    Fault {
         name: "the top layers are one fewer",
         file: "crates/peft-layerwise/src/top_layers.rs",
         text: "(place >= lowest).then_some(1.0)",
         instead: "(place > lowest).then_some(1.0)",
-        cases: &["layerwise::fixed::flex::exactly_what_is_named_changes_in_a_decoder"],
+        cases: &[
+            "layerwise::fixed::flex::exactly_what_is_named_changes_in_a_decoder",
+            "conformance::models::modernbert_classes::flex::trains_its_top_layers",
+        ],
     },
     Fault {
         name: "LISA never draws again",

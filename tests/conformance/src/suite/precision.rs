@@ -2,29 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::Module;
 use burn::tensor::{DType, Tensor, TensorData};
 use peft_core::{Adapter, ForwardPath, merge, slots};
 
 use super::{BOTH, Device, attach, everywhere, verified, with_all};
 use crate::compare::apart;
+use crate::net::cast;
 use crate::tolerance::{FINITE_DIFFERENCE, PATHS_BF16, PATHS_F16};
 use crate::{
     AdapterFixture, Invariant, Net, assert_same, is_adapter, params, replace, steps, with_gradient,
 };
-
-/// Every parameter in another type.
-struct Cast(DType);
-
-impl ModuleMapper for Cast {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| {
-            let trains = tensor.is_require_grad();
-            // Detached: it would be the result of a cast and not a parameter.
-            tensor.cast(self.0).detach().set_require_grad(trains)
-        })
-    }
-}
 
 /// The step of a central difference: its error is about the square of this, and of rounding 1e-16 over it.
 const STEP: f64 = 1e-5;
@@ -40,7 +28,7 @@ pub fn gradients_are_finite_differences<F: AdapterFixture>(device: &Device) {
         let mut placement = with_all::<F>(path);
         placement.modules_to_save.clear();
         attach::<F>(&mut model, "a", &placement);
-        let model = F::perturb(model).map(&mut Cast(DType::F64));
+        let model = cast(F::perturb(model), DType::F64);
         let gradients = with_gradient(&model, &model.loss(path));
         let plain = model.valid();
         let stored = params(&plain);
@@ -81,7 +69,7 @@ pub fn takes_half_precision<F: AdapterFixture>(device: &Device) {
             assert!(apart < f64::from(tolerance), "{apart} apart in {dtype:?}");
         };
         let on = &device.clone().autodiff();
-        let base = Net::new(on).map(&mut Cast(dtype));
+        let base = cast(Net::new(on), dtype);
         for path in BOTH {
             let mut model = base.clone();
             attach::<F>(&mut model, "a", &everywhere::<F>(path));

@@ -7,8 +7,6 @@ mod paths;
 mod store;
 mod switches;
 
-use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Tensor, TensorData};
 use peft_models::{
     Activation, BertConfig, DistilBertConfig, ModernBertConfig, Pooling, RopeConfig,
 };
@@ -84,23 +82,4 @@ pub(crate) fn modernbert() -> ModernBertConfig {
 }
 
 /// `model` with values that matter in every parameter; fresh ones are too small, and biases zero.
-pub(crate) fn spread<M: Module>(model: M) -> M {
-    struct Spread(f32);
-    impl ModuleMapper for Spread {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            self.0 += 1.0;
-            let (seed, device) = (self.0, param.lazy_device());
-            param.map(|tensor| {
-                let shape = tensor.dims();
-                // Scattered: a plain wave would make matrices of rank two.
-                let values: Vec<f32> = (0..shape.iter().product())
-                    .map(|i: usize| (seed * 12.9898 + i as f32 * 78.233).sin() * 43758.547)
-                    .map(|x| 1.2 * (x - x.floor()) - 0.4)
-                    .collect();
-                Tensor::from_data(TensorData::new(values, shape), &device)
-                    .set_require_grad(tensor.is_require_grad())
-            })
-        }
-    }
-    model.map(&mut Spread(0.0))
-}
+pub(crate) use peft_conformance::scattered as spread;

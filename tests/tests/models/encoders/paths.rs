@@ -1,11 +1,11 @@
-//! Properties by a second way to compute the same: padding, prefixes, parts of the stack, and the paths of adapters.
+//! What is of encoders alone, by a second way to compute the same, and the paths of adapters.
 
 use burn::tensor::{Device, Tensor, s};
 use peft_core::Targets;
 use peft_lora::LoraConfig;
 use peft_models::{
     BertForSequenceClassification, BertForTokenClassification, DistilBertForSequenceClassification,
-    DistilBertForTokenClassification, FromEmbeddings, KvCache, ModernBertConfig,
+    DistilBertForTokenClassification, FromEmbeddings, ModernBertConfig,
     ModernBertForSequenceClassification, ModernBertForTokenClassification,
     RobertaForSequenceClassification, RobertaForTokenClassification, SequenceClassifier,
     TokenClassifier, Transformer, mean_pooled,
@@ -16,12 +16,9 @@ use super::{bert, distilbert, modernbert, roberta, spread};
 use crate::models::{assert_close, ids, padding};
 
 peft_tests::cases!(
-    padded_rows_equal_single_rows,
     padded_rows_have_the_logits_of_single_rows,
     every_position_sees_every_other,
-    a_prefix_is_seen_by_all,
     a_prefix_is_seen_beyond_the_window,
-    blocks_run_apart,
     a_text_of_padding_alone_is_zero,
     adapters_attach_by_the_names_of_checkpoints,
 );
@@ -34,24 +31,6 @@ macro_rules! on_all {
         $check(spread(distilbert().init($device)), $device);
         $check(spread(modernbert().init($device)), $device);
     };
-}
-
-fn padded_rows_equal_single_rows(device: &Device) {
-    fn check<M: Transformer>(model: M, device: &Device) {
-        let ids = ids(3, 7, 23, device);
-        let padding = padding(&[4, 7, 1], 7, device);
-        let batch = model.hidden(ids.clone(), Some(padding.clone()), None);
-        let pooled = mean_pooled(batch.clone(), Some(padding));
-        for (row, length) in [4, 7, 1].into_iter().enumerate() {
-            let alone = ids.clone().slice(s![row..row + 1, 0..length]);
-            let alone = model.hidden(alone, None, None);
-            let found = batch.clone().slice(s![row..row + 1, 0..length, ..]);
-            assert_close(&found, &alone, PATHS);
-            let found = pooled.clone().slice(s![row..row + 1, ..]);
-            assert_close(&found, &mean_pooled(alone, None), PATHS);
-        }
-    }
-    on_all!(check, device);
 }
 
 fn padded_rows_have_the_logits_of_single_rows(device: &Device) {
@@ -108,41 +87,6 @@ fn every_position_sees_every_other(device: &Device) {
     on_all!(check, device);
 }
 
-/// In one block keys and values depend on their own token alone, so a prefix that was read by itself is what reading all at once gives.
-fn a_prefix_is_seen_by_all(device: &Device) {
-    fn check<M: Transformer>(model: M, device: &Device) {
-        let ids = ids(2, 9, 23, device);
-        let padding = padding(&[9, 6], 9, device);
-        let whole = model.hidden(ids.clone(), Some(padding.clone()), None);
-        let mut cache = model.new_cache();
-        model.hidden(ids.clone().slice(s![.., 0..3]), None, Some(&mut cache));
-        let prefix = cache.layer(0).expect("it was read").clone();
-        let mut cache = KvCache::from_layers(vec![prefix]);
-        let text = ids.slice(s![.., 3..9]);
-        let found = model.hidden(text, Some(padding.clone()), Some(&mut cache));
-        assert_eq!(cache.len(), 9);
-        let expected = whole.clone().slice(s![.., 3..9, ..]);
-        let shown = |x: Tensor<3>| x.slice(s![1..2, 0..3, ..]);
-        assert_close(
-            &found.clone().slice(s![0..1]),
-            &expected.clone().slice(s![0..1]),
-            PATHS,
-        );
-        assert_close(&shown(found.clone()), &shown(expected), PATHS);
-        // The prefix is not part of the text.
-        let own = padding.clone().slice(s![.., 3..9]);
-        let pooled = mean_pooled(found.clone(), Some(padding));
-        assert_close(&pooled, &mean_pooled(found, Some(own)), 0.0);
-    }
-    let (mut b, mut r, mut d, mut m) = (bert(), roberta(), distilbert(), modernbert());
-    (b.n_layers, r.n_layers, d.n_layers) = (1, 1, 1);
-    m.windowed = vec![false];
-    check(spread(b.init(device)), device);
-    check(spread(r.init(device)), device);
-    check(spread(d.init(device)), device);
-    check(spread(m.init(device)), device);
-}
-
 /// The text fits in the window, the prefix does not.
 fn a_prefix_is_seen_beyond_the_window(device: &Device) {
     let with_reach = |reach| {
@@ -166,29 +110,16 @@ fn a_prefix_is_seen_beyond_the_window(device: &Device) {
     assert!(apart.into_scalar::<f32>() > 1e-3);
 }
 
-fn blocks_run_apart(device: &Device) {
-    fn check<M: Transformer>(model: M, device: &Device) {
-        let ids = ids(2, 5, 23, device);
-        let padding = Some(padding(&[5, 3], 5, device));
-        let whole = model.hidden(ids.clone(), padding.clone(), None);
-        let mut x = model.begin(model.embed(ids), 0);
-        assert_eq!(model.n_blocks(), 2);
-        for i in 0..2 {
-            x = model.run_blocks(x, i..i + 1, padding.clone(), None);
-        }
-        assert_close(&model.finish(x), &whole, PATHS);
-        assert_eq!(whole.dims(), [2, 5, model.d_model()]);
-        assert_eq!((model.vocab_size(), model.max_positions()), (23, 16));
-        assert_eq!(model.kv_shape(), (3, 4));
-    }
-    on_all!(check, device);
-}
-
 fn a_text_of_padding_alone_is_zero(device: &Device) {
     let hidden = Tensor::<3>::ones([2, 3, 4], device);
     let pooled = mean_pooled(hidden, Some(padding(&[0, 2], 3, device)));
     let expected = Tensor::from_data([[0.0; 4], [1.0; 4]], device);
     assert_close(&pooled, &expected, 0.0);
+    // What is cached before a text is no part of it.
+    let hidden = Tensor::<3>::from_data([[[1.0, -2.0], [3.0, 8.0], [5.0, 7.0]]], device);
+    let segments = Tensor::from_data([[0, 0, 0, 0, 1]], device);
+    let pooled = mean_pooled(hidden, Some(segments));
+    assert_close(&pooled, &Tensor::from_data([[2.0, 3.0]], device), 0.0);
 }
 
 fn adapters_attach_by_the_names_of_checkpoints(device: &Device) {

@@ -16,7 +16,6 @@ use crate::models::{assert_close, ids};
 peft_tests::cases!(
     dropout_acts_while_training_only,
     token_types_change_the_states,
-    every_parameter_gets_a_gradient,
 );
 
 fn class_logits<M: SequenceClassifier>(model: &M, device: &Device) -> Tensor<3> {
@@ -109,60 +108,6 @@ fn token_types_change_the_states(device: &Device) {
     assert_close(&typed(0), &model.begin(embeds(), 0), 0.0);
     let apart = (typed(1) - typed(0)).abs().max();
     assert!(apart.into_scalar::<f32>() > 1e-3);
-}
-
-fn every_parameter_gets_a_gradient(device: &Device) {
-    let device = &device.clone().autodiff();
-    let b = spread(BertForSequenceClassification::new(&bert(), 3, device));
-    let grads = class_logits(&b, device).square().mean().backward();
-    let table = &b.bert.embeddings.token_type_embeddings;
-    let norm = &b.bert.encoder.layer[0].attention.output.LayerNorm;
-    assert!(
-        b.bert.encoder.layer[0]
-            .attention
-            .self_
-            .query
-            .weight
-            .base()
-            .grad(&grads)
-            .is_some()
-    );
-    assert!(
-        table
-            .as_ref()
-            .expect("a table")
-            .weight
-            .base()
-            .grad(&grads)
-            .is_some()
-    );
-    assert!(norm.weight.val().grad(&grads).is_some());
-    assert!(
-        norm.bias
-            .as_ref()
-            .expect("a bias")
-            .val()
-            .grad(&grads)
-            .is_some()
-    );
-
-    let m = spread(ModernBertForTokenClassification::new(
-        &modernbert(),
-        3,
-        device,
-    ));
-    let grads = token_logits(&m, device).square().mean().backward();
-    assert!(
-        m.model.layers[1]
-            .attn
-            .Wqkv
-            .weight
-            .base()
-            .grad(&grads)
-            .is_some()
-    );
-    assert!(m.model.final_norm.weight.val().grad(&grads).is_some());
-    assert!(m.head.dense.weight.base().grad(&grads).is_some());
 }
 
 #[test]
