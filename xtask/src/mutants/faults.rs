@@ -15,7 +15,7 @@ pub(super) struct Fault {
 }
 
 /// In the order of their crates, so that consecutive ones rebuild little.
-pub(super) const FAULTS: [Fault; 36] = [
+pub(super) const FAULTS: [Fault; 37] = [
     Fault {
         name: "a suffix matches within a segment",
         file: "crates/peft-core/src/matcher.rs",
@@ -75,6 +75,16 @@ pub(super) const FAULTS: [Fault; 36] = [
         cases: &[
             "conformance::lora::flex::rows_choose_their_adapter",
             "routing::flex::rows_of_a_decoder_choose",
+        ],
+    },
+    Fault {
+        name: "a norm's copy is that of the first row",
+        file: "crates/peft-core/src/slot/routes.rs",
+        text: "of_groups.select(0, self.group.clone())",
+        instead: "of_groups.select(0, self.group.zeros_like())",
+        cases: &[
+            "routing::flex::rows_of_a_decoder_choose",
+            "routing::flex::rows_of_classifiers_choose",
         ],
     },
     Fault {
