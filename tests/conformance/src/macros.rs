@@ -93,7 +93,7 @@ macro_rules! adapter_suite {
     };
 }
 
-/// Every case of [`model_suite`](crate::model_suite) for one [`ModelFixture`](crate::ModelFixture), on every backend of the build. Once in a module.
+/// Every case of [`model_suite`](mod@crate::model_suite) for one [`ModelFixture`](crate::ModelFixture), on every backend of the build. Once in a module.
 #[macro_export]
 macro_rules! model_suite {
     ($fixture:ty) => {
