@@ -1,6 +1,8 @@
 //! The backends of this build, by name.
 
 use burn::tensor::Device;
+#[cfg(any(feature = "vulkan", feature = "wgpu"))]
+use burn::tensor::DeviceKind;
 
 /// The device of a backend by its name.
 ///
@@ -13,6 +15,12 @@ pub fn device(backend: &str) -> Device {
         "flex" => Device::flex(),
         #[cfg(feature = "ndarray")]
         "ndarray" => ndarray(),
+        #[cfg(feature = "vulkan")]
+        "vulkan" => Device::vulkan(DeviceKind::DefaultDevice),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Device::wgpu(DeviceKind::DefaultDevice),
+        #[cfg(feature = "cuda")]
+        "cuda" => Device::cuda(0),
         other => panic!("no backend `{other}` in this build"),
     }
 }
@@ -24,7 +32,8 @@ pub fn device(backend: &str) -> Device {
 /// On a device that [`device`] does not give.
 pub fn backend(device: &Device) -> &'static str {
     let shown = format!("{device:?}").to_lowercase();
-    let known = ["flex", "ndarray"];
+    // A device of Vulkan is one of wgpu that says which driver it wants.
+    let known = ["flex", "ndarray", "vulkan", "wgpu", "cuda"];
     known
         .into_iter()
         .find(|name| shown.contains(name))

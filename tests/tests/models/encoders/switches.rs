@@ -166,6 +166,7 @@ fn every_parameter_gets_a_gradient(device: &Device) {
 }
 
 #[test]
+#[cfg(feature = "flex")]
 #[should_panic(expected = "17 positions, but the model has 16")]
 fn more_positions_than_there_are_is_said() {
     let device = &peft_tests::device("flex");
