@@ -74,7 +74,7 @@ fn floats(device: &Device) -> String {
     ];
     let has = known
         .iter()
-        .filter(|(dtype, _)| device.supports_dtype(*dtype));
+        .filter(|(dtype, _)| peft_tests::computes_in(device, *dtype));
     has.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
 }
 

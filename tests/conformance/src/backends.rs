@@ -1,8 +1,8 @@
 //! The backends of this build, by name.
 
-use burn::tensor::Device;
 #[cfg(any(feature = "vulkan", feature = "wgpu"))]
 use burn::tensor::DeviceKind;
+use burn::tensor::{DType, Device, Tensor};
 
 /// The device of a backend by its name.
 ///
@@ -38,6 +38,15 @@ pub fn backend(device: &Device) -> &'static str {
         .into_iter()
         .find(|name| shown.contains(name))
         .unwrap_or_else(|| panic!("no name for {device:?}"))
+}
+
+/// Whether a device computes in this type. Drivers of graphics hold f64 and add it, and have `exp` and its like in f32 only: that is seen by computing one.
+pub fn computes_in(device: &Device, dtype: DType) -> bool {
+    let exact = || {
+        let one = Tensor::<1>::from_data([1.0_f64], (device, DType::F64));
+        (one.exp().into_scalar::<f64>() - std::f64::consts::E).abs() < 1e-12
+    };
+    device.supports_dtype(dtype) && (dtype != DType::F64 || exact())
 }
 
 /// Burn has deprecated this backend in favour of Flex; it is tested here for as long as it is there.
