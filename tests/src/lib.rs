@@ -2,5 +2,7 @@
 
 mod tensors;
 
-pub use peft_conformance::{Invariant, adapter_suite, backend, cases, device, tolerance, verified};
+pub use peft_conformance::{
+    Invariant, adapter_suite, backend, cases, computes_in, device, read, tolerance, verified,
+};
 pub use tensors::{Tensors, read_tensors};

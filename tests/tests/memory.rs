@@ -22,7 +22,7 @@ const WIDTH: usize = 4096;
 const WEIGHT_KIB: usize = WIDTH * WIDTH * 4 / 1024;
 const PROBE: &str = "PEFT_MEMORY_PROBE";
 
-peft_tests::cases!(
+peft_tests::cases!(on the cores:
     a_factored_step_forms_nothing_of_the_weights_shape,
     a_step_keeps_nothing_of_a_frozen_trunk,
     a_checkpoint_loads_in_the_models_memory,

@@ -1,6 +1,7 @@
 //! Developer commands: `cargo xtask test | check | mutants | bench | assets`. One file a verb.
 
 mod assets;
+mod backend;
 mod bench;
 mod check;
 mod evidence;
@@ -23,7 +24,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Format, clippy, documentation and every test on every backend, with a table at the end; writes the tables of docs/
+    /// Format, clippy, documentation and every test on each backend that is asked for, with a table at the end; writes the tables of docs/
     Test(test::Args),
     /// What is quick: format, clippy and the tidy rules
     Check,

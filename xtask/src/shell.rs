@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
@@ -35,6 +35,14 @@ pub(crate) fn shown(command: &Command) -> String {
 pub(crate) fn status(mut command: Command) -> io::Result<bool> {
     println!("\n$ {}", shown(&command));
     Ok(command.status()?.success())
+}
+
+/// Run to the end, what it prints on standard output kept; whether it succeeded.
+pub(crate) fn output(mut command: Command) -> io::Result<(bool, String)> {
+    println!("\n$ {}", shown(&command));
+    let output = command.stderr(Stdio::inherit()).output()?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok((output.status.success(), printed))
 }
 
 /// Run to the end, each line of both outputs echoed and handed to `line`; whether it succeeded.

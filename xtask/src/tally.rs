@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The backends that a test's path can name; a test that names none is `other`.
-const BACKENDS: [&str; 2] = ["flex", "ndarray"];
+use clap::ValueEnum;
+
+use crate::backend::Backend;
+
+/// The backend of a test whose path names none.
 const OTHER: &str = "other";
 
 /// Cases by how they ended.
@@ -159,8 +162,8 @@ fn place(name: &str) -> (Option<String>, &'static str) {
     }
     let parts: Vec<&str> = name.split("::").collect();
     let found = parts.iter().enumerate().find_map(|(i, part)| {
-        let backend = BACKENDS.iter().find(|backend| *backend == part)?;
-        Some((i, *backend))
+        let mut backends = Backend::value_variants().iter().map(|of| of.name());
+        Some((i, backends.find(|backend| backend == part)?))
     });
     match found {
         Some((0, backend)) => (None, backend),

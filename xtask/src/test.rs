@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
+use crate::backend::Backend;
 use crate::evidence;
 use crate::shell::{cargo, lines, status};
 use crate::tally::Tally;
 
-/// What to leave out.
+/// What to test.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Backends to test, comma-separated
+    /// Backends to test, comma-separated; one that is not there fails the run
     #[arg(long, value_delimiter = ',', default_values = ["flex", "ndarray"])]
     backend: Vec<Backend>,
     /// Leave out clippy and the documentation
@@ -21,34 +22,25 @@ pub(crate) struct Args {
     quick: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Backend {
-    Flex,
-    Ndarray,
-}
-
-impl Backend {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Flex => "flex",
-            Self::Ndarray => "ndarray",
-        }
-    }
-}
-
 /// A step of the run.
 struct Step {
-    name: &'static str,
+    name: String,
     passed: bool,
+    /// Whether cases failed in it, which count one by one.
+    failed_cases: bool,
     took: Duration,
 }
 
 impl Step {
-    fn run(name: &'static str, step: impl FnOnce() -> io::Result<bool>) -> io::Result<Self> {
+    fn run(name: &str, step: impl FnOnce() -> io::Result<bool>) -> io::Result<Self> {
         let started = Instant::now();
         let passed = step()?;
-        let took = started.elapsed();
-        Ok(Self { name, passed, took })
+        Ok(Self {
+            name: name.into(),
+            passed,
+            failed_cases: false,
+            took: started.elapsed(),
+        })
     }
 }
 
@@ -60,35 +52,70 @@ impl fmt::Display for Step {
     }
 }
 
+/// A run so far.
+#[derive(Default)]
+struct Run {
+    steps: Vec<Step>,
+    tally: Tally,
+    /// The backends that are not there, each with the reason.
+    absent: Vec<(Backend, String)>,
+}
+
 /// Run it; whether all passed. A step that fails does not stop the later ones.
 pub(crate) fn run(args: &Args) -> io::Result<bool> {
-    let mut steps = vec![Step::run("format", || {
-        status(cargo(["fmt", "--all", "--check"]))
-    })?];
+    let mut run = Run::default();
+    run.step("format", || status(cargo(["fmt", "--all", "--check"])))?;
     if !args.quick {
-        steps.push(Step::run("clippy", || status(clippy()))?);
-        steps.push(Step::run("documentation", || status(documentation()))?);
+        run.step("clippy", || status(clippy()))?;
+        run.step("documentation", || status(documentation()))?;
     }
     evidence::clear()?;
-    let mut tally = Tally::default();
-    let wanted: Vec<&str> = args.backend.iter().map(|backend| backend.name()).collect();
-    let all_backends = Backend::value_variants()
-        .iter()
-        .all(|backend| args.backend.contains(backend));
-    if all_backends {
-        let all = ["test", "--workspace", "--no-fail-fast"];
-        steps.push(tests("tests", &all, &mut tally)?);
-    } else {
-        let features = wanted.join(",");
-        let suite = [
-            "test",
-            "--package=peft-tests",
-            "--package=peft-conformance",
-            "--no-fail-fast",
-            "--no-default-features",
-            "--features",
-            &features,
-        ];
+    // Each once, however often it is named.
+    let all = Backend::value_variants().iter().copied();
+    let wanted: Vec<Backend> = all.filter(|of| args.backend.contains(of)).collect();
+    let (cores, devices): (Vec<Backend>, Vec<Backend>) =
+        wanted.iter().partition(|backend| backend.on_cores());
+    if !cores.is_empty() {
+        run.on_cores(&cores)?;
+    }
+    for backend in devices {
+        run.on_device(backend)?;
+    }
+    Ok(run.report(&wanted))
+}
+
+impl Run {
+    fn step(&mut self, name: &str, step: impl FnOnce() -> io::Result<bool>) -> io::Result<()> {
+        self.steps.push(Step::run(name, step)?);
+        Ok(())
+    }
+
+    /// A step of tests, whose cases leave their evidence in the directory of this name; whether all passed.
+    fn tests(&mut self, name: &str, args: &[&str], evidence: &str) -> io::Result<bool> {
+        let mut command = cargo(args.iter().copied());
+        command.env(evidence::VARIABLE, evidence::dir(evidence)?);
+        let before = self.tally.total().failed;
+        let tally = &mut self.tally;
+        let mut step = Step::run(name, || lines(command, |line| tally.line(line)))?;
+        step.failed_cases = self.tally.total().failed > before;
+        let passed = step.passed;
+        self.steps.push(step);
+        Ok(passed)
+    }
+
+    /// The tests of the crates and the suite; and, where that is all of it, the tables.
+    fn on_cores(&mut self, backends: &[Backend]) -> io::Result<()> {
+        let all = Backend::value_variants();
+        let all: Vec<Backend> = all.iter().copied().filter(|of| of.on_cores()).collect();
+        if all.iter().all(|backend| backends.contains(backend)) {
+            let workspace = ["test", "--workspace", "--no-fail-fast"];
+            // What part of a run has verified is no table.
+            if self.tests("tests", &workspace, CORES)? {
+                let names: Vec<&str> = all.iter().map(|backend| backend.name()).collect();
+                self.step("tables", || faultless(evidence::write(CORES, &names)))?;
+            }
+            return Ok(());
+        }
         let units = [
             "test",
             "--workspace",
@@ -96,19 +123,83 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
             "--exclude=peft-conformance",
             "--no-fail-fast",
         ];
-        steps.push(tests("tests of the crates", &units, &mut tally)?);
-        steps.push(tests("tests of the suite", &suite, &mut tally)?);
+        self.tests("tests of the crates", &units, CORES)?;
+        let names: Vec<&str> = backends.iter().map(|backend| backend.name()).collect();
+        self.tests("tests of the suite", &suite(&names.join(",")), CORES)?;
+        Ok(())
     }
-    // What part of a run has verified is no table.
-    if all_backends && tally.total().failed == 0 {
-        steps.push(Step::run("tables", || tables(&wanted))?);
+
+    /// The suite, in a build of its own, if the device is there.
+    fn on_device(&mut self, backend: Backend) -> io::Result<()> {
+        let name = backend.name();
+        let found = match backend.probe()? {
+            Ok(found) => found,
+            Err(reason) => {
+                println!("{name}: not there: {reason}");
+                self.absent.push((backend, reason));
+                return Ok(());
+            }
+        };
+        println!("{name}: {}, with {}", found.device, found.floats);
+        if self.tests(&format!("tests on {name}"), &suite(name), name)? {
+            evidence::record(name, &found, self.tally.ran_on(name))?;
+        }
+        Ok(())
     }
-    Ok(report(&steps, &tally, &wanted))
+
+    /// Print the table and the totals; whether all passed.
+    fn report(&self, wanted: &[Backend]) -> bool {
+        println!("\n{}", self.tally);
+        for step in &self.steps {
+            println!("{step}");
+        }
+        let total = self.tally.total();
+        for case in self.tally.failures() {
+            println!("failed: {case}");
+        }
+        // A step that failed by its cases is counted by them; any other counts once.
+        let steps = self.steps.iter();
+        let steps = steps.filter(|step| !step.passed && !step.failed_cases);
+        let mut failed = total.failed + steps.count();
+        for backend in wanted {
+            let absent = self.absent.iter().find(|(absent, _)| absent == backend);
+            if let Some((_, reason)) = absent {
+                println!("failed: {}: not there: {reason}", backend.name());
+            } else if self.tally.ran_on(backend.name()) == 0 {
+                println!("failed: no case ran on backend {}", backend.name());
+            } else {
+                continue;
+            }
+            failed += 1;
+        }
+        let skipped = match total.ignored {
+            0 => String::new(),
+            ignored => format!(", {ignored} skipped"),
+        };
+        println!("\n{} passed, {failed} failed{skipped}", total.passed);
+        failed == 0
+    }
 }
 
-/// The tables of the pages are those of this run.
-fn tables(backends: &[&str]) -> io::Result<bool> {
-    let faults = evidence::write(backends)?;
+/// The directory of evidence of the backends that are always there.
+const CORES: &str = "cores";
+
+/// The arguments that run the suite on these backends and on no other.
+fn suite(features: &str) -> [&str; 7] {
+    [
+        "test",
+        "--package=peft-tests",
+        "--package=peft-conformance",
+        "--no-fail-fast",
+        "--no-default-features",
+        "--features",
+        features,
+    ]
+}
+
+/// What is wrong with a page is printed; whether nothing is.
+fn faultless(faults: io::Result<Vec<String>>) -> io::Result<bool> {
+    let faults = faults?;
     for fault in &faults {
         println!("{fault}");
     }
@@ -131,41 +222,4 @@ fn documentation() -> std::process::Command {
     let mut command = cargo(["doc", "--workspace", "--no-deps"]);
     command.env("RUSTDOCFLAGS", "-D warnings");
     command
-}
-
-fn tests(name: &'static str, args: &[&str], tally: &mut Tally) -> io::Result<Step> {
-    Step::run(name, || {
-        let mut command = cargo(args.iter().copied());
-        command.env(evidence::VARIABLE, evidence::dir());
-        lines(command, |line| tally.line(line))
-    })
-}
-
-/// Print the table and the totals; whether all passed.
-fn report(steps: &[Step], tally: &Tally, wanted: &[&str]) -> bool {
-    println!("\n{tally}");
-    for step in steps {
-        println!("{step}");
-    }
-    let total = tally.total();
-    let mut failed = total.failed;
-    for case in tally.failures() {
-        println!("failed: {case}");
-    }
-    // A step of tests that failed by its cases is counted by them; any other step counts once.
-    let by_cases = |step: &Step| step.name.starts_with("tests") && total.failed > 0;
-    failed += steps
-        .iter()
-        .filter(|step| !step.passed && !by_cases(step))
-        .count();
-    for backend in wanted.iter().filter(|backend| tally.ran_on(backend) == 0) {
-        println!("failed: no case ran on backend {backend}");
-        failed += 1;
-    }
-    let skipped = match total.ignored {
-        0 => String::new(),
-        ignored => format!(", {ignored} skipped"),
-    };
-    println!("\n{} passed, {failed} failed{skipped}", total.passed);
-    failed == 0
 }

@@ -56,14 +56,15 @@ mod net;
 pub mod suite;
 pub mod tolerance;
 
-pub use backends::{backend, device};
+pub use backends::{backend, computes_in, device};
 pub use compare::{assert_close, assert_differs, assert_same};
 pub use evidence::verified;
 pub use fixture::AdapterFixture;
 pub use head::{Classes, Head, Logits, States, Tags};
 pub use invariant::Invariant;
 pub use look::{
-    Seen, adapter_paths, is_adapter, params, replace, slot_state, steps, trained, with_gradient,
+    Seen, adapter_paths, is_adapter, params, read, replace, slot_state, steps, trained,
+    with_gradient,
 };
 pub use model_fixture::ModelFixture;
 pub use model_invariant::ModelInvariant;

@@ -21,6 +21,14 @@ pub struct Seen {
     pub trains: bool,
 }
 
+/// The values of a tensor as they are now. Burn reads one that lies on a device when its data is first looked at, and by then an operation may have
+/// changed it in place: what is kept to be compared would be compared with itself.
+pub fn read<const D: usize>(tensor: Tensor<D>) -> TensorData {
+    let data = tensor.into_data();
+    let _ = data.as_bytes();
+    data
+}
+
 /// Every float parameter by its path, as Burn's own traversal shows it.
 pub fn params<M: Module>(model: &M) -> BTreeMap<String, Seen> {
     #[derive(Default)]
@@ -35,7 +43,7 @@ pub fn params<M: Module>(model: &M) -> BTreeMap<String, Seen> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let base = param.base();
             let trains = base.is_require_grad();
-            let data = base.into_data();
+            let data = read(base);
             self.1.insert(self.0.join("."), Seen { data, trains });
         }
     }
@@ -85,7 +93,7 @@ pub fn with_gradient<M: Module>(model: &M, loss: &Tensor<1>) -> BTreeMap<String,
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(gradient) = self.1.get::<D>(param.id) {
-                self.2.insert(self.0.join("."), gradient.into_data());
+                self.2.insert(self.0.join("."), read(gradient));
             }
         }
     }

@@ -35,11 +35,61 @@ macro_rules! on_ndarray {
     ($($item:item)*) => {};
 }
 
+/// What is given, where this build has Vulkan.
+#[cfg(feature = "vulkan")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_vulkan {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// What is given, where this build has Vulkan.
+#[cfg(not(feature = "vulkan"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_vulkan {
+    ($($item:item)*) => {};
+}
+
+/// What is given, where this build has wgpu.
+#[cfg(feature = "wgpu")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_wgpu {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// What is given, where this build has wgpu.
+#[cfg(not(feature = "wgpu"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_wgpu {
+    ($($item:item)*) => {};
+}
+
+/// What is given, where this build has CUDA.
+#[cfg(feature = "cuda")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_cuda {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// What is given, where this build has CUDA.
+#[cfg(not(feature = "cuda"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_cuda {
+    ($($item:item)*) => {};
+}
+
 /// Turns functions of a device into one test a backend: `cases!(one, two);` runs `one(&device)`
 /// and `two(&device)` as `flex::one`, `ndarray::one` and so on.
+///
+/// `cases!(on the cores: one, two);` leaves out the backends whose tensors are not in the process's own memory.
 #[macro_export]
 macro_rules! cases {
-    ($($name:ident),+ $(,)?) => {
+    (on the cores: $($name:ident),+ $(,)?) => {
         $crate::on_flex! {
             mod flex {
                 $(#[test] fn $name() { super::$name(&$crate::device("flex")); })+
@@ -48,6 +98,24 @@ macro_rules! cases {
         $crate::on_ndarray! {
             mod ndarray {
                 $(#[test] fn $name() { super::$name(&$crate::device("ndarray")); })+
+            }
+        }
+    };
+    ($($name:ident),+ $(,)?) => {
+        $crate::cases!(on the cores: $($name),+);
+        $crate::on_vulkan! {
+            mod vulkan {
+                $(#[test] fn $name() { super::$name(&$crate::device("vulkan")); })+
+            }
+        }
+        $crate::on_wgpu! {
+            mod wgpu {
+                $(#[test] fn $name() { super::$name(&$crate::device("wgpu")); })+
+            }
+        }
+        $crate::on_cuda! {
+            mod cuda {
+                $(#[test] fn $name() { super::$name(&$crate::device("cuda")); })+
             }
         }
     };

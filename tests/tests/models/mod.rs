@@ -88,7 +88,8 @@ fn params(model: &DecoderForCausalLm) -> Vec<(String, TensorData)> {
             self.0.pop();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.1.push((self.0.join("."), param.base().into_data()));
+            let data = peft_tests::read(param.base());
+            self.1.push((self.0.join("."), data));
         }
     }
     let mut read = Read::default();

@@ -218,6 +218,7 @@ fn what_cannot_be_is_refused(device: &Device) {
 }
 
 #[test]
+#[cfg(feature = "flex")]
 fn a_prompt_is_f32_whatever_the_model() {
     let device = peft_tests::device("flex").autodiff();
     let mut model = decoder("gqa", DType::BF16, &device);

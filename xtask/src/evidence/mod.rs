@@ -1,9 +1,11 @@
 //! What the cases of a run have verified, as tables in `docs/`.
 //!
 //! A case that has passed a check appends a line to a file in [`dir`]: row, column, detail. A table stands in its page between two comments, and is all that is.
-//! A table that is to be complete has a reason on its page for every backend that a cell lacks.
+//! A table that is to be complete has a reason on its page for every backend that a cell lacks. What a backend that needs a device has verified is a row of a table
+//! of its own ([`record`]), which stays until a run on that device replaces it.
 
 mod holes;
+mod record;
 mod tolerances;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +14,8 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::shell::root;
+
+pub(crate) use record::record;
 
 /// The variable by which the cases find the directory.
 pub(crate) const VARIABLE: &str = "PEFT_EVIDENCE";
@@ -88,25 +92,30 @@ const TOLERANCES: (&str, &str, &str) = (
     "tolerances",
 );
 
-/// Where the cases of a run leave what they have verified.
-pub(crate) fn dir() -> PathBuf {
+/// Where the cases of a part of the run leave what they have verified; it is there.
+pub(crate) fn dir(part: &str) -> io::Result<PathBuf> {
+    let dir = all().join(part);
+    fs::create_dir_all(&dir)?;
+    Ok(dir)
+}
+
+fn all() -> PathBuf {
     root().join("target").join("evidence")
 }
 
 /// Make room for a run's evidence.
 pub(crate) fn clear() -> io::Result<()> {
-    let dir = dir();
-    if dir.exists() {
-        fs::remove_dir_all(&dir)?;
+    match all().exists() {
+        true => fs::remove_dir_all(all()),
+        false => Ok(()),
     }
-    fs::create_dir_all(dir)
 }
 
-/// Put what a run on `backends` has verified into the pages; what is wrong with them, or was.
-pub(crate) fn write(backends: &[&str]) -> io::Result<Vec<String>> {
+/// Put what a part of the run has verified on `backends` into the pages; what is wrong with them, or was.
+pub(crate) fn write(part: &str, backends: &[&str]) -> io::Result<Vec<String>> {
     let mut faults = Vec::new();
     for table in &TABLES {
-        let cells = cells(table)?;
+        let cells = cells(part, table)?;
         faults.extend(replace(table.page, table.name, &render(table, &cells))?);
         if table.complete {
             let text = fs::read_to_string(root().join(table.page))?;
@@ -122,26 +131,31 @@ pub(crate) fn write(backends: &[&str]) -> io::Result<Vec<String>> {
 
 /// Put a table into its page; what to say if that was another.
 fn replace(page: &str, name: &str, table: &str) -> io::Result<Option<String>> {
+    let fault = format!("{page}: the table of {name} was not what this run verified; it is now");
+    Ok(rewrite(page, name, table)?.then_some(fault))
+}
+
+/// Put a table into its page; whether that was another.
+fn rewrite(page: &str, name: &str, table: &str) -> io::Result<bool> {
     let path = root().join(page);
     let text = fs::read_to_string(&path)?;
     let new = put(&text, name, table)
         .ok_or_else(|| io::Error::other(format!("{page} has no place for {name}")))?;
     if new == text {
-        return Ok(None);
+        return Ok(false);
     }
     let beside = path.with_extension("md.part");
     fs::write(&beside, new)?;
     fs::rename(&beside, &path)?;
-    let fault = format!("{page}: the table of {name} was not what this run verified; it is now");
-    Ok(Some(fault))
+    Ok(true)
 }
 
 /// The details of each cell.
 type Cells = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-fn cells(table: &Table) -> io::Result<Cells> {
+fn cells(part: &str, table: &Table) -> io::Result<Cells> {
     let mut cells = Cells::new();
-    for file in fs::read_dir(dir())? {
+    for file in fs::read_dir(dir(part)?)? {
         let path = file?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if !name.starts_with(&format!("{}-", table.name)) {
@@ -181,11 +195,16 @@ fn render(table: &Table, cells: &Cells) -> String {
 
 /// The page with this table in its place, if it has one.
 fn put(text: &str, name: &str, table: &str) -> Option<String> {
-    let begin = format!("<!-- made by `cargo xtask test`: {name} -->");
+    let begin = begin(name);
     let start = text.find(&begin)? + begin.len();
     let old = between(text, &begin, END)?;
     let end = start + old.len();
     Some(format!("{}\n{table}{}", &text[..start], &text[end..]))
+}
+
+/// What stands before a table.
+fn begin(name: &str) -> String {
+    format!("<!-- made by `cargo xtask test`: {name} -->")
 }
 
 /// What stands between two marks.

@@ -72,6 +72,8 @@ impl ModuleVisitor for Copy<'_> {
         let path = self.path.join(".");
         if self.paths.contains(&path) {
             let data = param.base().into_data();
+            // Burn reads what lies on a device when it is first looked at; the next step may have changed it in place by then.
+            let _ = data.as_bytes();
             self.found.insert(path, Kept { id: param.id, data });
         }
     }

@@ -9,9 +9,10 @@ use peft_core::{Adapter, ForwardPath, merge, slots};
 use super::{BOTH, Device, attach, everywhere, verified, with_all};
 use crate::compare::apart;
 use crate::net::cast;
-use crate::tolerance::{FINITE_DIFFERENCE, PATHS_BF16, PATHS_F16};
+use crate::tolerance::{FINITE_DIFFERENCE, PATHS_BF16, PATHS_F16, PATHS_F16_SHADERS};
 use crate::{
-    AdapterFixture, Invariant, Net, assert_same, is_adapter, params, replace, steps, with_gradient,
+    AdapterFixture, Invariant, Net, assert_same, backend, computes_in, is_adapter, params, replace,
+    steps, with_gradient,
 };
 
 /// The step of a central difference: its error is about the square of this, and of rounding 1e-16 over it.
@@ -19,7 +20,7 @@ const STEP: f64 = 1e-5;
 
 /// On a base and with adapters in f64, which a method computes in where its parameters are: every element of every gradient.
 pub fn gradients_are_finite_differences<F: AdapterFixture>(device: &Device) {
-    if !device.supports_dtype(DType::F64) {
+    if !computes_in(device, DType::F64) {
         return;
     }
     let on = &device.clone().autodiff();
@@ -57,7 +58,11 @@ pub fn gradients_are_finite_differences<F: AdapterFixture>(device: &Device) {
 
 /// On a base in half precision the adapter stays f32, both paths agree, it trains, and a merge rounds once.
 pub fn takes_half_precision<F: AdapterFixture>(device: &Device) {
-    let types = [(DType::BF16, PATHS_BF16), (DType::F16, PATHS_F16)];
+    let f16 = match backend(device) {
+        "vulkan" | "wgpu" => PATHS_F16_SHADERS,
+        _ => PATHS_F16,
+    };
+    let types = [(DType::BF16, PATHS_BF16), (DType::F16, f16)];
     let mut seen = 0;
     for (dtype, tolerance) in types {
         if !device.supports_dtype(dtype) {

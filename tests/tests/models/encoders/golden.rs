@@ -21,21 +21,21 @@ peft_tests::cases!(
     features_equal_transformers,
     sequence_heads_equal_transformers,
     token_heads_equal_transformers,
+    bf16_is_close_to_transformers,
 );
 
-/// The other backends have no bf16.
-#[cfg(feature = "flex")]
-#[test]
-fn bf16_is_close_to_transformers() {
-    let device = peft_tests::device("flex");
+fn bf16_is_close_to_transformers(device: &Device) {
+    if !device.supports_dtype(DType::BF16) {
+        return;
+    }
     for name in FEATURES {
-        features(name, DType::BF16, &device);
+        features(name, DType::BF16, device);
     }
     for name in SEQUENCES {
-        sequence_head(name, DType::BF16, &device);
+        sequence_head(name, DType::BF16, device);
     }
     for name in TOKENS {
-        token_head(name, DType::BF16, &device);
+        token_head(name, DType::BF16, device);
     }
 }
 

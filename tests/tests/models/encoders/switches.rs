@@ -111,6 +111,7 @@ fn token_types_change_the_states(device: &Device) {
 }
 
 #[test]
+#[cfg(feature = "flex")]
 #[should_panic(expected = "17 positions, but the model has 16")]
 fn more_positions_than_there_are_is_said() {
     let device = &peft_tests::device("flex");
