@@ -2,7 +2,7 @@
 //!
 //! A case that has passed a check appends a line to a file in [`dir`]: row, column, detail. A table stands in its page between two comments, and is all that is.
 //! A table that is to be complete has a reason on its page for every backend that a cell lacks. What a backend that needs a device has verified is a row of a table
-//! of its own ([`record`]), which stays until a run on that device replaces it.
+//! of its own ([`record()`]), which stays until a run on that device replaces it.
 
 mod holes;
 mod record;
