@@ -1,4 +1,4 @@
-//! [`cases!`](crate::cases), [`adapter_suite!`](crate::adapter_suite) and [`model_suite!`](crate::model_suite): functions of a device as tests, one a backend of the build.
+//! [`cases!`](crate::cases), [`adapter_suite!`](crate::adapter_suite) and [`model_suite!`](crate::model_suite!): functions of a device as tests, one a backend of the build.
 //!
 //! What a macro expands to is compiled with the features of the crate that calls it, which may call its own as it likes. So whether a
 //! backend is there is asked here, by defining a macro that keeps or drops its tests.
@@ -91,7 +91,7 @@ macro_rules! adapter_suite {
     };
 }
 
-/// Every case of [`model_suite`](crate::model_suite) for one [`ModelFixture`](crate::ModelFixture), on every backend of the build. Once in a module.
+/// Every case of [`model_suite`](mod@crate::model_suite) for one [`ModelFixture`](crate::ModelFixture), on every backend of the build. Once in a module.
 #[macro_export]
 macro_rules! model_suite {
     ($fixture:ty) => {
