@@ -1,4 +1,4 @@
-//! [`cases!`](crate::cases), [`adapter_suite!`](crate::adapter_suite) and [`model_suite!`](crate::model_suite): functions of a device as tests, one a backend of the build.
+//! [`cases!`](crate::cases), [`adapter_suite!`](crate::adapter_suite) and [`model_suite!`](crate::model_suite!): functions of a device as tests, one a backend of the build.
 //!
 //! What a macro expands to is compiled with the features of the crate that calls it, which may call its own as it likes. So whether a
 //! backend is there is asked here, by defining a macro that keeps or drops its tests.

@@ -15,7 +15,7 @@ pub(super) struct Fault {
 }
 
 /// In the order of their crates, so that consecutive ones rebuild little.
-pub(super) const FAULTS: [Fault; 42] = [
+pub(super) const FAULTS: [Fault; 43] = [
     Fault {
         name: "a suffix matches within a segment",
         file: "crates/peft-core/src/matcher.rs",
@@ -160,9 +160,16 @@ pub(super) const FAULTS: [Fault; 42] = [
         file: "crates/peft-lora/src/lora.rs",
         text: "        let x = self.dropout.forward(x.cast(self.lora_a.dtype()));\n",
         instead: "        let x = x.cast(self.lora_a.dtype());\n        let kept = 1.0 - self.dropout.prob;\n        let mask = x.random_like(burn::tensor::Distribution::Bernoulli(kept));\n        let x = (x * mask).div_scalar(kept);\n",
+        cases: &["core_slots::traversal::flex::dropout_acts_in_training_only"],
+    },
+    Fault {
+        name: "gradient checkpointing cuts the graph",
+        file: "crates/peft-lora/src/lora.rs",
+        text: "        let x = self.dropout.forward(x.cast(self.lora_a.dtype()));\n",
+        instead: "        let x = self.dropout.forward(x.cast(self.lora_a.dtype()));\n        let strategy = format!(\"{:?}\", x.device().gradient_checkpointing_strategy());\n        let x = if strategy.contains(\"Balanced\") { x.detach() } else { x };\n",
         cases: &[
-            "core_slots::traversal::flex::dropout_acts_in_training_only",
             "checkpointing::flex::gradients_are_those_without_it",
+            "checkpointing::ndarray::gradients_are_those_without_it",
         ],
     },
     Fault {
