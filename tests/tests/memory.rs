@@ -24,6 +24,7 @@ const PROBE: &str = "PEFT_MEMORY_PROBE";
 
 peft_tests::cases!(on the cores:
     a_factored_step_forms_nothing_of_the_weights_shape,
+    a_dense_gradient_is_formed_once,
     a_step_keeps_nothing_of_a_frozen_trunk,
     a_checkpoint_loads_in_the_models_memory,
 );
@@ -40,6 +41,19 @@ fn a_factored_step_forms_nothing_of_the_weights_shape(device: &Device) {
     assert!(factored < WEIGHT_KIB / 2, "{factored} KiB");
     // The measure sees a dense weight where there is one.
     assert!(by_weight > WEIGHT_KIB, "{by_weight} KiB");
+}
+
+/// A layer that trains has one gradient of its weight's shape, not one for each row of the batch.
+fn a_dense_gradient_is_formed_once(device: &Device) {
+    let case = "a_dense_gradient_is_formed_once";
+    if std::env::var(PROBE).is_ok() {
+        println!("\ngrowth_kib={}", dense_step(device));
+        return;
+    }
+    let growth = measured(device, case, "dense");
+    println!("{device:?}: {growth} KiB for a weight of {WEIGHT_KIB} KiB and {ROWS} rows");
+    assert!(growth > WEIGHT_KIB, "{growth} KiB");
+    assert!(growth < ROWS / 2 * WEIGHT_KIB, "{growth} KiB");
 }
 
 /// A step that trains the last of twelve blocks keeps what one block keeps, and one that trains a head what the forward pass holds at once.
@@ -132,6 +146,24 @@ fn step(device: &Device, path: &str) -> usize {
     assert!(layer.weight.base().grad(&grads).is_none());
     // What the preparation needed for a moment is no room for the step to hide in.
     status_kib("VmHWM:").saturating_sub(before).max(spare)
+}
+
+/// Rows of a batch.
+const ROWS: usize = 8;
+
+/// One forward and backward through a layer that trains.
+fn dense_step(device: &Device) -> usize {
+    let device = device.clone().autodiff();
+    let weight = Tensor::full([WIDTH, WIDTH], 0.01, &device);
+    let layer = Linear {
+        weight: Param::from_tensor(weight),
+        bias: None,
+    };
+    let x = Tensor::<3>::random([ROWS, 32, WIDTH], Distribution::Default, &device);
+    let before = status_kib("VmHWM:");
+    let grads = linear(&layer, x).sum().backward();
+    assert!(layer.weight.base().grad(&grads).is_some());
+    status_kib("VmHWM:").saturating_sub(before)
 }
 
 const LAYERS: usize = 12;

@@ -98,12 +98,7 @@ pub fn takes_a_prompt_for_tokens<F: ModelFixture>(device: &Device) {
     assert_differs(&model.model.hidden(text.clone(), None, None), &expected);
     is_padded_as_alone(&model, device);
     if F::CAUSAL {
-        let mut cache = model.new_cache();
-        let parts = [0..2, 2..6].map(|run| {
-            let part = text.clone().slice(s![.., run]);
-            model.hidden(part, None, Some(&mut cache))
-        });
-        assert_close(&Tensor::cat(parts.to_vec(), 1), &expected, PATHS);
+        assert_close(&in_parts(&model, &text), &expected, PATHS);
     }
     let on = &device.clone().autodiff();
     let mut model = Prompted::new(super::model::<F>(on));
@@ -144,12 +139,7 @@ pub fn goes_on_from_given_keys<F: ModelFixture>(device: &Device) {
     is_padded_as_alone(&model, device);
     if F::CAUSAL {
         assert_close(&found, &expected, PATHS);
-        let mut cache = model.new_cache();
-        let parts = [0..2, 2..6].map(|run| {
-            let part = text.clone().slice(s![.., run]);
-            model.hidden(part, None, Some(&mut cache))
-        });
-        assert_close(&Tensor::cat(parts.to_vec(), 1), &expected, PATHS);
+        assert_close(&in_parts(&model, &text), &expected, PATHS);
     }
 
     let on = &device.clone().autodiff();
@@ -164,4 +154,14 @@ pub fn goes_on_from_given_keys<F: ModelFixture>(device: &Device) {
         .map(|fresh| values(fresh.dims(), 5.0, on).set_require_grad(fresh.is_require_grad()));
     trains_alone(&model, &report, &["prefix.embedding"], on);
     verified::<F>(ModelInvariant::Given, device);
+}
+
+/// The states of a text that is read with a cache in two parts.
+fn in_parts(model: &impl Transformer, text: &Ids) -> Tensor<3> {
+    let mut cache = model.new_cache();
+    let parts = [0..2, 2..6].map(|run| {
+        let part = text.clone().slice(s![.., run]);
+        model.hidden(part, None, Some(&mut cache))
+    });
+    Tensor::cat(parts.to_vec(), 1)
 }
