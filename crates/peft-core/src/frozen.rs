@@ -22,7 +22,7 @@ impl FrozenLinear<'_> {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let Some((top, below)) = self.below.split_last() else {
             return match (&self.product, &self.bias) {
-                (None, bias) => project(x, self.weight.clone(), bias.clone()),
+                (None, bias) => peft_kernels::linear(x, self.weight.clone(), bias.clone()),
                 (Some(product), Some(bias)) => product.clone() + bias.clone().unsqueeze(),
                 (Some(product), None) => product.clone(),
             };
@@ -97,19 +97,6 @@ impl FrozenEmbedding<'_> {
     pub fn weight(&self) -> Tensor<2> {
         effective_weight(self.weight.clone(), self.below)
     }
-}
-
-/// `x W + b` as one product of all rows. By batches, as Burn's own does it, the weight would be packed once for each of them, and its gradient formed once for
-/// each of them and summed afterwards.
-pub(crate) fn project(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
-    let [batch, rows, d_in] = x.dims();
-    let d_out = weight.dims()[1];
-    let y = x.reshape([batch * rows, d_in]).matmul(weight);
-    let y = match bias {
-        Some(bias) => y + bias.unsqueeze(),
-        None => y,
-    };
-    y.reshape([batch, rows, d_out])
 }
 
 /// `base` with `adapters` applied in order.

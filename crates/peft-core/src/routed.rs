@@ -7,7 +7,7 @@ use burn::module::Param;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Int, Tensor};
 
-use crate::frozen::{effective_weight, project};
+use crate::frozen::effective_weight;
 use crate::slot::{ActiveAdapter, Routes};
 use crate::{AdapterSlot, FrozenEmbedding, FrozenLinear};
 
@@ -90,7 +90,7 @@ pub(crate) fn linear<const D: usize>(routes: &Routes, layer: &Linear, x: Tensor<
         n if n == groups.len() => Some(x.reshape([1, dims[0] * each, d_in])),
         _ => Some(Tensor::cat(sharing, 1)),
     }
-    .map(|x| project(x, weight.clone(), None)); // [1, inputs, d_out]
+    .map(|x| peft_kernels::linear(x, weight.clone(), None)); // [1, inputs, d_out]
 
     let mut start = 0;
     let outputs: Vec<Tensor<3>> = groups

@@ -87,8 +87,8 @@ impl Adapter for Lora {
         let y = base.forward(x.clone());
         let x = self.dropout.forward(x.cast(self.lora_a.dtype()));
         // The scale meets the narrow product: [batch, rows, rank].
-        let hidden = module::linear(x, self.lora_a.val(), None).mul_scalar(self.scale);
-        let delta = module::linear(hidden, self.lora_b.val(), None);
+        let hidden = peft_kernels::linear(x, self.lora_a.val(), None).mul_scalar(self.scale);
+        let delta = peft_kernels::linear(hidden, self.lora_b.val(), None);
         let dtype = y.dtype();
         y + delta.cast(dtype)
     }
@@ -96,7 +96,7 @@ impl Adapter for Lora {
     fn embedding(&self, ids: Tensor<2, Int>, base: &FrozenEmbedding<'_>) -> Tensor<3> {
         let y = base.forward(ids.clone());
         let rows = module::embedding(self.lora_a.val(), ids).mul_scalar(self.scale);
-        let delta = module::linear(rows, self.lora_b.val(), None); // [batch, positions, d_model]
+        let delta = peft_kernels::linear(rows, self.lora_b.val(), None); // [batch, positions, d_model]
         let dtype = y.dtype();
         y + delta.cast(dtype)
     }

@@ -1,8 +1,8 @@
 //! Scaled dot-product attention. *Attention Is All You Need*, Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
 
 use burn::tensor::{DType, Tensor};
+use peft_kernels::{matmul, softmax};
 
-use crate::closed_form::softmax;
 use crate::mask::AttentionBias;
 use crate::softcap;
 
@@ -39,13 +39,13 @@ pub(crate) fn attend_with(
     // The query heads of a group become rows, so that keys and values need no copies.
     let q = q.reshape([batch, heads / groups, groups * positions, head_dim]);
     let dtype = q.dtype();
-    let scores = q.matmul(k.swap_dims(2, 3)).cast(DType::F32); // [batch, kv_heads, groups · positions, keys]
+    let scores = matmul(q, k.swap_dims(2, 3)).cast(DType::F32); // [batch, kv_heads, groups · positions, keys]
     let scores = match softcap {
         Some(cap) => softcap::softcap(scores, cap),
         None => scores,
     };
     let weights = softmax(bias.add_to(scores, groups)).cast(dtype);
-    edit(weights).matmul(v).reshape(dims)
+    matmul(edit(weights), v).reshape(dims)
 }
 
 /// The features of each head apart, `[batch, positions, n_heads · head_dim]` to `[batch, n_heads, positions, head_dim]`.

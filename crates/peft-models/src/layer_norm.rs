@@ -5,6 +5,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::features;
+use peft_kernels::layer_norm;
 
 /// Normalisation to mean zero and variance one, computed in f32. Its fields are named as in checkpoints; Burn's own calls them `gamma` and `beta`.
 #[derive(Module, Debug)]
@@ -32,17 +33,10 @@ impl LayerNorm {
     ///
     /// `x` and the result are `[.., d_model]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let (dtype, rows) = (x.dtype(), x.dims()[0]);
+        let rows = x.dims()[0];
         let of_rows = |param| features::<D>(param, rows).cast(DType::F32);
-        let x = x.cast(DType::F32);
-        let centred = x.clone() - x.mean_dim(D - 1);
-        let deviation = (centred.clone().square().mean_dim(D - 1) + self.epsilon).sqrt();
-        let scaled = centred / deviation * of_rows(&self.weight);
-        match &self.bias {
-            Some(bias) => scaled + of_rows(bias),
-            None => scaled,
-        }
-        .cast(dtype)
+        let bias = self.bias.as_ref().map(of_rows);
+        layer_norm(x, of_rows(&self.weight), bias, self.epsilon)
     }
 }
 

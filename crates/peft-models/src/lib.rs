@@ -8,9 +8,7 @@
 //! It reads no files: `peft-store` does.
 #![deny(missing_docs)]
 
-mod activation;
 mod attention;
-mod closed_form;
 mod config_error;
 mod decoder;
 mod delegate;
@@ -25,7 +23,6 @@ mod rope;
 mod softcap;
 mod transparent;
 
-pub use activation::Activation;
 pub use config_error::ModelConfigError;
 pub use decoder::{
     DecoderAttention, DecoderConfig, DecoderForCausalLm, DecoderLayer, DecoderMlp, DecoderModel,
@@ -50,4 +47,5 @@ pub use peft_core::{
     CausalLm, EVERY_SEQUENCE, FromEmbeddings, KvCache, SequenceClassifier, TokenClassifier,
     Transformer,
 };
+pub use peft_kernels::Activation;
 pub use rope::{RopeConfig, RopeScaling};

@@ -5,6 +5,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::features;
+use peft_kernels::rms_norm;
 
 /// Root-mean-square normalisation, computed in f32. Its field is named as in checkpoints; Burn's own calls it `gamma`.
 #[derive(Module, Debug)]
@@ -40,15 +41,12 @@ impl RmsNorm {
     ///
     /// `x` and the result are `[.., d_model]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let dtype = x.dtype();
         let weight = features::<D>(&self.weight, x.dims()[0]);
-        let x = x.cast(DType::F32);
-        let rms = (x.clone().square().mean_dim(D - 1) + self.epsilon).sqrt();
-        let normed = x / rms;
-        if self.from_one {
-            let scale = weight.cast(DType::F32) + 1.0;
-            return (normed * scale).cast(dtype);
-        }
-        normed.cast(dtype) * weight.cast(dtype)
+        let scale = if self.from_one {
+            weight.cast(DType::F32) + 1.0
+        } else {
+            weight.cast(x.dtype())
+        };
+        rms_norm(x, scale, self.epsilon)
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-/// `c · tanh(x / c)`, elementwise; its derivative is `1 − (y / c)²`, which joins the graph as in [`closed_form`](crate::closed_form).
+/// `c · tanh(x / c)`, elementwise; its derivative is `1 − (y / c)²`, which joins the graph as a linear map of `x − x`.
 pub(crate) fn softcap<const D: usize>(x: Tensor<D>, cap: f64) -> Tensor<D> {
     let plain = x.clone().without_autodiff();
     let y = plain.clone().div_scalar(cap).tanh().mul_scalar(cap);

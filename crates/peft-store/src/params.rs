@@ -2,9 +2,18 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
+#[cfg(feature = "adapters")]
+use burn::tensor::{DType, Device, TensorData};
 
 /// Modules whose linear layers lie `[in, out]` in a file, as in Burn: those of GPT-2. All others lie `[out, in]`.
 const IN_OUT: [&str; 2] = ["Struct:Gpt2Attention", "Struct:Gpt2Mlp"];
+
+/// A file's `[out, in]` matrix as a parameter, `[in, out]`, in memory in that order as a fresh layer's is, so that it computes the same bits as what was saved.
+#[cfg(feature = "adapters")]
+pub(crate) fn in_out(data: TensorData, to: (&Device, DType)) -> Tensor<2> {
+    let turned = Tensor::<2>::from_data(data, to).transpose().into_data();
+    Tensor::from_data(turned, to)
+}
 
 /// A parameter as it is stored.
 pub(crate) struct StoredParam {

@@ -148,8 +148,8 @@ pub(super) const FAULTS: [Fault; 43] = [
     Fault {
         name: "LoRA's scale is dropped",
         file: "crates/peft-lora/src/lora.rs",
-        text: "module::linear(x, self.lora_a.val(), None).mul_scalar(self.scale);",
-        instead: "module::linear(x, self.lora_a.val(), None);",
+        text: "peft_kernels::linear(x, self.lora_a.val(), None).mul_scalar(self.scale);",
+        instead: "peft_kernels::linear(x, self.lora_a.val(), None);",
         cases: &[
             "conformance::lora::flex::paths_agree",
             "lora::flex::the_output_is_the_formula",

@@ -49,14 +49,16 @@ impl DecoderMlp {
     pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         match self {
             Self::Split(mlp) => {
-                let gate = mlp.activation.apply(linear(&mlp.gate_proj, x.clone()));
-                linear(&mlp.down_proj, gate * linear(&mlp.up_proj, x))
+                let gate = linear(&mlp.gate_proj, x.clone());
+                let up = linear(&mlp.up_proj, x);
+                linear(&mlp.down_proj, mlp.activation.gate(gate, up))
             }
             Self::Fused(mlp) => {
                 let both = linear(&mlp.gate_up_proj, x);
                 let d_ff = both.dims()[2] / 2;
-                let gate = mlp.activation.apply(both.clone().narrow(2, 0, d_ff));
-                linear(&mlp.down_proj, gate * both.narrow(2, d_ff, d_ff))
+                let gate = both.clone().narrow(2, 0, d_ff);
+                let up = both.narrow(2, d_ff, d_ff);
+                linear(&mlp.down_proj, mlp.activation.gate(gate, up))
             }
         }
     }

@@ -1,6 +1,7 @@
 //! [`Rotation`]: cosines and sines of a run of positions.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use peft_kernels::rotate;
 
 use super::RopeConfig;
 
@@ -70,31 +71,11 @@ impl Rotation {
 
     /// Rotate keys, `[batch, heads, positions, head_dim]`.
     pub(crate) fn keys(&self, k: Tensor<4>) -> Tensor<4> {
-        self.keys.apply(k)
+        rotate(k, &self.keys.cos, &self.keys.sin)
     }
 
     /// Rotate queries, `[batch, heads, positions or read, head_dim]`.
     pub(crate) fn queries(&self, q: Tensor<4>) -> Tensor<4> {
-        self.queries.apply(q)
-    }
-}
-
-impl Table {
-    /// Of the rotated features, the first half against the second.
-    fn apply(&self, x: Tensor<4>) -> Tensor<4> {
-        let (half, head_dim) = (self.cos.dims()[3], x.dims()[3]);
-        let dtype = x.dtype();
-        let x = x.cast(DType::F32);
-        let (a, b) = (
-            x.clone().narrow(3, 0, half),
-            x.clone().narrow(3, half, half),
-        );
-        let first = a.clone() * self.cos.clone() - b.clone() * self.sin.clone();
-        let second = b * self.cos.clone() + a * self.sin.clone();
-        let mut parts = vec![first, second];
-        if head_dim > 2 * half {
-            parts.push(x.narrow(3, 2 * half, head_dim - 2 * half));
-        }
-        Tensor::cat(parts, 3).cast(dtype)
+        rotate(q, &self.queries.cos, &self.queries.sin)
     }
 }

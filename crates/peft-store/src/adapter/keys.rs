@@ -8,7 +8,7 @@ use peft_core::{AdapterSlot, LayerKind, Whole, layers, slots};
 
 use super::AdapterFileError;
 use super::methods::{Part, parts};
-use crate::params::stored_params;
+use crate::params::{in_out, stored_params};
 
 /// One tensor of an attached adapter.
 pub(super) struct Entry {
@@ -120,8 +120,7 @@ fn whole_part(suffix: String, mut shape: Vec<usize>, transposed: bool) -> Part {
                 Some(whole.value.val().transpose().into_data())
             },
             write: |slot, name, data, device| {
-                let tensor = Tensor::<2>::from_data(data, (device, DType::F32));
-                slot.insert(name, Whole::new(tensor.transpose()));
+                slot.insert(name, Whole::new(in_out(data, (device, DType::F32))));
             },
         };
     }

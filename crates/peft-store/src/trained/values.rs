@@ -88,7 +88,8 @@ impl ModuleMapper for Writer {
         let (device, dtype) = (now.device(), now.dtype());
         let value = Tensor::<D>::from_data(data.convert_dtype(dtype), (&device, dtype));
         let value = match self.transposed.contains(&path) {
-            true => value.transpose(),
+            // In memory as a fresh layer's.
+            true => Tensor::from_data(value.transpose().into_data(), (&device, dtype)),
             false => value,
         };
         let id = param.id;

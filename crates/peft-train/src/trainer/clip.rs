@@ -2,7 +2,8 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
+use peft_kernels::{scale, sum_of_squares};
 
 /// Scale the gradients of `model` so that their joint norm is at most `max_norm`; the norm before, and the gradients.
 pub fn clip_global_norm<M: Module>(
@@ -35,7 +36,7 @@ struct Squares<'a> {
 impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.get::<D>(param.id) {
-            let square = grad.cast(DType::F32).square().sum();
+            let square = sum_of_squares(grad);
             self.sum = Some(match self.sum.take() {
                 Some(sum) => sum + square,
                 None => square,
@@ -52,7 +53,7 @@ struct Scale {
 impl ModuleVisitor for Scale {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.remove::<D>(param.id) {
-            self.grads.register(param.id, grad.mul_scalar(self.factor));
+            self.grads.register(param.id, scale(grad, self.factor));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Training: the loop, what trains when, its schedule, clipping, and states that resume.
 
+mod adamw;
 mod clip;
 mod config;
 mod gradients;

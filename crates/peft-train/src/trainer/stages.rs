@@ -4,9 +4,10 @@ use std::collections::{BTreeSet, HashSet};
 
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 use burn::module::{Module, ParamGroup, ParamId};
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use peft_layerwise::{Depth, Length, Strategy};
 
+use super::adamw::AdamW;
 use super::mask::{Mask, trained};
 use super::trunk::Span;
 use super::{TrainConfig, TrainState};
@@ -16,7 +17,7 @@ use crate::TrainError;
 pub(super) struct Stages<'a> {
     strategy: &'a dyn Strategy,
     length: Length,
-    adamw: AdamWConfig,
+    adamw: AdamW,
     optimizer: ModuleOptimizer,
     /// The stage that the model is ready for.
     current: Option<usize>,
@@ -37,15 +38,11 @@ impl<'a> Stages<'a> {
         length: Length,
         model: &M,
     ) -> Self {
-        let adamw = AdamWConfig::new()
-            .with_beta_1(config.betas.0 as f32)
-            .with_beta_2(config.betas.1 as f32)
-            .with_epsilon(config.epsilon as f32)
-            .with_weight_decay(config.weight_decay as f32);
+        let adamw = AdamW::new(config);
         Self {
             strategy,
             length,
-            optimizer: adamw.init(),
+            optimizer: adamw.fresh(),
             adamw,
             current: None,
             given: trained(model),
@@ -73,7 +70,7 @@ impl<'a> Stages<'a> {
         state: &TrainState,
         model: M,
     ) -> Result<M, TrainError> {
-        let (model, optimizer) = state.restore(model, self.adamw.init(), &self.given)?;
+        let (model, optimizer) = state.restore(model, self.adamw.fresh(), &self.given)?;
         self.optimizer = optimizer;
         self.with_moments = state.ids().collect();
         self.touched = state.paths().map(str::to_owned).collect();
@@ -142,12 +139,12 @@ impl<'a> Stages<'a> {
     fn forget_all_but(&mut self, ids: &HashSet<ParamId>) {
         let forgotten: Vec<ParamId> = self.with_moments.difference(ids).copied().collect();
         if forgotten.len() == self.with_moments.len() {
-            self.optimizer = self.adamw.init();
+            self.optimizer = self.adamw.fresh();
         } else if !forgotten.is_empty() {
             // A group of the same optimizer: what Burn has to make it drop the moments of some parameters.
             let group = ParamGroup::from_ids(forgotten);
-            let optimizer = std::mem::replace(&mut self.optimizer, self.adamw.init());
-            self.optimizer = optimizer.with_group(group, self.adamw.build(), None);
+            let optimizer = std::mem::replace(&mut self.optimizer, self.adamw.fresh());
+            self.optimizer = optimizer.with_group(group, self.adamw.clone(), None);
         }
         self.with_moments.retain(|id| ids.contains(id));
     }

@@ -68,8 +68,11 @@ impl ModernBertMlp {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let both = linear(&self.Wi, x); // [batch, positions, 2 d_ff]
         let width = both.dims()[2] / 2;
-        let input = self.activation.apply(both.clone().narrow(2, 0, width));
-        let gated = input * both.narrow(2, width, width);
+        let (input, gate) = (
+            both.clone().narrow(2, 0, width),
+            both.narrow(2, width, width),
+        );
+        let gated = self.activation.gate(input, gate);
         linear(&self.Wo, self.drop.forward(gated))
     }
 }

@@ -9,6 +9,7 @@ use super::super::AdapterFileError;
 use super::super::config::{placement_from, some_list};
 use super::super::fields::{Fields, as_count};
 use super::Part;
+use crate::params::in_out;
 
 /// Fields that change what LoRA computes and have no counterpart here; each must be absent, null, false or empty.
 const LORA_UNSUPPORTED: [&str; 15] = [
@@ -189,7 +190,7 @@ pub(in super::super) fn parts(
 }
 
 fn matrix(data: TensorData, device: &Device) -> Tensor<2> {
-    Tensor::<2>::from_data(data, (device, DType::F32)).transpose()
+    in_out(data, (device, DType::F32))
 }
 
 fn change(

@@ -12,6 +12,7 @@ use super::super::input::Named;
 use super::super::tensors::read_shaped;
 use super::super::{AdapterFileError, TensorProblem};
 use super::virtual_tokens;
+use crate::params::in_out;
 
 /// The keys of what the projection reads, and of its two layers.
 const EMBEDDING: &str = "embedding.weight";
@@ -117,12 +118,10 @@ pub(in super::super) fn restored(
     }
 }
 
-/// Laid out as a fresh layer is, so that it computes the same bits as what was saved.
 fn linear(weight: TensorData, bias: TensorData, device: &Device) -> Linear {
     let to = (device, DType::F32);
-    let weight = Tensor::<2>::from_data(weight, to).transpose().into_data();
     Linear {
-        weight: Param::from_tensor(Tensor::from_data(weight, to)),
+        weight: Param::from_tensor(in_out(weight, to)),
         bias: Some(Param::from_tensor(Tensor::from_data(bias, to))),
     }
 }

@@ -175,7 +175,7 @@ pub(in super::super::super) fn restored(
             let weights = Tensor::<2>::from_data(weight, to).chunk(stack.n, 0);
             let biases = Tensor::<1>::from_data(bias, to).chunk(stack.n, 0);
             for ((linear, weight), bias) in linears.into_iter().zip(weights).zip(biases) {
-                // Laid out as a fresh layer is, so that it computes the same bits as what was saved.
+                // Laid out as a fresh layer is, as `in_out` does it of a whole matrix.
                 let weight = Tensor::<2>::from_data(weight.transpose().into_data(), to);
                 linear.weight = Param::from_tensor(weight);
                 linear.bias = Some(Param::from_tensor(bias));

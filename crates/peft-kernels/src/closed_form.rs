@@ -57,17 +57,6 @@ pub(crate) fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     (x - plain) * (below + bend).cast(dtype) + y
 }
 
-/// Softmax over the last axis; its Jacobian maps `z` to `y ∘ (z − Σ y ∘ z)`.
-pub(crate) fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let plain = x.clone().without_autodiff();
-    let y = activation::softmax(plain.clone(), D - 1);
-    if !x.is_tracked() {
-        return y;
-    }
-    let scaled = (x - plain) * y.clone();
-    scaled.clone() - scaled.sum_dim(D - 1) * y.clone() + y
-}
-
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Device, TensorData};
@@ -115,11 +104,6 @@ mod tests {
     #[test]
     fn gelu_tanh_is_burns() {
         compare(gelu_tanh, activation::gelu_approximate);
-    }
-
-    #[test]
-    fn softmax_is_burns() {
-        compare(softmax, |x| activation::softmax(x, 1));
     }
 
     #[test]

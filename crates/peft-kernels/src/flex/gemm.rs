@@ -1,0 +1,221 @@
+//! A product of two matrices in memory, by the `gemm` crate, which Burn's backend uses too: there each result's memory is set, then copied, by one core.
+#![allow(unsafe_code)] // `gemm` takes pointers.
+
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+/// Multiplications below which a product is left to one core, as in Burn's backend.
+const ONE_CORE: usize = 192 * 192 * 192;
+
+/// A matrix in memory: element `(i, j)` is at `start + i · row + j · column`.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    pub(super) memory: &'a [f32],
+    pub(super) start: usize,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) row: isize,
+    pub(super) column: isize,
+}
+
+impl Matrix<'_> {
+    pub(super) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row: self.column,
+            column: self.row,
+            ..self
+        }
+    }
+
+    /// Whether all elements are in memory.
+    fn is_inside(&self) -> bool {
+        let reach = |n: usize, stride: isize| (n as isize - 1).checked_mul(stride);
+        let farthest = || {
+            let last =
+                reach(self.rows, self.row)?.checked_add(reach(self.columns, self.column)?)?;
+            (self.start as isize).checked_add(last)
+        };
+        let is_empty = self.rows == 0 || self.columns == 0;
+        is_empty
+            || self.row >= 0
+                && self.column >= 0
+                && farthest().is_some_and(|last| (last as usize) < self.memory.len())
+    }
+}
+
+/// `out = a b`, `[a.rows, b.columns]` in order; all of it is written, and none is read.
+fn multiply(
+    out: &mut [MaybeUninit<f32>],
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    cores: ::gemm::Parallelism,
+) {
+    assert_eq!(
+        a.columns, b.rows,
+        "the inner dimensions of a product differ"
+    );
+    assert_eq!(out.len(), a.rows * b.columns, "a product's memory");
+    assert!(a.is_inside() && b.is_inside(), "a matrix leaves its memory");
+    if a.columns == 0 {
+        // Sums of nothing.
+        out.fill(MaybeUninit::new(0.0));
+        return;
+    }
+    if out.is_empty() {
+        return;
+    }
+    // SAFETY: `out` is exclusive and holds `a.rows` rows of `b.columns` elements with the strides given for it, which are not read. Of `a` and `b` only elements `(i, j)` below their rows and columns are read, all of which
+    // lie in `memory` by `is_inside`: strides are not negative, so none lies before `start` or after the last.
+    unsafe {
+        ::gemm::gemm(
+            a.rows,
+            b.columns,
+            a.columns,
+            out.as_mut_ptr().cast::<f32>(),
+            1,
+            b.columns as isize,
+            false,
+            a.memory.as_ptr().add(a.start),
+            a.column,
+            a.row,
+            b.memory.as_ptr().add(b.start),
+            b.column,
+            b.row,
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            cores,
+        );
+    }
+}
+
+/// How many cores one product of this size is for.
+fn cores(rows: usize, columns: usize, inner: usize) -> ::gemm::Parallelism {
+    let work = rows.saturating_mul(columns).saturating_mul(inner);
+    if work < ONE_CORE {
+        ::gemm::Parallelism::None
+    } else {
+        ::gemm::Parallelism::Rayon(0)
+    }
+}
+
+/// The products of pairs of matrices, all of one size, one after the other; one for all cores, many for one each.
+pub(super) fn products(pairs: &[(Matrix<'_>, Matrix<'_>)]) -> Vec<f32> {
+    let Some((a, b)) = pairs.first() else {
+        return Vec::new();
+    };
+    let (rows, columns, inner) = (a.rows, b.columns, a.columns);
+    let (each, n) = (rows * columns, pairs.len() * rows * columns);
+    if n == 0 {
+        return Vec::new();
+    }
+    let mut out = Vec::with_capacity(n); // not set first, which would be a pass of one core
+    let memory = &mut out.spare_capacity_mut()[..n];
+    let one = |(out, (a, b)): (&mut [MaybeUninit<f32>], &(Matrix<'_>, Matrix<'_>))| {
+        multiply(out, *a, *b, ::gemm::Parallelism::None);
+    };
+    match pairs {
+        [(a, b)] => multiply(memory, *a, *b, cores(rows, columns, inner)),
+        _ if n * inner < ONE_CORE => memory.chunks_mut(each).zip(pairs).for_each(one),
+        _ => memory.par_chunks_mut(each).zip(pairs).for_each(one),
+    }
+    // SAFETY: the capacity is at least `n`. The chunks are all `n` elements, as many as there are pairs, and `multiply` has written all of each:
+    // it asserts that a chunk has its product's size.
+    unsafe { out.set_len(n) };
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Beside sums of products, of sizes around the kernels' own, in order and turned.
+    #[test]
+    fn a_product_is_its_sums() {
+        let numbers =
+            |n: usize, seed: f32| -> Vec<f32> { (0..n).map(|i| (seed + i as f32).sin()).collect() };
+        for (m, k, n) in [
+            (1, 1, 1),
+            (3, 5, 2),
+            (17, 33, 65),
+            (64, 1, 31),
+            (0, 4, 3),
+            (4, 0, 3),
+            (4, 3, 0),
+            (200, 190, 210),
+        ] {
+            let (lhs, rhs) = (numbers(m * k + 7, 0.5), numbers(k * n, 1.5));
+            let whole = |memory, start, rows, columns| Matrix {
+                memory,
+                start,
+                rows,
+                columns,
+                row: columns as isize,
+                column: 1,
+            };
+            let a = whole(lhs.as_slice(), 7, m, k);
+            let b = whole(rhs.as_slice(), 0, n, k).transposed();
+            let mut out = vec![MaybeUninit::new(f32::NAN); m * n];
+            multiply(&mut out, a, b, cores(m, n, k));
+            for (i, out) in out.into_iter().enumerate() {
+                let (row, column) = (i / n, i % n);
+                let sum: f64 = (0..k)
+                    .map(|l| f64::from(lhs[7 + row * k + l]) * f64::from(rhs[column * k + l]))
+                    .sum();
+                // SAFETY: it was initialised above.
+                let found = f64::from(unsafe { out.assume_init() });
+                assert!(
+                    (found - sum).abs() < 1e-4,
+                    "{m} {k} {n} at {i}: {found}, expected {sum}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "leaves its memory")]
+    fn a_matrix_that_leaves_its_memory_is_refused() {
+        let memory = [0.0; 6];
+        let outside = Matrix {
+            memory: &memory,
+            start: 1,
+            rows: 2,
+            columns: 3,
+            row: 3,
+            column: 1,
+        };
+        let mut out = [MaybeUninit::new(0.0); 4];
+        let b = Matrix {
+            start: 0,
+            ..outside
+        }
+        .transposed();
+        multiply(&mut out, outside, b, ::gemm::Parallelism::None);
+    }
+
+    #[test]
+    fn a_matrix_is_inside_its_memory_or_not() {
+        let memory = [0.0; 6];
+        let matrix = |start, rows, columns, row, column| Matrix {
+            memory: &memory,
+            start,
+            rows,
+            columns,
+            row,
+            column,
+        };
+        assert!(matrix(0, 2, 3, 3, 1).is_inside());
+        assert!(matrix(0, 3, 2, 1, 3).is_inside());
+        assert!(matrix(5, 4, 1, 0, 1).is_inside());
+        assert!(matrix(9, 0, 3, 3, 1).is_inside());
+        assert!(!matrix(1, 2, 3, 3, 1).is_inside());
+        assert!(!matrix(0, 3, 3, 3, 1).is_inside());
+        assert!(!matrix(3, 2, 3, -3, 1).is_inside());
+        assert!(!matrix(0, 2, 3, isize::MAX, 1).is_inside());
+    }
+}

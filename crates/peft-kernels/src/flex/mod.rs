@@ -1,0 +1,35 @@
+//! The operations on `flex` in f32: one pass over memory, on all cores, gradients too.
+
+mod activation;
+mod adamw;
+mod gemm;
+mod math;
+mod norm;
+mod ops;
+mod product;
+mod record;
+mod rotary;
+mod rows;
+mod scaling;
+mod softmax;
+mod values;
+
+use burn::backend::DispatchDevice;
+use burn::tensor::{DType, Tensor};
+
+pub(crate) use adamw::Update;
+pub(crate) use ops::{
+    act, gate, layer_norm, linear, matmul, rms_norm, rotate, scale, softmax, sum_of_squares, update,
+};
+
+/// Whether a tensor is f32 on `flex`, differentiated or not.
+pub(crate) fn holds<const D: usize>(x: &Tensor<D>) -> bool {
+    let device = x.device();
+    let on_flex = match device.as_dispatch() {
+        DispatchDevice::Flex(_) => true,
+        DispatchDevice::Autodiff(device) => matches!(**device, DispatchDevice::Flex(_)),
+        #[allow(unreachable_patterns)] // There are others where other features are on.
+        _ => false,
+    };
+    on_flex && x.dtype() == DType::F32
+}

@@ -1,0 +1,168 @@
+//! Products of matrices, and layers, with their gradients.
+
+use burn::tensor::Shape;
+use burn_flex::FlexTensor;
+
+use super::gemm::{Matrix, products};
+use super::record::Derivative;
+use super::rows;
+use super::values::{in_order, tensor, values, width};
+
+/// The matrices of a tensor of rank two or more, each over the last two axes.
+struct Matrices<'a> {
+    first: Matrix<'a>,
+    starts: Vec<usize>,
+}
+
+impl<'a> Matrices<'a> {
+    fn of(x: &'a FlexTensor) -> Self {
+        let (dims, strides) = (x.layout().shape(), x.layout().strides());
+        let rank = dims.num_dims();
+        let mut starts = vec![x.layout().start_offset()];
+        for axis in 0..rank - 2 {
+            let step = |start: usize, i: usize| {
+                usize::try_from(start as isize + i as isize * strides[axis])
+            };
+            starts = starts
+                .into_iter()
+                .flat_map(|start| (0..dims[axis]).map(move |i| step(start, i)))
+                .map(|start| start.expect("a place in memory"))
+                .collect();
+        }
+        Self {
+            first: Matrix {
+                memory: x.storage(),
+                start: 0,
+                rows: dims[rank - 2],
+                columns: dims[rank - 1],
+                row: strides[rank - 2],
+                column: strides[rank - 1],
+            },
+            starts,
+        }
+    }
+
+    fn transposed(mut self) -> Self {
+        self.first = self.first.transposed();
+        self
+    }
+
+    fn get(&self, i: usize) -> Matrix<'a> {
+        Matrix {
+            start: self.starts[i],
+            ..self.first
+        }
+    }
+}
+
+/// The products of matrices pairwise, in order; `leading` are the axes that count them.
+fn pairwise(a: &Matrices<'_>, b: &Matrices<'_>, leading: &[usize]) -> FlexTensor {
+    let pairs: Vec<_> = (0..a.starts.len()).map(|i| (a.get(i), b.get(i))).collect();
+    let dims: Vec<usize> = leading
+        .iter()
+        .copied()
+        .chain([a.first.rows, b.first.columns])
+        .collect();
+    tensor(products(&pairs), Shape::from(dims))
+}
+
+/// Strides of a flipped tensor are negative; such a one is put in order.
+fn forwards(x: FlexTensor) -> FlexTensor {
+    if x.layout().strides().iter().all(|stride| *stride >= 0) {
+        x
+    } else {
+        x.to_contiguous()
+    }
+}
+
+fn leading(x: &FlexTensor) -> Vec<usize> {
+    let dims: Vec<usize> = x.layout().shape().iter().copied().collect();
+    dims[..dims.len() - 2].to_vec()
+}
+
+/// `lhs rhs` over the last two axes; the others are equal.
+pub(super) fn matmul([lhs, rhs]: [FlexTensor; 2]) -> FlexTensor {
+    let (lhs, rhs) = (forwards(lhs), forwards(rhs));
+    pairwise(&Matrices::of(&lhs), &Matrices::of(&rhs), &leading(&lhs))
+}
+
+/// `x W + b`: `x` is `[rows, d_in]`, `W` `[d_in, d_out]`, `b` `[d_out]`.
+pub(super) fn linear([x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
+    let (x, weight, bias) = (forwards(x), forwards(weight), in_order(bias));
+    let (a, b) = (Matrices::of(&x).get(0), Matrices::of(&weight).get(0));
+    let (rows, d_out) = (a.rows, b.columns);
+    let bias = values(&bias);
+    assert_eq!(
+        bias.len(),
+        d_out,
+        "a bias of another length than the output"
+    );
+    let mut out = products(&[(a, b)]);
+    // Afterwards: a product that starts from it sums in another order, by how many rows there are.
+    rows::fill(&mut out, d_out, |_, out| {
+        for row in out.chunks_exact_mut(d_out) {
+            for (out, bias) in row.iter_mut().zip(bias) {
+                *out += bias;
+            }
+        }
+    });
+    tensor(out, Shape::from(vec![rows, d_out]))
+}
+
+/// Of a product, each factor that the other's gradient needs.
+#[derive(Debug, Clone)]
+pub(super) struct Matmul {
+    lhs: Option<FlexTensor>,
+    rhs: Option<FlexTensor>,
+}
+
+impl Matmul {
+    pub(super) fn keep([lhs, rhs]: [FlexTensor; 2], tracked: [bool; 2]) -> Self {
+        Self {
+            lhs: tracked[1].then_some(lhs),
+            rhs: tracked[0].then_some(rhs),
+        }
+    }
+}
+
+impl Derivative<2> for Matmul {
+    fn gradients(self, grad: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let leading = leading(&grad);
+        let grad = forwards(grad);
+        let of = Matrices::of(&grad);
+        let of_lhs = self.rhs.filter(|_| wanted[0]).map(|rhs| {
+            let rhs = forwards(rhs);
+            pairwise(&of, &Matrices::of(&rhs).transposed(), &leading)
+        });
+        let of_rhs = self.lhs.filter(|_| wanted[1]).map(|lhs| {
+            let lhs = forwards(lhs);
+            pairwise(&Matrices::of(&lhs).transposed(), &of, &leading)
+        });
+        [of_lhs, of_rhs]
+    }
+}
+
+/// Of a layer, its product; the bias needs nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Linear(Matmul);
+
+impl Linear {
+    pub(super) fn keep([x, weight, _]: [FlexTensor; 3], tracked: [bool; 3]) -> Self {
+        Self(Matmul::keep([x, weight], [tracked[0], tracked[1]]))
+    }
+}
+
+impl Derivative<3> for Linear {
+    fn gradients(self, grad: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let of_bias = wanted[2].then(|| {
+            let grad = in_order(grad.clone());
+            let d_out = width(&grad);
+            tensor(
+                rows::sum_of_rows(values(&grad), d_out),
+                Shape::from(vec![d_out]),
+            )
+        });
+        let [of_x, of_weight] = self.0.gradients(grad, [wanted[0], wanted[1]]);
+        [of_x, of_weight, of_bias]
+    }
+}

@@ -1,0 +1,48 @@
+//! Products of matrices.
+
+use burn::tensor::Tensor;
+
+#[cfg(feature = "flex")]
+use crate::fuses;
+
+/// The product over the last two axes.
+///
+/// # Shapes
+///
+/// `lhs` is `[.., rows, inner]`, `rhs` `[.., inner, columns]`, the result `[.., rows, columns]`.
+///
+/// # Panics
+///
+/// Where `inner` differs, and as Burn's where other axes do.
+pub fn matmul<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if fuses(&lhs) && fuses(&rhs) && lhs.dims()[..D - 2] == rhs.dims()[..D - 2] {
+        return crate::flex::matmul(lhs, rhs);
+    }
+    lhs.matmul(rhs)
+}
+
+/// `x W + b` as one product of all rows. By batches, as Burn's own does it, the weight would be packed once for each of them, and its gradient formed once for
+/// each of them and summed afterwards.
+///
+/// # Shapes
+///
+/// `x` is `[batch, rows, d_in]`, `weight` `[d_in, d_out]`, `bias` `[d_out]`, the result `[batch, rows, d_out]`.
+///
+/// # Panics
+///
+/// As [`matmul`].
+pub fn linear(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
+    let [batch, rows, d_in] = x.dims();
+    let d_out = weight.dims()[1];
+    let x = x.reshape([batch * rows, d_in]);
+    let y = match bias {
+        None => matmul(x, weight),
+        #[cfg(feature = "flex")]
+        Some(bias) if fuses(&x) && fuses(&weight) && fuses(&bias) => {
+            crate::flex::linear(x, weight, bias)
+        }
+        Some(bias) => matmul(x, weight) + bias.unsqueeze(),
+    };
+    y.reshape([batch, rows, d_out])
+}

@@ -1,0 +1,323 @@
+//! Every function, value and gradients, beside its definition in Burn's operations, which Burn differentiates.
+//!
+//! With feature `flex` that checks what runs as one pass; without it, the definitions in this crate.
+
+use burn::tensor::{Device, Gradients, Tensor, TensorData, activation};
+use peft_kernels::{Activation, layer_norm, linear, matmul, rms_norm, rotate, softmax};
+
+/// Values between −1 and 1 in no order.
+fn of<const D: usize>(dims: [usize; D], seed: f32, device: &Device) -> Tensor<D> {
+    let n = dims.iter().product();
+    let values: Vec<f32> = (0..n).map(|i| (seed + i as f32 * 1.7).sin()).collect();
+    Tensor::from_data(TensorData::new(values, dims), device)
+}
+
+/// A differentiated tensor, of whatever rank.
+trait Leaf {
+    fn grad_of(&self, grads: &Gradients) -> Option<Vec<f32>>;
+}
+
+impl<const D: usize> Leaf for Tensor<D> {
+    fn grad_of(&self, grads: &Gradients) -> Option<Vec<f32>> {
+        self.grad(grads)
+            .map(|grad| grad.into_data().iter().collect())
+    }
+}
+
+fn near(found: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let size = expected.iter().fold(1.0f32, |size, x| size.max(x.abs()));
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            (a - b).abs() <= 4e-6 * size,
+            "{what} at {i}: {a}, expected {b}"
+        );
+    }
+}
+
+/// The values and the leaves' gradients of one thing computed from them in two ways.
+fn agree<const D: usize>(
+    found: impl Fn() -> Tensor<D>,
+    expected: impl Fn() -> Tensor<D>,
+    leaves: &[&dyn Leaf],
+) {
+    let of_way = |y: Tensor<D>| {
+        let weights = of(y.dims(), 0.4, &y.device());
+        let grads = (y.clone() * weights).sum().backward();
+        let values: Vec<f32> = y.clone().into_data().iter().collect();
+        let grads: Vec<_> = leaves.iter().map(|leaf| leaf.grad_of(&grads)).collect();
+        (y.dims(), values, grads)
+    };
+    let (found, expected) = (of_way(found()), of_way(expected()));
+    assert_eq!(found.0, expected.0);
+    near(&found.1, &expected.1, "value");
+    for (i, (found, expected)) in found.2.iter().zip(&expected.2).enumerate() {
+        assert_eq!(found.is_some(), expected.is_some(), "gradient {i}");
+        if let (Some(found), Some(expected)) = (found, expected) {
+            near(found, expected, &format!("gradient {i}"));
+        }
+    }
+}
+
+/// With and without gradient checkpointing.
+fn devices() -> [Device; 2] {
+    [
+        Device::flex().autodiff(),
+        Device::flex().autodiff().gradient_checkpointing(),
+    ]
+}
+
+const ACTIVATIONS: [Activation; 4] = [
+    Activation::Silu,
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::Relu,
+];
+
+fn by_definition<const D: usize>(activation: Activation, x: Tensor<D>) -> Tensor<D> {
+    match activation {
+        Activation::Silu => x.clone() / ((-x).exp() + 1.0),
+        Activation::Gelu => x.clone() * ((x / 2f64.sqrt()).erf() + 1.0) * 0.5,
+        Activation::GeluTanh => activation::gelu_approximate(x),
+        Activation::Relu => activation::relu(x),
+        other => panic!("{other:?} has no definition here"),
+    }
+}
+
+#[test]
+fn activations() {
+    for device in devices() {
+        // More than one run of a pass, and no whole number of them.
+        let x = (of([3, 5, 4099], 1.0, &device) * 6.0)
+            .detach()
+            .require_grad();
+        for activation in ACTIVATIONS {
+            agree(
+                || activation.apply(x.clone()),
+                || by_definition(activation, x.clone()),
+                &[&x],
+            );
+            let turned = || x.clone().swap_dims(0, 2);
+            agree(
+                || activation.apply(turned()),
+                || by_definition(activation, turned()),
+                &[&x],
+            );
+        }
+    }
+}
+
+#[test]
+fn gates() {
+    for device in devices() {
+        let both = (of([3, 5, 6000], 1.0, &device) * 4.0)
+            .detach()
+            .require_grad();
+        let fixed = || of([3, 5, 3000], 2.0, &device);
+        let half = |at| both.clone().narrow(2, at, 3000);
+        let pairs: [&dyn Fn() -> (Tensor<3>, Tensor<3>); 3] =
+            [&|| (half(0), half(3000)), &|| (half(0), fixed()), &|| {
+                (fixed(), half(3000))
+            }];
+        for (activation, pair) in ACTIVATIONS
+            .iter()
+            .flat_map(|a| pairs.map(|pair| (*a, pair)))
+        {
+            agree(
+                || {
+                    let (gate, up) = pair();
+                    activation.gate(gate, up)
+                },
+                || {
+                    let (gate, up) = pair();
+                    by_definition(activation, gate) * up
+                },
+                &[&both],
+            );
+        }
+    }
+}
+
+#[test]
+fn softmaxes() {
+    for device in devices() {
+        let x = (of([2, 3, 37, 129], 1.0, &device) * 5.0)
+            .detach()
+            .require_grad();
+        let hidden = of::<4>([2, 3, 37, 129], 3.0, &device);
+        let hidden = hidden.greater_elem(0.9).float() * -1e30;
+        let inputs: [&dyn Fn() -> Tensor<4>; 3] =
+            [&|| x.clone(), &|| x.clone() + hidden.clone(), &|| {
+                x.clone().swap_dims(2, 3)
+            }];
+        for input in inputs {
+            let by_definition = || {
+                let exp = (input() - input().max_dim(3).detach()).exp();
+                exp.clone() / exp.sum_dim(3)
+            };
+            agree(|| softmax(input()), by_definition, &[&x]);
+        }
+    }
+}
+
+#[test]
+fn products() {
+    for device in devices() {
+        for tracked in [[true, true], [true, false], [false, true]] {
+            // A product for all cores, and many for one each.
+            for ([a, b], [rows, inner, columns]) in [
+                ([1, 1], [190, 200, 210]),
+                ([2, 3], [5, 7, 3]),
+                ([8, 12], [64, 32, 48]),
+            ] {
+                let lhs = of([a, b, rows, inner], 1.0, &device).set_require_grad(tracked[0]);
+                let rhs = of([a, columns, b, inner], 2.0, &device).set_require_grad(tracked[1]);
+                let turned = || rhs.clone().permute([0, 2, 3, 1]);
+                agree(
+                    || matmul(lhs.clone(), turned()),
+                    || lhs.clone().matmul(turned()),
+                    &[&lhs, &rhs],
+                );
+            }
+        }
+        let lhs = of([2, 3, 5, 7], 1.0, &device).require_grad();
+        let wide = of([1, 3, 7, 4], 2.0, &device).require_grad();
+        agree(
+            || matmul(lhs.clone(), wide.clone()),
+            || lhs.clone().matmul(wide.clone()),
+            &[&lhs, &wide],
+        );
+        let rhs = of([2, 3, 7, 4], 2.0, &device).require_grad();
+        let flipped = || lhs.clone().flip([3]);
+        agree(
+            || matmul(flipped(), rhs.clone()),
+            || flipped().matmul(rhs.clone()),
+            &[&lhs, &rhs],
+        );
+    }
+}
+
+#[test]
+fn layers() {
+    for device in devices() {
+        for (batch, rows, d_in, d_out) in [(3, 70, 230, 210), (2, 3, 5, 7), (1, 1, 4, 1)] {
+            for tracked in [[true; 3], [false, true, true], [true, false, false]] {
+                let x = of([batch, rows, d_in], 1.0, &device).set_require_grad(tracked[0]);
+                let weight = of([d_in, d_out], 2.0, &device).set_require_grad(tracked[1]);
+                let bias = of([d_out], 3.0, &device).set_require_grad(tracked[2]);
+                let product = || x.clone().matmul(weight.clone().unsqueeze());
+                agree(
+                    || linear(x.clone(), weight.clone(), None),
+                    product,
+                    &[&x, &weight],
+                );
+                agree(
+                    || linear(x.clone(), weight.clone(), Some(bias.clone())),
+                    || product() + bias.clone().unsqueeze(),
+                    &[&x, &weight, &bias],
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn norms() {
+    for device in devices() {
+        for tracked in [[true; 3], [true, false, false], [false, true, true]] {
+            let x = of([3, 411, 37], 1.0, &device).set_require_grad(tracked[0]);
+            let weight = (of([37], 2.0, &device) + 1.0).detach();
+            let weight = weight.set_require_grad(tracked[1]);
+            let bias = of([37], 3.0, &device).set_require_grad(tracked[2]);
+            let (scale, shift) = (|| weight.clone().unsqueeze(), || bias.clone().unsqueeze());
+            // Of rows far from zero, and in another order in memory.
+            let inputs: [&dyn Fn() -> Tensor<3>; 3] =
+                [&|| x.clone(), &|| x.clone() * 0.5 + 1.0, &|| {
+                    x.clone().swap_dims(0, 1)
+                }];
+            for input in inputs {
+                let by_size = || input() / (input().square().mean_dim(2) + 0.02).sqrt() * scale();
+                let found = || rms_norm(input(), scale(), 0.02);
+                agree(found, by_size, &[&x, &weight]);
+
+                let by_deviation = || {
+                    let centred = input() - input().mean_dim(2);
+                    centred.clone() / (centred.square().mean_dim(2) + 0.02).sqrt() * scale()
+                };
+                let found = || layer_norm(input(), scale(), None, 0.02);
+                agree(found, by_deviation, &[&x, &weight]);
+                let found = || layer_norm(input(), scale(), Some(shift()), 0.02);
+                agree(found, || by_deviation() + shift(), &[&x, &weight, &bias]);
+            }
+        }
+    }
+}
+
+/// A weight for each row of a batch, as mixed batches have it.
+#[test]
+fn norms_of_rows() {
+    let device = Device::flex();
+    let x = of::<3>([2, 5, 37], 1.0, &device);
+    let weight = of::<3>([2, 1, 37], 2.0, &device);
+    let size = (x.clone().square().mean_dim(2) + 0.02).sqrt();
+    let expected = x.clone() / size * weight.clone();
+    let values = |y: Tensor<3>| -> Vec<f32> { y.into_data().iter().collect() };
+    near(
+        &values(rms_norm(x, weight, 0.02)),
+        &values(expected),
+        "rows",
+    );
+}
+
+#[test]
+fn rotations() {
+    for device in devices() {
+        let (batch, heads, positions, head_dim) = (2, 3, 17, 10);
+        let x = of([batch, positions, heads, head_dim], 1.0, &device).require_grad();
+        let inputs: [&dyn Fn() -> Tensor<4>; 2] = [&|| x.clone().swap_dims(1, 2), &|| {
+            x.clone().reshape([batch, heads, positions, head_dim])
+        }];
+        for (of_table, half) in [(1, 5), (1, 3), (batch, 4)] {
+            let angles = of::<4>([of_table, 1, positions, half], 2.0, &device) * 3.0;
+            let (cos, sin) = (angles.clone().cos(), angles.sin());
+            for input in inputs {
+                let by_definition = || {
+                    let part = |start, n| input().narrow(3, start, n);
+                    let mut parts = vec![
+                        part(0, half) * cos.clone() - part(half, half) * sin.clone(),
+                        part(half, half) * cos.clone() + part(0, half) * sin.clone(),
+                    ];
+                    if head_dim > 2 * half {
+                        parts.push(part(2 * half, head_dim - 2 * half));
+                    }
+                    Tensor::cat(parts, 3)
+                };
+                agree(|| rotate(input(), &cos, &sin), by_definition, &[&x]);
+            }
+        }
+    }
+}
+
+/// Sums over rows are made in the same order however many cores there are.
+#[test]
+fn results_repeat_to_the_bit() {
+    let device = Device::flex().autodiff();
+    let run = || {
+        let x = of([64, 96, 48], 1.0, &device).require_grad();
+        let weight = of([48, 80], 2.0, &device).require_grad();
+        let bias = of([80], 3.0, &device).require_grad();
+        let scale = of::<1>([48], 4.0, &device).require_grad();
+        let normed = rms_norm(x.clone(), scale.clone().unsqueeze(), 1e-6);
+        let y = softmax(linear(normed, weight.clone(), Some(bias.clone())));
+        let grads = (y.clone() * of([64, 96, 80], 5.0, &device))
+            .sum()
+            .backward();
+        let leaves: [&dyn Leaf; 4] = [&x, &weight, &bias, &scale];
+        leaves.map(|leaf| leaf.grad_of(&grads))
+    };
+    let first = run();
+    assert!(first.iter().all(Option::is_some));
+    for _ in 0..5 {
+        assert_eq!(run(), first);
+    }
+}
