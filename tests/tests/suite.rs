@@ -8,6 +8,7 @@ mod core_slots;
 mod encoder_adapters;
 mod fixture;
 mod ia3;
+mod kernels;
 mod layerwise;
 mod lora;
 mod models;

@@ -33,17 +33,50 @@ pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
         product: None,
         below: &acting,
     };
+    of_rows(&base, x)
+}
+
+/// A layer's output of rows of any rank.
+fn of_rows<const D: usize>(layer: &FrozenLinear<'_>, x: Tensor<D>) -> Tensor<D> {
     let mut dims = x.dims();
-    let [d_in, d_out] = base.weight.dims();
+    let [d_in, d_out] = layer.weight.dims();
     assert_eq!(
         dims[D - 1],
         d_in,
         "a linear layer of {d_in} inputs was given {dims:?}"
     );
     let rows = dims[..D - 1].iter().product::<usize>();
-    let y = base.forward(x.reshape([1, rows, d_in]));
+    let y = layer.forward(x.reshape([1, rows, d_in]));
     dims[D - 1] = d_out;
     y.reshape(dims)
+}
+
+/// [`linear`] of rows that are still to be scaled, `(x ∘ s) W + b`, which is `x (s ∘ W) + b` too.
+///
+/// The second is computed where weight and scale train, the rows take no gradient and the layer has no adapters: then the scale's gradient is formed of the
+/// weight's, and no product is formed for rows that nothing below asks for. Elsewhere the first is.
+///
+/// # Shapes
+///
+/// `scale` is `[d_in]`; else as [`linear`].
+///
+/// # Panics
+///
+/// As [`linear`].
+pub fn scaled_linear<const D: usize>(layer: &Linear, x: Tensor<D>, scale: Tensor<1>) -> Tensor<D> {
+    let of_bias = layer.bias.as_ref();
+    let has_slot = layer.weight.reparameterization::<AdapterSlot>().is_some()
+        || of_bias.is_some_and(|bias| bias.reparameterization::<AdapterSlot>().is_some());
+    if has_slot || x.is_tracked() || !layer.weight.base().is_tracked() || !scale.is_tracked() {
+        return linear(layer, x * scale.unsqueeze());
+    }
+    let base = FrozenLinear {
+        weight: layer.weight.val() * scale.unsqueeze_dim(1),
+        bias: of_bias.map(|bias| bias.val()),
+        product: None,
+        below: &[],
+    };
+    of_rows(&base, x)
 }
 
 /// `layer`'s forward, with the adapters on its weight in factored form.

@@ -6,6 +6,7 @@ mod managing;
 mod merging;
 mod paths;
 mod refusals;
+mod scaled;
 mod stock;
 mod targets;
 mod traversal;

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
         "\n12 layers, d=768, vocabulary 4000, 64 rows of 128 tokens in batches of 32, the top two layers train, f32, flex with x86-v4."
     );
     println!(
-        "{}. The smaller of the second and third epoch, median of {} processes; the largest peak RSS.\n",
+        "{}. The smallest of the second to fourth epoch, median of {} processes; the largest peak RSS.\n",
         machine(),
         args.rounds
     );

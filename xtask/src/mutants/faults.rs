@@ -1,5 +1,7 @@
 //! The faults: what is put in place of which text, and who must notice.
 
+mod kernels;
+
 /// A deliberate fault.
 pub(super) struct Fault {
     /// What goes wrong.
@@ -14,8 +16,12 @@ pub(super) struct Fault {
     pub(super) cases: &'static [&'static str],
 }
 
-/// In the order of their crates, so that consecutive ones rebuild little.
-pub(super) const FAULTS: [Fault; 43] = [
+/// All of them, in the order of their crates, so that consecutive ones rebuild little.
+pub(super) fn all() -> impl Iterator<Item = &'static Fault> {
+    kernels::FAULTS.iter().chain(&FAULTS)
+}
+
+const FAULTS: [Fault; 44] = [
     Fault {
         name: "a suffix matches within a segment",
         file: "crates/peft-core/src/matcher.rs",
@@ -66,6 +72,13 @@ pub(super) const FAULTS: [Fault; 43] = [
         text: "    adapters.iter().fold(base, |below, active| {\n        active.blend(|| below.clone(), || active.adapter.weight_of(below.clone()))",
         instead: "    adapters.iter().rev().fold(base, |below, active| {\n        active.blend(|| below.clone(), || active.adapter.weight_of(below.clone()))",
         cases: &["conformance::whole::flex::composes_in_order"],
+    },
+    Fault {
+        name: "a scale that went into a weight is applied twice",
+        file: "crates/peft-core/src/layer.rs",
+        text: "        weight: layer.weight.val() * scale.unsqueeze_dim(1),\n",
+        instead: "        weight: layer.weight.val() * scale.clone().unsqueeze_dim(1) * scale.unsqueeze_dim(1),\n",
+        cases: &["core_slots::scaled::flex::values_and_gradients_are_those_of_scaled_rows"],
     },
     Fault {
         name: "rows are put back in each other's places",

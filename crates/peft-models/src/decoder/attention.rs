@@ -7,6 +7,7 @@ use peft_core::linear;
 
 use crate::attention::{attend, merge_heads, split_heads};
 use crate::mask::AttentionBias;
+use crate::norm::Normed;
 use crate::rope::Rotation;
 use crate::transparent::transparent_module;
 use crate::{KvCache, RmsNorm};
@@ -67,14 +68,14 @@ impl DecoderAttention {
     /// `x` is `[batch, positions, d_model]`, the result of the positions that ask.
     pub(super) fn forward(
         &self,
-        x: Tensor<3>,
+        x: Normed,
         rotation: &Rotation,
         bias: &AttentionBias,
         cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<3> {
         let (q, k, v) = match self {
-            Self::Split(attention) => attention.project(x, bias),
-            Self::Fused(attention) => attention.project(x, bias),
+            Self::Split(attention) => attention.project(&x, bias),
+            Self::Fused(attention) => attention.project(&x, bias),
         };
         let (shape, o_proj) = match self {
             Self::Split(attention) => (&attention.shape, &attention.o_proj),
@@ -96,15 +97,15 @@ impl DecoderAttention {
 type Projected = (Tensor<4>, Tensor<4>, Tensor<4>);
 
 impl SplitAttention {
-    fn project(&self, x: Tensor<3>, bias: &AttentionBias) -> Projected {
+    fn project(&self, x: &Normed, bias: &AttentionBias) -> Projected {
         let AttentionShape {
             n_heads,
             n_kv_heads,
             ..
         } = self.shape;
-        let q = split_heads(linear(&self.q_proj, bias.asking(x.clone())), n_heads);
-        let k = split_heads(linear(&self.k_proj, x.clone()), n_kv_heads);
-        let v = split_heads(linear(&self.v_proj, x), n_kv_heads);
+        let q = split_heads(x.asking(bias).through(&self.q_proj), n_heads);
+        let k = split_heads(x.through(&self.k_proj), n_kv_heads);
+        let v = split_heads(x.through(&self.v_proj), n_kv_heads);
         let normed = |norm: &Option<RmsNorm>, x: Tensor<4>| match norm {
             Some(norm) => norm.forward(x),
             None => x,
@@ -114,14 +115,14 @@ impl SplitAttention {
 }
 
 impl FusedAttention {
-    fn project(&self, x: Tensor<3>, bias: &AttentionBias) -> Projected {
+    fn project(&self, x: &Normed, bias: &AttentionBias) -> Projected {
         let AttentionShape {
             n_heads,
             n_kv_heads,
             head_dim,
             ..
         } = self.shape;
-        let qkv = linear(&self.qkv_proj, x);
+        let qkv = x.through(&self.qkv_proj);
         let (q_width, kv_width) = (n_heads * head_dim, n_kv_heads * head_dim);
         let part = |start, width| qkv.clone().narrow(2, start, width);
         (

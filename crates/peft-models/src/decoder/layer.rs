@@ -37,7 +37,7 @@ impl DecoderLayer {
         bias: &AttentionBias,
         cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<3> {
-        let normed = self.input_layernorm.forward(x.clone());
+        let normed = self.input_layernorm.before_layers(x.clone());
         let x = bias.asking(x);
         let attended = self.self_attn.forward(normed, rotation, bias, cache);
         let (Some(before), Some(behind)) = (

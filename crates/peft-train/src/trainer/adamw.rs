@@ -63,3 +63,52 @@ impl Optimizer for AdamW {
         state
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::module::{Module, Param};
+    use burn::optim::{AdamWConfig, GradientsParams};
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    #[derive(Module, Debug)]
+    struct One {
+        weight: Param<Tensor<2>>,
+    }
+
+    /// Steps of the same gradients give the same bits by Burn's optimizer.
+    #[test]
+    fn it_is_burns_to_the_bit() {
+        let config = TrainConfig {
+            betas: (0.8, 0.95),
+            epsilon: 1e-6,
+            weight_decay: 0.3,
+            ..TrainConfig::default()
+        };
+        let device = Device::flex().autodiff();
+        let of = |seed: f32| -> Tensor<2> {
+            let values: Vec<f32> = (0..35_000).map(|i| (seed + i as f32 * 1.7).sin()).collect();
+            Tensor::from_data(TensorData::new(values, [70, 500]), &device)
+        };
+        let burns = AdamWConfig::new()
+            .with_beta_1(0.8)
+            .with_beta_2(0.95)
+            .with_epsilon(1e-6)
+            .with_weight_decay(0.3);
+        let run = |mut optimizer: ModuleOptimizer| {
+            let mut one = One {
+                weight: Param::from_tensor(of(0.5)),
+            };
+            for step in 0..4 {
+                let loss = (one.weight.val() * of(step as f32)).sum();
+                let grads = GradientsParams::from_grads(loss.backward(), &one);
+                one = optimizer.step(0.03 / f64::from(step + 1), one, grads);
+            }
+            one.weight.val().into_data()
+        };
+        let found = run(AdamW::new(&config).fresh());
+        assert_ne!(found, of(0.5).into_data());
+        assert_eq!(found, run(burns.init()));
+    }
+}

@@ -1,9 +1,24 @@
 //! Every function, value and gradients, beside its definition in Burn's operations, which Burn differentiates.
 //!
-//! With feature `flex` that checks what runs as one pass; without it, the definitions in this crate.
+//! On `flex` that checks what runs as one pass, elsewhere the definitions that the crate has for every backend.
+
+mod adamw;
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData, activation};
 use peft_kernels::{Activation, layer_norm, linear, matmul, rms_norm, rotate, softmax};
+use peft_tests::tolerance::PATHS;
+
+peft_tests::cases!(
+    activations,
+    gates,
+    softmaxes,
+    products,
+    layers,
+    norms,
+    norms_of_rows,
+    rotations,
+    results_repeat_to_the_bit
+);
 
 /// Values between −1 and 1 in no order.
 fn of<const D: usize>(dims: [usize; D], seed: f32, device: &Device) -> Tensor<D> {
@@ -29,7 +44,7 @@ fn near(found: &[f32], expected: &[f32], what: &str) {
     let size = expected.iter().fold(1.0f32, |size, x| size.max(x.abs()));
     for (i, (a, b)) in found.iter().zip(expected).enumerate() {
         assert!(
-            (a - b).abs() <= 4e-6 * size,
+            (a - b).abs() <= PATHS * size,
             "{what} at {i}: {a}, expected {b}"
         );
     }
@@ -60,11 +75,9 @@ fn agree<const D: usize>(
 }
 
 /// With and without gradient checkpointing.
-fn devices() -> [Device; 2] {
-    [
-        Device::flex().autodiff(),
-        Device::flex().autodiff().gradient_checkpointing(),
-    ]
+fn differentiated(device: &Device) -> [Device; 2] {
+    let auto = device.clone().autodiff();
+    [auto.clone(), auto.gradient_checkpointing()]
 }
 
 const ACTIVATIONS: [Activation; 4] = [
@@ -84,9 +97,8 @@ fn by_definition<const D: usize>(activation: Activation, x: Tensor<D>) -> Tensor
     }
 }
 
-#[test]
-fn activations() {
-    for device in devices() {
+fn activations(device: &Device) {
+    for device in differentiated(device) {
         // More than one run of a pass, and no whole number of them.
         let x = (of([3, 5, 4099], 1.0, &device) * 6.0)
             .detach()
@@ -107,9 +119,8 @@ fn activations() {
     }
 }
 
-#[test]
-fn gates() {
-    for device in devices() {
+fn gates(device: &Device) {
+    for device in differentiated(device) {
         let both = (of([3, 5, 6000], 1.0, &device) * 4.0)
             .detach()
             .require_grad();
@@ -138,9 +149,8 @@ fn gates() {
     }
 }
 
-#[test]
-fn softmaxes() {
-    for device in devices() {
+fn softmaxes(device: &Device) {
+    for device in differentiated(device) {
         let x = (of([2, 3, 37, 129], 1.0, &device) * 5.0)
             .detach()
             .require_grad();
@@ -160,9 +170,8 @@ fn softmaxes() {
     }
 }
 
-#[test]
-fn products() {
-    for device in devices() {
+fn products(device: &Device) {
+    for device in differentiated(device) {
         for tracked in [[true, true], [true, false], [false, true]] {
             // A product for all cores, and many for one each.
             for ([a, b], [rows, inner, columns]) in [
@@ -197,9 +206,8 @@ fn products() {
     }
 }
 
-#[test]
-fn layers() {
-    for device in devices() {
+fn layers(device: &Device) {
+    for device in differentiated(device) {
         for (batch, rows, d_in, d_out) in [(3, 70, 230, 210), (2, 3, 5, 7), (1, 1, 4, 1)] {
             for tracked in [[true; 3], [false, true, true], [true, false, false]] {
                 let x = of([batch, rows, d_in], 1.0, &device).set_require_grad(tracked[0]);
@@ -221,9 +229,8 @@ fn layers() {
     }
 }
 
-#[test]
-fn norms() {
-    for device in devices() {
+fn norms(device: &Device) {
+    for device in differentiated(device) {
         for tracked in [[true; 3], [true, false, false], [false, true, true]] {
             let x = of([3, 411, 37], 1.0, &device).set_require_grad(tracked[0]);
             let weight = (of([37], 2.0, &device) + 1.0).detach();
@@ -254,11 +261,9 @@ fn norms() {
 }
 
 /// A weight for each row of a batch, as mixed batches have it.
-#[test]
-fn norms_of_rows() {
-    let device = Device::flex();
-    let x = of::<3>([2, 5, 37], 1.0, &device);
-    let weight = of::<3>([2, 1, 37], 2.0, &device);
+fn norms_of_rows(device: &Device) {
+    let x = of::<3>([2, 5, 37], 1.0, device);
+    let weight = of::<3>([2, 1, 37], 2.0, device);
     let size = (x.clone().square().mean_dim(2) + 0.02).sqrt();
     let expected = x.clone() / size * weight.clone();
     let values = |y: Tensor<3>| -> Vec<f32> { y.into_data().iter().collect() };
@@ -269,9 +274,8 @@ fn norms_of_rows() {
     );
 }
 
-#[test]
-fn rotations() {
-    for device in devices() {
+fn rotations(device: &Device) {
+    for device in differentiated(device) {
         let (batch, heads, positions, head_dim) = (2, 3, 17, 10);
         let x = of([batch, positions, heads, head_dim], 1.0, &device).require_grad();
         let inputs: [&dyn Fn() -> Tensor<4>; 2] = [&|| x.clone().swap_dims(1, 2), &|| {
@@ -299,9 +303,8 @@ fn rotations() {
 }
 
 /// Sums over rows are made in the same order however many cores there are.
-#[test]
-fn results_repeat_to_the_bit() {
-    let device = Device::flex().autodiff();
+fn results_repeat_to_the_bit(device: &Device) {
+    let device = device.clone().autodiff();
     let run = || {
         let x = of([64, 96, 48], 1.0, &device).require_grad();
         let weight = of([48, 80], 2.0, &device).require_grad();
