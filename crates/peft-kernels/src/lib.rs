@@ -9,6 +9,7 @@ mod adamw;
 mod closed_form;
 #[cfg(feature = "flex")]
 mod flex;
+mod known;
 mod norm;
 mod product;
 mod rotary;
@@ -17,8 +18,9 @@ mod softmax;
 
 pub use activation::Activation;
 pub use adamw::AdamWStep;
+pub use known::with_gradient;
 pub use norm::{layer_norm, rms_norm};
-pub use product::{linear, matmul};
+pub use product::{linear, matmul, matmul_to_merge};
 pub use rotary::rotate;
 pub use scale::{scale, sum_of_squares};
 pub use softmax::softmax;

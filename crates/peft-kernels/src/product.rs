@@ -15,10 +15,30 @@ use crate::fuses;
 ///
 /// Where `inner` differs, and as Burn's where other axes do.
 pub fn matmul<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>) -> Tensor<D> {
+    product(lhs, rhs, false)
+}
+
+/// As [`matmul`], for a result whose heads are to be merged.
+///
+/// Where the function runs as one pass, the rows of all heads at a position lie next to each other in memory: what merges heads copies nothing.
+///
+/// # Shapes
+///
+/// `lhs` is `[batch, heads, rows, inner]`, `rhs` `[batch, heads, inner, columns]`, the result `[batch, heads, rows, columns]`.
+///
+/// # Panics
+///
+/// As [`matmul`].
+pub fn matmul_to_merge(lhs: Tensor<4>, rhs: Tensor<4>) -> Tensor<4> {
+    product(lhs, rhs, true)
+}
+
+fn product<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>, woven: bool) -> Tensor<D> {
     #[cfg(feature = "flex")]
     if fuses(&lhs) && fuses(&rhs) && lhs.dims()[..D - 2] == rhs.dims()[..D - 2] {
-        return crate::flex::matmul(lhs, rhs);
+        return crate::flex::matmul(lhs, rhs, woven);
     }
+    let _ = woven; // a matter of memory, which other backends keep to themselves
     lhs.matmul(rhs)
 }
 

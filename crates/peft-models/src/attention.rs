@@ -1,7 +1,7 @@
 //! Scaled dot-product attention. *Attention Is All You Need*, Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
 
 use burn::tensor::{DType, Tensor};
-use peft_kernels::{matmul, softmax};
+use peft_kernels::{matmul, matmul_to_merge, softmax};
 
 use crate::mask::AttentionBias;
 use crate::softcap;
@@ -37,7 +37,10 @@ pub(crate) fn attend_with(
     let dims = q.dims();
     let [batch, heads, positions, head_dim] = dims;
     // The query heads of a group become rows, so that keys and values need no copies.
-    let q = q.reshape([batch, heads / groups, groups * positions, head_dim]);
+    let q = match groups {
+        1 => q,
+        _ => q.reshape([batch, heads / groups, groups * positions, head_dim]),
+    };
     let dtype = q.dtype();
     let scores = matmul(q, k.swap_dims(2, 3)).cast(DType::F32); // [batch, kv_heads, groups · positions, keys]
     let scores = match softcap {
@@ -45,7 +48,10 @@ pub(crate) fn attend_with(
         None => scores,
     };
     let weights = softmax(bias.add_to(scores, groups)).cast(dtype);
-    matmul(edit(weights), v).reshape(dims)
+    match groups {
+        1 => matmul_to_merge(edit(weights), v),
+        _ => matmul(edit(weights), v).reshape(dims),
+    }
 }
 
 /// The features of each head apart, `[batch, positions, n_heads · head_dim]` to `[batch, n_heads, positions, head_dim]`.

@@ -1,7 +1,8 @@
 //! Losses: of a batch of text, only at the targets; of one class a row; of several.
 
-use burn::tensor::activation::{relu, sigmoid, softmax};
+use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor};
+use peft_kernels::{softmax, with_gradient};
 use peft_models::CausalLm;
 
 use crate::objective::states_read;
@@ -45,7 +46,7 @@ pub(crate) fn nll(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     let [n, _] = logits.dims();
     let labels = labels.reshape([n, 1]).without_autodiff();
     let plain = logits.clone().without_autodiff();
-    let probabilities = softmax(plain.clone(), 1);
+    let probabilities = softmax(plain.clone());
     // By the likeliest token, whose probability is not small: `log p = logit − log Σ exp`.
     let log_sum = plain.clone().max_dim(1) - probabilities.clone().max_dim(1).log();
     let chosen = plain.clone().gather(1, labels.clone());
@@ -55,7 +56,7 @@ pub(crate) fn nll(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     }
     let minus_one = chosen.ones_like().neg();
     let gradient = probabilities.scatter(1, labels, minus_one, IndexingUpdateOp::Add);
-    value + with_gradient(logits, plain, gradient)
+    with_gradient(value, logits, gradient)
 }
 
 /// `Σ −y log σ(x) − (1 − y) log(1 − σ(x))` over the labels of each row, for targets `y` of zero and one.
@@ -77,11 +78,5 @@ pub(crate) fn binary_nll(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
         return value;
     }
     let gradient = sigmoid(plain.clone()) - targets;
-    value + with_gradient(logits, plain, gradient)
-}
-
-/// Zero for each row, with this gradient: what is in the parentheses is zero, and its gradient one.
-fn with_gradient(logits: Tensor<2>, plain: Tensor<2>, gradient: Tensor<2>) -> Tensor<1> {
-    let [n, _] = logits.dims();
-    (gradient * (logits - plain)).sum_dim(1).reshape([n])
+    with_gradient(value, logits, gradient)
 }

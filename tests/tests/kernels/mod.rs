@@ -5,7 +5,10 @@
 mod adamw;
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData, activation};
-use peft_kernels::{Activation, layer_norm, linear, matmul, rms_norm, rotate, softmax};
+use peft_kernels::{
+    Activation, layer_norm, linear, matmul, matmul_to_merge, rms_norm, rotate, softmax,
+    with_gradient,
+};
 use peft_tests::tolerance::PATHS;
 
 peft_tests::cases!(
@@ -17,6 +20,7 @@ peft_tests::cases!(
     norms,
     norms_of_rows,
     rotations,
+    known_gradients,
     results_repeat_to_the_bit
 );
 
@@ -189,6 +193,27 @@ fn products(device: &Device) {
                 );
             }
         }
+        // By head from features of positions, and back: nothing of it is in order in memory.
+        for (heads, width) in [(3, 4), (1, 6), (4, 1)] {
+            let rows = |seed, n| of([2, n, heads * width], seed, &device).require_grad();
+            let (lhs, rhs) = (rows(1.0, 5), rows(2.0, 7));
+            let by_head = |x: &Tensor<3>| {
+                let [batch, n, _] = x.dims();
+                x.clone().reshape([batch, n, heads, width]).swap_dims(1, 2)
+            };
+            let merged = |x: Tensor<4>| x.swap_dims(1, 2).reshape([2, 5, heads * width]);
+            agree(
+                || {
+                    let scores = matmul(by_head(&lhs), by_head(&rhs).swap_dims(2, 3));
+                    merged(matmul_to_merge(scores, by_head(&rhs)))
+                },
+                || {
+                    let scores = by_head(&lhs).matmul(by_head(&rhs).swap_dims(2, 3));
+                    merged(scores.matmul(by_head(&rhs)))
+                },
+                &[&lhs, &rhs],
+            );
+        }
         let lhs = of([2, 3, 5, 7], 1.0, &device).require_grad();
         let wide = of([1, 3, 7, 4], 2.0, &device).require_grad();
         agree(
@@ -299,6 +324,20 @@ fn rotations(device: &Device) {
                 agree(|| rotate(input(), &cos, &sin), by_definition, &[&x]);
             }
         }
+    }
+}
+
+/// Cubes, whose gradients are thrice the squares.
+fn known_gradients(device: &Device) {
+    for device in differentiated(device) {
+        let x = of([700, 33], 1.0, &device).require_grad();
+        let cubes = || {
+            (x.clone() * x.clone() * x.clone())
+                .sum_dim(1)
+                .reshape([700])
+        };
+        let slopes = || x.clone() * x.clone() * 3.0;
+        agree(|| with_gradient(cubes(), x.clone(), slopes()), cubes, &[&x]);
     }
 }
 

@@ -237,8 +237,8 @@ const FAULTS: [Fault; 44] = [
     Fault {
         name: "query heads read the wrong keys",
         file: "crates/peft-models/src/attention.rs",
-        text: "    let q = q.reshape([batch, heads / groups, groups * positions, head_dim]);\n",
-        instead: "    let q = q\n        .reshape([batch, groups, heads / groups, positions, head_dim])\n        .swap_dims(1, 2)\n        .reshape([batch, heads / groups, groups * positions, head_dim]);\n",
+        text: "        _ => q.reshape([batch, heads / groups, groups * positions, head_dim]),\n",
+        instead: "        _ => q\n            .reshape([batch, groups, heads / groups, positions, head_dim])\n            .swap_dims(1, 2)\n            .reshape([batch, heads / groups, groups * positions, head_dim]),\n",
         cases: &["models::forward::flex::grouped_queries_equal_repeated_heads"],
     },
     Fault {

@@ -5,7 +5,7 @@ use burn_flex::FlexTensor;
 use super::math::{density, normal, sigmoid, tanh};
 use super::record::Derivative;
 use super::rows;
-use super::values::{in_order, shape, tensor, values};
+use super::values::{in_order, shape, tensor, values, writable};
 use crate::Activation;
 
 /// `√(2/π)` and the cubic's factor in GELU's approximation.
@@ -91,15 +91,15 @@ pub(super) struct Act {
 
 impl Derivative<1> for Act {
     fn gradients(self, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let (x, grad) = (in_order(self.x), in_order(grad));
-        let (all, grads) = (values(&x), values(&grad));
-        let mut out = vec![0.0; all.len()];
-        by_activation!(self.activation, f => rows::fill(&mut out, 1, |run, out| {
-            for ((out, x), grad) in out.iter_mut().zip(&all[run.clone()]).zip(&grads[run]) {
-                *out = grad * f(*x).1;
+        let (x, mut grad) = (in_order(self.x), writable(grad));
+        let all = values(&x);
+        let out = grad.storage_mut::<f32>();
+        by_activation!(self.activation, f => rows::fill(out, 1, |run, out| {
+            for (grad, x) in out.iter_mut().zip(&all[run]) {
+                *grad *= f(*x).1;
             }
         }));
-        [Some(tensor(out, shape(&x)))]
+        [Some(grad)]
     }
 }
 
@@ -114,23 +114,21 @@ pub(super) struct Gate {
 impl Derivative<2> for Gate {
     /// Both at once: one of them alone is a case that no model has.
     fn gradients(self, grad: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let (x, up, grad) = (in_order(self.x), in_order(self.up), in_order(grad));
-        let (all, ups, grads) = (values(&x), values(&up), values(&grad));
-        let (mut of_x, mut of_up) = (vec![0.0; all.len()], vec![0.0; all.len()]);
-        let outs = (of_x.as_mut_slice(), of_up.as_mut_slice());
+        let (x, up, mut grad) = (in_order(self.x), in_order(self.up), writable(grad));
+        let (all, ups) = (values(&x), values(&up));
+        let mut of_x = vec![0.0; all.len()];
+        let outs = (of_x.as_mut_slice(), grad.storage_mut::<f32>());
         by_activation!(self.activation, f => rows::fill_two(outs, 1, |run, of_x, of_up| {
-            let (x, up, grad) = (&all[run.clone()], &ups[run.clone()], &grads[run]);
-            let inputs = x.iter().zip(up).zip(grad);
-            for ((of_x, of_up), ((x, up), grad)) in of_x.iter_mut().zip(of_up).zip(inputs) {
+            let inputs = all[run.clone()].iter().zip(&ups[run]);
+            for ((of_x, grad), (x, up)) in of_x.iter_mut().zip(of_up).zip(inputs) {
                 let (y, slope) = f(*x);
-                *of_x = grad * up * slope;
-                *of_up = grad * y;
+                *of_x = *grad * up * slope;
+                *grad *= y;
             }
         }));
-        let shape = shape(&x);
         [
-            wanted[0].then(|| tensor(of_x, shape.clone())),
-            wanted[1].then(|| tensor(of_up, shape)),
+            wanted[0].then(|| tensor(of_x, shape(&x))),
+            wanted[1].then_some(grad),
         ]
     }
 }

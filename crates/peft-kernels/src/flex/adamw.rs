@@ -3,7 +3,7 @@
 use burn_flex::FlexTensor;
 
 use super::rows;
-use super::values::{in_order, values, whole};
+use super::values::{in_order, values, writable};
 
 /// The numbers of one step.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,7 @@ pub(super) fn update(
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
     let grad = in_order(grad);
     let grads = values(&grad);
-    let (mut param, mut first, mut second) = (whole(param), whole(first), whole(second));
+    let (mut param, mut first, mut second) = (writable(param), writable(first), writable(second));
     rows::update_three(
         [
             param.storage_mut(),

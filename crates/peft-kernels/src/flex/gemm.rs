@@ -46,9 +46,10 @@ impl Matrix<'_> {
     }
 }
 
-/// `out = a b`, `[a.rows, b.columns]` in order; all of it is written, and none is read.
+/// `out = a b`, `[a.rows, b.columns]`, each row `stride` after the one before; all of its elements are written, and none is read.
 fn multiply(
     out: &mut [MaybeUninit<f32>],
+    stride: usize,
     a: Matrix<'_>,
     b: Matrix<'_>,
     cores: ::gemm::Parallelism,
@@ -57,17 +58,25 @@ fn multiply(
         a.columns, b.rows,
         "the inner dimensions of a product differ"
     );
-    assert_eq!(out.len(), a.rows * b.columns, "a product's memory");
+    if a.rows == 0 || b.columns == 0 {
+        return;
+    }
+    let reach = stride
+        .checked_mul(a.rows - 1)
+        .and_then(|last| last.checked_add(b.columns));
+    assert!(
+        stride >= b.columns && reach.is_some_and(|reach| reach <= out.len()),
+        "a product leaves its memory"
+    );
     assert!(a.is_inside() && b.is_inside(), "a matrix leaves its memory");
     if a.columns == 0 {
         // Sums of nothing.
-        out.fill(MaybeUninit::new(0.0));
+        for row in out.chunks_mut(stride) {
+            row[..b.columns].fill(MaybeUninit::new(0.0));
+        }
         return;
     }
-    if out.is_empty() {
-        return;
-    }
-    // SAFETY: `out` is exclusive and holds `a.rows` rows of `b.columns` elements with the strides given for it, which are not read. Of `a` and `b` only elements `(i, j)` below their rows and columns are read, all of which
+    // SAFETY: `out` is exclusive and holds `a.rows` rows of `b.columns` elements with the strides given for it, as asserted; none is read. Of `a` and `b` only elements `(i, j)` below their rows and columns are read, all of which
     // lie in `memory` by `is_inside`: strides are not negative, so none lies before `start` or after the last.
     unsafe {
         ::gemm::gemm(
@@ -76,7 +85,7 @@ fn multiply(
             a.columns,
             out.as_mut_ptr().cast::<f32>(),
             1,
-            b.columns as isize,
+            stride as isize,
             false,
             a.memory.as_ptr().add(a.start),
             a.column,
@@ -104,28 +113,49 @@ fn cores(rows: usize, columns: usize, inner: usize) -> ::gemm::Parallelism {
     }
 }
 
-/// The products of pairs of matrices, all of one size, one after the other; one for all cores, many for one each.
-pub(super) fn products(pairs: &[(Matrix<'_>, Matrix<'_>)]) -> Vec<f32> {
+/// The products of pairs of matrices, all of one size; one for all cores, many for one each.
+///
+/// They lie one after the other, or, `woven` of them at a time, a row of each after the other: as `[.., rows, woven, columns]`.
+pub(super) fn products(pairs: &[(Matrix<'_>, Matrix<'_>)], woven: usize) -> Vec<f32> {
     let Some((a, b)) = pairs.first() else {
         return Vec::new();
     };
+    assert!(
+        woven > 0 && pairs.len().is_multiple_of(woven),
+        "matrices woven by other numbers than there are"
+    );
     let (rows, columns, inner) = (a.rows, b.columns, a.columns);
-    let (each, n) = (rows * columns, pairs.len() * rows * columns);
+    let same = |(a, b): &(Matrix<'_>, Matrix<'_>)| a.rows == rows && b.columns == columns;
+    assert!(pairs.iter().all(same), "products of different sizes");
+    let n = pairs.len() * rows * columns;
     if n == 0 {
         return Vec::new();
     }
     let mut out = Vec::with_capacity(n); // not set first, which would be a pass of one core
     let memory = &mut out.spare_capacity_mut()[..n];
-    let one = |(out, (a, b)): (&mut [MaybeUninit<f32>], &(Matrix<'_>, Matrix<'_>))| {
-        multiply(out, *a, *b, ::gemm::Parallelism::None);
+    let cores = match pairs {
+        [_] => cores(rows, columns, inner),
+        _ => ::gemm::Parallelism::None,
     };
-    match pairs {
-        [(a, b)] => multiply(memory, *a, *b, cores(rows, columns, inner)),
-        _ if n * inner < ONE_CORE => memory.chunks_mut(each).zip(pairs).for_each(one),
-        _ => memory.par_chunks_mut(each).zip(pairs).for_each(one),
+    let some = |(out, pairs): (&mut [MaybeUninit<f32>], &[(Matrix<'_>, Matrix<'_>)])| {
+        for (i, (a, b)) in pairs.iter().enumerate() {
+            multiply(&mut out[i * columns..], woven * columns, *a, *b, cores);
+        }
+    };
+    let each = woven * rows * columns;
+    if pairs.len() == woven || n * inner < ONE_CORE {
+        memory
+            .chunks_mut(each)
+            .zip(pairs.chunks(woven))
+            .for_each(some);
+    } else {
+        memory
+            .par_chunks_mut(each)
+            .zip(pairs.par_chunks(woven))
+            .for_each(some);
     }
-    // SAFETY: the capacity is at least `n`. The chunks are all `n` elements, as many as there are pairs, and `multiply` has written all of each:
-    // it asserts that a chunk has its product's size.
+    // SAFETY: the capacity is at least `n`. The chunks are all `n` elements, `woven` pairs for each. Of a chunk, `[rows, woven, columns]`,
+    // product `i` has written all elements `(row, i, column)`, as `multiply` says, so all are written.
     unsafe { out.set_len(n) };
     out
 }
@@ -160,21 +190,68 @@ mod tests {
             };
             let a = whole(lhs.as_slice(), 7, m, k);
             let b = whole(rhs.as_slice(), 0, n, k).transposed();
-            let mut out = vec![MaybeUninit::new(f32::NAN); m * n];
-            multiply(&mut out, a, b, cores(m, n, k));
+            // Apart by two elements that are no product's.
+            let stride = n + 2;
+            let mut out = vec![MaybeUninit::new(f32::NAN); m * stride];
+            multiply(&mut out, stride, a, b, cores(m, n, k));
             for (i, out) in out.into_iter().enumerate() {
-                let (row, column) = (i / n, i % n);
+                let (row, column) = (i / stride, i % stride);
+                // SAFETY: it was initialised above.
+                let found = unsafe { out.assume_init() };
+                if column >= n {
+                    assert!(found.is_nan(), "{m} {k} {n} at {i} was written");
+                    continue;
+                }
                 let sum: f64 = (0..k)
                     .map(|l| f64::from(lhs[7 + row * k + l]) * f64::from(rhs[column * k + l]))
                     .sum();
-                // SAFETY: it was initialised above.
-                let found = f64::from(unsafe { out.assume_init() });
                 assert!(
-                    (found - sum).abs() < 1e-4,
+                    (f64::from(found) - sum).abs() < 1e-4,
                     "{m} {k} {n} at {i}: {found}, expected {sum}"
                 );
             }
         }
+    }
+
+    #[test]
+    fn woven_products_are_those_one_after_the_other() {
+        let (m, k, n, woven, groups) = (5, 3, 4, 3, 2);
+        let numbers: Vec<f32> = (0..7 * m * k * n).map(|i| (i as f32).sin()).collect();
+        let of = |start, rows, columns| Matrix {
+            memory: &numbers,
+            start,
+            rows,
+            columns,
+            row: columns as isize,
+            column: 1,
+        };
+        let pairs: Vec<_> = (0..woven * groups)
+            .map(|i| (of(i * m * k, m, k), of(7 + i * k * n, k, n)))
+            .collect();
+        let (apart, found) = (products(&pairs, 1), products(&pairs, woven));
+        for (i, found) in found.iter().enumerate() {
+            let (rest, column) = (i / n, i % n);
+            let (rest, member) = (rest / woven, rest % woven);
+            let (group, row) = (rest / m, rest % m);
+            let pair = group * woven + member;
+            assert_eq!(*found, apart[(pair * m + row) * n + column]);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "leaves its memory")]
+    fn a_product_that_leaves_its_memory_is_refused() {
+        let memory = [0.0; 6];
+        let a = Matrix {
+            memory: &memory,
+            start: 0,
+            rows: 2,
+            columns: 3,
+            row: 3,
+            column: 1,
+        };
+        let mut out = [MaybeUninit::new(0.0); 4];
+        multiply(&mut out, 3, a, a.transposed(), ::gemm::Parallelism::None);
     }
 
     #[test]
@@ -195,7 +272,7 @@ mod tests {
             ..outside
         }
         .transposed();
-        multiply(&mut out, outside, b, ::gemm::Parallelism::None);
+        multiply(&mut out, 2, outside, b, ::gemm::Parallelism::None);
     }
 
     #[test]

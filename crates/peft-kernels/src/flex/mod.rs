@@ -3,6 +3,7 @@
 mod activation;
 mod adamw;
 mod gemm;
+mod known;
 mod math;
 mod norm;
 mod ops;
@@ -19,7 +20,8 @@ use burn::tensor::{DType, Tensor};
 
 pub(crate) use adamw::Update;
 pub(crate) use ops::{
-    act, gate, layer_norm, linear, matmul, rms_norm, rotate, scale, softmax, sum_of_squares, update,
+    act, gate, layer_norm, linear, matmul, rms_norm, rotate, scale, softmax, sum_of_squares,
+    update, with_gradient,
 };
 
 /// Whether a tensor is f32 on `flex`, differentiated or not.

@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 
 use super::activation::{self, Act, Gate};
 use super::adamw::{self, Update};
+use super::known::Known;
 use super::norm::{self, LayerNorm, RmsNorm};
 use super::product::{self, Linear, Matmul};
 use super::record::record;
@@ -25,7 +26,7 @@ trait Fused: Backend {
         activation: Activation,
     ) -> FloatTensor<Self>;
     fn softmax(x: FloatTensor<Self>) -> FloatTensor<Self>;
-    fn matmul(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn matmul(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>, woven: bool) -> FloatTensor<Self>;
     fn linear(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -43,6 +44,11 @@ trait Fused: Backend {
         x: FloatTensor<Self>,
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    fn with_gradient(
+        value: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 }
 
@@ -77,8 +83,8 @@ impl Fused for Flex {
         softmax::softmax([x])
     }
 
-    fn matmul(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self> {
-        product::matmul([lhs, rhs])
+    fn matmul(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>, woven: bool) -> FloatTensor<Self> {
+        product::matmul([lhs, rhs], woven)
     }
 
     fn linear(
@@ -113,15 +119,22 @@ impl Fused for Flex {
     ) -> FloatTensor<Self> {
         Rotation::new(cos, sin).apply(x, false)
     }
+
+    fn with_gradient(
+        value: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        value
+    }
 }
 
 impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
     fn act(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
-        record::<C, Act, 1>(
-            [x],
-            |x| activation::act(x, activation),
-            |[x], _, _| Act { x, activation },
-        )
+        record::<C, Act, 1>([x], |[x], _| {
+            let y = activation::act([x.clone()], activation);
+            (y, Act { x, activation })
+        })
     }
 
     fn gate(
@@ -129,20 +142,23 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         up: FloatTensor<Self>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        record::<C, Gate, 2>(
-            [x, up],
-            |inputs| activation::gate(inputs, activation),
-            |[x, up], _, _| Gate { x, up, activation },
-        )
+        record::<C, Gate, 2>([x, up], |[x, up], _| {
+            let y = activation::gate([x.clone(), up.clone()], activation);
+            (y, Gate { x, up, activation })
+        })
     }
 
     fn softmax(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        record::<C, Softmax, 1>([x], softmax::softmax, |_, y, _| Softmax { y: y.clone() })
+        record::<C, Softmax, 1>([x], |x, _| {
+            let y = softmax::softmax(x);
+            (y.clone(), Softmax { y })
+        })
     }
 
-    fn matmul(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self> {
-        record::<C, Matmul, 2>([lhs, rhs], product::matmul, |inputs, _, tracked| {
-            Matmul::keep(inputs, tracked)
+    fn matmul(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>, woven: bool) -> FloatTensor<Self> {
+        record::<C, Matmul, 2>([lhs, rhs], |inputs, tracked| {
+            let y = product::matmul(inputs.clone(), woven);
+            (y, Matmul::keep(inputs, tracked))
         })
     }
 
@@ -151,8 +167,9 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        record::<C, Linear, 3>([x, weight, bias], product::linear, |inputs, _, tracked| {
-            Linear::keep(inputs, tracked)
+        record::<C, Linear, 3>([x, weight, bias], |inputs, tracked| {
+            let y = product::linear(inputs.clone());
+            (y, Linear::keep(inputs, tracked))
         })
     }
 
@@ -161,11 +178,10 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         weight: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
-        record::<C, RmsNorm, 2>(
-            [x, weight],
-            |inputs| norm::rms_norm(inputs, epsilon),
-            |inputs, _, _| RmsNorm::keep(inputs, epsilon),
-        )
+        record::<C, RmsNorm, 2>([x, weight], |inputs, _| {
+            let y = norm::rms_norm(inputs.clone(), epsilon);
+            (y, RmsNorm::keep(inputs, epsilon))
+        })
     }
 
     fn layer_norm(
@@ -174,11 +190,10 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         bias: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
-        record::<C, LayerNorm, 3>(
-            [x, weight, bias],
-            |inputs| norm::layer_norm(inputs, epsilon),
-            |inputs, _, _| LayerNorm::keep(inputs, epsilon),
-        )
+        record::<C, LayerNorm, 3>([x, weight, bias], |inputs, _| {
+            let y = norm::layer_norm(inputs.clone(), epsilon);
+            (y, LayerNorm::keep(inputs, epsilon))
+        })
     }
 
     fn rotate(
@@ -187,11 +202,16 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         sin: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         let rotation = Rotation::new(cos.into_primitive(), sin.into_primitive());
-        record::<C, Rotation, 1>(
-            [x],
-            |[x]| rotation.apply(x, false),
-            |_, _, _| rotation.clone(),
-        )
+        record::<C, Rotation, 1>([x], |[x], _| (rotation.apply(x, false), rotation.clone()))
+    }
+
+    fn with_gradient(
+        value: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let (value, gradient) = (value.into_primitive(), gradient.into_primitive());
+        record::<C, Known, 1>([x], |_, _| (value, Known { gradient }))
     }
 }
 
@@ -239,10 +259,11 @@ pub(crate) fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 }
 
 /// Over the last two axes, of tensors whose others are equal.
-pub(crate) fn matmul<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>) -> Tensor<D> {
+pub(crate) fn matmul<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>, woven: bool) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as Fused>::matmul(
         lhs.into_dispatch(),
         rhs.into_dispatch(),
+        woven,
     ))
 }
 
@@ -285,6 +306,15 @@ pub(crate) fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> 
         x.into_dispatch(),
         cos.into_dispatch(),
         sin.into_dispatch(),
+    ))
+}
+
+/// Values whose gradients by the rows of `x` are known.
+pub(crate) fn with_gradient(value: Tensor<1>, x: Tensor<2>, gradient: Tensor<2>) -> Tensor<1> {
+    Tensor::from_dispatch(<Dispatch as Fused>::with_gradient(
+        value.into_dispatch(),
+        x.into_dispatch(),
+        gradient.into_dispatch(),
     ))
 }
 

@@ -1,7 +1,7 @@
 //! Products of matrices, and layers, with their gradients.
 
 use burn::tensor::Shape;
-use burn_flex::FlexTensor;
+use burn_flex::{FlexTensor, Layout};
 
 use super::gemm::{Matrix, products};
 use super::record::Derivative;
@@ -55,15 +55,75 @@ impl<'a> Matrices<'a> {
     }
 }
 
-/// The products of matrices pairwise, in order; `leading` are the axes that count them.
-fn pairwise(a: &Matrices<'_>, b: &Matrices<'_>, leading: &[usize]) -> FlexTensor {
-    let pairs: Vec<_> = (0..a.starts.len()).map(|i| (a.get(i), b.get(i))).collect();
-    let dims: Vec<usize> = leading
-        .iter()
-        .copied()
-        .chain([a.first.rows, b.first.columns])
+/// How matrices lie in memory: what is asked of a result, so that what reads it need not put it in order.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Order {
+    /// Each column by column.
+    turned: bool,
+    /// A row of each matrix of the axis before after the other, as features of positions split by heads are.
+    woven: bool,
+}
+
+impl Order {
+    const PLAIN: Self = Self {
+        turned: false,
+        woven: false,
+    };
+
+    /// As these matrices lie.
+    fn of(x: &FlexTensor) -> Self {
+        let (dims, strides) = (x.layout().shape(), x.layout().strides());
+        let rank = dims.num_dims();
+        let (row, column) = (strides[rank - 2], strides[rank - 1]);
+        let turned = row == 1 && column != 1;
+        let (next, width) = if turned {
+            (column, dims[rank - 2])
+        } else {
+            (row, dims[rank - 1])
+        };
+        let woven = rank > 2
+            && dims[rank - 3] > 1
+            && strides[rank - 3] == width as isize
+            && next == (dims[rank - 3] * width) as isize;
+        Self { turned, woven }
+    }
+}
+
+/// The products of matrices pairwise; `leading` are the axes that count them.
+fn pairwise(a: &Matrices<'_>, b: &Matrices<'_>, leading: &[usize], order: Order) -> FlexTensor {
+    let (rows, columns) = (a.first.rows, b.first.columns);
+    let pairs: Vec<_> = (0..a.starts.len())
+        .map(|i| match order.turned {
+            true => (b.get(i).transposed(), a.get(i).transposed()),
+            false => (a.get(i), b.get(i)),
+        })
         .collect();
-    tensor(products(&pairs), Shape::from(dims))
+    let (next, width) = match order.turned {
+        true => (columns, rows),
+        false => (rows, columns),
+    };
+    // Groups are for one core each.
+    let woven = match leading {
+        [.., heads] if order.woven && pairs.len() > *heads => *heads,
+        _ => 1,
+    };
+    let mut strides = vec![(woven * width) as isize, 1];
+    if order.turned {
+        strides.reverse();
+    }
+    let mut group = (next * width) as isize;
+    for (i, n) in leading.iter().rev().enumerate() {
+        let is_woven = i == 0 && woven > 1;
+        strides.insert(0, if is_woven { width as isize } else { group });
+        group *= *n as isize;
+    }
+    let dims: Vec<usize> = leading.iter().copied().chain([rows, columns]).collect();
+    let n: usize = dims.iter().product();
+    tensor(products(&pairs, woven), Shape::from(vec![n])).with_layout(Layout::new(
+        Shape::from(dims),
+        strides,
+        0,
+    ))
 }
 
 /// Strides of a flipped tensor are negative; such a one is put in order.
@@ -80,10 +140,19 @@ fn leading(x: &FlexTensor) -> Vec<usize> {
     dims[..dims.len() - 2].to_vec()
 }
 
-/// `lhs rhs` over the last two axes; the others are equal.
-pub(super) fn matmul([lhs, rhs]: [FlexTensor; 2]) -> FlexTensor {
+/// `lhs rhs` over the last two axes; the others are equal. In order, or `woven` where that is asked for and helps.
+pub(super) fn matmul([lhs, rhs]: [FlexTensor; 2], woven: bool) -> FlexTensor {
     let (lhs, rhs) = (forwards(lhs), forwards(rhs));
-    pairwise(&Matrices::of(&lhs), &Matrices::of(&rhs), &leading(&lhs))
+    let order = Order {
+        woven,
+        ..Order::PLAIN
+    };
+    pairwise(
+        &Matrices::of(&lhs),
+        &Matrices::of(&rhs),
+        &leading(&lhs),
+        order,
+    )
 }
 
 /// `x W + b`: `x` is `[rows, d_in]`, `W` `[d_in, d_out]`, `b` `[d_out]`.
@@ -97,7 +166,7 @@ pub(super) fn linear([x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
         d_out,
         "a bias of another length than the output"
     );
-    let mut out = products(&[(a, b)]);
+    let mut out = products(&[(a, b)], 1);
     // Afterwards: a product that starts from it sums in another order, by how many rows there are.
     rows::fill(&mut out, d_out, |_, out| {
         for row in out.chunks_exact_mut(d_out) {
@@ -109,16 +178,18 @@ pub(super) fn linear([x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
     tensor(out, Shape::from(vec![rows, d_out]))
 }
 
-/// Of a product, each factor that the other's gradient needs.
+/// Of a product, each factor that the other's gradient needs, and how both lie: their gradients lie so too.
 #[derive(Debug, Clone)]
 pub(super) struct Matmul {
     lhs: Option<FlexTensor>,
     rhs: Option<FlexTensor>,
+    orders: [Order; 2],
 }
 
 impl Matmul {
     pub(super) fn keep([lhs, rhs]: [FlexTensor; 2], tracked: [bool; 2]) -> Self {
         Self {
+            orders: [Order::of(&lhs), Order::of(&rhs)],
             lhs: tracked[1].then_some(lhs),
             rhs: tracked[0].then_some(rhs),
         }
@@ -132,11 +203,13 @@ impl Derivative<2> for Matmul {
         let of = Matrices::of(&grad);
         let of_lhs = self.rhs.filter(|_| wanted[0]).map(|rhs| {
             let rhs = forwards(rhs);
-            pairwise(&of, &Matrices::of(&rhs).transposed(), &leading)
+            let rhs = Matrices::of(&rhs).transposed();
+            pairwise(&of, &rhs, &leading, self.orders[0])
         });
         let of_rhs = self.lhs.filter(|_| wanted[1]).map(|lhs| {
             let lhs = forwards(lhs);
-            pairwise(&Matrices::of(&lhs).transposed(), &of, &leading)
+            let lhs = Matrices::of(&lhs).transposed();
+            pairwise(&lhs, &of, &leading, self.orders[1])
         });
         [of_lhs, of_rhs]
     }

@@ -18,11 +18,11 @@ pub(super) trait Derivative<const N: usize>: Clone + Debug + Send + 'static {
     fn gradients(self, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N];
 }
 
-/// Run an operation, and record it where an input is differentiated; `keep` is given inputs, output, and which inputs are.
+/// Run an operation, and record it where an input is differentiated. `run` is told which inputs are, and gives what is kept with the output; it
+/// may write to the memory of an input that it does not keep, if nothing else holds it.
 pub(super) fn record<C: CheckpointStrategy, K: Derivative<N>, const N: usize>(
     inputs: [FloatTensor<Autodiff<Flex, C>>; N],
-    run: impl FnOnce([FlexTensor; N]) -> FlexTensor,
-    keep: impl FnOnce([FlexTensor; N], &FlexTensor, [bool; N]) -> K,
+    run: impl FnOnce([FlexTensor; N], [bool; N]) -> (FlexTensor, K),
 ) -> FloatTensor<Autodiff<Flex, C>> {
     let tracked = inputs.each_ref().map(|input| input.is_tracked());
     let nodes = inputs.each_ref().map(|input| input.node());
@@ -33,10 +33,10 @@ pub(super) fn record<C: CheckpointStrategy, K: Derivative<N>, const N: usize>(
         .stateful()
     {
         OpsKind::Tracked(prep) => {
-            let output = run(inputs.clone());
-            prep.finish(keep(inputs, &output, tracked), output)
+            let (output, kept) = run(inputs, tracked);
+            prep.finish(kept, output)
         }
-        OpsKind::UnTracked(prep) => prep.finish(run(inputs)),
+        OpsKind::UnTracked(prep) => prep.finish(run(inputs, tracked).0),
     }
 }
 

@@ -4,7 +4,7 @@ use burn::tensor::Shape;
 use burn_flex::FlexTensor;
 
 use super::rows;
-use super::values::{in_order, tensor, values, whole};
+use super::values::{in_order, tensor, values, writable};
 
 /// `Σ x²`, by runs in their order.
 pub(super) fn sum_of_squares(x: FlexTensor) -> FlexTensor {
@@ -19,7 +19,7 @@ pub(super) fn sum_of_squares(x: FlexTensor) -> FlexTensor {
 
 /// `factor · x`, in its own memory where nothing else holds it.
 pub(super) fn scale(x: FlexTensor, factor: f64) -> FlexTensor {
-    let mut x = whole(x);
+    let mut x = writable(x);
     rows::fill(x.storage_mut::<f32>(), 1, |_, out| {
         for out in out {
             *out *= factor as f32;

@@ -5,27 +5,25 @@ use burn_flex::FlexTensor;
 use super::math::exp;
 use super::record::Derivative;
 use super::rows;
-use super::values::{in_order, shape, tensor, values, width};
+use super::values::{values, width, writable};
 
 /// `e^(x − max) / Σ e^(x − max)` in each row.
 pub(super) fn softmax([x]: [FlexTensor; 1]) -> FlexTensor {
-    let x = in_order(x);
-    let (all, width) = (values(&x), width(&x));
-    let mut out = vec![0.0; all.len()];
-    rows::fill(&mut out, width, |run, out| {
-        let rows = all[run].chunks_exact(width);
-        for (out, x) in out.chunks_exact_mut(width).zip(rows) {
-            let max = rows::max(x);
-            for (out, x) in out.iter_mut().zip(x) {
-                *out = exp(x - max);
+    let width = width(&x);
+    let mut y = writable(x);
+    rows::fill(y.storage_mut::<f32>(), width, |_, out| {
+        for row in out.chunks_exact_mut(width) {
+            let max = rows::max(row);
+            for x in row.iter_mut() {
+                *x = exp(*x - max);
             }
-            let scale = 1.0 / rows::sum(width, |i| out[i]);
-            for out in out {
-                *out *= scale;
+            let scale = 1.0 / rows::sum(width, |i| row[i]);
+            for x in row {
+                *x *= scale;
             }
         }
     });
-    tensor(out, shape(&x))
+    y
 }
 
 /// Its output; the gradient is `y ∘ (g − Σ y ∘ g)`.
@@ -36,20 +34,17 @@ pub(super) struct Softmax {
 
 impl Derivative<1> for Softmax {
     fn gradients(self, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let grad = in_order(grad);
-        let (ys, grads, width) = (values(&self.y), values(&grad), width(&grad));
-        let mut out = vec![0.0; grads.len()];
-        rows::fill(&mut out, width, |run, out| {
-            let inputs = ys[run.clone()]
-                .chunks_exact(width)
-                .zip(grads[run].chunks_exact(width));
-            for (out, (y, grad)) in out.chunks_exact_mut(width).zip(inputs) {
+        let (ys, width) = (values(&self.y), width(&grad));
+        let mut grad = writable(grad);
+        rows::fill(grad.storage_mut::<f32>(), width, |run, out| {
+            let ys = ys[run].chunks_exact(width);
+            for (grad, y) in out.chunks_exact_mut(width).zip(ys) {
                 let mean = rows::sum(width, |i| y[i] * grad[i]);
-                for ((out, y), grad) in out.iter_mut().zip(y).zip(grad) {
-                    *out = y * (grad - mean);
+                for (grad, y) in grad.iter_mut().zip(y) {
+                    *grad = y * (*grad - mean);
                 }
             }
         });
-        [Some(tensor(out, shape(&grad)))]
+        [Some(grad)]
     }
 }

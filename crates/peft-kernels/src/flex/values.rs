@@ -3,6 +3,8 @@
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
+use super::rows;
+
 /// A tensor of these values.
 pub(super) fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
     debug_assert_eq!(values.len(), shape.num_elements());
@@ -27,15 +29,16 @@ pub(super) fn in_order(x: FlexTensor) -> FlexTensor {
     }
 }
 
-/// The tensor as all of its memory, in order.
-pub(super) fn whole(x: FlexTensor) -> FlexTensor {
-    let is_whole = x.is_contiguous() && x.storage::<f32>().len() == x.layout().num_elements();
-    if is_whole {
-        x
-    } else {
-        let x = in_order(x);
-        tensor(values(&x).to_vec(), shape(&x))
+/// The tensor with memory of its own, all of it in order, to be written to: its own where nothing else holds it, else a copy, made on all cores.
+pub(super) fn writable(x: FlexTensor) -> FlexTensor {
+    let x = in_order(x);
+    let all = values(&x);
+    if x.is_unique() && x.storage::<f32>().len() == all.len() {
+        return x;
     }
+    let mut copy = vec![0.0; all.len()];
+    rows::fill(&mut copy, 1, |run, out| out.copy_from_slice(&all[run]));
+    tensor(copy, shape(&x))
 }
 
 /// The length of the last axis.

@@ -6,8 +6,8 @@ pub(super) const FAULTS: [Fault; 6] = [
     Fault {
         name: "a gate's gradient has no slope",
         file: "crates/peft-kernels/src/flex/activation.rs",
-        text: "                *of_x = grad * up * slope;\n",
-        instead: "                let _ = slope;\n                *of_x = grad * up;\n",
+        text: "                *of_x = *grad * up * slope;\n",
+        instead: "                let _ = slope;\n                *of_x = *grad * up;\n",
         cases: &["adapters::flex::adapters_equal_peft"],
     },
     Fault {
@@ -27,8 +27,8 @@ pub(super) const FAULTS: [Fault; 6] = [
     Fault {
         name: "the softmax's gradient is not centred",
         file: "crates/peft-kernels/src/flex/softmax.rs",
-        text: "                    *out = y * (grad - mean);\n",
-        instead: "                    let _ = mean;\n                    *out = y * grad;\n",
+        text: "                    *grad = y * (*grad - mean);\n",
+        instead: "                    let _ = mean;\n                    *grad *= y;\n",
         cases: &["adapters::flex::adapters_equal_peft"],
     },
     Fault {
