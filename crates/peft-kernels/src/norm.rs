@@ -58,6 +58,6 @@ pub fn layer_norm<const D: usize>(
 fn vector<const D: usize>(x: &Tensor<D>, of_rows: &Tensor<D>) -> Option<Tensor<1>> {
     let width = x.dims()[D - 1];
     let is_one = of_rows.shape().num_elements() == width && of_rows.dims()[D - 1] == width;
-    let fuses = width > 0 && is_one && crate::fuses(x) && crate::fuses(of_rows);
+    let fuses = is_one && crate::fuses(x) && crate::fuses(of_rows);
     fuses.then(|| of_rows.clone().reshape([width]))
 }

@@ -93,7 +93,7 @@ impl Derivative<1> for Act {
     fn gradients(self, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
         let (x, mut grad) = (in_order(self.x), writable(grad));
         let all = values(&x);
-        let out = grad.storage_mut::<f32>();
+        let out = grad.storage_mut();
         by_activation!(self.activation, f => rows::fill(out, 1, |run, out| {
             for (grad, x) in out.iter_mut().zip(&all[run]) {
                 *grad *= f(*x).1;
@@ -117,7 +117,7 @@ impl Derivative<2> for Gate {
         let (x, up, mut grad) = (in_order(self.x), in_order(self.up), writable(grad));
         let (all, ups) = (values(&x), values(&up));
         let mut of_x = vec![0.0; all.len()];
-        let outs = (of_x.as_mut_slice(), grad.storage_mut::<f32>());
+        let outs = (of_x.as_mut_slice(), grad.storage_mut());
         by_activation!(self.activation, f => rows::fill_two(outs, 1, |run, of_x, of_up| {
             let inputs = all[run.clone()].iter().zip(&ups[run]);
             for ((of_x, grad), (x, up)) in of_x.iter_mut().zip(of_up).zip(inputs) {

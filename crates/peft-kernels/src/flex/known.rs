@@ -17,7 +17,7 @@ impl Derivative<1> for Known {
         let width = width(&self.gradient);
         let (grad, mut of_x) = (in_order(grad), writable(self.gradient));
         let grads = values(&grad);
-        rows::fill(of_x.storage_mut::<f32>(), width, |run, out| {
+        rows::fill(of_x.storage_mut(), width, |run, out| {
             let rows = out.chunks_exact_mut(width).zip(&grads[run.start / width..]);
             for (row, grad) in rows {
                 for of_x in row {

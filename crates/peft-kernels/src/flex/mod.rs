@@ -24,7 +24,7 @@ pub(crate) use ops::{
     update, with_gradient,
 };
 
-/// Whether a tensor is f32 on `flex`, differentiated or not.
+/// Whether a tensor is f32 on `flex`, differentiated or not, and holds anything.
 pub(crate) fn holds<const D: usize>(x: &Tensor<D>) -> bool {
     let device = x.device();
     let on_flex = match device.as_dispatch() {
@@ -33,5 +33,5 @@ pub(crate) fn holds<const D: usize>(x: &Tensor<D>) -> bool {
         #[allow(unreachable_patterns)] // There are others where other features are on.
         _ => false,
     };
-    on_flex && x.dtype() == DType::F32
+    on_flex && x.dtype() == DType::F32 && x.shape().num_elements() > 0
 }

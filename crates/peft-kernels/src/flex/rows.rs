@@ -23,11 +23,7 @@ fn rows_a_run(width: usize) -> usize {
 }
 
 /// Fill `out`, rows of `width`, run by run; `fill` is given which elements of the whole these are.
-pub(super) fn fill<T: Send>(
-    out: &mut [T],
-    width: usize,
-    fill: impl Fn(Range<usize>, &mut [T]) + Sync,
-) {
+pub(super) fn fill(out: &mut [f32], width: usize, fill: impl Fn(Range<usize>, &mut [f32]) + Sync) {
     let run = rows_a_run(width) * width.max(1);
     if out.len() <= run {
         let all = 0..out.len();

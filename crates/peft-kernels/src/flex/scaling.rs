@@ -20,7 +20,7 @@ pub(super) fn sum_of_squares(x: FlexTensor) -> FlexTensor {
 /// `factor · x`, in its own memory where nothing else holds it.
 pub(super) fn scale(x: FlexTensor, factor: f64) -> FlexTensor {
     let mut x = writable(x);
-    rows::fill(x.storage_mut::<f32>(), 1, |_, out| {
+    rows::fill(x.storage_mut(), 1, |_, out| {
         for out in out {
             *out *= factor as f32;
         }

@@ -11,7 +11,7 @@ use super::values::{values, width, writable};
 pub(super) fn softmax([x]: [FlexTensor; 1]) -> FlexTensor {
     let width = width(&x);
     let mut y = writable(x);
-    rows::fill(y.storage_mut::<f32>(), width, |_, out| {
+    rows::fill(y.storage_mut(), width, |_, out| {
         for row in out.chunks_exact_mut(width) {
             let max = rows::max(row);
             for x in row.iter_mut() {
@@ -36,7 +36,7 @@ impl Derivative<1> for Softmax {
     fn gradients(self, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
         let (ys, width) = (values(&self.y), width(&grad));
         let mut grad = writable(grad);
-        rows::fill(grad.storage_mut::<f32>(), width, |run, out| {
+        rows::fill(grad.storage_mut(), width, |run, out| {
             let ys = ys[run].chunks_exact(width);
             for (grad, y) in out.chunks_exact_mut(width).zip(ys) {
                 let mean = rows::sum(width, |i| y[i] * grad[i]);
