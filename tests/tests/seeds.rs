@@ -87,7 +87,7 @@ impl<M: Module> Observer<M> for Keep {
         progress: &Progress<'_, M>,
     ) -> Result<(), TrainError> {
         if report.step == self.after {
-            self.state = Some(progress.state()?);
+            self.state = Some(progress.state());
             if self.ends {
                 return Err(TrainError::NothingTrains);
             }

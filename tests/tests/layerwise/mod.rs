@@ -85,7 +85,7 @@ impl<M: Module, R> Observer<M, R> for Trail {
     fn on_step(&mut self, report: &StepReport, run: &Progress<'_, M>) -> Result<(), TrainError> {
         self.bits.push(bits(run.model));
         self.losses.push(report.loss);
-        self.states.push(run.state()?);
+        self.states.push(run.state());
         self.used = run.trunk();
         Ok(())
     }

@@ -148,7 +148,7 @@ impl<M: Module> Observer<M> for Interrupt {
         progress: &Progress<'_, M>,
     ) -> Result<(), TrainError> {
         if report.step == self.0 {
-            self.1 = Some(progress.state()?);
+            self.1 = Some(progress.state());
             return Err(TrainError::NothingTrains);
         }
         Ok(())

@@ -17,8 +17,11 @@ use peft_core::{ForwardPath, Targets};
 use peft_lora::LoraConfig;
 use peft_models::DecoderForCausalLm;
 use peft_train::{
-    EvalReport, Example, Observer, Progress, Schedule, StepReport, TrainConfig, TrainError, Warmup,
+    EvalReport, Example, Observer, Progress, Schedule, StepReport, TrainConfig, TrainError,
+    TrainState, Warmup,
 };
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 
 use crate::fixture::{filled_adapters, params};
 use crate::models::{spread, tiny};
@@ -65,6 +68,20 @@ pub(crate) fn config(batch_size: usize, steps: usize) -> TrainConfig {
 pub(crate) fn bits<M: Module>(model: &M) -> BTreeMap<String, TensorData> {
     let params = params(model).into_iter();
     params.map(|(path, seen)| (path, seen.data)).collect()
+}
+
+/// Elements of the moments in a state.
+pub(crate) fn moments(state: &TrainState) -> usize {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("state");
+    state.save(&path).expect("it is written");
+    let bytes = std::fs::read(&path).expect("it is read");
+    let tensors = SafeTensors::deserialize(&bytes).expect("tensors");
+    let elements = |(name, view): (&str, TensorView<'_>)| {
+        let moment = name.starts_with("moment_");
+        moment.then(|| view.shape().iter().product::<usize>())
+    };
+    tensors.iter().filter_map(elements).sum()
 }
 
 /// Keeps what a run reports.

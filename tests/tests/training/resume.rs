@@ -30,7 +30,7 @@ impl<M: burn::module::Module> Observer<M> for Interrupt {
         progress: &Progress<'_, M>,
     ) -> Result<(), TrainError> {
         if report.step == self.after {
-            self.state = Some(progress.state()?);
+            self.state = Some(progress.state());
             return Err(TrainError::NothingTrains);
         }
         Ok(())

@@ -21,7 +21,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Fault> {
     kernels::FAULTS.iter().chain(&FAULTS)
 }
 
-const FAULTS: [Fault; 44] = [
+const FAULTS: [Fault; 46] = [
     Fault {
         name: "a suffix matches within a segment",
         file: "crates/peft-core/src/matcher.rs",
@@ -350,6 +350,27 @@ const FAULTS: [Fault; 44] = [
         text: "config.schedule.factor(step, warmup, length.total_steps)",
         instead: "config.schedule.factor(step + 1, warmup, length.total_steps)",
         cases: &["training::run::flex::learning_rates_follow_the_schedule"],
+    },
+    Fault {
+        name: "moments of what no longer trains are kept",
+        file: "crates/peft-train/src/trainer/adamw.rs",
+        text: "self.held.retain(|id, _| ids.contains(id));",
+        instead: "self.held.retain(|id, _| ids.contains(id) || true);",
+        cases: &[
+            "training::strategy::flex::moments_are_forgotten_or_kept",
+            "layerwise::memory::flex::badam_holds_gradients_and_moments_of_one_block",
+            "layerwise::memory::flex::lisa_forgets_the_blocks_that_it_left",
+        ],
+    },
+    Fault {
+        name: "a run goes on without its moments",
+        file: "crates/peft-train/src/trainer/trained.rs",
+        text: "            self.adamw.hold(param.id, Moments { time: *time, both });\n",
+        instead: "            let _ = Moments { time: *time, both };\n",
+        cases: &[
+            "training::resume::flex::an_adapter_goes_on_to_the_same_bits",
+            "training::resume::flex::a_whole_model_goes_on_to_the_same_bits",
+        ],
     },
     Fault {
         name: "a cached prompt is read again",

@@ -1,121 +1,88 @@
-//! Copies of parameters, by path.
+//! [`Kept`]: a tensor that is read when it is asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Bytes, DType, Tensor, TensorData};
 
-use super::state::cannot;
-use crate::TrainError;
-
-/// A parameter; the optimizer knows it by its id.
-#[derive(Debug, Clone)]
+/// A tensor where it is: on its device, or in a file.
+#[derive(Clone)]
 pub(super) struct Kept {
-    pub(super) id: ParamId,
-    pub(super) data: TensorData,
+    shape: Vec<usize>,
+    dtype: DType,
+    source: Source,
 }
 
-/// Copies of the parameters at these paths.
-pub(super) fn kept<M: Module>(model: &M, paths: &BTreeSet<String>) -> BTreeMap<String, Kept> {
-    let mut copy = Copy {
-        path: Vec::new(),
-        paths,
-        found: BTreeMap::new(),
-    };
-    model.visit(&mut copy);
-    copy.found
+#[derive(Clone)]
+enum Source {
+    Device(Arc<dyn Fn() -> TensorData + Send + Sync>),
+    File { file: Arc<Mutex<File>>, at: u64 },
 }
 
-/// The model with these parameters, which have the ids that they had. What trains stays.
-///
-/// # Errors
-///
-/// [`TrainError::Resume`] where the model has no such parameter.
-pub(super) fn put_back<M: Module>(
-    model: M,
-    parameters: &BTreeMap<String, Kept>,
-) -> Result<M, TrainError> {
-    let mut restore = Restore {
-        path: Vec::new(),
-        parameters,
-        found: 0,
-        wrong: None,
-    };
-    let model = model.map(&mut restore);
-    match restore.wrong {
-        Some(reason) => Err(cannot(reason)),
-        None if restore.found < parameters.len() => Err(cannot(format!(
-            "the model has {} of the {} parameters that trained",
-            restore.found,
-            parameters.len()
-        ))),
-        None => Ok(model),
-    }
-}
-
-struct Copy<'a> {
-    path: Vec<String>,
-    paths: &'a BTreeSet<String>,
-    found: BTreeMap<String, Kept>,
-}
-
-impl ModuleVisitor for Copy<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.path.join(".");
-        if self.paths.contains(&path) {
-            let data = param.base().into_data();
-            // Burn reads what lies on a device when it is first looked at; the next step may have changed it in place by then.
-            let _ = data.as_bytes();
-            self.found.insert(path, Kept { id: param.id, data });
+impl Kept {
+    /// A handle to a tensor as it is now: an update finds that it is not the only one, and does not change it in place.
+    pub(super) fn on_device<const D: usize>(tensor: Tensor<D>) -> Self {
+        Self {
+            shape: tensor.dims().to_vec(),
+            dtype: tensor.dtype(),
+            source: Source::Device(Arc::new(move || tensor.clone().into_data())),
         }
     }
-}
 
-struct Restore<'a> {
-    path: Vec<String>,
-    parameters: &'a BTreeMap<String, Kept>,
-    found: usize,
-    wrong: Option<String>,
-}
-
-impl ModuleMapper for Restore<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
+    /// What lies from byte `at` on.
+    pub(super) fn in_file(
+        file: Arc<Mutex<File>>,
+        at: u64,
+        shape: Vec<usize>,
+        dtype: DType,
+    ) -> Self {
+        Self {
+            shape,
+            dtype,
+            source: Source::File { file, at },
+        }
     }
 
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
+    pub(super) fn shape(&self) -> &[usize] {
+        &self.shape
     }
 
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
-        let Some(kept) = self.parameters.get(&path) else {
-            return param;
+    pub(super) fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The values.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file.
+    pub(super) fn read(&self) -> io::Result<TensorData> {
+        let (file, at) = match &self.source {
+            Source::Device(read) => return Ok(read()),
+            Source::File { file, at } => (file, *at),
         };
-        let then = &kept.data;
-        let now = param.base();
-        if *then.shape() != now.shape() || then.dtype() != now.dtype() {
-            self.wrong = Some(format!(
-                "`{path}` was {:?} of {:?}, but is {:?} of {:?} now",
-                then.shape(),
-                then.dtype(),
-                now.shape(),
-                now.dtype()
-            ));
-            return param;
-        }
-        self.found += 1;
-        let value = Tensor::from_data(then.clone(), (&now.device(), then.dtype()));
-        let (_, _, mapper) = param.consume();
-        let value = value.set_require_grad(now.is_require_grad());
-        Param::from_mapped_value(kept.id, value, mapper)
+        let mut bytes = zeros(self.shape.iter().product(), self.dtype);
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(&mut bytes)?;
+        let shape = self.shape.clone();
+        Ok(TensorData::from_bytes(bytes, shape, self.dtype))
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of {:?}", self.shape, self.dtype)
+    }
+}
+
+/// The bytes of `n` zeros, of the numbers' alignment: a backend would copy bytes of another.
+pub(super) fn zeros(n: usize, dtype: DType) -> Bytes {
+    match dtype.size() {
+        2 => Bytes::from_elems(vec![0u16; n]),
+        4 => Bytes::from_elems(vec![0u32; n]),
+        _ => Bytes::from_elems(vec![0u64; n]),
     }
 }

@@ -11,6 +11,8 @@ mod run;
 mod schedule;
 mod stages;
 mod state;
+mod state_file;
+mod trained;
 mod trunk;
 
 pub use clip::clip_global_norm;

@@ -56,12 +56,8 @@ impl<M: Module> Progress<'_, M> {
         self.stages.touched()
     }
 
-    /// What a run needs to go on from here.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainError::Resume`] where the optimizer's state cannot be serialised.
-    pub fn state(&self) -> Result<TrainState, TrainError> {
+    /// What a run needs to go on from here. It holds handles, not copies: the next update of a parameter copies it as long as the state is there.
+    pub fn state(&self) -> TrainState {
         TrainState::capture(
             self.model,
             self.step,

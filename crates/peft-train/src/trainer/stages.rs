@@ -1,10 +1,9 @@
-//! [`Stages`]: a strategy at work on a model and its optimizer. The only file that touches Burn's optimizer.
+//! [`Stages`]: a strategy at work on a model and its optimizer.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
-use burn::module::{Module, ParamGroup, ParamId};
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::module::{Module, ParamId};
+use burn::optim::GradientsParams;
 use peft_layerwise::{Depth, Length, Strategy};
 
 use super::adamw::AdamW;
@@ -18,17 +17,14 @@ pub(super) struct Stages<'a> {
     strategy: &'a dyn Strategy,
     length: Length,
     adamw: AdamW,
-    optimizer: ModuleOptimizer,
     /// The stage that the model is ready for.
     current: Option<usize>,
     /// What trained in the model as it was given, by path.
     given: BTreeSet<String>,
     /// What has trained, by path: what may differ from the model that the run began with.
     touched: BTreeSet<String>,
-    /// The parameters that the optimizer may hold moments of.
-    with_moments: HashSet<ParamId>,
-    /// The parameters that train now, by the factor on their learning rate.
-    rates: Vec<(f64, ParamGroup)>,
+    /// The factor on the learning rate of each parameter that trains now.
+    rates: HashMap<ParamId, f64>,
 }
 
 impl<'a> Stages<'a> {
@@ -38,22 +34,19 @@ impl<'a> Stages<'a> {
         length: Length,
         model: &M,
     ) -> Self {
-        let adamw = AdamW::new(config);
         Self {
             strategy,
             length,
-            optimizer: adamw.fresh(),
-            adamw,
+            adamw: AdamW::new(config),
             current: None,
             given: trained(model),
             touched: BTreeSet::new(),
-            with_moments: HashSet::new(),
-            rates: Vec::new(),
+            rates: HashMap::new(),
         }
     }
 
-    pub(super) fn optimizer(&self) -> &ModuleOptimizer {
-        &self.optimizer
+    pub(super) fn adamw(&self) -> &AdamW {
+        &self.adamw
     }
 
     pub(super) fn given(&self) -> &BTreeSet<String> {
@@ -70,9 +63,7 @@ impl<'a> Stages<'a> {
         state: &TrainState,
         model: M,
     ) -> Result<M, TrainError> {
-        let (model, optimizer) = state.restore(model, self.adamw.fresh(), &self.given)?;
-        self.optimizer = optimizer;
-        self.with_moments = state.ids().collect();
+        let model = state.restore(model, &mut self.adamw, &self.given)?;
         self.touched = state.paths().map(str::to_owned).collect();
         Ok(model)
     }
@@ -92,21 +83,13 @@ impl<'a> Stages<'a> {
         let (strategy, given) = (self.strategy, &self.given);
         let rate = |path: &str| strategy.rate(stage, path, given.contains(path));
         let (model, trains) = Mask::apply(model, rate)?;
-        let ids: HashSet<ParamId> = trains.iter().map(|param| param.id).collect();
         if !strategy.keeps_moments() {
-            self.forget_all_but(&ids);
+            let ids: HashSet<ParamId> = trains.iter().map(|param| param.id).collect();
+            self.adamw.forget_all_but(&ids);
         }
-        self.with_moments.extend(&ids);
-        let mut rates: Vec<(f64, Vec<ParamId>)> = Vec::new();
-        for param in trains {
-            match rates.iter_mut().find(|(rate, _)| *rate == param.rate) {
-                Some((_, ids)) => ids.push(param.id),
-                None => rates.push((param.rate, vec![param.id])),
-            }
-            self.touched.insert(param.path);
-        }
-        let group = |(rate, ids)| (rate, ParamGroup::from_ids(ids));
-        self.rates = rates.into_iter().map(group).collect();
+        self.rates = trains.iter().map(|param| (param.id, param.rate)).collect();
+        self.touched
+            .extend(trains.into_iter().map(|param| param.path));
         Ok((model, true))
     }
 
@@ -118,34 +101,8 @@ impl<'a> Stages<'a> {
 
     /// One update at a peak learning rate.
     pub(super) fn step<M: Module>(&mut self, rate: f64, model: M, grads: GradientsParams) -> M {
-        let rate = self.learning_rate(rate);
-        self.optimizer.step(rate, model, grads)
-    }
-
-    fn learning_rate(&self, rate: f64) -> ModuleLearningRate {
-        match self.rates.as_slice() {
-            [(factor, _)] => (rate * factor).into(),
-            // Burn's groups are built by a scheduler only; this one's rates are constant.
-            rates => rates
-                .iter()
-                .fold(
-                    ModuleLrScheduler::new(rate),
-                    |scheduler, (factor, group)| scheduler.with_group(group.clone(), rate * factor),
-                )
-                .step(),
-        }
-    }
-
-    fn forget_all_but(&mut self, ids: &HashSet<ParamId>) {
-        let forgotten: Vec<ParamId> = self.with_moments.difference(ids).copied().collect();
-        if forgotten.len() == self.with_moments.len() {
-            self.optimizer = self.adamw.fresh();
-        } else if !forgotten.is_empty() {
-            // A group of the same optimizer: what Burn has to make it drop the moments of some parameters.
-            let group = ParamGroup::from_ids(forgotten);
-            let optimizer = std::mem::replace(&mut self.optimizer, self.adamw.fresh());
-            self.optimizer = optimizer.with_group(group, self.adamw.clone(), None);
-        }
-        self.with_moments.retain(|id| ids.contains(id));
+        let rates = &self.rates;
+        let rate = |id| rates.get(&id).map(|factor| rate * factor);
+        self.adamw.step(rate, model, grads)
     }
 }

@@ -1,23 +1,20 @@
 //! [`TrainState`]: what a run needs to go on to the same bits.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs;
 use std::path::Path;
 
-use burn::module::{Module, ParamId};
-use burn::optim::ModuleOptimizer;
-use burn::tensor::{Bytes, DType, TensorData};
+use burn::module::Module;
 use peft_layerwise::Strategy;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde_json::{Map, Value, json};
 
 use super::TrainConfig;
-use super::kept::{Kept, kept, put_back};
+use super::adamw::{AdamW, Moments};
+use super::kept::Kept;
 use super::stages::Stages;
+use super::state_file;
+use super::trained::{self, Trained};
 use crate::{Digest, TrainError, TrainExample};
 
-/// The name of the optimizer's state among the tensors of a file.
-const OPTIMIZER: &str = "optimizer";
 /// The settings that may differ between a run and the one that goes on from it: they decide nothing that is trained.
 const FREE: [&str; 1] = ["eval_every"];
 
@@ -25,6 +22,8 @@ const FREE: [&str; 1] = ["eval_every"];
 ///
 /// Order of rows, learning rate and dropout masks follow from the settings and the step. What is frozen is not kept: the model that a run goes on with
 /// must hold it. A state fits only a run of the same settings and rows, which is checked.
+///
+/// It holds handles, to tensors where they are or to places in its file: to save it, or to go on from it, reads one tensor at a time.
 #[derive(Debug, Clone)]
 pub struct TrainState {
     step: usize,
@@ -32,9 +31,8 @@ pub struct TrainState {
     settings: Map<String, Value>,
     /// What trained in the model that the run was given.
     given: BTreeSet<String>,
-    /// What has trained in the run.
-    parameters: BTreeMap<String, Kept>,
-    optimizer: Vec<u8>,
+    /// What has trained in the run, by path.
+    trained: BTreeMap<String, Trained>,
 }
 
 impl TrainState {
@@ -62,11 +60,7 @@ impl TrainState {
     }
 
     pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
-        self.parameters.keys().map(String::as_str)
-    }
-
-    pub(super) fn ids(&self) -> impl Iterator<Item = ParamId> {
-        self.parameters.values().map(|kept| kept.id)
+        self.trained.keys().map(String::as_str)
     }
 
     pub(super) fn check_settings(&self, settings: &Map<String, Value>) -> Result<(), TrainError> {
@@ -85,131 +79,100 @@ impl TrainState {
         best_loss: Option<f64>,
         stages: &Stages<'_>,
         settings: &Map<String, Value>,
-    ) -> Result<Self, TrainError> {
-        let optimizer = stages
-            .optimizer()
-            .into_bytes()
-            .map_err(|error| cannot(format!("the optimizer's state: {error}")))?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             step,
             best_loss,
             settings: settings.clone(),
             given: stages.given().clone(),
-            parameters: kept(model, stages.touched()),
-            optimizer: optimizer.to_vec(),
-        })
+            trained: trained::capture(model, stages.adamw(), stages.touched()),
+        }
     }
 
-    /// Puts the parameters into `model`, in which `given` trains, with the ids that they had, and the moments into `optimizer`.
+    /// Puts the parameters into `model`, in which `given` trains, and their moments into `adamw`.
     pub(super) fn restore<M: Module>(
         &self,
         model: M,
-        optimizer: ModuleOptimizer,
+        adamw: &mut AdamW,
         given: &BTreeSet<String>,
-    ) -> Result<(M, ModuleOptimizer), TrainError> {
+    ) -> Result<M, TrainError> {
         if let Some(path) = given.difference(&self.given).next() {
             return Err(cannot(format!("`{path}` trains now, but did not")));
         }
         if let Some(path) = self.given.difference(given).next() {
             return Err(cannot(format!("`{path}` trained, but does not now")));
         }
-        let model = put_back(model, &self.parameters)?;
-        let optimizer = optimizer
-            .from_bytes(Bytes::from_bytes_vec(self.optimizer.clone()))
-            .map_err(|error| cannot(format!("the optimizer's state: {error}")))?;
-        Ok((model, optimizer))
+        trained::restore(model, adamw, &self.trained)
     }
 
     /// Write the state to one file, beside `path` first and then in its place.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Io`].
+    /// [`TrainError::Io`], or [`TrainError::Resume`] for a parameter of numbers that are not saved.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), TrainError> {
-        let path = path.as_ref();
-        let io = |source| TrainError::Io {
-            action: "write",
-            path: path.into(),
-            source,
-        };
-        let ids: Map<String, Value> = self
-            .parameters
+        let time = |trained: &Trained| trained.moments.as_ref().map(|moments| moments.time);
+        let times: Map<String, Value> = self
+            .trained
             .iter()
-            .map(|(path, kept)| (path.clone(), json!(kept.id.val())))
+            .map(|(path, trained)| (path.clone(), json!(time(trained))))
             .collect();
         let about = json!({
             "step": self.step,
             "best_loss": self.best_loss,
             "settings": self.settings,
             "given": self.given,
-            "ids": ids,
+            "times": times,
         });
-        let mut views = Vec::new();
-        for (path, kept) in &self.parameters {
-            let dtype = stored(kept.data.dtype())
-                .ok_or_else(|| cannot(format!("`{path}` is of {:?}", kept.data.dtype())))?;
-            let view = TensorView::new(dtype, kept.data.shape().to_vec(), kept.data.as_bytes())
-                .map_err(|error| cannot(error.to_string()))?;
-            views.push((format!("parameter.{path}"), view));
+        let mut tensors = Vec::new();
+        for (path, trained) in &self.trained {
+            let [value, moment_1, moment_2] = names(path);
+            tensors.push((value, &trained.value));
+            if let Some(Moments { both, .. }) = &trained.moments {
+                tensors.extend([moment_1, moment_2].into_iter().zip(both));
+            }
         }
-        let shape = vec![self.optimizer.len()];
-        let optimizer = TensorView::new(Dtype::U8, shape, &self.optimizer)
-            .map_err(|error| cannot(error.to_string()))?;
-        views.push((OPTIMIZER.into(), optimizer));
-        let metadata = HashMap::from([("state".to_owned(), about.to_string())]);
-        let bytes = serialize(views, Some(metadata)).map_err(|error| cannot(error.to_string()))?;
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".partial");
-        fs::write(&beside, bytes).map_err(io)?;
-        fs::rename(&beside, path).map_err(io)
+        state_file::write(path.as_ref(), &tensors, about.to_string())
     }
 
-    /// Read a state that [`save`](Self::save) wrote.
+    /// Read a state that [`save`](Self::save) wrote. Its tensors stay in the file, which may be replaced meanwhile.
     ///
     /// # Errors
     ///
     /// [`TrainError::Io`], or [`TrainError::Resume`] for a file that is no state.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, TrainError> {
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(|source| TrainError::Io {
-            action: "read",
-            path: path.into(),
-            source,
-        })?;
-        Self::parse(&bytes).map_err(|reason| cannot(format!("{}: {reason}", path.display())))
+        let (about, tensors) = state_file::open(path)?;
+        Self::parse(&about, tensors)
+            .map_err(|reason| cannot(format!("{}: {reason}", path.display())))
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
-        let about = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|metadata| metadata.get("state"))
-            .ok_or("it is no training state")?;
+    fn parse(about: &str, mut tensors: HashMap<String, Kept>) -> Result<Self, String> {
         let about: Value = serde_json::from_str(about).map_err(|error| error.to_string())?;
         let field = |name: &str| {
             let value = about.get(name).cloned();
             value.ok_or_else(|| format!("it has no `{name}`"))
         };
-        let (step, ids, settings) = (field("step")?, field("ids")?, field("settings")?);
-        let mut parameters = BTreeMap::new();
-        for (path, id) in ids.as_object().ok_or("`ids` is no table")? {
-            let view = tensors
-                .tensor(&format!("parameter.{path}"))
-                .map_err(|error| error.to_string())?;
-            let dtype =
-                loaded(view.dtype()).ok_or_else(|| format!("`{path}` is of {:?}", view.dtype()))?;
-            let id = id
-                .as_u64()
-                .ok_or_else(|| format!("the id of `{path}` is no number"))?;
-            let data =
-                TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), dtype);
-            let kept = Kept {
-                id: ParamId::from(id),
-                data,
+        let (step, times, settings) = (field("step")?, field("times")?, field("settings")?);
+        let mut tensor = |name: &str| {
+            let tensor = tensors.remove(name);
+            tensor.ok_or_else(|| format!("it has no `{name}`"))
+        };
+        let mut trained = BTreeMap::new();
+        for (path, time) in times.as_object().ok_or("`times` is no table")? {
+            let [value, moment_1, moment_2] = names(path);
+            let moments = match time {
+                Value::Null => None,
+                time => Some(Moments {
+                    time: time
+                        .as_u64()
+                        .ok_or_else(|| format!("the time of `{path}` is no number"))?
+                        as usize,
+                    both: [tensor(&moment_1)?, tensor(&moment_2)?],
+                }),
             };
-            parameters.insert(path.clone(), kept);
+            let value = tensor(&value)?;
+            trained.insert(path.clone(), Trained { value, moments });
         }
         let given = field("given")?;
         let given = given.as_array().ok_or("`given` is no list")?;
@@ -228,14 +191,14 @@ impl TrainState {
                         .ok_or("a path is no string")
                 })
                 .collect::<Result<_, _>>()?,
-            parameters,
-            optimizer: tensors
-                .tensor(OPTIMIZER)
-                .map_err(|error| error.to_string())?
-                .data()
-                .to_vec(),
+            trained,
         })
     }
+}
+
+/// The names in a file of a parameter and of its moments.
+fn names(path: &str) -> [String; 3] {
+    ["parameter", "moment_1", "moment_2"].map(|what| format!("{what}.{path}"))
 }
 
 /// What decides the course of a run beside the model: its settings, a digest of its rows, what it minimises, and what trains when.
@@ -266,24 +229,4 @@ fn of_rows<E: TrainExample>(config: &TrainConfig, examples: &[E]) -> Map<String,
 
 pub(super) fn cannot(reason: String) -> TrainError {
     TrainError::Resume { reason }
-}
-
-fn stored(dtype: DType) -> Option<Dtype> {
-    Some(match dtype {
-        DType::F64 => Dtype::F64,
-        DType::F32 => Dtype::F32,
-        DType::F16 => Dtype::F16,
-        DType::BF16 => Dtype::BF16,
-        _ => return None,
-    })
-}
-
-fn loaded(dtype: Dtype) -> Option<DType> {
-    Some(match dtype {
-        Dtype::F64 => DType::F64,
-        Dtype::F32 => DType::F32,
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::BF16,
-        _ => return None,
-    })
 }

@@ -68,7 +68,7 @@ struct Log {
 impl<M: Module, R: Report> Observer<M, R> for Log {
     fn on_step(&mut self, report: &StepReport, run: &Progress<'_, M>) -> Result<(), TrainError> {
         self.losses.push(report.loss);
-        self.states.push(run.state()?);
+        self.states.push(run.state());
         Ok(())
     }
 

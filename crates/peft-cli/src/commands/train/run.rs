@@ -256,7 +256,7 @@ impl<M: Transformer, R: Report> Observer<Adapted<M>, R> for Run {
         self.note(progress.trained());
         self.record(&json!({ "step": report.step, "train": report }))?;
         if report.step.is_multiple_of(self.save_every) && report.step < report.total_steps {
-            progress.state()?.save(self.out.join(STATE))?;
+            progress.state().save(self.out.join(STATE))?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Bytes, DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_core::parameters;
 use peft_layerwise::{Depth, Place};
 
@@ -12,6 +12,7 @@ use super::store::Store;
 use super::{Span, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse};
 use crate::batch::plan;
 use crate::eval::device_of;
+use crate::trainer::kept::zeros;
 use crate::{Cut, Digest, TrainConfig, TrainError, TrainExample, TrunkStates};
 
 /// What keeps the states of trunks over a run.
@@ -250,13 +251,7 @@ impl<M, E: TrainExample> Trunk<'_, M, E> {
         let row = rows.first().copied().unwrap_or(0);
         let (dtype, width) = states.format.ok_or(TrainError::TrunkLost { row })?;
         let size = positions * width * dtype.size();
-        // Of the numbers' alignment: a backend would copy bytes of another.
-        let n = rows.len() * positions * width;
-        let mut bytes = match dtype.size() {
-            2 => Bytes::from_elems(vec![0u16; n]),
-            4 => Bytes::from_elems(vec![0u32; n]),
-            _ => Bytes::from_elems(vec![0u64; n]),
-        };
+        let mut bytes = zeros(rows.len() * positions * width, dtype);
         for ((row, example), into) in rows.iter().zip(&examples).zip(bytes.chunks_mut(size)) {
             let about = self.about(*example);
             states.store.get(*row, into, about)?;

@@ -1,0 +1,162 @@
+//! [`Trained`]: what has trained, as a state keeps it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+
+use super::adamw::{AdamW, Moments};
+use super::kept::Kept;
+use super::state::cannot;
+use crate::TrainError;
+
+/// A parameter that has trained, and its moments where they are held.
+#[derive(Debug, Clone)]
+pub(super) struct Trained {
+    pub(super) value: Kept,
+    pub(super) moments: Option<Moments<Kept>>,
+}
+
+/// Handles to the parameters at these paths.
+pub(super) fn capture<M: Module>(
+    model: &M,
+    adamw: &AdamW,
+    paths: &BTreeSet<String>,
+) -> BTreeMap<String, Trained> {
+    let mut capture = Capture {
+        path: Vec::new(),
+        adamw,
+        paths,
+        found: BTreeMap::new(),
+    };
+    model.visit(&mut capture);
+    capture.found
+}
+
+/// The model with these parameters, and `adamw` with their moments. What trains stays.
+///
+/// # Errors
+///
+/// [`TrainError::Resume`] where the model has no such parameter, or a file cannot be read.
+pub(super) fn restore<M: Module>(
+    model: M,
+    adamw: &mut AdamW,
+    trained: &BTreeMap<String, Trained>,
+) -> Result<M, TrainError> {
+    let mut restore = Restore {
+        path: Vec::new(),
+        adamw,
+        trained,
+        found: 0,
+        wrong: None,
+    };
+    let model = model.map(&mut restore);
+    match restore.wrong {
+        Some(reason) => Err(cannot(reason)),
+        None if restore.found < trained.len() => Err(cannot(format!(
+            "the model has {} of the {} parameters that trained",
+            restore.found,
+            trained.len()
+        ))),
+        None => Ok(model),
+    }
+}
+
+struct Capture<'a> {
+    path: Vec<String>,
+    adamw: &'a AdamW,
+    paths: &'a BTreeSet<String>,
+    found: BTreeMap<String, Trained>,
+}
+
+impl ModuleVisitor for Capture<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let path = self.path.join(".");
+        if self.paths.contains(&path) {
+            let trained = Trained {
+                value: Kept::on_device(param.base().inner()),
+                moments: self.adamw.kept(param.id),
+            };
+            self.found.insert(path, trained);
+        }
+    }
+}
+
+struct Restore<'a> {
+    path: Vec<String>,
+    adamw: &'a mut AdamW,
+    trained: &'a BTreeMap<String, Trained>,
+    found: usize,
+    wrong: Option<String>,
+}
+
+impl Restore<'_> {
+    /// What is kept of a parameter, as a tensor where the parameter is.
+    fn tensor<const D: usize>(
+        path: &str,
+        kept: &Kept,
+        now: &Tensor<D>,
+    ) -> Result<Tensor<D>, String> {
+        if *kept.shape() != now.dims() || kept.dtype() != now.dtype() {
+            return Err(format!(
+                "`{path}` was {kept:?}, but is {:?} of {:?} now",
+                now.dims(),
+                now.dtype()
+            ));
+        }
+        let data = kept.read().map_err(|error| format!("`{path}`: {error}"))?;
+        Ok(Tensor::from_data(data, (&now.device(), kept.dtype())))
+    }
+
+    fn put<const D: usize>(
+        &mut self,
+        path: &str,
+        trained: &Trained,
+        param: &Param<Tensor<D>>,
+    ) -> Result<Tensor<D>, String> {
+        let now = param.base();
+        let value = Self::tensor(path, &trained.value, &now)?;
+        if let Some(Moments { time, both: [a, b] }) = &trained.moments {
+            let moment = |kept| Self::tensor(path, kept, &now).map(Tensor::inner);
+            let both = [moment(a)?, moment(b)?];
+            self.adamw.hold(param.id, Moments { time: *time, both });
+        }
+        Ok(value.set_require_grad(now.is_require_grad()))
+    }
+}
+
+impl ModuleMapper for Restore<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.join(".");
+        let Some(trained) = self.trained.get(&path) else {
+            return param;
+        };
+        match self.put(&path, trained, &param) {
+            Ok(value) => {
+                self.found += 1;
+                let (id, _, mapper) = param.consume();
+                Param::from_mapped_value(id, value, mapper)
+            }
+            Err(reason) => {
+                self.wrong.get_or_insert(reason);
+                param
+            }
+        }
+    }
+}
