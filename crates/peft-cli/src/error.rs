@@ -45,7 +45,6 @@ impl CliError {
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
             Self::MergeDiffers { .. } | Self::Train(TrainError::Diverged { .. }) => 1,
-            Self::Checkpoint(CheckpointError::Write { .. }) => 1,
             error => match io_cause(error) {
                 Some(kind) if !is_callers(kind) => 1,
                 _ => 2,

@@ -15,6 +15,8 @@ mod generation;
 mod labels;
 #[cfg(any(feature = "adapters", feature = "models"))]
 mod params;
+#[cfg(any(feature = "adapters", feature = "models"))]
+mod tensor_file;
 #[cfg(any(feature = "lora", feature = "ia3"))]
 mod trained;
 

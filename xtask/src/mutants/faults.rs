@@ -1,6 +1,7 @@
 //! The faults: what is put in place of which text, and who must notice.
 
 mod kernels;
+mod training;
 
 /// A deliberate fault.
 pub(super) struct Fault {
@@ -18,10 +19,13 @@ pub(super) struct Fault {
 
 /// All of them, in the order of their crates, so that consecutive ones rebuild little.
 pub(super) fn all() -> impl Iterator<Item = &'static Fault> {
-    kernels::FAULTS.iter().chain(&FAULTS)
+    kernels::FAULTS
+        .iter()
+        .chain(&FAULTS)
+        .chain(&training::FAULTS)
 }
 
-const FAULTS: [Fault; 46] = [
+const FAULTS: [Fault; 37] = [
     Fault {
         name: "a suffix matches within a segment",
         file: "crates/peft-core/src/matcher.rs",
@@ -321,89 +325,10 @@ const FAULTS: [Fault; 46] = [
         ],
     },
     Fault {
-        name: "a multi-label loss is a sum over labels",
-        file: "crates/peft-train/src/classify/sequence.rs",
-        text: "binary_nll(logits, targets).div_scalar(n_labels as f64)",
-        instead: "binary_nll(logits, targets)",
-        cases: &["training::classify::golden::flex::losses_and_gradients_are_torchs"],
-    },
-    Fault {
-        name: "a loss of classes is divided by the batch too",
-        file: "crates/peft-train/src/classify/sequence.rs",
-        text: "                    Tensor::<1, Int>::from_data(data, (&device, DType::I64)),\n                )\n",
-        instead: "                    Tensor::<1, Int>::from_data(data, (&device, DType::I64)),\n                )\n                .div_scalar(n as f64)\n",
-        cases: &[
-            "training::classify::golden::flex::losses_and_gradients_are_torchs",
-            "training::classify::run::flex::halves_and_threads_give_the_update_of_the_whole",
-        ],
-    },
-    Fault {
-        name: "accumulation divides by batches",
-        file: "crates/peft-train/src/trainer/gradients.rs",
-        text: "part.div_scalar(n_targets as f64)",
-        instead: "part.div_scalar(batches.len() as f64)",
-        cases: &["training::run::flex::two_half_batches_give_the_update_of_the_whole"],
-    },
-    Fault {
-        name: "the schedule is one step ahead",
-        file: "crates/peft-train/src/trainer/run.rs",
-        text: "config.schedule.factor(step, warmup, length.total_steps)",
-        instead: "config.schedule.factor(step + 1, warmup, length.total_steps)",
-        cases: &["training::run::flex::learning_rates_follow_the_schedule"],
-    },
-    Fault {
-        name: "moments of what no longer trains are kept",
-        file: "crates/peft-train/src/trainer/adamw.rs",
-        text: "self.held.retain(|id, _| ids.contains(id));",
-        instead: "self.held.retain(|id, _| ids.contains(id) || true);",
-        cases: &[
-            "training::strategy::flex::moments_are_forgotten_or_kept",
-            "layerwise::memory::flex::badam_holds_gradients_and_moments_of_one_block",
-            "layerwise::memory::flex::lisa_forgets_the_blocks_that_it_left",
-        ],
-    },
-    Fault {
-        name: "a run goes on without its moments",
-        file: "crates/peft-train/src/trainer/trained.rs",
-        text: "            self.adamw.hold(param.id, Moments { time: *time, both });\n",
-        instead: "            let _ = Moments { time: *time, both };\n",
-        cases: &[
-            "training::resume::flex::an_adapter_goes_on_to_the_same_bits",
-            "training::resume::flex::a_whole_model_goes_on_to_the_same_bits",
-        ],
-    },
-    Fault {
         name: "a cached prompt is read again",
         file: "crates/peft-ptuning/src/soft_prompt.rs",
         text: "cache.as_ref().is_some_and(|cache| !cache.is_unread())",
         instead: "cache.as_ref().is_some_and(|_| false)",
         cases: &["prompts::acting::flex::a_cache_reads_the_prompt_once"],
-    },
-    Fault {
-        name: "what is behind the blocks lies below them",
-        file: "crates/peft-layerwise/src/depth.rs",
-        text: "                    outside = Place::Above;\n",
-        instead: "",
-        cases: &[
-            "conformance::models::llama::flex::has_its_parameters_where_they_act",
-            "layerwise::places::flex::every_family_has_its_places",
-        ],
-    },
-    Fault {
-        name: "the top layers are one fewer",
-        file: "crates/peft-layerwise/src/top_layers.rs",
-        text: "(place >= lowest).then_some(1.0)",
-        instead: "(place > lowest).then_some(1.0)",
-        cases: &[
-            "layerwise::fixed::flex::exactly_what_is_named_changes_in_a_decoder",
-            "conformance::models::modernbert_classes::flex::trains_its_top_layers",
-        ],
-    },
-    Fault {
-        name: "LISA never draws again",
-        file: "crates/peft-layerwise/src/lisa.rs",
-        text: "StdRng::seed_from_u64(seed(self.seed, stage))",
-        instead: "StdRng::seed_from_u64(seed(self.seed, 0 * stage))",
-        cases: &["layerwise::schedules::flex::lisa_draws_blocks"],
     },
 ];

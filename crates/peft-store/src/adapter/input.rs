@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::directory::{CONFIG, TENSORS};
 use super::fitted::fitted_modules;
 use super::keys::entries;
-use super::save::{io, pretty, replace, serialized};
+use super::save::{Named, io, pretty, replace, write};
 use super::tensors::read_shaped;
 use super::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem};
 
@@ -26,9 +26,6 @@ const EMBEDDINGS: &str = "prompt_embeddings";
 /// How far apart, relative to the largest, what an encoder makes and what is stored beside it may be: in f32 as written, or rounded since.
 const SAME: f32 = 1e-4;
 const ROUNDED: f32 = 1e-2;
-
-/// Tensors by key with their shapes.
-pub(super) type Named = Vec<(String, Vec<usize>, TensorData)>;
 
 impl AdapterDir {
     /// What acts, of the shape that the model needs.
@@ -116,20 +113,18 @@ pub(super) fn save_input<M: Module>(
             tensors.push((entry.key.clone(), entry.shape().to_vec(), data));
         }
     }
-    let tensors = serialized(dir, TENSORS, tensors)?;
-    let through = through.map(|through| serialized(dir, file, through));
     let json = pretty(dir, fields)?;
 
     fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
     let path = dir.join(file);
-    match through.transpose()? {
-        Some(bytes) => replace(&path, &bytes)?,
+    match through {
+        Some(through) => write(&path, through)?,
         None if path.exists() => {
             fs::remove_file(&path).map_err(|source| io("remove", &path, source))?;
         }
         None => {}
     }
-    replace(&dir.join(TENSORS), &tensors)?;
+    write(&dir.join(TENSORS), tensors)?;
     replace(&dir.join(CONFIG), &json)
 }
 

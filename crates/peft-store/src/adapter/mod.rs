@@ -19,7 +19,7 @@ mod save;
 mod tensors;
 
 pub(crate) use directory::{CONFIG, TENSORS, read_fields};
-pub(crate) use save::{io, replace, serialized};
+pub(crate) use save::{io, replace};
 pub(crate) use tensors::read_f32;
 
 pub use config::AdapterConfig;

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::{DType, TensorData};
 use peft_core::{LayerKind, layers, module_paths, slots};
-use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value};
 
 use super::directory::{CONFIG, TENSORS};
@@ -15,6 +14,7 @@ use super::fitted::told_apart;
 use super::keys::entries;
 use super::{AdapterConfig, AdapterFileError};
 use crate::params::stored_params;
+use crate::tensor_file::{Stored, write_tensors};
 
 /// Fields that say what an adapter is for or where it began, and not what it computes.
 const DESCRIPTIVE: [&str; 8] = [
@@ -80,10 +80,9 @@ pub fn save_adapter<M: Module>(
     };
     written.insert("fan_in_fan_out".into(), adapted.iter().any(straight).into());
     complete(&mut written, base, fields);
-    let tensors = serialized(dir, TENSORS, tensors)?;
     let json = pretty(dir, &written)?;
     fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
-    replace(&dir.join(TENSORS), &tensors)?;
+    write(&dir.join(TENSORS), tensors)?;
     replace(&dir.join(CONFIG), &json)
 }
 
@@ -126,30 +125,14 @@ pub(super) fn pretty(dir: &Path, fields: &Map<String, Value>) -> Result<Vec<u8>,
     Ok(json)
 }
 
-/// Tensors by key with their shapes, as the bytes of the file `name` in `dir`, each in the precision that it has.
-pub(crate) fn serialized(
-    dir: &Path,
-    name: &str,
-    tensors: Vec<(String, Vec<usize>, TensorData)>,
-) -> Result<Vec<u8>, AdapterFileError> {
-    let views = tensors
-        .iter()
-        .map(|(key, shape, data)| {
-            let dtype = match data.dtype() {
-                DType::BF16 => Dtype::BF16,
-                DType::F16 => Dtype::F16,
-                _ => Dtype::F32,
-            };
-            Ok((key, TensorView::new(dtype, shape.clone(), data.as_bytes())?))
-        })
-        .collect::<Result<Vec<_>, _>>();
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    views
-        .and_then(|views| safetensors::serialize(views, Some(metadata)))
-        .map_err(|source| AdapterFileError::Safetensors {
-            path: dir.join(name),
-            source,
-        })
+/// Tensors by key, with the shapes that they have in a file.
+pub(super) type Named = Vec<(String, Vec<usize>, TensorData)>;
+
+/// Write tensors, each in the precision that it has, beside their place, then rename them into it.
+pub(super) fn write(path: &Path, tensors: Named) -> Result<(), AdapterFileError> {
+    let tensors = tensors.into_iter();
+    let tensors = tensors.map(|(key, shape, data)| (key, Stored::of(shape, data)));
+    write_tensors(path, tensors).map_err(|source| io("write", path, source))
 }
 
 /// Write a file beside its place, then rename it into it.

@@ -101,14 +101,6 @@ pub enum CheckpointError {
         /// What is wrong, tensor by tensor.
         problems: Vec<CheckpointProblem>,
     },
-    /// A safetensors file cannot be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: safetensors::SafeTensorError,
-    },
 }
 
 /// What is wrong with one tensor.

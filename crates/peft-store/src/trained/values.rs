@@ -1,23 +1,11 @@
-//! A model's parameters by path, in the layout of a checkpoint.
+//! Values into a model's parameters by path, from the layout of a checkpoint.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
 
 use crate::params::stored_params;
-
-/// The parameters at `paths`, transposed where a file holds them so.
-pub(super) fn read<M: Module>(model: &M, paths: &BTreeSet<String>) -> BTreeMap<String, TensorData> {
-    let mut reader = Reader {
-        path: Vec::new(),
-        paths,
-        transposed: transposed(model),
-        found: BTreeMap::new(),
-    };
-    model.visit(&mut reader);
-    reader.found
-}
 
 /// `model` with these values, which are of the shapes that a file has. Each keeps its precision, and whether it trains.
 pub(super) fn write<M: Module>(model: M, values: BTreeMap<String, TensorData>) -> M {
@@ -34,34 +22,6 @@ fn transposed<M: Module>(model: &M) -> BTreeSet<String> {
     params
         .filter_map(|param| param.transposed.then_some(param.path))
         .collect()
-}
-
-struct Reader<'a> {
-    path: Vec<String>,
-    paths: &'a BTreeSet<String>,
-    transposed: BTreeSet<String>,
-    found: BTreeMap<String, TensorData>,
-}
-
-impl ModuleVisitor for Reader<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.path.join(".");
-        if self.paths.contains(&path) {
-            let value = match self.transposed.contains(&path) {
-                true => param.base().transpose(),
-                false => param.base(),
-            };
-            self.found.insert(path, value.into_data());
-        }
-    }
 }
 
 struct Writer {

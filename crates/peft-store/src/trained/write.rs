@@ -8,8 +8,9 @@ use burn::module::Module;
 use peft_core::parameters;
 
 use super::config::inside;
-use super::{TrainedConfig, TrainedFormat, values};
-use crate::adapter::{CONFIG, TENSORS, io, replace, serialized};
+use super::{TrainedConfig, TrainedFormat};
+use crate::adapter::{CONFIG, TENSORS, io, replace};
+use crate::tensor_file::{stored_tensors, write_tensors};
 use crate::{AdapterFileError, TensorProblem};
 
 /// Write the parameters of `model` at `paths` to a directory, in the precision that they have.
@@ -51,18 +52,16 @@ pub fn save_trained<M: Module>(
             (own.iter().filter(within).cloned().collect(), modules)
         }
     };
-    let tensors = values::read(model, &paths);
+    let tensors = stored_tensors(model, |path| paths.contains(path));
     let keys: Vec<String> = tensors.keys().map(|path| config.key(path)).collect();
     let fields = config.to_fields(&keys, &modules);
 
-    let tensors = tensors.into_iter().map(|(path, data)| {
-        let shape = data.shape().to_vec();
-        (config.key(&path), shape, data)
-    });
-    let bytes = serialized(dir, TENSORS, tensors.collect())?;
     let json = format!("{fields:#}\n");
     fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
-    replace(&dir.join(TENSORS), &bytes)?;
+    let tensors = tensors.into_iter();
+    let tensors = tensors.map(|(path, tensor)| (config.key(&path), tensor));
+    let path = dir.join(TENSORS);
+    write_tensors(&path, tensors).map_err(|source| io("write", &path, source))?;
     replace(&dir.join(CONFIG), json.as_bytes())
 }
 

@@ -8,7 +8,7 @@ use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 use super::super::fields::Fields;
-use super::super::input::Named;
+use super::super::save::Named;
 use super::super::tensors::read_shaped;
 use super::super::{AdapterFileError, TensorProblem};
 use super::virtual_tokens;
