@@ -182,7 +182,9 @@ fn what_does_not_fit_is_named(device: &Device) {
         let mut tensors = own.clone();
         change(&mut tensors);
         let views = tensors.iter().map(|(key, (shape, data))| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), data).expect("it fits");
+            let wide = data.len() == 8 * shape.iter().product::<usize>();
+            let dtype = if wide { Dtype::F64 } else { Dtype::F32 };
+            let view = TensorView::new(dtype, shape.clone(), data).expect("it fits");
             (key.as_str(), view)
         });
         fs::write(&path, safetensors::serialize(views, None).expect("tensors")).expect("written");
@@ -215,6 +217,20 @@ fn what_does_not_fit_is_named(device: &Device) {
         data[..4].copy_from_slice(&f32::NAN.to_le_bytes());
     });
     assert_eq!(problems, [TensorProblem::NotFinite { key: head() }]);
+    let problems = refused(&|tensors| {
+        let data = vec![0; 8 * 23 * 12];
+        tensors.insert("lm_head.weight".into(), (vec![23, 12], data));
+    });
+    let found = "F64".to_owned();
+    assert_eq!(problems, [TensorProblem::Dtype { key: head(), found }]);
+    for end in [0, 7, 40, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(&path, &bytes[..end]).expect("written");
+        let mut model = gpt2(device);
+        let error = open(dir.path()).attach(&mut model).expect_err("it is torn");
+        let torn = matches!(error, AdapterFileError::Safetensors { .. });
+        assert!(torn, "{end}: {error}");
+        assert!(params(&model) == params(&gpt2(device)));
+    }
 
     let model = gpt2(device);
     let paths = BTreeSet::from(["transformer.h.7.ln_1.weight".to_owned()]);

@@ -302,7 +302,7 @@ const FAULTS: [Fault; 37] = [
     },
     Fault {
         name: "linear weights are not transposed on load",
-        file: "crates/peft-store/src/checkpoint/file.rs",
+        file: "crates/peft-store/src/tensor_file/read.rs",
         text: "scatter(&bytes, at, rows, columns, size, &mut out);",
         instead: "out[at * size..][..bytes.len()].copy_from_slice(&bytes);",
         cases: &["models::golden::flex::models_equal_transformers"],

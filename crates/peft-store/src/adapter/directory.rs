@@ -183,7 +183,7 @@ impl AdapterDir {
     pub(super) fn parse<'a>(&self, bytes: &'a [u8]) -> Result<SafeTensors<'a>, AdapterFileError> {
         SafeTensors::deserialize(bytes).map_err(|source| AdapterFileError::Safetensors {
             path: self.dir.join(TENSORS),
-            source,
+            reason: source.to_string(),
         })
     }
 }

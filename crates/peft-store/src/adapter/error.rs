@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use peft_core::PeftError;
 
+use crate::tensor_file::ReadError;
+
 /// An adapter directory that cannot be read, written or attached.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -63,12 +65,12 @@ pub enum AdapterFileError {
         supported: String,
     },
     /// The tensors' file does not parse.
-    #[error("{} is no sound safetensors file", path.display())]
+    #[error("{} is no sound safetensors file: {reason}", path.display())]
     Safetensors {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: safetensors::SafeTensorError,
+        /// What is wrong.
+        reason: String,
     },
     /// Tensors do not fit the adapted model; all of them are named.
     #[error("{} does not fit the model:{}", path.display(), lines(problems))]
@@ -118,6 +120,19 @@ pub enum AdapterFileError {
         /// The method.
         method: String,
     },
+}
+
+impl From<ReadError> for AdapterFileError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io { path, source } => Self::Io {
+                action: "read",
+                path,
+                source,
+            },
+            ReadError::Malformed { path, reason } => Self::Safetensors { path, reason },
+        }
+    }
 }
 
 /// What is wrong with one tensor of a file.

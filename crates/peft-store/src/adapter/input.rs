@@ -47,8 +47,8 @@ impl AdapterDir {
         }
         let bytes = fs::read(&path).map_err(|source| io("read", &path, source))?;
         let sound = SafeTensors::deserialize(&bytes).map_err(|source| {
-            let path = path.clone();
-            AdapterFileError::Safetensors { path, source }
+            let (path, reason) = (path.clone(), source.to_string());
+            AdapterFileError::Safetensors { path, reason }
         })?;
         let made = read(&sound).map_err(|problems| misfit(&path, problems))?;
         Ok(Some(made))

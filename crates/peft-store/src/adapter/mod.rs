@@ -20,7 +20,6 @@ mod tensors;
 
 pub(crate) use directory::{CONFIG, TENSORS, read_fields};
 pub(crate) use save::{io, replace};
-pub(crate) use tensors::read_f32;
 
 pub use config::AdapterConfig;
 pub use directory::AdapterDir;

@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use super::TensorProblem;
 
 /// The values of a tensor as f32.
-pub(crate) fn read_f32(key: &str, view: &TensorView<'_>) -> Result<TensorData, TensorProblem> {
+pub(super) fn read_f32(key: &str, view: &TensorView<'_>) -> Result<TensorData, TensorProblem> {
     let bytes = view.data();
     let values: Vec<f32> = match view.dtype() {
         Dtype::F32 => bytes

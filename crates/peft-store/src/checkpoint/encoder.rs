@@ -7,11 +7,11 @@ use burn::tensor::{DType, Device};
 use peft_models::{EncoderConfig, TextClassifier, TextEncoder, TokenTagger};
 use serde_json::{Map, Value, json};
 
-use super::file::TensorPlace;
 use super::load::Checkpoint;
 use super::{CheckpointConfig, CheckpointError, CheckpointProblem};
 use crate::Labels;
 use crate::params::stored_params;
+use crate::tensor_file::TensorPlace;
 
 /// Heads that checkpoints were trained with, by the beginnings of their keys.
 const HEADS: [&str; 12] = [

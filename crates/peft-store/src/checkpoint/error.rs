@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use peft_models::ModelConfigError;
 
+use crate::tensor_file::ReadError;
+
 /// A checkpoint that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -101,6 +103,19 @@ pub enum CheckpointError {
         /// What is wrong, tensor by tensor.
         problems: Vec<CheckpointProblem>,
     },
+}
+
+impl From<ReadError> for CheckpointError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io { path, source } => Self::Io {
+                action: "read",
+                path,
+                source,
+            },
+            ReadError::Malformed { path, reason } => Self::Malformed { path, reason },
+        }
+    }
 }
 
 /// What is wrong with one tensor.

@@ -1,18 +1,19 @@
 //! [`Checkpoint`]: a checkpoint directory, opened and loaded.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{DType, Device, Tensor};
+use burn::module::Module;
+use burn::tensor::{DType, Device};
 use peft_models::{LanguageModel, LanguageModelConfig};
 use serde_json::{Map, Value};
 
-use super::file::{TensorPlace, io, run_dtype, tensor_places};
+use super::file::{io, tensor_places};
 use super::naming::Naming;
 use super::{CheckpointConfig, CheckpointError, CheckpointProblem, checkpoint_config};
 use crate::params::{StoredParam, stored_params};
+use crate::tensor_file::{TensorPlace, load_tensors, run_dtype};
 
 /// A checkpoint directory whose config has been read and understood.
 #[derive(Debug, Clone)]
@@ -179,21 +180,7 @@ impl Checkpoint {
         if !problems.is_empty() {
             return Err(self.tensors_error(problems));
         }
-        let mut loader = Loader {
-            path: Vec::new(),
-            places,
-            transposed: expected
-                .into_iter()
-                .map(|param| (param.path, param.transposed))
-                .collect(),
-            dtype,
-            error: None,
-        };
-        let model = model.map(&mut loader);
-        match loader.error {
-            Some(error) => Err(error),
-            None => Ok(model),
-        }
+        Ok(load_tensors(model, places, Some(dtype))?)
     }
 }
 
@@ -211,7 +198,7 @@ fn has_own_head(
     if (&head.shape, head.dtype) != (&embedding.shape, embedding.dtype) {
         return Ok(true);
     }
-    head.differs_from(embedding)
+    Ok(head.differs_from(embedding)?)
 }
 
 fn mismatches(
@@ -243,42 +230,4 @@ fn mismatches(
         key: places[path].key.clone(),
     }));
     problems
-}
-
-struct Loader {
-    path: Vec<String>,
-    places: BTreeMap<String, TensorPlace>,
-    transposed: HashMap<String, bool>,
-    dtype: DType,
-    error: Option<CheckpointError>,
-}
-
-impl ModuleMapper for Loader {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
-        let (Some(place), None) = (self.places.get(&path), &self.error) else {
-            return param;
-        };
-        let transposed = self.transposed.get(&path).copied().unwrap_or(false);
-        match place.read(transposed, self.dtype) {
-            Ok(data) => {
-                let device = param.lazy_device();
-                let tensor = Tensor::from_data(data, (&device, self.dtype));
-                let id = param.id;
-                param.transform_for_load(tensor, id)
-            }
-            Err(error) => {
-                self.error = Some(error);
-                param
-            }
-        }
-    }
 }

@@ -1,16 +1,15 @@
 //! [`TrainedDir`]: a directory of trained parameters, read and put into a model.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use safetensors::SafeTensors;
 
 use super::config::strings;
-use super::{TrainedConfig, TrainedFormat, base_digest, values};
-use crate::adapter::{TENSORS, io, read_f32, read_fields};
+use super::{TrainedConfig, TrainedFormat, base_digest};
+use crate::adapter::{TENSORS, read_fields};
 use crate::params::stored_params;
+use crate::tensor_file::{TensorPlace, load_tensors, read_header, run_dtype};
 use crate::{AdapterFileError, TensorProblem};
 
 /// A directory of trained parameters whose config has been read and understood.
@@ -62,11 +61,8 @@ impl TrainedDir {
     ///
     /// Where the tensors' file cannot be read.
     pub fn shapes(&self) -> Result<BTreeMap<String, Vec<usize>>, AdapterFileError> {
-        let bytes = self.bytes()?;
-        let shape = |(key, view): (&str, safetensors::tensor::TensorView<'_>)| {
-            (self.config.path(key), view.shape().to_vec())
-        };
-        Ok(self.parse(&bytes)?.iter().map(shape).collect())
+        let places = self.places()?.into_iter();
+        Ok(places.map(|(path, place)| (path, place.shape)).collect())
     }
 
     /// Put the file's values in the place of the model's.
@@ -76,29 +72,30 @@ impl TrainedDir {
     /// An [`AdapterFileError`], with the model untouched: a tensor that has no place, of another shape, or not finite, all of them named;
     /// [`AdapterFileError::OtherBase`] where the rest of the model is not what the parameters were trained with.
     pub fn attach<M: Module>(&self, model: &mut M) -> Result<TrainedReport, AdapterFileError> {
-        let bytes = self.bytes()?;
-        let tensors = self.parse(&bytes)?;
+        let places = self.places()?;
         let expected: BTreeMap<String, Vec<usize>> = stored_params(model)
             .into_iter()
             .map(|param| (param.path, param.shape))
             .collect();
-        let mut values = BTreeMap::new();
-        let missing = self.keys.iter().filter(|key| tensors.tensor(key).is_err());
+        let held: BTreeSet<&String> = places.values().map(|place| &place.key).collect();
+        let missing = self.keys.iter().filter(|key| !held.contains(key));
         let missing = missing.map(|key| TensorProblem::Missing { key: key.clone() });
         let mut problems: Vec<TensorProblem> = missing.collect();
-        for (key, view) in tensors.iter() {
-            let path = self.config.path(key);
-            match expected.get(&path) {
-                None => problems.push(TensorProblem::Unexpected { key: key.into() }),
-                Some(shape) if view.shape() != shape => problems.push(TensorProblem::Shape {
-                    key: key.into(),
+        for (path, place) in &places {
+            let key = place.key.clone();
+            match expected.get(path) {
+                None => problems.push(TensorProblem::Unexpected { key }),
+                Some(shape) if place.shape != *shape => problems.push(TensorProblem::Shape {
+                    key,
                     expected: shape.clone(),
-                    found: view.shape().to_vec(),
+                    found: place.shape.clone(),
                 }),
-                Some(_) => match read_f32(key, &view) {
-                    Ok(data) => drop(values.insert(path, data)),
-                    Err(problem) => problems.push(problem),
-                },
+                Some(_) if run_dtype(place.dtype).is_none() => {
+                    let found = format!("{:?}", place.dtype);
+                    problems.push(TensorProblem::Dtype { key, found });
+                }
+                Some(_) if !place.is_finite()? => problems.push(TensorProblem::NotFinite { key }),
+                Some(_) => {}
             }
         }
         if !problems.is_empty() {
@@ -107,7 +104,7 @@ impl TrainedDir {
                 problems,
             });
         }
-        let paths: BTreeSet<String> = values.keys().cloned().collect();
+        let paths: BTreeSet<String> = places.keys().cloned().collect();
         if let TrainedFormat::Own {
             base_digest: of, ..
         } = &self.config.format
@@ -126,19 +123,14 @@ impl TrainedDir {
             .iter()
             .map(|path| expected[path].iter().product::<usize>());
         let elements = elements.sum();
-        *model = values::write(model.clone(), values);
+        *model = load_tensors(model.clone(), places, None)?;
         Ok(TrainedReport { paths, elements })
     }
 
-    fn bytes(&self) -> Result<Vec<u8>, AdapterFileError> {
-        let path = self.dir.join(TENSORS);
-        fs::read(&path).map_err(|source| io("read", &path, source))
-    }
-
-    fn parse<'a>(&self, bytes: &'a [u8]) -> Result<SafeTensors<'a>, AdapterFileError> {
-        SafeTensors::deserialize(bytes).map_err(|source| AdapterFileError::Safetensors {
-            path: self.dir.join(TENSORS),
-            source,
-        })
+    /// The file's tensors by the paths of the parameters.
+    fn places(&self) -> Result<BTreeMap<String, TensorPlace>, AdapterFileError> {
+        let places = read_header(&self.dir.join(TENSORS))?.into_iter();
+        let places = places.map(|(key, place)| (self.config.path(&key), place));
+        Ok(places.collect())
     }
 }

@@ -6,7 +6,6 @@
 mod base_digest;
 mod config;
 mod directory;
-mod values;
 mod write;
 
 pub use base_digest::base_digest;
