@@ -1,4 +1,4 @@
-//! `cargo xtask bench lora`: the LoRA step of this workspace beside Burn's `apply_lora` and full fine-tuning.
+//! `cargo xtask bench lora`: the LoRA step of this workspace beside Burn's `apply_lora` and full fine-tuning. `apply_lora` is measured as Burn has it, and on the kernels of this workspace too.
 //!
 //! Each variant is a process of its own, for its peak memory; the variants take turns, so that a machine that slows down slows all of them.
 
@@ -7,16 +7,45 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::sample::{Sample, median};
-use super::{example, machine, megabytes};
+use super::{BURN_ALONE, WITH_KERNELS, example, machine, megabytes};
 use crate::shell::{root, status};
 
 /// The step must be this many times as fast as Burn's `apply_lora`, at no more memory.
 const REQUIRED_SPEED_UP: f64 = 1.4;
-/// The variants of `tests/examples/bench_lora.rs`, and their rows.
-const VARIANTS: [(&str, &str); 3] = [
-    ("factored", "factored LoRA (peft-lora)"),
-    ("apply_lora", "Burn `apply_lora`"),
-    ("full", "full fine-tuning"),
+/// A variant of `tests/examples/bench_lora.rs`, and its row.
+struct Variant {
+    name: &'static str,
+    backend: &'static str,
+    row: &'static str,
+}
+
+/// The first is ours and the second Burn's: what a user of each has.
+const VARIANTS: [Variant; 5] = [
+    Variant {
+        name: "factored",
+        backend: WITH_KERNELS,
+        row: "factored LoRA (peft-lora)",
+    },
+    Variant {
+        name: "apply_lora",
+        backend: BURN_ALONE,
+        row: "Burn `apply_lora`",
+    },
+    Variant {
+        name: "factored",
+        backend: BURN_ALONE,
+        row: "factored LoRA, without the kernels",
+    },
+    Variant {
+        name: "apply_lora",
+        backend: WITH_KERNELS,
+        row: "Burn `apply_lora`, on the kernels",
+    },
+    Variant {
+        name: "full",
+        backend: WITH_KERNELS,
+        row: "full fine-tuning",
+    },
 ];
 const EXAMPLE: &str = "bench_lora";
 const PYTORCH: &str = "PyTorch + PEFT LoRA, f32";
@@ -34,24 +63,26 @@ pub(crate) struct Args {
 
 /// Measure and print; whether the required ratio holds.
 pub(crate) fn run(args: &Args) -> io::Result<bool> {
-    let mut build = example("build", EXAMPLE, None);
-    build.arg("--quiet");
-    if !status(build)? {
-        return Err(io::Error::other("the benchmark does not build"));
+    for backend in [WITH_KERNELS, BURN_ALONE] {
+        let mut build = example("build", EXAMPLE, backend, None);
+        build.arg("--quiet");
+        if !status(build)? {
+            return Err(io::Error::other("the benchmark does not build"));
+        }
     }
-    let mut names: Vec<&str> = VARIANTS.iter().map(|(_, name)| *name).collect();
+    let mut names: Vec<&str> = VARIANTS.iter().map(|variant| variant.row).collect();
     names.extend(args.pytorch.as_ref().map(|_| PYTORCH));
     let mut samples = vec![Vec::new(); names.len()];
     for round in 1..=args.rounds {
         for (i, name) in names.iter().enumerate() {
             let command = match (VARIANTS.get(i), &args.pytorch) {
-                (Some((variant, _)), _) => example("run", EXAMPLE, Some(variant)),
+                (Some(of), _) => example("run", EXAMPLE, of.backend, Some(of.name)),
                 (None, Some(python)) => script(python),
                 (None, None) => continue,
             };
             let sample = Sample::of(command)?;
             eprintln!(
-                "round {round}  {name:28} {:.3} s/step  {} MB",
+                "round {round}  {name:34} {:.3} s/step  {} MB",
                 sample.seconds,
                 megabytes(sample.peak_kib)
             );

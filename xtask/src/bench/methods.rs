@@ -197,7 +197,7 @@ impl Task<'_> {
                 .split(';')
                 .next()
                 .unwrap_or_default();
-            return Ok(Err(reason.chars().take(80).collect()));
+            return Ok(Err(reason.to_owned()));
         }
         let figures = trainable(&said).zip(seconds_per_step(&fs::read_to_string(
             self.out.join("metrics.jsonl"),

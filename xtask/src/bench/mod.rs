@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum What {
-    /// A training step: factored LoRA, Burn's apply_lora and full fine-tuning
+    /// A training step: factored LoRA, Burn's apply_lora and full fine-tuning, with the kernels of this workspace and without
     Lora(lora::Args),
     /// Every method of the command on one task: quality, parameters, time, memory
     Methods(methods::Args),
@@ -38,21 +38,26 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
     }
 }
 
-/// `cargo build` or `cargo run` of a measured program of the suite.
-fn example(verb: &str, name: &str, variant: Option<&str>) -> Command {
+/// `cargo build` or `cargo run` of a measured program of the suite, on the backend of these features.
+fn example(verb: &str, name: &str, backend: &str, variant: Option<&str>) -> Command {
     let mut command = cargo([
         verb,
         "--release",
         "--package=peft-tests",
         &format!("--example={name}"),
         "--no-default-features",
-        "--features=flex",
+        &format!("--features={backend}"),
     ]);
     if let Some(variant) = variant {
         command.args(["--quiet", "--", variant]);
     }
     command
 }
+
+/// `flex` with the kernels of this workspace, as the command has it.
+const WITH_KERNELS: &str = "flex";
+/// `flex` with Burn's operations alone.
+const BURN_ALONE: &str = "burn-flex";
 
 /// Megabytes as in the design's table.
 fn megabytes(kib: u64) -> u64 {

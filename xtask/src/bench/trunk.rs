@@ -3,7 +3,7 @@
 use std::io;
 
 use super::sample::{Sample, median};
-use super::{example, machine, megabytes};
+use super::{WITH_KERNELS, example, machine, megabytes};
 use crate::shell::status;
 
 /// An epoch with the states kept must take at most this share of one without, from the second on.
@@ -30,7 +30,7 @@ pub(crate) struct Args {
 
 /// Measure and print; whether the required ratio holds.
 pub(crate) fn run(args: &Args) -> io::Result<bool> {
-    let mut build = example("build", EXAMPLE, None);
+    let mut build = example("build", EXAMPLE, WITH_KERNELS, None);
     build.arg("--quiet");
     if !status(build)? {
         return Err(io::Error::other("the benchmark does not build"));
@@ -51,7 +51,12 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
         for _ in 0..args.rounds {
             for (kept, of) in KEPT.iter().zip(&mut samples) {
                 let variant = format!("{task}-{kept}");
-                of.push(Sample::of(example("run", EXAMPLE, Some(&variant)))?);
+                of.push(Sample::of(example(
+                    "run",
+                    EXAMPLE,
+                    WITH_KERNELS,
+                    Some(&variant),
+                ))?);
             }
         }
         let middle = |of: &[Sample]| {

@@ -1,6 +1,7 @@
 //! The faults: what is put in place of which text, and who must notice.
 
 mod kernels;
+mod layerwise;
 mod training;
 
 /// A deliberate fault.
@@ -23,6 +24,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Fault> {
         .iter()
         .chain(&FAULTS)
         .chain(&training::FAULTS)
+        .chain(&layerwise::FAULTS)
 }
 
 const FAULTS: [Fault; 37] = [

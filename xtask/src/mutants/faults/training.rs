@@ -1,8 +1,8 @@
-//! Faults in `peft-train` and `peft-layerwise`.
+//! Faults in `peft-train`.
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 9] = [
+pub(super) const FAULTS: [Fault; 6] = [
     Fault {
         name: "a multi-label loss is a sum over labels",
         file: "crates/peft-train/src/classify/sequence.rs",
@@ -54,32 +54,5 @@ pub(super) const FAULTS: [Fault; 9] = [
             "training::resume::flex::an_adapter_goes_on_to_the_same_bits",
             "training::resume::flex::a_whole_model_goes_on_to_the_same_bits",
         ],
-    },
-    Fault {
-        name: "what is behind the blocks lies below them",
-        file: "crates/peft-layerwise/src/depth.rs",
-        text: "                    outside = Place::Above;\n",
-        instead: "",
-        cases: &[
-            "conformance::models::llama::flex::has_its_parameters_where_they_act",
-            "layerwise::places::flex::every_family_has_its_places",
-        ],
-    },
-    Fault {
-        name: "the top layers are one fewer",
-        file: "crates/peft-layerwise/src/top_layers.rs",
-        text: "(place >= lowest).then_some(1.0)",
-        instead: "(place > lowest).then_some(1.0)",
-        cases: &[
-            "layerwise::fixed::flex::exactly_what_is_named_changes_in_a_decoder",
-            "conformance::models::modernbert_classes::flex::trains_its_top_layers",
-        ],
-    },
-    Fault {
-        name: "LISA never draws again",
-        file: "crates/peft-layerwise/src/lisa.rs",
-        text: "StdRng::seed_from_u64(seed(self.seed, stage))",
-        instead: "StdRng::seed_from_u64(seed(self.seed, 0 * stage))",
-        cases: &["layerwise::schedules::flex::lisa_draws_blocks"],
     },
 ];
