@@ -17,7 +17,7 @@ mod labels;
 mod params;
 #[cfg(any(feature = "adapters", feature = "models"))]
 mod tensor_file;
-#[cfg(any(feature = "lora", feature = "ia3"))]
+#[cfg(feature = "adapters")]
 mod trained;
 
 #[cfg(feature = "prefix")]
@@ -33,7 +33,7 @@ pub use checkpoint::{
 };
 pub use generation::{GenerationConfigError, GenerationDefaults};
 pub use labels::{Labels, LabelsError};
-#[cfg(any(feature = "lora", feature = "ia3"))]
+#[cfg(feature = "adapters")]
 pub use trained::{
     TrainedConfig, TrainedDir, TrainedFormat, TrainedReport, base_digest, save_trained,
 };

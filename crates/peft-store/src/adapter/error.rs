@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use peft_core::PeftError;
 
-use crate::tensor_file::ReadError;
+use peft_safetensors::ReadError;
 
 /// An adapter directory that cannot be read, written or attached.
 #[derive(Debug, thiserror::Error)]

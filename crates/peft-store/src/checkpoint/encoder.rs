@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::tensor::{DType, Device};
 use peft_models::{EncoderConfig, TextClassifier, TextEncoder, TokenTagger};
+use peft_safetensors::TensorPlace;
 use serde_json::{Map, Value, json};
 
 use super::load::Checkpoint;
 use super::{CheckpointConfig, CheckpointError, CheckpointProblem};
 use crate::Labels;
 use crate::params::stored_params;
-use crate::tensor_file::TensorPlace;
 
 /// Heads that checkpoints were trained with, by the beginnings of their keys.
 const HEADS: [&str; 12] = [

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use peft_models::ModelConfigError;
 
-use crate::tensor_file::ReadError;
+use peft_safetensors::ReadError;
 
 /// A checkpoint that cannot be read or written.
 #[derive(Debug, thiserror::Error)]

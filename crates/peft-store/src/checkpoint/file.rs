@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use peft_safetensors::{TensorPlace, open};
 use serde_json::Value;
 
 use super::{CheckpointError, CheckpointProblem};
-use crate::tensor_file::{TensorPlace, read_header};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -17,7 +17,7 @@ pub(super) fn tensor_places(dir: &Path) -> Result<BTreeMap<String, TensorPlace>,
     let mut places = BTreeMap::new();
     let mut problems = Vec::new();
     for file in weight_files(dir)? {
-        for (key, place) in read_header(&file)? {
+        for (key, place) in open(&file)?.tensors {
             if places.insert(key.clone(), place).is_some() {
                 problems.push(CheckpointProblem::Twice { key });
             }

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::{DType, Device};
 use peft_models::{LanguageModel, LanguageModelConfig};
+use peft_safetensors::TensorPlace;
 use serde_json::{Map, Value};
 
 use super::file::{io, tensor_places};
 use super::naming::Naming;
 use super::{CheckpointConfig, CheckpointError, CheckpointProblem, checkpoint_config};
 use crate::params::{StoredParam, stored_params};
-use crate::tensor_file::{TensorPlace, load_tensors, run_dtype};
+use crate::tensor_file::{load_tensors, run_dtype};
 
 /// A checkpoint directory whose config has been read and understood.
 #[derive(Debug, Clone)]
@@ -77,7 +78,7 @@ impl Checkpoint {
     pub fn tensors(&self) -> Result<Vec<(String, Vec<usize>, String)>, CheckpointError> {
         Ok(tensor_places(&self.dir)?
             .into_iter()
-            .map(|(key, place)| (key, place.shape.clone(), format!("{:?}", place.dtype)))
+            .map(|(key, place)| (key, place.shape().to_vec(), format!("{:?}", place.dtype())))
             .collect())
     }
 
@@ -88,7 +89,7 @@ impl Checkpoint {
     /// A [`CheckpointError`].
     pub fn dtype(&self) -> Result<DType, CheckpointError> {
         let places = tensor_places(&self.dir)?;
-        let mut dtypes = places.values().filter_map(|place| run_dtype(place.dtype));
+        let mut dtypes = places.values().filter_map(|place| run_dtype(place.dtype()));
         let first = dtypes.next().unwrap_or(DType::F32);
         Ok(match dtypes.all(|dtype| dtype == first) {
             true => first,
@@ -195,7 +196,7 @@ fn has_own_head(
     let (Some(head), Some(embedding)) = (places.get(head), places.get(embedding)) else {
         return Ok(false);
     };
-    if (&head.shape, head.dtype) != (&embedding.shape, embedding.dtype) {
+    if (head.shape(), head.dtype()) != (embedding.shape(), embedding.dtype()) {
         return Ok(true);
     }
     Ok(head.differs_from(embedding)?)
@@ -210,15 +211,17 @@ fn mismatches(
         let key = || param.path.clone();
         match places.get(&param.path) {
             None => problems.push(CheckpointProblem::Missing { key: key() }),
-            Some(place) if place.shape != param.shape => problems.push(CheckpointProblem::Shape {
-                key: key(),
-                expected: param.shape.clone(),
-                found: place.shape.clone(),
-            }),
-            Some(place) if run_dtype(place.dtype).is_none() => {
+            Some(place) if place.shape() != param.shape => {
+                problems.push(CheckpointProblem::Shape {
+                    key: key(),
+                    expected: param.shape.clone(),
+                    found: place.shape().to_vec(),
+                })
+            }
+            Some(place) if run_dtype(place.dtype()).is_none() => {
                 problems.push(CheckpointProblem::Dtype {
                     key: key(),
-                    found: format!("{:?}", place.dtype),
+                    found: format!("{:?}", place.dtype()),
                 });
             }
             Some(_) => {}
@@ -227,7 +230,7 @@ fn mismatches(
     let known: HashSet<&str> = expected.iter().map(|param| param.path.as_str()).collect();
     let unexpected = places.keys().filter(|path| !known.contains(path.as_str()));
     problems.extend(unexpected.map(|path| CheckpointProblem::Unexpected {
-        key: places[path].key.clone(),
+        key: places[path].key().to_owned(),
     }));
     problems
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::CheckpointProblem;
-use crate::tensor_file::TensorPlace;
+use peft_safetensors::TensorPlace;
 
 /// Where a model's base lies in it, and what files hold beside its parameters.
 #[derive(Debug, Clone, Copy)]

@@ -38,6 +38,10 @@ pub fn write_checkpoint<M: Module>(
     dir: &Path,
 ) -> Result<(), CheckpointError> {
     fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
+    let dtype = match dtype {
+        DType::BF16 | DType::F16 => dtype,
+        _ => DType::F32,
+    };
     let tensors = stored_tensors(model, |_| true).into_iter();
     let tensors = tensors.map(|(path, tensor)| (path, tensor.in_dtype(dtype)));
     let weights = dir.join("model.safetensors");

@@ -1,10 +1,14 @@
-//! Safetensors files, of which one tensor at a time is in memory.
+//! Tensors of safetensors files as a model's parameters, in their layout there, and back: one at a time.
 
 mod layout;
+mod own;
 mod read;
 mod write;
 
-pub(crate) use read::{ReadError, TensorPlace, load_tensors, read_header, run_dtype};
+pub(crate) use own::stored_tensors;
+#[cfg(feature = "adapters")]
+pub(crate) use read::is_finite;
+pub(crate) use read::{load_tensors, run_dtype};
 #[cfg(feature = "adapters")]
 pub(crate) use write::Stored;
-pub(crate) use write::{stored_tensors, write_tensors};
+pub(crate) use write::write_tensors;

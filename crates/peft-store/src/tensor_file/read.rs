@@ -1,102 +1,15 @@
-//! Tensors of a safetensors file, read one at a time.
+//! Tensors of a file as values.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Bytes, DType, Tensor, TensorData};
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, Metadata};
+use peft_safetensors::{Dtype, ReadError, TensorPlace};
 
 use super::layout::scatter;
 use crate::params::stored_params;
-
-/// As large as the header of a safetensors file may be.
-const MAX_HEADER: u64 = 100_000_000;
-
-/// A file that cannot be read, or is no sound safetensors file.
-#[derive(Debug)]
-pub(crate) enum ReadError {
-    Io { path: PathBuf, source: io::Error },
-    Malformed { path: PathBuf, reason: String },
-}
-
-fn io(path: &Path, source: io::Error) -> ReadError {
-    ReadError::Io {
-        path: path.into(),
-        source,
-    }
-}
-
-/// Where a tensor is.
-#[derive(Debug, Clone)]
-pub(crate) struct TensorPlace {
-    /// Its key in the file.
-    pub(crate) key: String,
-    file: PathBuf,
-    start: u64,
-    len: usize,
-    pub(crate) shape: Vec<usize>,
-    pub(crate) dtype: Dtype,
-}
-
-/// The tensors of a file by key.
-pub(crate) fn read_header(path: &Path) -> Result<Vec<(String, TensorPlace)>, ReadError> {
-    let malformed = |reason: String| ReadError::Malformed {
-        path: path.into(),
-        reason,
-    };
-    let mut file = File::open(path).map_err(|source| io(path, source))?;
-    let size = file.metadata().map_err(|source| io(path, source))?.len();
-    let mut length = [0; 8];
-    file.read_exact(&mut length)
-        .map_err(|_| malformed("it is shorter than 8 bytes".into()))?;
-    let header_len = u64::from_le_bytes(length);
-    if header_len > MAX_HEADER || header_len > size.saturating_sub(8) {
-        return Err(malformed(format!(
-            "its header claims {header_len} bytes of a file of {size}"
-        )));
-    }
-    let mut header = vec![0; header_len as usize];
-    file.read_exact(&mut header)
-        .map_err(|source| io(path, source))?;
-    let metadata: Metadata =
-        serde_json::from_slice(&header).map_err(|error| malformed(error.to_string()))?;
-    let data = 8 + header_len;
-    metadata
-        .tensors()
-        .into_iter()
-        .map(|(key, info)| {
-            let (start, end) = info.data_offsets;
-            let bits = info
-                .shape
-                .iter()
-                .try_fold(info.dtype.bitsize(), |product, n| product.checked_mul(*n));
-            let len = end.checked_sub(start);
-            let fits = len.is_some()
-                && bits == len.and_then(|len| len.checked_mul(8))
-                && data.checked_add(end as u64).is_some_and(|end| end <= size);
-            if !fits {
-                return Err(malformed(format!(
-                    "`{key}` of shape {:?} does not lie at bytes {start} to {end} of {size}",
-                    info.shape
-                )));
-            }
-            let place = TensorPlace {
-                key: key.clone(),
-                file: path.into(),
-                start: data + start as u64,
-                len: end - start,
-                shape: info.shape.clone(),
-                dtype: info.dtype,
-            };
-            Ok((key, place))
-        })
-        .collect()
-}
 
 /// The dtype of this project for one of a file.
 pub(crate) fn run_dtype(dtype: Dtype) -> Option<DType> {
@@ -108,102 +21,60 @@ pub(crate) fn run_dtype(dtype: Dtype) -> Option<DType> {
     }
 }
 
-/// Bytes of a file that are read at once: what loading takes beside the model.
-const CHUNK: usize = 4 << 20;
-
-impl TensorPlace {
-    /// The tensor's values in `dtype`, transposed if asked. They are read and converted piece by piece, straight into their place.
-    pub(crate) fn read(&self, transposed: bool, dtype: DType) -> Result<TensorData, ReadError> {
-        let from = run_dtype(self.dtype).ok_or_else(|| self.malformed("is not read"))?;
-        let mut shape = self.shape.clone();
-        let (rows, columns) = match (transposed, shape.as_slice()) {
-            (true, &[rows, columns]) => (rows, columns),
-            _ => (1, shape.iter().product()),
-        };
-        let size = dtype.size();
-        // Of the elements' alignment: a backend would copy bytes of another.
-        let mut out = match size {
-            2 => Bytes::from_elems(vec![0u16; rows * columns]),
-            _ => Bytes::from_elems(vec![0u32; rows * columns]),
-        };
-        let mut at = 0; // elements read
-        self.chunks(|bytes| {
-            let bytes = converted(bytes, from, dtype);
-            if rows == 1 {
-                out[at * size..][..bytes.len()].copy_from_slice(&bytes);
-            } else {
-                scatter(&bytes, at, rows, columns, size, &mut out);
-            }
-            at += bytes.len() / size;
-            true
-        })?;
-        if rows > 1 || transposed {
-            shape.reverse();
+/// A tensor's values in `dtype`, transposed if asked. They are read and converted piece by piece, straight into their place.
+fn read(place: &TensorPlace, transposed: bool, dtype: DType) -> Result<TensorData, ReadError> {
+    let from = format(place)?;
+    let to = match dtype {
+        DType::F16 | DType::BF16 => dtype,
+        _ => DType::F32,
+    };
+    let mut shape = place.shape().to_vec();
+    let (rows, columns) = match (transposed, shape.as_slice()) {
+        (true, &[rows, columns]) => (rows, columns),
+        _ => (1, shape.iter().product()),
+    };
+    let size = to.size();
+    // Of the elements' alignment: a backend would copy bytes of another.
+    let mut out = match size {
+        2 => Bytes::from_elems(vec![0u16; rows * columns]),
+        _ => Bytes::from_elems(vec![0u32; rows * columns]),
+    };
+    let mut at = 0; // elements read
+    place.chunks(|bytes| {
+        let bytes = converted(bytes, from, to);
+        if rows == 1 {
+            out[at * size..][..bytes.len()].copy_from_slice(&bytes);
+        } else {
+            scatter(&bytes, at, rows, columns, size, &mut out);
         }
-        Ok(TensorData::from_bytes(out, shape, dtype))
+        at += bytes.len() / size;
+        true
+    })?;
+    if rows > 1 || transposed {
+        shape.reverse();
     }
+    Ok(TensorData::from_bytes(out, shape, to).convert_dtype(dtype))
+}
 
-    /// Whether every value is a finite number.
-    #[cfg(feature = "adapters")]
-    pub(crate) fn is_finite(&self) -> Result<bool, ReadError> {
-        let from = run_dtype(self.dtype).ok_or_else(|| self.malformed("is not read"))?;
-        let mut finite = true;
-        self.chunks(|bytes| {
-            let wide = converted(bytes, from, DType::F32);
-            let mut values = wide.chunks_exact(4);
-            finite = values.all(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).is_finite());
-            finite
-        })?;
-        Ok(finite)
-    }
+/// Whether every value is a finite number.
+#[cfg(feature = "adapters")]
+pub(crate) fn is_finite(place: &TensorPlace) -> Result<bool, ReadError> {
+    let from = format(place)?;
+    let mut finite = true;
+    place.chunks(|bytes| {
+        let wide = converted(bytes, from, DType::F32);
+        let mut values = wide.chunks_exact(4);
+        finite = values.all(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).is_finite());
+        finite
+    })?;
+    Ok(finite)
+}
 
-    /// Whether another tensor of the same shape and dtype has other values.
-    pub(crate) fn differs_from(&self, other: &Self) -> Result<bool, ReadError> {
-        let mut file = other.open()?;
-        let mut theirs = Vec::new();
-        let (mut differs, mut failure) = (false, None);
-        self.chunks(|ours| {
-            theirs.resize(ours.len(), 0);
-            failure = file.read_exact(&mut theirs).err();
-            differs = theirs != ours;
-            failure.is_none() && !differs
-        })?;
-        match failure {
-            Some(source) => Err(io(&other.file, source)),
-            None => Ok(differs),
-        }
-    }
-
-    /// The bytes in pieces, for as long as `each` wants more.
-    fn chunks(&self, mut each: impl FnMut(&[u8]) -> bool) -> Result<(), ReadError> {
-        let mut file = self.open()?;
-        let mut bytes = Vec::new();
-        let mut left = self.len;
-        while left > 0 {
-            bytes.resize(left.min(CHUNK), 0);
-            file.read_exact(&mut bytes)
-                .map_err(|source| io(&self.file, source))?;
-            left -= bytes.len();
-            if !each(&bytes) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn open(&self) -> Result<File, ReadError> {
-        let failed = |source| io(&self.file, source);
-        let mut file = File::open(&self.file).map_err(failed)?;
-        file.seek(SeekFrom::Start(self.start)).map_err(failed)?;
-        Ok(file)
-    }
-
-    fn malformed(&self, what: &str) -> ReadError {
-        ReadError::Malformed {
-            path: self.file.clone(),
-            reason: format!("`{}` of {:?} {what}", self.key, self.dtype),
-        }
-    }
+fn format(place: &TensorPlace) -> Result<DType, ReadError> {
+    run_dtype(place.dtype()).ok_or_else(|| ReadError::Malformed {
+        path: place.path().into(),
+        reason: format!("`{}` of {:?} is not read", place.key(), place.dtype()),
+    })
 }
 
 /// Elements of one format in another.
@@ -283,7 +154,7 @@ impl ModuleMapper for Loader {
         };
         let transposed = self.transposed.get(&path).copied().unwrap_or(false);
         let dtype = self.dtype.unwrap_or_else(|| param.base().dtype());
-        match place.read(transposed, dtype) {
+        match read(place, transposed, dtype) {
             Ok(data) => {
                 let device = param.lazy_device();
                 let tensor = Tensor::from_data(data, (&device, dtype));

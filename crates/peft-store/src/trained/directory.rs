@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
+use peft_safetensors::{TensorPlace, open};
 
 use super::config::strings;
 use super::{TrainedConfig, TrainedFormat, base_digest};
 use crate::adapter::{TENSORS, read_fields};
 use crate::params::stored_params;
-use crate::tensor_file::{TensorPlace, load_tensors, read_header, run_dtype};
+use crate::tensor_file::{is_finite, load_tensors, run_dtype};
 use crate::{AdapterFileError, TensorProblem};
 
 /// A directory of trained parameters whose config has been read and understood.
@@ -62,7 +63,9 @@ impl TrainedDir {
     /// Where the tensors' file cannot be read.
     pub fn shapes(&self) -> Result<BTreeMap<String, Vec<usize>>, AdapterFileError> {
         let places = self.places()?.into_iter();
-        Ok(places.map(|(path, place)| (path, place.shape)).collect())
+        Ok(places
+            .map(|(path, place)| (path, place.shape().to_vec()))
+            .collect())
     }
 
     /// Put the file's values in the place of the model's.
@@ -77,24 +80,24 @@ impl TrainedDir {
             .into_iter()
             .map(|param| (param.path, param.shape))
             .collect();
-        let held: BTreeSet<&String> = places.values().map(|place| &place.key).collect();
-        let missing = self.keys.iter().filter(|key| !held.contains(key));
+        let held: BTreeSet<&str> = places.values().map(TensorPlace::key).collect();
+        let missing = self.keys.iter().filter(|key| !held.contains(key.as_str()));
         let missing = missing.map(|key| TensorProblem::Missing { key: key.clone() });
         let mut problems: Vec<TensorProblem> = missing.collect();
         for (path, place) in &places {
-            let key = place.key.clone();
+            let key = place.key().to_owned();
             match expected.get(path) {
                 None => problems.push(TensorProblem::Unexpected { key }),
-                Some(shape) if place.shape != *shape => problems.push(TensorProblem::Shape {
+                Some(shape) if place.shape() != shape => problems.push(TensorProblem::Shape {
                     key,
                     expected: shape.clone(),
-                    found: place.shape.clone(),
+                    found: place.shape().to_vec(),
                 }),
-                Some(_) if run_dtype(place.dtype).is_none() => {
-                    let found = format!("{:?}", place.dtype);
+                Some(_) if run_dtype(place.dtype()).is_none() => {
+                    let found = format!("{:?}", place.dtype());
                     problems.push(TensorProblem::Dtype { key, found });
                 }
-                Some(_) if !place.is_finite()? => problems.push(TensorProblem::NotFinite { key }),
+                Some(_) if !is_finite(place)? => problems.push(TensorProblem::NotFinite { key }),
                 Some(_) => {}
             }
         }
@@ -129,7 +132,7 @@ impl TrainedDir {
 
     /// The file's tensors by the paths of the parameters.
     fn places(&self) -> Result<BTreeMap<String, TensorPlace>, AdapterFileError> {
-        let places = read_header(&self.dir.join(TENSORS))?.into_iter();
+        let places = open(&self.dir.join(TENSORS))?.tensors.into_iter();
         let places = places.map(|(key, place)| (self.config.path(&key), place));
         Ok(places.collect())
     }

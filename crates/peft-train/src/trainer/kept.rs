@@ -1,11 +1,10 @@
 //! [`Kept`]: a tensor that is read when it is asked for.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use burn::tensor::{Bytes, DType, Tensor, TensorData};
+use peft_safetensors::{ReadError, TensorPlace};
 
 /// A tensor where it is: on its device, or in a file.
 #[derive(Clone)]
@@ -18,7 +17,7 @@ pub(super) struct Kept {
 #[derive(Clone)]
 enum Source {
     Device(Arc<dyn Fn() -> TensorData + Send + Sync>),
-    File { file: Arc<Mutex<File>>, at: u64 },
+    File(TensorPlace),
 }
 
 impl Kept {
@@ -31,17 +30,12 @@ impl Kept {
         }
     }
 
-    /// What lies from byte `at` on.
-    pub(super) fn in_file(
-        file: Arc<Mutex<File>>,
-        at: u64,
-        shape: Vec<usize>,
-        dtype: DType,
-    ) -> Self {
+    /// What lies there, of numbers of this kind.
+    pub(super) fn in_file(place: TensorPlace, dtype: DType) -> Self {
         Self {
-            shape,
+            shape: place.shape().to_vec(),
             dtype,
-            source: Source::File { file, at },
+            source: Source::File(place),
         }
     }
 
@@ -58,15 +52,13 @@ impl Kept {
     /// # Errors
     ///
     /// Those of the file.
-    pub(super) fn read(&self) -> io::Result<TensorData> {
-        let (file, at) = match &self.source {
+    pub(super) fn read(&self) -> Result<TensorData, ReadError> {
+        let place = match &self.source {
             Source::Device(read) => return Ok(read()),
-            Source::File { file, at } => (file, *at),
+            Source::File(place) => place,
         };
         let mut bytes = zeros(self.shape.iter().product(), self.dtype);
-        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(at))?;
-        file.read_exact(&mut bytes)?;
+        place.read_into(&mut bytes)?;
         let shape = self.shape.clone();
         Ok(TensorData::from_bytes(bytes, shape, self.dtype))
     }

@@ -1,6 +1,6 @@
 //! [`TrainState`]: what a run needs to go on to the same bits.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::module::Module;
@@ -132,7 +132,7 @@ impl TrainState {
                 tensors.extend([moment_1, moment_2].into_iter().zip(both));
             }
         }
-        state_file::write(path.as_ref(), &tensors, about.to_string())
+        state_file::write(path.as_ref(), tensors, about.to_string())
     }
 
     /// Read a state that [`save`](Self::save) wrote. Its tensors stay in the file, which may be replaced meanwhile.
@@ -147,7 +147,7 @@ impl TrainState {
             .map_err(|reason| cannot(format!("{}: {reason}", path.display())))
     }
 
-    fn parse(about: &str, mut tensors: HashMap<String, Kept>) -> Result<Self, String> {
+    fn parse(about: &str, mut tensors: BTreeMap<String, Kept>) -> Result<Self, String> {
         let about: Value = serde_json::from_str(about).map_err(|error| error.to_string())?;
         let field = |name: &str| {
             let value = about.get(name).cloned();
@@ -166,7 +166,9 @@ impl TrainState {
                 time => Some(Moments {
                     time: time
                         .as_u64()
-                        .ok_or_else(|| format!("the time of `{path}` is no number"))?
+                        .and_then(|time| i32::try_from(time).ok())
+                        .filter(|time| *time > 0)
+                        .ok_or_else(|| format!("`{path}` has trained {time} steps"))?
                         as usize,
                     both: [tensor(&moment_1)?, tensor(&moment_2)?],
                 }),

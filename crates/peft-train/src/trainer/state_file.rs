@@ -1,81 +1,46 @@
 //! A state's file: tensors by name and a text, as safetensors.
 
-use std::borrow::Cow;
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use burn::tensor::DType;
-use safetensors::tensor::{Dtype, Metadata, View};
+use peft_safetensors::{Dtype, Opened, ReadError, Writes};
 
 use super::kept::Kept;
 use super::state::cannot;
 use crate::TrainError;
 
-/// The name of the text among the file's metadata.
+/// The name of the text in the file.
 const TEXT: &str = "state";
-/// As large as the header of a safetensors file may be.
-const MAX_HEADER: u64 = 100_000_000;
 
-/// Write a file, beside `path` first and then in its place, with one tensor at a time in memory.
+/// Write a file, beside `path` first and then in its place.
 pub(super) fn write(
     path: &Path,
-    tensors: &[(String, &Kept)],
+    tensors: Vec<(String, &Kept)>,
     text: String,
 ) -> Result<(), TrainError> {
-    let io = |source| TrainError::Io {
+    let entry = |(name, kept): (String, _)| {
+        let of = Kept::dtype(kept);
+        let dtype = stored(of).ok_or_else(|| cannot(format!("`{name}` is of {of:?}")))?;
+        Ok((name, Entry { kept, dtype }))
+    };
+    let entries: Result<Vec<_>, TrainError> = tensors.into_iter().map(entry).collect();
+    let texts = HashMap::from([(TEXT.to_owned(), text)]);
+    peft_safetensors::write(path, texts, entries?).map_err(|source| TrainError::Io {
         action: "write",
         path: path.into(),
         source,
-    };
-    let failure = RefCell::new(None);
-    let mut entries = Vec::with_capacity(tensors.len());
-    for (name, kept) in tensors {
-        let dtype = stored(kept.dtype());
-        let dtype = dtype.ok_or_else(|| cannot(format!("`{name}` is of {:?}", kept.dtype())))?;
-        let failure = &failure;
-        let entry = Entry {
-            kept,
-            dtype,
-            failure,
-        };
-        entries.push((name, entry));
-    }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".partial");
-    let beside = Path::new(&beside);
-    // What safetensors puts in this file's place is readable by its owner alone: it is to be as any file is.
-    let permissions = File::create(beside)
-        .and_then(|file| file.metadata())
-        .map_err(io)?
-        .permissions();
-    let metadata = HashMap::from([(TEXT.to_owned(), text)]);
-    let written = safetensors::serialize_to_file(entries, Some(metadata), beside);
-    let written = match failure.take() {
-        Some(failure) => Err(failure),
-        None => written.map_err(io::Error::other),
-    };
-    written
-        .and_then(|()| fs::set_permissions(beside, permissions))
-        .and_then(|()| fs::rename(beside, path))
-        .map_err(|source| {
-            let _ = fs::remove_file(beside);
-            io(source)
-        })
+    })
 }
 
 /// A tensor that is read when it is written.
 struct Entry<'a> {
     kept: &'a Kept,
     dtype: Dtype,
-    /// Where the first error of reading is put; zeros are written instead, to a file that is then removed.
-    failure: &'a RefCell<Option<io::Error>>,
 }
 
-impl View for Entry<'_> {
+impl Writes for Entry<'_> {
     fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -84,66 +49,40 @@ impl View for Entry<'_> {
         self.kept.shape()
     }
 
-    fn data(&self) -> Cow<'_, [u8]> {
-        match self.kept.read() {
-            Ok(data) => Cow::Owned(data.as_bytes().to_vec()),
-            Err(error) => {
-                self.failure.borrow_mut().get_or_insert(error);
-                Cow::Owned(vec![0; self.data_len()])
-            }
-        }
-    }
-
-    fn data_len(&self) -> usize {
-        self.kept.shape().iter().product::<usize>() * self.kept.dtype().size()
+    fn write(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let data = self.kept.read().map_err(|error| match error {
+            ReadError::Io { source, .. } => source,
+            error => io::Error::other(error),
+        })?;
+        out.write_all(data.as_bytes())
     }
 }
 
-/// The text of a file that [`write()`] wrote, and where its tensors are. The file is held open: what replaces it does not change them.
-pub(super) fn open(path: &Path) -> Result<(String, HashMap<String, Kept>), TrainError> {
-    let io = |source| TrainError::Io {
-        action: "read",
-        path: path.into(),
-        source,
-    };
+/// The text of a file that [`write()`] wrote, and its tensors, which stay in it.
+pub(super) fn open(path: &Path) -> Result<(String, BTreeMap<String, Kept>), TrainError> {
+    let Opened { mut texts, tensors } = peft_safetensors::open(path).map_err(failed)?;
     let wrong = |reason: String| cannot(format!("{}: {reason}", path.display()));
-    let mut file = File::open(path).map_err(io)?;
-    let size = file.metadata().map_err(io)?.len();
-    let mut length = [0; 8];
-    if size < 8 {
-        return Err(wrong(format!("it has {size} bytes")));
-    }
-    file.read_exact(&mut length).map_err(io)?;
-    let length = u64::from_le_bytes(length);
-    if length > MAX_HEADER || length > size - 8 {
-        let reason = format!("its header claims {length} bytes of a file of {size}");
-        return Err(wrong(reason));
-    }
-    let mut header = vec![0; length as usize];
-    file.read_exact(&mut header).map_err(io)?;
-    let metadata: Metadata =
-        serde_json::from_slice(&header).map_err(|error| wrong(error.to_string()))?;
-    let data = 8 + length;
-    let end = data + metadata.data_len() as u64;
-    if end != size {
-        return Err(wrong(format!("its tensors end at byte {end} of {size}")));
-    }
-    let text = metadata
-        .metadata()
-        .as_ref()
-        .and_then(|metadata| metadata.get(TEXT));
-    let text = text
-        .ok_or_else(|| wrong("it is no training state".into()))?
-        .clone();
-    let file = Arc::new(Mutex::new(file));
-    let tensors = metadata.tensors().into_iter().map(|(name, info)| {
-        let dtype = loaded(info.dtype);
-        let dtype = dtype.ok_or_else(|| wrong(format!("`{name}` is of {:?}", info.dtype)))?;
-        let at = data + info.data_offsets.0 as u64;
-        let kept = Kept::in_file(Arc::clone(&file), at, info.shape.clone(), dtype);
-        Ok((name, kept))
+    let text = texts
+        .remove(TEXT)
+        .ok_or_else(|| wrong("it is no training state".into()))?;
+    let tensors = tensors.into_iter().map(|(name, place)| {
+        let of = place.dtype();
+        let dtype = loaded(of).ok_or_else(|| wrong(format!("`{name}` is of {of:?}")))?;
+        Ok((name, Kept::in_file(place, dtype)))
     });
-    Ok((text, tensors.collect::<Result<_, _>>()?))
+    Ok((text, tensors.collect::<Result<_, TrainError>>()?))
+}
+
+/// What could not be read of a state.
+pub(super) fn failed(error: ReadError) -> TrainError {
+    match error {
+        ReadError::Io { path, source } => TrainError::Io {
+            action: "read",
+            path,
+            source,
+        },
+        ReadError::Malformed { path, reason } => cannot(format!("{}: {reason}", path.display())),
+    }
 }
 
 fn stored(dtype: DType) -> Option<Dtype> {

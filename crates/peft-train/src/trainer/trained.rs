@@ -8,6 +8,7 @@ use burn::tensor::Tensor;
 use super::adamw::{AdamW, Moments};
 use super::kept::Kept;
 use super::state::cannot;
+use super::state_file::failed;
 use crate::TrainError;
 
 /// A parameter that has trained, and its moments where they are held.
@@ -37,7 +38,7 @@ pub(super) fn capture<M: Module>(
 ///
 /// # Errors
 ///
-/// [`TrainError::Resume`] where the model has no such parameter, or a file cannot be read.
+/// [`TrainError::Resume`] where the model has no such parameter, [`TrainError::Io`] where its file cannot be read.
 pub(super) fn restore<M: Module>(
     model: M,
     adamw: &mut AdamW,
@@ -52,7 +53,7 @@ pub(super) fn restore<M: Module>(
     };
     let model = model.map(&mut restore);
     match restore.wrong {
-        Some(reason) => Err(cannot(reason)),
+        Some(error) => Err(error),
         None if restore.found < trained.len() => Err(cannot(format!(
             "the model has {} of the {} parameters that trained",
             restore.found,
@@ -95,7 +96,7 @@ struct Restore<'a> {
     adamw: &'a mut AdamW,
     trained: &'a BTreeMap<String, Trained>,
     found: usize,
-    wrong: Option<String>,
+    wrong: Option<TrainError>,
 }
 
 impl Restore<'_> {
@@ -104,15 +105,15 @@ impl Restore<'_> {
         path: &str,
         kept: &Kept,
         now: &Tensor<D>,
-    ) -> Result<Tensor<D>, String> {
+    ) -> Result<Tensor<D>, TrainError> {
         if *kept.shape() != now.dims() || kept.dtype() != now.dtype() {
-            return Err(format!(
+            return Err(cannot(format!(
                 "`{path}` was {kept:?}, but is {:?} of {:?} now",
                 now.dims(),
                 now.dtype()
-            ));
+            )));
         }
-        let data = kept.read().map_err(|error| format!("`{path}`: {error}"))?;
+        let data = kept.read().map_err(failed)?;
         Ok(Tensor::from_data(data, (&now.device(), kept.dtype())))
     }
 
@@ -121,7 +122,7 @@ impl Restore<'_> {
         path: &str,
         trained: &Trained,
         param: &Param<Tensor<D>>,
-    ) -> Result<Tensor<D>, String> {
+    ) -> Result<Tensor<D>, TrainError> {
         let now = param.base();
         let value = Self::tensor(path, &trained.value, &now)?;
         if let Some(Moments { time, both: [a, b] }) = &trained.moments {
@@ -153,8 +154,8 @@ impl ModuleMapper for Restore<'_> {
                 let (id, _, mapper) = param.consume();
                 Param::from_mapped_value(id, value, mapper)
             }
-            Err(reason) => {
-                self.wrong.get_or_insert(reason);
+            Err(error) => {
+                self.wrong.get_or_insert(error);
                 param
             }
         }

@@ -65,20 +65,14 @@ pub(super) const FAULTS: [Fault; 14] = [
         file: "crates/peft-layerwise/src/bitfit.rs",
         text: "&[Role::Bias, Role::NormBias]",
         instead: "&[Role::Bias]",
-        cases: &[
-            "layerwise::fixed::flex::exactly_what_is_named_changes_in_a_decoder",
-            "layerwise::fixed::flex::exactly_what_is_named_changes_in_an_encoder",
-        ],
+        cases: &["layerwise::fixed::flex::exactly_what_is_named_changes_in_an_encoder"],
     },
     Fault {
         name: "norms train their weights only",
         file: "crates/peft-layerwise/src/norms.rs",
         text: "&[Role::NormWeight, Role::NormBias]",
         instead: "&[Role::NormWeight]",
-        cases: &[
-            "layerwise::fixed::flex::exactly_what_is_named_changes_in_a_decoder",
-            "layerwise::fixed::flex::exactly_what_is_named_changes_in_an_encoder",
-        ],
+        cases: &["layerwise::fixed::flex::exactly_what_is_named_changes_in_an_encoder"],
     },
     Fault {
         name: "what matches trains but for its biases",

@@ -1,23 +1,22 @@
-//! Directories of trained parameters: what is written is read back to the bit, other bases are refused, and PEFT's LN tuning is read and written as PEFT does.
+//! Directories of trained parameters: what is written is read back to the bit, and other bases are refused.
+
+mod norms;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_layerwise::{FreezeBottom, Norms, Strategy};
-use peft_models::{
-    Activation, CausalLm, FromEmbeddings, Gpt2Config, LanguageModel, SequenceClassifier,
-};
+use burn::tensor::{DType, Device, Tensor};
+use peft_layerwise::{FreezeBottom, Strategy};
+use peft_models::{Activation, Gpt2Config, LanguageModel};
 use peft_store::{
     AdapterDir, AdapterFileError, Checkpoint, TensorProblem, TrainedConfig, TrainedDir,
     TrainedFormat, base_digest, save_trained,
 };
-use peft_tests::tolerance::GOLDEN_LOGITS;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::fixture::{filled, params};
@@ -25,9 +24,9 @@ use crate::fixture::{filled, params};
 peft_tests::cases!(
     what_trained_is_read_back_to_the_bit,
     another_base_is_refused,
+    precisions_are_kept,
     what_does_not_fit_is_named,
     a_digest_is_that_of_the_checkpoint,
-    peft_reads_and_writes_the_same_norms,
 );
 
 const CONFIG: &str = "adapter_config.json";
@@ -242,6 +241,48 @@ fn what_does_not_fit_is_named(device: &Device) {
     );
 }
 
+/// A file has the precision of what was saved, and a model keeps its own.
+fn precisions_are_kept(device: &Device) {
+    let saved = |dtype, paths: Option<&BTreeSet<String>>| {
+        let model = language_model("gqa", dtype, device);
+        let top = FreezeBottom::new(&model, 1).expect("it fits");
+        let paths = paths.cloned().unwrap_or_else(|| named(&model, &top));
+        let trained = moved(model, &paths);
+        let dir = tempfile::tempdir().expect("a directory");
+        let written = save_trained(&trained, &paths, &own(&trained, &paths), dir.path());
+        (written.map(|()| dir), paths, params(&trained))
+    };
+    let (whole, paths, of_f32) = saved(DType::F32, None);
+    let whole = whole.expect("it is written");
+    for dtype in [DType::BF16, DType::F16] {
+        if !device.supports_dtype(dtype) {
+            continue;
+        }
+        let (dir, _, expected) = saved(dtype, Some(&paths));
+        let dir = dir.expect("it is written");
+        let mut model = language_model("gqa", dtype, device);
+        open(dir.path()).attach(&mut model).expect("it fits");
+        assert!(params(&model) == expected, "{dtype:?}");
+        let size = |dir: &TempDir| {
+            fs::metadata(dir.path().join(TENSORS))
+                .expect("a file")
+                .len()
+        };
+        assert!(size(&dir) < size(&whole) * 2 / 3, "{dtype:?}");
+    }
+    if device.supports_dtype(DType::F64) {
+        let (refused, ..) = saved(DType::F64, Some(&paths));
+        let refused = refused.expect_err("it is not read").to_string();
+        assert!(refused.contains(TENSORS), "{refused}");
+        let mut model = language_model("gqa", DType::F64, device);
+        open(whole.path()).attach(&mut model).expect("it fits");
+        for (path, found) in params(&model) {
+            let expected = of_f32[&path].data.clone().convert_dtype(DType::F64);
+            assert!(found.data == expected, "{path}");
+        }
+    }
+}
+
 fn goldens() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens")
 }
@@ -287,89 +328,4 @@ fn tensors(path: &Path) -> Tensors {
             )
         })
         .collect()
-}
-
-fn floats(tensor: &(Vec<usize>, Vec<u8>)) -> Vec<f32> {
-    let bytes = tensor.1.chunks_exact(4);
-    bytes
-        .map(|b| f32::from_le_bytes(b.try_into().expect("4 bytes")))
-        .collect()
-}
-
-fn ints(tensor: &(Vec<usize>, Vec<u8>), device: &Device) -> Tensor<2, Int> {
-    let bytes = tensor.1.chunks_exact(8);
-    let values: Vec<i64> = bytes
-        .map(|b| i64::from_le_bytes(b.try_into().expect("8 bytes")))
-        .collect();
-    Tensor::from_data(
-        TensorData::new(values, tensor.0.clone()),
-        (device, DType::I64),
-    )
-}
-
-/// PEFT's directory gives PEFT's logits; what is written of that model is PEFT's file.
-fn peft_reads_and_writes_the_same_norms(device: &Device) {
-    for name in ["llama", "gpt2", "bert"] {
-        let dir = goldens().join("ln_tuning").join(name);
-        let base = fs::read_to_string(dir.join("base.txt")).expect("a base");
-        let expected = tensors(&dir.join("expected.safetensors"));
-        let ids = ints(&expected["input_ids"], device);
-        let found: Tensor<1> = match name {
-            "bert" => {
-                let checkpoint = Checkpoint::open(goldens().join("models").join(base.trim()));
-                let mut model = checkpoint
-                    .and_then(|checkpoint| checkpoint.load_classifier(3, device, DType::F32))
-                    .expect("it loads")
-                    .model;
-                same_norms(&dir, &mut model, &["classifier"]);
-                let segments = ints(&expected["attention_mask"], device);
-                let segments = segments.neg().add_scalar(1);
-                model.classify(ids, Some(segments)).reshape([-1])
-            }
-            _ => {
-                let mut model = language_model(base.trim(), DType::F32, device);
-                same_norms(&dir, &mut model, &[]);
-                model.logits(model.hidden(ids, None, None)).reshape([-1])
-            }
-        };
-        let found: Vec<f32> = found.into_data().iter().collect();
-        let expected = floats(&expected["logits"]);
-        assert_eq!(found.len(), expected.len());
-        for (a, b) in found.iter().zip(&expected) {
-            assert!(
-                (a - b).abs() <= GOLDEN_LOGITS * b.abs().max(1.0),
-                "{name}: {a} {b}"
-            );
-        }
-    }
-    peft_tests::Invariant::Reference.verified("layer-wise", device);
-}
-
-/// Attach PEFT's directory, write the model's norms and head again, and compare the files.
-fn same_norms<M: Module>(dir: &Path, model: &mut M, heads: &[&str]) {
-    let plain = model.clone();
-    let found = open(dir);
-    let report = found.attach(model).expect("it fits");
-    let norms = Norms::new(model).expect("it has norms");
-    assert!(report.paths.is_superset(&named(model, &norms)));
-    let config = TrainedConfig {
-        format: TrainedFormat::LnTuning {
-            modules_to_save: heads.iter().map(|head| (*head).to_owned()).collect(),
-        },
-        ..found.config().clone()
-    };
-    let written = tempfile::tempdir().expect("a directory");
-    // One parameter of a norm is enough: a layer is tuned whole.
-    let weights = Norms::weights(model).expect("it has norms");
-    save_trained(model, &named(model, &weights), &config, written.path()).expect("it is written");
-    assert!(tensors(&written.path().join(TENSORS)) == tensors(&dir.join(TENSORS)));
-    let fields: Value = {
-        let text = fs::read_to_string(written.path().join(CONFIG)).expect("a config");
-        serde_json::from_str(&text).expect("JSON")
-    };
-    assert_eq!(fields["peft_type"], "LN_TUNING");
-    assert_eq!(fields["task_type"], json!(found.config().task_type));
-    let mut again = plain;
-    open(written.path()).attach(&mut again).expect("it fits");
-    assert!(params(&again) == params(model));
 }

@@ -1,0 +1,52 @@
+//! [`stored_tensors`]: a model's own parameters, to be written.
+
+use std::collections::{BTreeMap, HashMap};
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+
+use super::write::Stored;
+use crate::params::stored_params;
+
+/// The model's own parameters that are `wanted`, by path, in the precision that they have.
+pub(crate) fn stored_tensors<M: Module>(
+    model: &M,
+    wanted: impl Fn(&str) -> bool,
+) -> BTreeMap<String, Stored> {
+    let own = stored_params(model).into_iter();
+    let own = own.filter(|param| wanted(&param.path));
+    let mut collect = Collect {
+        path: Vec::new(),
+        transposed: own.map(|param| (param.path, param.transposed)).collect(),
+        found: BTreeMap::new(),
+    };
+    model.visit(&mut collect);
+    collect.found
+}
+
+struct Collect {
+    path: Vec<String>,
+    transposed: HashMap<String, bool>,
+    found: BTreeMap<String, Stored>,
+}
+
+impl ModuleVisitor for Collect {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let path = self.path.join(".");
+        let Some(transposed) = self.transposed.get(&path).copied() else {
+            return;
+        };
+        let tensor = param.base();
+        let (shape, dtype) = (tensor.dims().to_vec(), tensor.dtype());
+        let stored = Stored::new(shape, dtype, transposed, move || tensor.clone().into_data());
+        self.found.insert(path, stored);
+    }
+}
