@@ -179,21 +179,22 @@ impl TensorPlace {
         Ok(())
     }
 
-    /// Whether another tensor of the same shape and dtype has other bytes.
+    /// Whether another tensor has other bytes.
     ///
     /// # Errors
     ///
     /// [`ReadError::Io`].
     pub fn differs_from(&self, other: &Self) -> Result<bool, ReadError> {
+        if self.len != other.len {
+            return Ok(true);
+        }
         let mut theirs = Vec::new();
-        let (mut done, mut differs, mut failure) = (0, self.len != other.len, Ok(()));
+        let (mut done, mut differs, mut failure) = (0, false, Ok(()));
         self.chunks(|ours| {
-            if !differs {
-                theirs.resize(ours.len(), 0);
-                failure = other.read_at(done, &mut theirs);
-                differs = theirs != ours;
-                done += ours.len();
-            }
+            theirs.resize(ours.len(), 0);
+            failure = other.read_at(done, &mut theirs);
+            differs = theirs != ours;
+            done += ours.len();
             failure.is_ok() && !differs
         })?;
         failure.map(|()| differs)

@@ -212,6 +212,24 @@ mod tests {
         assert!(before.ends_with(&bytes));
     }
 
+    #[test]
+    fn tensors_differ_wherever_they_do() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file");
+        // More than one piece, and the last number of all.
+        let long = || numbers(&[(1 << 20) + 3]);
+        let mut other = long();
+        let values = other.values.as_mut().expect("numbers");
+        *values.last_mut().expect("a number") += 1.0;
+        let tensors = named(vec![long(), other, long(), numbers(&[3])]);
+        write(&path, HashMap::new(), tensors).expect("it is written");
+        let places = open(&path).expect("it is sound").tensors;
+        let first = &places["tensor.0"];
+        let found = ["tensor.1", "tensor.2", "tensor.3"]
+            .map(|key| first.differs_from(&places[key]).expect("it is read"));
+        assert_eq!(found, [true, false, true]);
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_file_may_be_read_by_who_may_read_others() {

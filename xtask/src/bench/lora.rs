@@ -12,6 +12,7 @@ use crate::shell::{root, status};
 
 /// The step must be this many times as fast as Burn's `apply_lora`, at no more memory.
 const REQUIRED_SPEED_UP: f64 = 1.4;
+
 /// A variant of `tests/examples/bench_lora.rs`, and its row.
 struct Variant {
     name: &'static str,

@@ -12,6 +12,11 @@ use clap::Subcommand;
 
 use crate::shell::cargo;
 
+/// `flex` with the kernels of this workspace, as the command has it.
+const WITH_KERNELS: &str = "flex";
+/// `flex` with Burn's operations alone.
+const BURN_ALONE: &str = "burn-flex";
+
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -53,11 +58,6 @@ fn example(verb: &str, name: &str, backend: &str, variant: Option<&str>) -> Comm
     }
     command
 }
-
-/// `flex` with the kernels of this workspace, as the command has it.
-const WITH_KERNELS: &str = "flex";
-/// `flex` with Burn's operations alone.
-const BURN_ALONE: &str = "burn-flex";
 
 /// Megabytes as in the design's table.
 fn megabytes(kib: u64) -> u64 {

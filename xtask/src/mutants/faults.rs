@@ -27,7 +27,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Fault> {
         .chain(&layerwise::FAULTS)
 }
 
-const FAULTS: [Fault; 37] = [
+const FAULTS: [Fault; 39] = [
     Fault {
         name: "a suffix matches within a segment",
         file: "crates/peft-core/src/matcher.rs",
@@ -308,6 +308,23 @@ const FAULTS: [Fault; 37] = [
         text: "scatter(&bytes, at, rows, columns, size, &mut out);",
         instead: "out[at * size..][..bytes.len()].copy_from_slice(&bytes);",
         cases: &["models::golden::flex::models_equal_transformers"],
+    },
+    Fault {
+        name: "a torn file of tensors is taken",
+        file: "crates/peft-safetensors/src/read.rs",
+        text: "if size - data != header.data_len() as u64 {",
+        instead: "if false {",
+        cases: &[
+            "trained_files::flex::what_does_not_fit_is_named",
+            "training::resume::flex::what_does_not_fit_is_refused",
+        ],
+    },
+    Fault {
+        name: "what trained is read in f32 whatever the model is in",
+        file: "crates/peft-store/src/tensor_file/read.rs",
+        text: "self.dtype.unwrap_or_else(|| param.base().dtype())",
+        instead: "self.dtype.unwrap_or(DType::F32)",
+        cases: &["trained_files::flex::precisions_are_kept"],
     },
     Fault {
         name: "lora_A and lora_B change places in files",

@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::PathBuf;
 
 use peft_core::PeftError;
-
 use peft_safetensors::ReadError;
 
 /// An adapter directory that cannot be read, written or attached.

@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::PathBuf;
 
 use peft_models::ModelConfigError;
-
 use peft_safetensors::ReadError;
 
 /// A checkpoint that cannot be read or written.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::CheckpointProblem;
 use peft_safetensors::TensorPlace;
+
+use super::CheckpointProblem;
 
 /// Where a model's base lies in it, and what files hold beside its parameters.
 #[derive(Debug, Clone, Copy)]

@@ -8,6 +8,7 @@ use burn::tensor::{DType, TensorData};
 use peft_safetensors::{Dtype, Writes};
 
 use super::layout::transpose;
+use super::read::run_dtype;
 
 /// A tensor that is read, converted and laid out as a file has it when it is written.
 pub(crate) struct Stored {
@@ -92,8 +93,8 @@ pub(crate) fn write_tensors(
     tensors: impl IntoIterator<Item = (String, Stored)>,
 ) -> io::Result<()> {
     let tensors: Vec<(String, Stored)> = tensors.into_iter().collect();
-    let is_read = |dtype| matches!(dtype, DType::F32 | DType::F16 | DType::BF16);
-    if let Some((key, tensor)) = tensors.iter().find(|(_, tensor)| !is_read(tensor.dtype)) {
+    let is_read = |tensor: &Stored| run_dtype(tensor.dtype()) == Some(tensor.dtype);
+    if let Some((key, tensor)) = tensors.iter().find(|(_, tensor)| !is_read(tensor)) {
         let reason = format!("`{key}` is of {:?}, which is not saved", tensor.dtype);
         return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     }

@@ -13,6 +13,13 @@ use crate::TrainError;
 
 /// The name of the text in the file.
 const TEXT: &str = "state";
+/// What numbers are called here and in the file.
+const DTYPES: [(DType, Dtype); 4] = [
+    (DType::F64, Dtype::F64),
+    (DType::F32, Dtype::F32),
+    (DType::F16, Dtype::F16),
+    (DType::BF16, Dtype::BF16),
+];
 
 /// Write a file, beside `path` first and then in its place.
 pub(super) fn write(
@@ -86,21 +93,11 @@ pub(super) fn failed(error: ReadError) -> TrainError {
 }
 
 fn stored(dtype: DType) -> Option<Dtype> {
-    Some(match dtype {
-        DType::F64 => Dtype::F64,
-        DType::F32 => Dtype::F32,
-        DType::F16 => Dtype::F16,
-        DType::BF16 => Dtype::BF16,
-        _ => return None,
-    })
+    let of = DTYPES.iter().find(|(here, _)| *here == dtype);
+    of.map(|(_, stored)| *stored)
 }
 
 fn loaded(dtype: Dtype) -> Option<DType> {
-    Some(match dtype {
-        Dtype::F64 => DType::F64,
-        Dtype::F32 => DType::F32,
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::BF16,
-        _ => return None,
-    })
+    let of = DTYPES.iter().find(|(_, stored)| *stored == dtype);
+    of.map(|(here, _)| *here)
 }
