@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::batch::plan_evaluation;
 use crate::loss::{nll, target_logits};
-use crate::{Batch, Example, TextTokenizer, TrainError};
+use crate::{Batch, EncodeSpecial, Example, TextTokenizer, TrainError};
 
 /// How good a model is on some rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -93,11 +93,11 @@ pub fn choose<M: CausalLm>(
     };
     let options = options
         .iter()
-        .map(|option| encode(option, false))
+        .map(|option| encode(option, EncodeSpecial::None))
         .collect::<Result<Vec<_>, _>>()?;
     let prompts = prompts
         .iter()
-        .map(|prompt| encode(prompt, true))
+        .map(|prompt| encode(prompt, EncodeSpecial::Begin))
         .collect::<Result<Vec<_>, _>>()?;
     // Prompts of one length need no padding, so positions after the cache are those of generation.
     let mut order: Vec<usize> = (0..prompts.len()).collect();

@@ -43,7 +43,7 @@ pub use loss::target_nll;
 pub use objective::{Cut, Digest, NextToken, Objective, Report, TrainExample, TrunkStates};
 pub use padded::Padded;
 pub use peft_layerwise::{AsGiven, Length, Strategy};
-pub use tokenizer::{Rendered, TextTokenizer, WordEncoding};
+pub use tokenizer::{EncodeSpecial, Rendered, TextToken, TextTokenizer, WordEncoding};
 pub use trainer::{
     Observer, Progress, Schedule, StepReport, TrainConfig, TrainState, Trainer, TrunkCache,
     TrunkRefusal, TrunkReport, TrunkUse, Warmup, clip_global_norm, train,

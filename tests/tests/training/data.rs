@@ -34,6 +34,7 @@ pub(super) fn tokenizer(template: &str) -> TextTokenizer {
     inner.with_post_processor(Some(begin));
     let special = |word: &str| Some(word.to_owned());
     TextTokenizer::new(inner, special("<s>"), special("</s>"), special(template))
+        .expect("a tokenizer")
 }
 
 pub(super) fn dataset(rows: &str) -> Result<Dataset, TrainError> {

@@ -8,6 +8,7 @@ mod evaluation;
 mod resume;
 mod run;
 mod strategy;
+pub(crate) mod tokenizer;
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use peft_store::{Checkpoint, CheckpointConfig, GenerationDefaults};
-use peft_train::{GenerateConfig, TextTokenizer, generate};
+use peft_train::{EncodeSpecial, GenerateConfig, TextTokenizer, generate};
 use serde_json::json;
 
 use super::{eval::print, load, predict, print_line};
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
     }
     let (_, model, _) = load(&args.model, args.adapter.as_deref())?;
     let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
-    let prompt = tokenizer.encode(&args.prompt, true)?;
+    let prompt = tokenizer.encode(&args.prompt, EncodeSpecial::Begin)?;
     let defaults = GenerationDefaults::read(&args.model.model)?;
     let by_length = defaults.max_length.map(|n| n.saturating_sub(prompt.len()));
     let limit = args

@@ -1,7 +1,7 @@
 //! [`Example`]: a row's tokens, and which of them are targets.
 
 use super::{Dataset, Row};
-use crate::{TextTokenizer, TrainError};
+use crate::{EncodeSpecial, TextTokenizer, TrainError};
 
 /// Tokens of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub fn encode(
     };
     for (i, row) in dataset.rows().iter().enumerate() {
         let mut example = match row {
-            Row::Text { text } => text_example(tokenizer.encode(text, true)?),
+            Row::Text { text } => text_example(tokenizer.encode(text, EncodeSpecial::Both)?),
             Row::Completion { prompt, completion } => {
                 completion_example(tokenizer, prompt, completion, options.append_eos)?
             }
@@ -135,9 +135,9 @@ fn completion_example(
     completion: &str,
     append_eos: bool,
 ) -> Result<Example, TrainError> {
-    let mut ids = tokenizer.encode(prompt, true)?;
+    let mut ids = tokenizer.encode(prompt, EncodeSpecial::Begin)?;
     let given = ids.len();
-    ids.extend(tokenizer.encode(completion, false)?);
+    ids.extend(tokenizer.encode(completion, EncodeSpecial::None)?);
     if append_eos {
         ids.extend(tokenizer.eos());
     }
@@ -162,7 +162,7 @@ fn chat_example(
     let tokens = |upto: usize, generation: bool| {
         let text = tokenizer.render(&messages[..upto], generation)?;
         // The template writes the special tokens itself.
-        tokenizer.encode(&text, false)
+        tokenizer.encode(&text, EncodeSpecial::None)
     };
     let ids = tokens(messages.len(), false)?;
     let mut targets = vec![false; ids.len()];

@@ -1,6 +1,8 @@
 //! [`TextTokenizer`]: a checkpoint's tokenizer with its special tokens and chat templates.
 
+mod around;
 mod chat_template;
+mod encode;
 mod files;
 mod generation_blocks;
 mod jinja;
@@ -11,11 +13,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use tokenizers::Tokenizer;
+use tokenizers::{PostProcessorWrapper, Tokenizer};
 
 pub use chat_template::Rendered;
+pub use encode::{EncodeSpecial, TextToken};
 pub use words::WordEncoding;
 
+use self::around::Around;
 use self::chat_template::ChatTemplate;
 use self::files::{DEFAULT, read_json, special_tokens, templates};
 use crate::{Message, TrainError};
@@ -23,7 +27,10 @@ use crate::{Message, TrainError};
 /// A checkpoint's tokenizer.
 #[derive(Debug, Clone)]
 pub struct TextTokenizer {
+    /// Without its post-processor.
     inner: Tokenizer,
+    /// What the post-processor puts around a text.
+    around: Around,
     /// Special tokens by the names that templates know them by: `bos_token` ...
     special: Map<String, Value>,
     templates: BTreeMap<String, ChatTemplate>,
@@ -53,9 +60,11 @@ impl TextTokenizer {
         inner
             .with_truncation(None)
             .map_err(|error| failed(error.to_string()))?;
+        let around = take_around(&mut inner).map_err(failed)?;
         let config = read_json(&dir.join("tokenizer_config.json"))?;
         Ok(Self {
             inner,
+            around,
             special: special_tokens(dir, &config)?,
             templates: templates(dir, &config)?,
             template: DEFAULT.into(),
@@ -63,21 +72,28 @@ impl TextTokenizer {
     }
 
     /// A tokenizer from its parts.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Tokenize`] where its post-processor fails or does not keep a text as it is.
     pub fn new(
-        inner: Tokenizer,
+        mut inner: Tokenizer,
         bos: Option<String>,
         eos: Option<String>,
         template: Option<String>,
-    ) -> Self {
+    ) -> Result<Self, TrainError> {
+        let around = take_around(&mut inner);
+        let around = around.map_err(|reason| TrainError::Tokenize { reason })?;
         let named = |name: &str, token: Option<String>| Some((name.to_owned(), token?.into()));
         let tokens = [named("bos_token", bos), named("eos_token", eos)];
         let template = template.map(|source| (DEFAULT.to_owned(), ChatTemplate::new(source)));
-        Self {
+        Ok(Self {
             inner,
+            around,
             special: tokens.into_iter().flatten().collect(),
             templates: template.into_iter().collect(),
             template: DEFAULT.into(),
-        }
+        })
     }
 
     /// Another of the checkpoint's chat templates than its default.
@@ -100,16 +116,6 @@ impl TextTokenizer {
             name: name.into(),
             known: self.templates.keys().cloned().collect(),
         }
-    }
-
-    /// The tokens of a text; `special` says whether the tokenizer adds its special tokens.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainError::Tokenize`].
-    pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>, TrainError> {
-        let encoding = self.inner.encode_fast(text, special).map_err(tokenize)?;
-        Ok(encoding.get_ids().to_vec())
     }
 
     /// The text of tokens, without special ones.
@@ -168,29 +174,13 @@ impl TextTokenizer {
             None => Err(self.unknown_template(&self.template)),
         }
     }
+}
 
-    /// The tokens of a text that is a whole already, and which of them have bytes of these ranges.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainError::Tokenize`].
-    pub(crate) fn encode_marked(
-        &self,
-        text: &Rendered,
-    ) -> Result<(Vec<u32>, Vec<bool>), TrainError> {
-        let encoding = self
-            .inner
-            .encode(text.text.as_str(), false)
-            .map_err(tokenize)?;
-        let marked = |(start, end): &(usize, usize)| {
-            let spans = text.generated.iter();
-            spans
-                .into_iter()
-                .any(|span| *start < span.end && *end > span.start)
-        };
-        let marks = encoding.get_offsets().iter().map(marked).collect();
-        Ok((encoding.get_ids().to_vec(), marks))
-    }
+/// Take the post-processor out of a tokenizer.
+fn take_around(inner: &mut Tokenizer) -> Result<Around, String> {
+    let around = inner.get_post_processor().map(Around::of).transpose()?;
+    inner.with_post_processor(None::<PostProcessorWrapper>);
+    Ok(around.unwrap_or_default())
 }
 
 pub(super) fn tokenize(error: tokenizers::Error) -> TrainError {

@@ -1,9 +1,10 @@
 //! Texts and words as encoders read them: special tokens around them, cut to a length.
 
 use serde_json::Value;
-use tokenizers::{Encoding, PostProcessor, PreTokenizerWrapper, TruncationDirection};
+use tokenizers::PreTokenizerWrapper;
 
-use super::{TextTokenizer, tokenize};
+use super::around::Around;
+use super::{EncodeSpecial, TextTokenizer, tokenize};
 use crate::TrainError;
 
 /// The tokens of a text that came in words.
@@ -29,9 +30,11 @@ impl TextTokenizer {
         text: &str,
         max_length: usize,
     ) -> Result<(Vec<u32>, bool), TrainError> {
-        let encoding = self.inner.encode_fast(text, false).map_err(tokenize)?;
-        let (encoding, cut) = self.within(encoding, max_length)?;
-        Ok((encoding.get_ids().to_vec(), cut))
+        let room = self.room(max_length)?;
+        let ids = self.encode(text, EncodeSpecial::None)?;
+        let kept = &ids[..room.min(ids.len())];
+        let ids_around = [&self.around.begin, kept, &self.around.end].concat();
+        Ok((ids_around, ids.len() > room))
     }
 
     /// As [`encode_within`](Self::encode_within), of text that is in words already; see [`for_words`](Self::for_words).
@@ -45,12 +48,20 @@ impl TextTokenizer {
         max_length: usize,
     ) -> Result<WordEncoding, TrainError> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let room = self.room(max_length)?;
         let encoding = self.inner.encode(words, false).map_err(tokenize)?;
-        let (encoding, cut) = self.within(encoding, max_length)?;
+        let kept = room.min(encoding.len());
+        let none = |ids: &[u32]| vec![None; ids.len()];
+        let Around { begin, end } = &self.around;
         Ok(WordEncoding {
-            ids: encoding.get_ids().to_vec(),
-            words: encoding.get_word_ids().to_vec(),
-            cut,
+            ids: [begin, &encoding.get_ids()[..kept], end].concat(),
+            words: [
+                none(begin).as_slice(),
+                &encoding.get_word_ids()[..kept],
+                &none(end),
+            ]
+            .concat(),
+            cut: encoding.len() > room,
         })
     }
 
@@ -73,27 +84,15 @@ impl TextTokenizer {
         Ok(words)
     }
 
-    fn within(
-        &self,
-        mut encoding: Encoding,
-        max_length: usize,
-    ) -> Result<(Encoding, bool), TrainError> {
-        let processor = self.inner.get_post_processor();
-        let added = processor.map_or(0, |processor| processor.added_tokens(false));
-        let Some(room) = max_length.checked_sub(added).filter(|room| *room > 0) else {
-            return Err(TrainError::Setting {
-                field: "maximal length",
-                value: max_length.to_string(),
-                expected: "more than the tokenizer's special tokens around a text",
-            });
-        };
-        let cut = encoding.len() > room;
-        encoding.truncate(room, 0, TruncationDirection::Right);
-        let encoding = self
-            .inner
-            .post_process(encoding, None, true)
-            .map_err(tokenize)?;
-        Ok((encoding, cut))
+    /// How many of a text's tokens there is room for.
+    fn room(&self, max_length: usize) -> Result<usize, TrainError> {
+        let added = self.around.begin.len() + self.around.end.len();
+        let room = max_length.checked_sub(added).filter(|room| *room > 0);
+        room.ok_or_else(|| TrainError::Setting {
+            field: "maximal length",
+            value: max_length.to_string(),
+            expected: "more than the tokenizer's special tokens around a text",
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 use peft_models::{FromEmbeddings, mean_pooled};
 use peft_store::Checkpoint;
 use peft_tests::tolerance::GOLDEN_LOGITS;
-use peft_train::{Padded, TextTokenizer};
+use peft_train::{EncodeSpecial, Padded, TextTokenizer};
 use safetensors::SafeTensors;
 
 use super::loading::goldens;
@@ -35,7 +35,11 @@ fn sentences_equal_transformers(device: &burn::tensor::Device) {
         .unwrap_or_else(|error| panic!("{error}"));
     let rows: Vec<Vec<u32>> = sentences
         .iter()
-        .map(|sentence| tokenizer.encode(sentence, true).expect("tokens"))
+        .map(|sentence| {
+            tokenizer
+                .encode(sentence, EncodeSpecial::Both)
+                .expect("tokens")
+        })
         .collect();
     let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
     let batch = Padded::new(&rows, device);

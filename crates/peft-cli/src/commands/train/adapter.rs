@@ -7,7 +7,7 @@ use peft_lora::{LoraConfig, LoraScaling};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixShape, Transformer};
 use peft_ptuning::{PTuningConfig, PromptEncoderConfig, PromptInit, PromptTuningConfig};
 use peft_store::{AdapterConfig, Checkpoint};
-use peft_train::TextTokenizer;
+use peft_train::{EncodeSpecial, TextTokenizer};
 
 use crate::args::{EncoderArg, InitArg, Method, TrainArgs};
 use crate::commands::OUTPUT_LAYER;
@@ -33,7 +33,7 @@ pub(super) fn adapter_config<M: Transformer>(
             .cloned(),
     );
     let n = of.n_virtual_tokens(args.method);
-    let tokens = |text: &str| tokenizer.encode(text, false);
+    let tokens = |text: &str| tokenizer.encode(text, EncodeSpecial::None);
     Ok(Some(match args.method {
         Method::Lora | Method::Ia3 => weights(args, whole, checkpoint, model),
         Method::PromptTuning => {

@@ -1,0 +1,110 @@
+//! Texts as tokens, with what the post-processor puts around a text and where each token comes from.
+
+use std::ops::Range;
+
+use super::{Rendered, TextTokenizer, tokenize};
+use crate::TrainError;
+
+/// Which of the tokens that the post-processor puts around a text are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EncodeSpecial {
+    /// None: the text is a chat template's, which writes its special tokens itself.
+    None,
+    /// Those before the text: it is a prompt that goes on.
+    Begin,
+    /// Those before and after it: it is whole.
+    Both,
+}
+
+/// A token, and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextToken {
+    /// Its number.
+    pub id: u32,
+    /// The bytes of the text that it was made of. They begin and end at characters, and are not narrowed to a token's letters: ` b` has its space. Tokens
+    /// that share a character, as bytes do, have the same ones, and one that stands for nothing in the text, as a leading `▁` may, has none.
+    pub bytes: Range<usize>,
+    /// Whether the post-processor added it.
+    pub added: bool,
+}
+
+impl TextTokenizer {
+    /// The tokens of a text.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Tokenize`].
+    pub fn encode(&self, text: &str, special: EncodeSpecial) -> Result<Vec<u32>, TrainError> {
+        let encoding = self.inner.encode_fast(text, false).map_err(tokenize)?;
+        let (begin, end) = self.around(special);
+        Ok([begin, encoding.get_ids(), end].concat())
+    }
+
+    /// The tokens of a text with the bytes that each was made of, and no more than the first `at_most`.
+    ///
+    /// The text is encoded as the whole that it is. Its parts, as a prompt and its completion, are told by the bytes: to encode them apart would give other
+    /// tokens wherever the tokenizer looks at what is before.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Tokenize`].
+    pub fn encode_with_offsets(
+        &self,
+        text: &str,
+        special: EncodeSpecial,
+        at_most: usize,
+    ) -> Result<Vec<TextToken>, TrainError> {
+        let encoding = self.inner.encode(text, false).map_err(tokenize)?;
+        let (begin, end) = self.around(special);
+        let added = |ids: &'_ [u32], at: usize| {
+            let token = move |id: &u32| TextToken {
+                id: *id,
+                bytes: at..at,
+                added: true,
+            };
+            ids.iter().map(token).collect::<Vec<_>>()
+        };
+        let of_text = encoding.get_ids().iter().zip(encoding.get_offsets());
+        let of_text = of_text.map(|(id, (start, end))| {
+            // What a file's normalizer makes of offsets is not believed.
+            let end = text.ceil_char_boundary(*end);
+            TextToken {
+                id: *id,
+                bytes: text.floor_char_boundary((*start).min(end))..end,
+                added: false,
+            }
+        });
+        let mut tokens = added(begin, 0);
+        tokens.extend(of_text);
+        tokens.extend(added(end, text.len()));
+        tokens.truncate(at_most);
+        Ok(tokens)
+    }
+
+    /// The tokens of a text that is a whole already, and which of them have bytes of these ranges.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Tokenize`].
+    pub(crate) fn encode_marked(
+        &self,
+        text: &Rendered,
+    ) -> Result<(Vec<u32>, Vec<bool>), TrainError> {
+        let tokens = self.encode_with_offsets(&text.text, EncodeSpecial::None, usize::MAX)?;
+        let marked = |token: &TextToken| {
+            let mut spans = text.generated.iter();
+            spans.any(|span| token.bytes.start < span.end && token.bytes.end > span.start)
+        };
+        let marks = tokens.iter().map(marked).collect();
+        Ok((tokens.iter().map(|token| token.id).collect(), marks))
+    }
+
+    /// What is put before a text and after it.
+    fn around(&self, special: EncodeSpecial) -> (&[u32], &[u32]) {
+        match special {
+            EncodeSpecial::None => (&[], &[]),
+            EncodeSpecial::Begin => (&self.around.begin, &[]),
+            EncodeSpecial::Both => (&self.around.begin, &self.around.end),
+        }
+    }
+}
