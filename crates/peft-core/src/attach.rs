@@ -11,6 +11,7 @@ use crate::matcher::Matcher;
 use crate::model::INPUT_ADAPTER;
 use crate::report::{AdaptedLayer, AttachReport};
 use crate::route::not_routed;
+use crate::running::{Holders, Statistics, exchange, freeze_statistics, read};
 use crate::slot::{REPARAMETERIZATION, install};
 use crate::targets::{Choice, Names};
 use crate::{Adapter, AdapterSlot, Layer, LayerKind, PeftError, Summary, Targets, Whole, slots};
@@ -90,7 +91,9 @@ pub fn attach<M: Module, A: Adapter>(
     let disabled = existing.iter().any(|(_, slot)| slot.is_disabled());
     let params = params(model);
     let all_layers = layers_of(&params);
+    let holders = Holders::of(model);
     let whole_modules = WholeModules::new(&placement.modules_to_save, &params)?;
+    holders.check(|module| !whole_modules.holds_module(module))?;
     let mut layers = placement
         .targets
         .select(&params, &all_layers, A::NAME, supported)?;
@@ -101,7 +104,8 @@ pub fn attach<M: Module, A: Adapter>(
             return Err(PeftError::AllExcluded { matched });
         }
     }
-    let whole = whole_paths(placement, &params, &layers, &whole_modules);
+    let mut whole = whole_paths(placement, &params, &layers, &whole_modules);
+    whole.retain(|path| !holders.has_state(path));
     if let Some(layer) = layers
         .iter()
         .find(|layer| whole.contains(&layer.weight_path()))
@@ -131,7 +135,8 @@ pub fn attach<M: Module, A: Adapter>(
             .or_default()
             .insert(name, adapter);
     }
-    place(model, name, slots, &whole, |slot| {
+    let statistics = carriers(&holders, &whole_modules, &params)?;
+    place(model, name, slots, &whole, &statistics, |slot| {
         if first {
             slot.set_active([(name, 1.0)]);
         }
@@ -157,6 +162,7 @@ pub(crate) fn place<M: Module>(
     name: &str,
     mut slots: HashMap<String, AdapterSlot>,
     whole: &[String],
+    statistics: &[Carrier],
     settle: impl Fn(&mut AdapterSlot),
 ) -> Result<(), PeftError> {
     let mut copies = Copies {
@@ -166,11 +172,77 @@ pub(crate) fn place<M: Module>(
         slots: &mut slots,
     };
     model.visit(&mut copies);
+    for carrier in statistics {
+        carrier.give(model, name, &mut slots);
+    }
     slots.values_mut().for_each(settle);
+    let mut slots: Vec<_> = slots.into_iter().collect();
     let mut adapted = model.clone();
-    install(&mut adapted, slots)?;
-    *model = adapted.map(&mut FreezeBase { inside: 0 });
+    exchange(&mut adapted, &mut slots);
+    let moving: Vec<String> = slots
+        .iter()
+        .filter_map(|(_, slot)| slot.statistics())
+        .filter(|kept| kept.moves())
+        .map(|kept| kept.module().to_owned())
+        .collect();
+    install(&mut adapted, slots.into_iter().collect())?;
+    let mut adapted = adapted.map(&mut FreezeBase { inside: 0 });
+    freeze_statistics(&mut adapted, |module| {
+        moving.iter().any(|moves| moves == module)
+    })?;
+    *model = adapted;
     Ok(())
+}
+
+/// A module that trains whole and keeps running statistics, and the parameter in whose slot those lie that are not in the model.
+pub(crate) struct Carrier {
+    module: String,
+    /// The paths of its statistics.
+    states: Vec<String>,
+    parameter: String,
+}
+
+impl Carrier {
+    /// An adapter's statistics begin as the base's.
+    fn give<M: Module>(&self, model: &M, name: &str, slots: &mut HashMap<String, AdapterSlot>) {
+        let slot = slots.entry(self.parameter.clone()).or_default();
+        let kept = slot.statistics_or(|| Statistics::new(&self.module));
+        let of_base = kept.of_base().cloned();
+        let of_base = of_base
+            .unwrap_or_else(|| read(model, |path| self.states.iter().any(|state| state == path)));
+        kept.set_apart(name, of_base);
+    }
+}
+
+/// Of the modules that train whole, those with running statistics.
+pub(crate) fn carriers(
+    holders: &Holders,
+    whole: &WholeModules,
+    params: &[ParamInfo],
+) -> Result<Vec<Carrier>, PeftError> {
+    let whole = holders
+        .modules()
+        .filter(|(module, _)| whole.holds_module(module));
+    whole
+        .map(|(module, states)| {
+            let mut own = params.iter().filter(|param| {
+                param.adapter.is_none()
+                    && param.module_path() == module
+                    && !holders.has_state(&param.path)
+            });
+            match own.next() {
+                Some(param) => Ok(Carrier {
+                    module: module.into(),
+                    states: states.to_vec(),
+                    parameter: param.path.clone(),
+                }),
+                None => Err(PeftError::Statistics {
+                    path: module.into(),
+                    problem: "cannot train whole: the module has no parameter of its own to train",
+                }),
+            }
+        })
+        .collect()
 }
 
 /// An adapter's name becomes a segment of its parameters' paths.
@@ -226,6 +298,10 @@ impl WholeModules {
             found.extend(matches);
         }
         Ok(Self(found))
+    }
+
+    pub(crate) fn holds_module(&self, module: &str) -> bool {
+        self.holds(&format!("{module}."))
     }
 
     pub(crate) fn holds(&self, param: &str) -> bool {

@@ -161,6 +161,14 @@ pub enum PeftError {
         /// The adapter.
         name: String,
     },
+    /// Running statistics stand in the way.
+    #[error("the running statistics of `{path}` {problem}")]
+    Statistics {
+        /// The module that keeps them, or the path of one of them.
+        path: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// Merging would write values that are not finite.
     #[error("merging `{path}` gives values that are not finite; the model is unchanged")]
     NonFinite {

@@ -10,6 +10,9 @@
 //! - [`FromEmbeddings`] is what soft prompts and prefixes ask of a model, [`Transformer`] what strategies by depth do.
 //! - [`train_whole`] trains modules whole beside what adapts no weight, [`freeze_all_but`] a set of the model's own parameters; [`Summary`] counts.
 //!
+//! What a module keeps beside its parameters, as a `BatchNorm` its running statistics, is frozen with it, and trains, is switched and is saved with it where it trains
+//! whole: [`statistics`], [`set_statistics`], [`freeze_statistics`].
+//!
 //! # What this crate does not do
 //!
 //! It holds no method (`peft-lora`, `peft-ia3`), reads no files (`peft-store`) and has no models (`peft-models`).
@@ -31,6 +34,7 @@ mod patterns;
 mod report;
 mod route;
 mod routed;
+mod running;
 mod slot;
 mod summary;
 mod targets;
@@ -55,6 +59,7 @@ pub use parameter::{Parameter, parameters};
 pub use patterns::Patterns;
 pub use report::{AdaptedLayer, AttachReport};
 pub use route::{route, unroute};
+pub use running::{freeze_statistics, moving_statistics, set_statistics, statistics};
 pub use slot::{AdapterSlot, edit_slots, slots};
 pub use summary::{Summary, SummaryRow};
 pub use targets::{Choice, LayerRange, Names, Targets};

@@ -6,6 +6,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
 
 use crate::route::not_routed;
+use crate::running::apart;
 use crate::slot::strip;
 use crate::{AdapterSlot, PeftError, slots};
 
@@ -54,6 +55,9 @@ pub fn merge<M: Module>(model: &mut M) -> Result<Unmerged<M>, PeftError> {
         return Err(PeftError::InactiveAdapters { names: inactive });
     }
     let mut merged = model.clone();
+    if slots.values().any(|slot| slot.statistics().is_some()) {
+        merged = apart(merged);
+    }
     strip(&mut merged)?;
     let mut fold = Fold {
         path: Vec::new(),

@@ -24,6 +24,7 @@ use crate::{PeftError, adapter_names, edit_slots, slots};
 /// # Errors
 ///
 /// [`PeftError::UnknownAdapter`]; [`PeftError::NoAdapter`] for a model without any, a merged one for instance; [`PeftError::InvalidSetting`] without rows;
+/// [`PeftError::Statistics`] where a module with running statistics trains whole with an adapter;
 /// [`PeftError::RoutedInTraining`] on a device with gradients: what trains would be a matter of each batch. The model is then as it was.
 pub fn route<M: Module>(model: &mut M, rows: &[Option<&str>]) -> Result<(), PeftError> {
     if rows.is_empty() {
@@ -43,6 +44,14 @@ pub fn route<M: Module>(model: &mut M, rows: &[Option<&str>]) -> Result<(), Peft
     let devices = model.devices();
     if devices.iter().any(Device::is_autodiff) {
         return Err(PeftError::RoutedInTraining);
+    }
+    let all = slots(model);
+    let mut kept = all.iter().filter_map(|(_, slot)| slot.statistics());
+    if let Some(statistics) = kept.next() {
+        return Err(PeftError::Statistics {
+            path: statistics.module().into(),
+            problem: "are in the model once and cannot differ from row to row; activate one adapter for all rows",
+        });
     }
     // A copy on each device, for all slots there.
     let mut made: Vec<(Device, Arc<Routes>)> = Vec::new();

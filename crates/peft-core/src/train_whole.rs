@@ -2,9 +2,10 @@
 
 use burn::module::Module;
 
-use crate::attach::{WholeModules, place, valid_name};
+use crate::attach::{WholeModules, carriers, place, valid_name};
 use crate::layers::params;
 use crate::route::not_routed;
+use crate::running::Holders;
 use crate::{PeftError, slots};
 
 /// Freeze a model's base and let `modules`, by suffix, train whole: a classifier's fresh head beside a soft prompt or a prefix, for instance.
@@ -29,16 +30,21 @@ pub fn train_whole<M: Module>(
     let disabled = existing.iter().any(|(_, slot)| slot.is_disabled());
     let params = params(model);
     let modules = WholeModules::new(modules, &params)?;
+    let holders = Holders::of(model);
+    holders.check(|module| !modules.holds_module(module))?;
+    let statistics = carriers(&holders, &modules, &params)?;
     let whole: Vec<String> = params
         .into_iter()
         .filter(|param| param.adapter.is_none() && modules.holds(&param.path))
         .map(|param| param.path)
+        .filter(|path| !holders.has_state(path))
         .collect();
     place(
         model,
         name,
         existing.into_iter().collect(),
         &whole,
+        &statistics,
         |slot| {
             if slot.contains(name) {
                 let mut active = slot.active().to_vec();

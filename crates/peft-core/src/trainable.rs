@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 
 use crate::layers::params;
 use crate::matcher::Matcher;
+use crate::running::freeze_statistics;
 use crate::targets::Names;
 use crate::{PeftError, Summary};
 
@@ -46,14 +47,21 @@ impl ParamSet {
 
 /// Train exactly `set`: every other parameter of the model and of its adapters is frozen.
 ///
-/// Frozen means no gradient, and bit-identical after any number of steps. Flags such as a dropout's stay as they are.
+/// Frozen means no gradient, and bit-identical after any number of steps, running statistics of modules in which nothing trains included. Flags such as a
+/// dropout's stay as they are.
 ///
 /// # Errors
 ///
-/// [`PeftError::Unmatched`] or [`PeftError::InvalidRegex`], with the model untouched.
+/// [`PeftError::Unmatched`], [`PeftError::InvalidRegex`] or [`PeftError::Statistics`], with the model untouched.
 pub fn freeze_all_but<M: Module>(model: &mut M, set: &ParamSet) -> Result<Summary, PeftError> {
     let keep = set.paths(model)?;
-    *model = model.clone().map(&mut Mask {
+    let inside = |module: &str| {
+        let module = format!("{module}.");
+        keep.iter().any(|path| path.starts_with(&module))
+    };
+    let mut masked = model.clone();
+    freeze_statistics(&mut masked, inside)?;
+    *model = masked.map(&mut Mask {
         path: Vec::new(),
         keep,
     });

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
+    /// The model cannot be frozen or adapted so.
+    #[error(transparent)]
+    Model(#[from] peft_core::PeftError),
     /// A file cannot be read or written.
     #[error("cannot {action} {}", path.display())]
     Io {

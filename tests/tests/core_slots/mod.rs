@@ -7,6 +7,7 @@ mod merging;
 mod paths;
 mod refusals;
 mod scaled;
+mod statistics;
 mod stock;
 mod targets;
 mod traversal;

@@ -7,6 +7,7 @@ mod defaults;
 mod evaluation;
 mod resume;
 mod run;
+mod statistics;
 mod strategy;
 pub(crate) mod tokenizer;
 

@@ -17,6 +17,7 @@ pub use traverse::{edit_slots, slots};
 
 use crate::Adapter;
 use crate::frozen::{effective_bias, effective_weight};
+use crate::running::Statistics;
 
 /// Named adapters on one parameter, and which of them act, in which order and how strongly.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,8 @@ pub struct AdapterSlot {
     disabled: bool,
     /// Where rows of a batch choose for themselves, their choice; `active` then waits.
     routes: Option<Arc<Routes>>,
+    /// The running statistics of the parameter's module that are not in the model, where it trains whole.
+    statistics: Option<Statistics>,
 }
 
 #[derive(Clone, Debug)]
@@ -116,6 +119,9 @@ impl AdapterSlot {
         let before = self.entries.len();
         self.entries.retain(|entry| entry.name != name);
         self.active.retain(|(active, _)| active != name);
+        if let Some(statistics) = &mut self.statistics {
+            statistics.remove(name);
+        }
         self.entries.len() < before
     }
 
@@ -126,6 +132,11 @@ impl AdapterSlot {
             return false;
         };
         self.entries[old].adapter = self.entries[new].adapter.clone();
+        if name != with
+            && let Some(statistics) = &mut self.statistics
+        {
+            statistics.replace(name, with);
+        }
         name == with || self.remove(with)
     }
 
@@ -135,6 +146,9 @@ impl AdapterSlot {
             if name == from {
                 *name = to.into();
             }
+        }
+        if let Some(statistics) = &mut self.statistics {
+            statistics.rename(from, to);
         }
         match self.entries.iter_mut().find(|entry| entry.name == from) {
             Some(entry) => {
@@ -156,6 +170,26 @@ impl AdapterSlot {
 
     fn entry(&self, name: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.name == name)
+    }
+
+    pub(crate) fn statistics(&self) -> Option<&Statistics> {
+        self.statistics.as_ref()
+    }
+
+    pub(crate) fn statistics_mut(&mut self) -> Option<&mut Statistics> {
+        self.statistics.as_mut()
+    }
+
+    /// Those of a module, made by `new` where none are held yet.
+    pub(crate) fn statistics_or(&mut self, new: impl FnOnce() -> Statistics) -> &mut Statistics {
+        self.statistics.get_or_insert_with(new)
+    }
+
+    /// The adapter whose statistics the model is to have: the last active one that has some, or the base.
+    pub(crate) fn owner_of_statistics(&self) -> Option<&str> {
+        let statistics = self.statistics.as_ref().filter(|_| !self.disabled)?;
+        let mut active = self.active.iter().rev().map(|(name, _)| name.as_str());
+        active.find(|name| statistics.belong_to(name))
     }
 
     /// Let rows of a batch choose, or no longer.

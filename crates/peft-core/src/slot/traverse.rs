@@ -13,6 +13,7 @@ use burn::tensor::Tensor;
 
 use super::AdapterSlot;
 use crate::PeftError;
+use crate::running::exchange;
 
 enum Tray {
     Idle,
@@ -122,10 +123,13 @@ pub fn edit_slots<M: Module>(
     model: &mut M,
     mut edit: impl FnMut(&str, &mut AdapterSlot) -> Result<(), PeftError>,
 ) -> Result<(), PeftError> {
-    let mut edited = slots(model);
+    let collected = collect(model);
+    refuse_foreign(&collected)?;
+    let mut edited = collected.found;
     for (path, slot) in &mut edited {
         edit(path, slot)?;
     }
+    exchange(model, &mut edited);
     if edited.iter().any(|(_, slot)| slot.is_empty()) {
         strip(model)?;
         edited.retain(|(_, slot)| !slot.is_empty());

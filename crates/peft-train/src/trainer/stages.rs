@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use burn::module::{Module, ParamId};
 use burn::optim::GradientsParams;
+use peft_core::{freeze_statistics, moving_statistics};
 use peft_layerwise::{Depth, Length, Strategy};
 
 use super::adamw::AdamW;
@@ -82,7 +83,13 @@ impl<'a> Stages<'a> {
         self.current = Some(stage);
         let (strategy, given) = (self.strategy, &self.given);
         let rate = |path: &str| strategy.rate(stage, path, given.contains(path));
-        let (model, trains) = Mask::apply(model, rate)?;
+        let (mut model, trains) = Mask::apply(model, rate)?;
+        // Statistics move where something of their module trains, and are part of what has trained.
+        freeze_statistics(&mut model, |module| {
+            let within = format!("{module}.");
+            trains.iter().any(|param| param.path.starts_with(&within))
+        })?;
+        self.touched.extend(moving_statistics(&model));
         if !strategy.keeps_moments() {
             let ids: HashSet<ParamId> = trains.iter().map(|param| param.id).collect();
             self.adamw.forget_all_but(&ids);

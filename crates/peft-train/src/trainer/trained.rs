@@ -30,6 +30,8 @@ pub(super) fn capture<M: Module>(
         paths,
         found: BTreeMap::new(),
     };
+    // What threads have noted of running statistics is brought together when a model leaves training.
+    let _ = model.valid();
     model.visit(&mut capture);
     capture.found
 }
