@@ -2,8 +2,15 @@
 
 use std::ops::Range;
 
-use super::{Rendered, TextTokenizer, tokenize};
+use tokenizers::Encoding;
+
+use super::{Rendered, TEXT, TextTokenizer};
 use crate::TrainError;
+
+/// Bytes of a token at most, for a first look at a long text.
+const TOKEN: usize = 16;
+/// Tokens beyond those that are wanted, so that where a text was cut for a look does not show.
+const SPARE: usize = 64;
 
 /// Which of the tokens that the post-processor puts around a text are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +42,7 @@ impl TextTokenizer {
     ///
     /// [`TrainError::Tokenize`].
     pub fn encode(&self, text: &str, special: EncodeSpecial) -> Result<Vec<u32>, TrainError> {
-        let encoding = self.inner.encode_fast(text, false).map_err(tokenize)?;
+        let encoding = self.whole(text, false)?;
         let (begin, end) = self.around(special);
         Ok([begin, encoding.get_ids(), end].concat())
     }
@@ -54,7 +61,7 @@ impl TextTokenizer {
         special: EncodeSpecial,
         at_most: usize,
     ) -> Result<Vec<TextToken>, TrainError> {
-        let encoding = self.inner.encode(text, false).map_err(tokenize)?;
+        let encoding = self.head(text, at_most, true)?;
         let (begin, end) = self.around(special);
         let added = |ids: &'_ [u32], at: usize| {
             let token = move |id: &u32| TextToken {
@@ -97,6 +104,45 @@ impl TextTokenizer {
         };
         let marks = tokens.iter().map(marked).collect();
         Ok((tokens.iter().map(|token| token.id).collect(), marks))
+    }
+
+    /// The first `at_most` tokens of a text, and some more; without what the post-processor adds.
+    ///
+    /// A text that is much longer is not encoded to its end: what it begins with, up to white space, has the same first tokens.
+    pub(super) fn head(
+        &self,
+        text: &str,
+        at_most: usize,
+        offsets: bool,
+    ) -> Result<Encoding, TrainError> {
+        let enough = at_most.saturating_add(SPARE);
+        let mut length = enough.saturating_mul(TOKEN);
+        while length < text.len() {
+            let part = &text[..text.floor_char_boundary(length)];
+            // Words keep the space before them.
+            let cut = part.rfind(char::is_whitespace).unwrap_or(0);
+            let part = part[..cut].trim_end();
+            let encoding = self.whole(part, offsets)?;
+            if encoding.len() >= enough {
+                return Ok(encoding);
+            }
+            length = length.saturating_mul(4);
+        }
+        self.whole(text, offsets)
+    }
+
+    /// All tokens of a text, without what the post-processor adds.
+    fn whole(&self, text: &str, offsets: bool) -> Result<Encoding, TrainError> {
+        let most = TEXT / self.growth.encoded;
+        if text.len() as u64 > most {
+            return Err(TrainError::Tokenize {
+                reason: format!("a text of {} bytes is longer than {most}", text.len()),
+            });
+        }
+        self.run(|inner| match offsets {
+            true => inner.encode(text, false),
+            false => inner.encode_fast(text, false),
+        })
     }
 
     /// What is put before a text and after it.

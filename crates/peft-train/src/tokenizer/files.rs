@@ -1,11 +1,11 @@
-//! What a checkpoint's files say of its tokenizer beside `tokenizer.json`.
+//! Reading the files beside `tokenizer.json`, and which of them has the chat template.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::chat_template::ChatTemplate;
 use crate::TrainError;
@@ -13,54 +13,51 @@ use crate::TrainError;
 /// The name of the template that is used where none is asked for.
 pub(super) const DEFAULT: &str = "default";
 
+/// The largest file that is read beside `tokenizer.json`: hundreds of times what the field's have.
+const LARGEST: u64 = 64 << 20;
+
 /// A JSON file, or null where there is none.
 pub(super) fn read_json(path: &Path) -> Result<Value, TrainError> {
-    let Some(text) = read(path)? else {
+    let Some(text) = read(path, LARGEST)? else {
         return Ok(Value::Null);
     };
-    serde_json::from_str(&text).map_err(|error| TrainError::Tokenizer {
+    serde_json::from_str(&text).map_err(|error| wrong(path, error.to_string()))
+}
+
+/// The text of a file of at most so many bytes, or none where there is no such file. What is no file, as a pipe, is refused: to read it may never end.
+pub(super) fn read(path: &Path, largest: u64) -> Result<Option<String>, TrainError> {
+    let io = |source| TrainError::Io {
+        action: "read",
         path: path.into(),
-        reason: error.to_string(),
-    })
-}
-
-fn read(path: &Path) -> Result<Option<String>, TrainError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(TrainError::Io {
-            action: "read",
-            path: path.into(),
-            source,
-        }),
-    }
-}
-
-/// The special tokens by their names (`bos_token` ...): those of `tokenizer_config.json`, else those of the older `special_tokens_map.json`.
-pub(super) fn special_tokens(dir: &Path, config: &Value) -> Result<Map<String, Value>, TrainError> {
-    let older = read_json(&dir.join("special_tokens_map.json"))?;
-    let mut tokens = Map::new();
-    for fields in [&older, config] {
-        for (name, value) in fields.as_object().into_iter().flatten() {
-            if name.ends_with("_token")
-                && let Some(token) = token(value)
-            {
-                tokens.insert(name.clone(), token.into());
-            }
+        source,
+    };
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => return Err(wrong(path, "it is no regular file".into())),
+        Ok(found) if found.len() > largest => {
+            let reason = format!("it has {} bytes, more than {largest}", found.len());
+            return Err(wrong(path, reason));
         }
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io(error)),
     }
-    Ok(tokens)
+    let mut text = String::new();
+    let file = File::open(path).map_err(io)?;
+    file.take(largest).read_to_string(&mut text).map_err(io)?;
+    Ok(Some(text))
 }
 
-/// A special token, written as a string or as an object with its content.
-fn token(value: &Value) -> Option<String> {
-    value
-        .as_str()
-        .or_else(|| value["content"].as_str())
-        .map(str::to_owned)
+/// That a file does not hold what it should.
+pub(super) fn wrong(path: &Path, reason: String) -> TrainError {
+    TrainError::Tokenizer {
+        path: path.into(),
+        reason,
+    }
 }
 
-/// The chat templates by name: files before the config, which has one or a list of named ones.
+/// The chat templates by name. `chat_template.jinja` is the default one and `additional_chat_templates/NAME.jinja` others; where there is any of these files,
+/// the `chat_template` of `tokenizer_config.json`, one text or several named ones, is not looked at, as in transformers. `chat_template.json` is for processors of
+/// images and sound, which no tokenizer reads.
 pub(super) fn templates(
     dir: &Path,
     config: &Value,
@@ -69,31 +66,51 @@ pub(super) fn templates(
     let mut add = |name: &str, source: String| {
         templates.insert(name.to_owned(), ChatTemplate::new(source));
     };
-    match &config["chat_template"] {
-        Value::String(source) => add(DEFAULT, source.clone()),
-        Value::Array(named) => {
-            for entry in named {
-                if let (Some(name), Some(source)) =
-                    (entry["name"].as_str(), entry["template"].as_str())
-                {
-                    add(name, source.to_owned());
-                }
-            }
-        }
-        _ => {}
-    }
-    if let Some(source) = read(&dir.join("chat_template.jinja"))? {
+    if let Some(source) = read_template(&dir.join("chat_template.jinja"))? {
         add(DEFAULT, source);
     }
     let more = dir.join("additional_chat_templates");
     for entry in fs::read_dir(&more).into_iter().flatten().flatten() {
         let path = entry.path();
-        let name = path.file_stem().and_then(|stem| stem.to_str());
-        if let (Some(name), Some("jinja")) = (name, path.extension().and_then(|e| e.to_str()))
-            && let Some(source) = read(&path)?
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some(name) = name.and_then(|name| name.strip_suffix(".jinja"))
+            && let Some(source) = read_template(&path)?
         {
             add(name, source);
         }
     }
+    if !templates.is_empty() {
+        return Ok(templates);
+    }
+    let path = dir.join("tokenizer_config.json");
+    let bad = || {
+        let form = "a text, or a list of objects with the texts `name` and `template`";
+        wrong(&path, format!("`chat_template` is not {form}"))
+    };
+    let mut add = |name: &str, source: &str| {
+        templates.insert(name.to_owned(), ChatTemplate::new(source.to_owned()));
+    };
+    match &config["chat_template"] {
+        Value::Null => {}
+        Value::String(source) => add(DEFAULT, source),
+        Value::Array(named) => {
+            for entry in named {
+                let text = |key: &str| entry[key].as_str().ok_or_else(bad);
+                add(text("name")?, text("template")?);
+            }
+        }
+        Value::Object(named) => {
+            for (name, source) in named {
+                add(name, source.as_str().ok_or_else(bad)?);
+            }
+        }
+        Value::Bool(_) | Value::Number(_) => return Err(bad()),
+    }
     Ok(templates)
+}
+
+/// A template's file, with the ends of its lines as Python reads them.
+fn read_template(path: &Path) -> Result<Option<String>, TrainError> {
+    let source = read(path, LARGEST)?;
+    Ok(source.map(|source| source.replace("\r\n", "\n").replace('\r', "\n")))
 }

@@ -2,17 +2,21 @@
 
 mod around;
 mod chat_template;
+mod classes;
 mod encode;
+mod ends;
 mod files;
 mod generation_blocks;
+mod guard;
 mod jinja;
+mod outline;
 mod python_json;
+mod special;
 mod words;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
 use tokenizers::{PostProcessorWrapper, Tokenizer};
 
 pub use chat_template::Rendered;
@@ -21,25 +25,37 @@ pub use words::WordEncoding;
 
 use self::around::Around;
 use self::chat_template::ChatTemplate;
-use self::files::{DEFAULT, read_json, special_tokens, templates};
+use self::ends::Ends;
+use self::files::{DEFAULT, read, read_json, templates, wrong};
+use self::guard::guarded;
+use self::outline::{Growth, Outline};
+use self::special::{Sources, Special};
 use crate::{Message, TrainError};
+
+/// The largest `tokenizer.json` that is read; the field's largest have some 40 MB.
+const LARGEST: u64 = 512 << 20;
+/// The most bytes that a text may become in the tokenizer's hands, which keeps some thirty bytes for each.
+const TEXT: u64 = 128 << 20;
 
 /// A checkpoint's tokenizer.
 #[derive(Debug, Clone)]
 pub struct TextTokenizer {
+    /// Its file, or nothing where it was made in memory.
+    path: PathBuf,
     /// Without its post-processor.
     inner: Tokenizer,
     /// What the post-processor puts around a text.
     around: Around,
-    /// Special tokens by the names that templates know them by: `bos_token` ...
-    special: Map<String, Value>,
+    growth: Growth,
+    special: Special,
+    ends: Ends,
     templates: BTreeMap<String, ChatTemplate>,
     template: String,
 }
 
 impl TextTokenizer {
-    /// Read `tokenizer.json`, and if they are there `tokenizer_config.json`, `special_tokens_map.json` and the chat templates: in the config, in
-    /// `chat_template.jinja` and in `additional_chat_templates/`.
+    /// Read `tokenizer.json`, and what there is beside it of `tokenizer_config.json`, `special_tokens_map.json`, `added_tokens.json`, `generation_config.json`
+    /// and `config.json`; and the chat templates, in `chat_template.jinja` and `additional_chat_templates/`, or else in the config.
     ///
     /// # Errors
     ///
@@ -47,31 +63,42 @@ impl TextTokenizer {
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self, TrainError> {
         let dir = dir.as_ref();
         let path = dir.join("tokenizer.json");
-        let failed = |reason: String| TrainError::Tokenizer {
-            path: path.clone(),
-            reason,
+        let failed = |reason: String| wrong(&path, reason);
+        let text = read(&path, LARGEST)?;
+        let text = text.ok_or_else(|| failed("there is no such file".into()))?;
+        let growth = Outline::check(&text).map_err(failed)?;
+        let mut inner = guarded(|| text.parse::<Tokenizer>())
+            .and_then(|inner| inner.map_err(|error| error.to_string()))
+            .map_err(failed)?;
+        let around = take_around(&mut inner).map_err(failed)?;
+        let tokenizer_config = read_json(&dir.join("tokenizer_config.json"))?;
+        let config = read_json(&dir.join("config.json"))?;
+        let sources = Sources {
+            dir,
+            tokenizer_config: &tokenizer_config,
+            config: &config,
+            byte_level: text.contains("\"ByteLevel\""),
         };
-        if !path.is_file() {
-            return Err(failed("there is no such file".into()));
-        }
-        let mut inner = Tokenizer::from_file(&path).map_err(|error| failed(error.to_string()))?;
+        let special = guarded(|| Special::read(&sources, &mut inner)).map_err(failed)??;
+        let eos = special.id("eos_token", &inner);
+        let ends = Ends::read(dir, &config, eos, around.end.last().copied())?;
         // Padding and truncation are the batch's business.
         inner.with_padding(None);
-        inner
-            .with_truncation(None)
-            .map_err(|error| failed(error.to_string()))?;
-        let around = take_around(&mut inner).map_err(failed)?;
-        let config = read_json(&dir.join("tokenizer_config.json"))?;
+        let unlimited = inner.with_truncation(None).map(drop);
+        unlimited.map_err(|error| failed(error.to_string()))?;
         Ok(Self {
+            path,
             inner,
             around,
-            special: special_tokens(dir, &config)?,
-            templates: templates(dir, &config)?,
+            growth,
+            special,
+            ends,
+            templates: templates(dir, &tokenizer_config)?,
             template: DEFAULT.into(),
         })
     }
 
-    /// A tokenizer from its parts.
+    /// A tokenizer from its parts, which are trusted: nothing bounds how much longer it makes a text.
     ///
     /// # Errors
     ///
@@ -84,13 +111,22 @@ impl TextTokenizer {
     ) -> Result<Self, TrainError> {
         let around = take_around(&mut inner);
         let around = around.map_err(|reason| TrainError::Tokenize { reason })?;
-        let named = |name: &str, token: Option<String>| Some((name.to_owned(), token?.into()));
-        let tokens = [named("bos_token", bos), named("eos_token", eos)];
+        let special = Special::new([("bos_token", bos), ("eos_token", eos)]);
+        let end = special.id("eos_token", &inner);
         let template = template.map(|source| (DEFAULT.to_owned(), ChatTemplate::new(source)));
         Ok(Self {
+            path: PathBuf::new(),
             inner,
             around,
-            special: tokens.into_iter().flatten().collect(),
+            growth: Growth {
+                encoded: 1,
+                decoded: 1,
+            },
+            special,
+            ends: Ends {
+                end,
+                stops: end.into_iter().collect(),
+            },
             templates: template.into_iter().collect(),
             template: DEFAULT.into(),
         })
@@ -118,19 +154,66 @@ impl TextTokenizer {
         }
     }
 
-    /// The text of tokens, without special ones.
+    /// The text of tokens, without special ones and without those that the tokenizer does not have.
     ///
     /// # Errors
     ///
     /// [`TrainError::Tokenize`].
     pub fn decode(&self, ids: &[u32]) -> Result<String, TrainError> {
-        self.inner.decode(ids, true).map_err(tokenize)
+        self.run(|inner| inner.decode(ids, true))
     }
 
-    /// The end-of-sequence token.
+    /// Runs the tokenizer. Where it fails or panics, that is its file's fault.
+    fn run<T>(
+        &self,
+        work: impl FnOnce(&Tokenizer) -> tokenizers::Result<T>,
+    ) -> Result<T, TrainError> {
+        let result = guarded(|| work(&self.inner));
+        let result = result.and_then(|result| result.map_err(|error| error.to_string()));
+        result.map_err(|reason| TrainError::Tokenize {
+            reason: match self.path.as_os_str().is_empty() {
+                true => reason,
+                false => format!("{reason} ({})", self.path.display()),
+            },
+        })
+    }
+
+    /// The end-of-sequence token, which completions are trained to end with: the tokenizer's own, else the first that the model's files name.
     pub fn eos(&self) -> Option<u32> {
-        self.inner
-            .token_to_id(self.special.get("eos_token")?.as_str()?)
+        self.ends.end
+    }
+
+    /// The tokens that generation stops at: the end-of-sequence token, and all that the model's files name.
+    pub fn stops(&self) -> &[u32] {
+        &self.ends.stops
+    }
+
+    /// Checks the end-of-sequence token against a model's vocabulary, and says what is to be said where there is none: which files were looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Tokenizer`] where the model does not have the token.
+    pub fn check_end(&self, vocab_size: usize) -> Result<Option<String>, TrainError> {
+        match self.eos() {
+            Some(id) if id as usize >= vocab_size => {
+                let token = self.inner.id_to_token(id).unwrap_or_default();
+                let why = match self.special.appended.contains(&token) {
+                    true => "which tokenizer.json does not have, so that it would be",
+                    false => "which is",
+                };
+                let reason = format!(
+                    "the end-of-sequence token is `{token}`, {why} token {id}, but the model's \
+                     vocabulary has {vocab_size}"
+                );
+                Err(wrong(&self.path, reason))
+            }
+            _ => Ok(self.ends.missing()),
+        }
+    }
+
+    /// A special token by its name, as `bos_token`.
+    pub fn special_token(&self, name: &str) -> Option<&str> {
+        self.special.named.get(name)?.as_str()
     }
 
     /// The number of tokens, added ones included.
@@ -169,7 +252,7 @@ impl TextTokenizer {
         generation: bool,
     ) -> Result<Rendered, TrainError> {
         match self.templates.get(&self.template) {
-            Some(template) => template.render(messages, generation, &self.special),
+            Some(template) => template.render(messages, generation, &self.special.named),
             None if self.templates.is_empty() => Err(TrainError::NoChatTemplate),
             None => Err(self.unknown_template(&self.template)),
         }
@@ -178,13 +261,8 @@ impl TextTokenizer {
 
 /// Take the post-processor out of a tokenizer.
 fn take_around(inner: &mut Tokenizer) -> Result<Around, String> {
-    let around = inner.get_post_processor().map(Around::of).transpose()?;
+    let around = guarded(|| inner.get_post_processor().map(Around::of).transpose())
+        .map_err(|reason| format!("its post-processor fails: {reason}"))??;
     inner.with_post_processor(None::<PostProcessorWrapper>);
     Ok(around.unwrap_or_default())
-}
-
-pub(super) fn tokenize(error: tokenizers::Error) -> TrainError {
-    TrainError::Tokenize {
-        reason: error.to_string(),
-    }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokenizers::PreTokenizerWrapper;
 
 use super::around::Around;
-use super::{EncodeSpecial, TextTokenizer, tokenize};
+use super::{TEXT, TextTokenizer};
 use crate::TrainError;
 
 /// The tokens of a text that came in words.
@@ -31,7 +31,8 @@ impl TextTokenizer {
         max_length: usize,
     ) -> Result<(Vec<u32>, bool), TrainError> {
         let room = self.room(max_length)?;
-        let ids = self.encode(text, EncodeSpecial::None)?;
+        let encoding = self.head(text, room, false)?;
+        let ids = encoding.get_ids();
         let kept = &ids[..room.min(ids.len())];
         let ids_around = [&self.around.begin, kept, &self.around.end].concat();
         Ok((ids_around, ids.len() > room))
@@ -49,7 +50,14 @@ impl TextTokenizer {
     ) -> Result<WordEncoding, TrainError> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let room = self.room(max_length)?;
-        let encoding = self.inner.encode(words, false).map_err(tokenize)?;
+        let bytes: usize = words.iter().map(|word| word.len()).sum();
+        let most = TEXT / self.growth.encoded;
+        if bytes as u64 > most {
+            return Err(TrainError::Tokenize {
+                reason: format!("words of {bytes} bytes are longer than {most}"),
+            });
+        }
+        let encoding = self.run(|inner| inner.encode(words, false))?;
         let kept = room.min(encoding.len());
         let none = |ids: &[u32]| vec![None; ids.len()];
         let Around { begin, end } = &self.around;

@@ -1,6 +1,9 @@
 //! Tokenizers: their tokens and special tokens, and what is refused.
 
+mod limits;
+mod mutations;
 mod offsets;
+mod special;
 
 use std::fs;
 
@@ -13,6 +16,13 @@ pub(crate) fn read(files: &[(&str, &Value)]) -> Result<TextTokenizer, TrainError
     for (name, value) in files {
         fs::write(dir.path().join(name), value.to_string()).expect("it is written");
     }
+    TextTokenizer::from_dir(dir.path())
+}
+
+/// A tokenizer of one file of this text.
+pub(crate) fn read_text(text: &str) -> Result<TextTokenizer, TrainError> {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("tokenizer.json"), text).expect("it is written");
     TextTokenizer::from_dir(dir.path())
 }
 
