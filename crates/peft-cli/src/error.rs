@@ -102,6 +102,8 @@ fn is_callers(kind: ErrorKind) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use peft_train::Divergence;
+
     use super::*;
 
     #[test]
@@ -124,8 +126,12 @@ mod tests {
         })));
         assert_eq!(full.exit_status(), 1);
         assert_eq!(CliError::Usage("no".into()).exit_status(), 2);
-        let (step, loss) = (3, f64::NAN);
-        let diverged = CliError::Train(TrainError::Diverged { step, loss });
+        let diverged = CliError::Train(TrainError::Diverged {
+            step: 3,
+            what: Divergence::Loss(f64::NAN),
+            rows: vec![1, 4],
+            cause: "the learning rate".into(),
+        });
         assert_eq!(diverged.exit_status(), 1);
         assert_eq!(
             full.chain().to_string(),

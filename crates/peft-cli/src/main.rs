@@ -6,6 +6,7 @@ mod config_file;
 mod device;
 mod error;
 mod progress;
+mod say;
 
 use std::process::ExitCode;
 
@@ -13,6 +14,7 @@ use clap::Parser;
 
 use args::{Cli, Verb};
 use error::CliError;
+use say::say;
 
 fn main() -> ExitCode {
     let outcome = config_file::expand(std::env::args_os().collect())
@@ -21,7 +23,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_closed_output() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", error.chain());
+            say!("error: {}", error.chain());
             ExitCode::from(error.exit_status())
         }
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use peft_train::StepReport;
 
+use crate::say::say;
+
 /// Lines in a run where there is no terminal.
 const LINES: usize = 40;
 
@@ -43,7 +45,7 @@ impl Display {
                     || report.step == report.total_steps
                     || report.step.is_multiple_of(every)
                 {
-                    eprintln!("step {}/{}  {text}", report.step, report.total_steps);
+                    say!("step {}/{}  {text}", report.step, report.total_steps);
                 }
             }
         }
@@ -52,7 +54,7 @@ impl Display {
     pub(crate) fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => say!("{text}"),
         }
     }
 }

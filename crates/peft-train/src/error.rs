@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::Divergence;
+
 /// Data that cannot be used, or training that cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -125,13 +127,37 @@ pub enum TrainError {
         /// What it must be.
         expected: &'static str,
     },
-    /// The loss is no longer a number.
-    #[error("the loss is {loss} at step {step}; lower the learning rate")]
+    /// Settings of a run that cannot be.
+    #[error("{}", joined(wrong))]
+    Settings {
+        /// All of them.
+        wrong: Vec<WrongSetting>,
+    },
+    /// The learning rate never rises to its peak.
+    #[error("the warm-up takes {warmup} steps, but the run has {total}: it must be shorter")]
+    WarmupWithoutEnd {
+        /// Steps of warm-up.
+        warmup: usize,
+        /// Steps of the run.
+        total: usize,
+    },
+    /// Something is no finite number any more.
+    #[error("{what} at step {step} ({}): {cause}", shown(rows))]
     Diverged {
-        /// The step.
+        /// The step, from 1; 0 before the first one.
         step: usize,
-        /// The loss.
-        loss: f64,
+        /// What is not finite.
+        what: Divergence,
+        /// The examples of the step, from 1, in the order that they were given in.
+        rows: Vec<usize>,
+        /// What has most likely led there.
+        cause: String,
+    },
+    /// A state that no run should go on from.
+    #[error("`{name}` holds values that are not finite, so the state is not kept")]
+    NotFinite {
+        /// The tensor.
+        name: String,
     },
     /// Nothing trains.
     #[error("no parameter of the model trains")]
@@ -162,6 +188,47 @@ pub enum TrainError {
     /// What the caller does with a report failed.
     #[error("{0}")]
     Observer(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A setting of a run that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongSetting {
+    /// The setting.
+    pub field: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What it must be.
+    pub expected: &'static str,
+}
+
+impl fmt::Display for WrongSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is {}, but must be {}",
+            self.field, self.value, self.expected
+        )
+    }
+}
+
+fn joined(wrong: &[WrongSetting]) -> String {
+    let all: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+    all.join("; ")
+}
+
+/// The first of these examples.
+fn shown(rows: &[usize]) -> String {
+    const SHOWN: usize = 16;
+    let first: Vec<String> = rows.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = match rows.len().checked_sub(SHOWN) {
+        Some(more) if more > 0 => format!(" and {more} more"),
+        _ => String::new(),
+    };
+    match rows {
+        [] => "all examples".into(),
+        [row] => format!("example {row}"),
+        _ => format!("examples {}{more}", first.join(", ")),
+    }
 }
 
 /// A row that cannot be used.

@@ -36,7 +36,7 @@ pub use classify::{
 pub use data::{
     Dataset, EncodeOptions, Encoded, Example, Label, LabelName, Message, Row, RowKind, encode, pack,
 };
-pub use error::{BadRow, TrainError};
+pub use error::{BadRow, TrainError, WrongSetting};
 pub use eval::{EvalReport, choose, evaluate};
 pub use generate::{GenerateConfig, generate};
 pub use loss::target_nll;
@@ -45,6 +45,7 @@ pub use padded::Padded;
 pub use peft_layerwise::{AsGiven, Length, Strategy};
 pub use tokenizer::{EncodeSpecial, Rendered, TextToken, TextTokenizer, WordEncoding};
 pub use trainer::{
-    Observer, Progress, Schedule, StepReport, TrainConfig, TrainState, Trainer, TrunkCache,
-    TrunkRefusal, TrunkReport, TrunkUse, Warmup, clip_global_norm, train,
+    Divergence, Evaluations, FoundState, Observer, Progress, Schedule, StateDir, StepReport,
+    TrainConfig, TrainState, Trainer, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse, Warmup,
+    clip_global_norm, train,
 };

@@ -4,6 +4,7 @@ mod chat;
 mod classify;
 mod data;
 mod defaults;
+mod divergence;
 mod evaluation;
 mod resume;
 mod run;

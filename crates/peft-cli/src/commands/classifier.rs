@@ -16,6 +16,7 @@ use super::adapted::{Adapted, Saved, bare};
 use crate::args::EvalArgs;
 use crate::device::placed;
 use crate::error::CliError;
+use crate::say::say;
 
 /// The words of transformers for what labels are.
 const PROBLEMS: [(ProblemType, &str); 3] = [
@@ -127,7 +128,7 @@ impl Task {
             max_length,
             vocab_size,
         )?;
-        eprintln!(
+        say!(
             "{} labelled texts, {} cut",
             set.examples.len(),
             set.truncated
@@ -143,7 +144,7 @@ impl Task {
         vocab_size: usize,
     ) -> Result<Vec<TagExample>, CliError> {
         let set = encode_tags(rows, tokenizer, &self.labels, max_length, vocab_size)?;
-        eprintln!(
+        say!(
             "{} tagged texts, {} cut, {} left out for having no tag",
             set.examples.len(),
             set.truncated,

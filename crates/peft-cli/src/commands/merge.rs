@@ -19,6 +19,7 @@ use super::load;
 use crate::args::MergeArgs;
 use crate::device::placed;
 use crate::error::CliError;
+use crate::say::say;
 
 /// Rows and positions of the probe batch.
 const PROBE: [usize; 2] = [2, 16];
@@ -126,7 +127,7 @@ fn keep<M: Module>(
     // Rounding of the weights: 1e-4 of the largest logit in f32, 5e-2 in a 16-bit format.
     let tolerance = if dtype == DType::F32 { 1e-4 } else { 5e-2 };
     let difference = settle(expected, &found, tolerance, &beside, &args.out)?;
-    eprintln!(
+    say!(
         "merged into {}; logits differ from the unmerged model's by at most {difference:.2e}",
         args.out.display()
     );

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use peft_layerwise::Length;
 
 use super::{Schedule, Warmup};
-use crate::TrainError;
+use crate::{TrainError, WrongSetting};
 
 /// The settings of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,8 @@ pub struct TrainConfig {
     pub workers: usize,
     /// Evaluate every so many steps, and at the end; only at the end where none.
     pub eval_every: Option<usize>,
+    /// Evaluate before the first step too, so that what training does is told from what the model did.
+    pub eval_first: bool,
 }
 
 impl Default for TrainConfig {
@@ -60,6 +62,7 @@ impl Default for TrainConfig {
             seed: 0,
             workers: 1,
             eval_every: None,
+            eval_first: false,
         }
     }
 }
@@ -88,14 +91,17 @@ impl TrainConfig {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Setting`] for the first one that cannot be.
+    /// [`TrainError::Settings`] with all that cannot be.
     pub fn validate(&self) -> Result<(), TrainError> {
-        let wrong = |field, value: String, expected| {
-            Err(TrainError::Setting {
-                field,
-                value,
-                expected,
-            })
+        let mut wrong = Vec::new();
+        let mut check = |right: bool, field, value: String, expected| {
+            if !right {
+                wrong.push(WrongSetting {
+                    field,
+                    value,
+                    expected,
+                });
+            }
         };
         let counts = [
             ("batch size", self.batch_size),
@@ -106,29 +112,33 @@ impl TrainConfig {
             ("evaluation interval", self.eval_every.unwrap_or(1)),
         ];
         for (field, value) in counts {
-            if value == 0 {
-                return wrong(field, "0".into(), "at least 1");
-            }
+            check(value > 0, field, value.to_string(), "at least 1");
         }
+        let text = |value: f64| value.to_string();
         let lr = self.learning_rate;
-        if !(lr.is_finite() && lr > 0.0) {
-            return wrong("learning rate", lr.to_string(), "above 0");
+        check(
+            lr.is_finite() && lr > 0.0,
+            "learning rate",
+            text(lr),
+            "above 0",
+        );
+        let decay = self.weight_decay;
+        let right = decay.is_finite() && decay >= 0.0;
+        check(right, "weight decay", text(decay), "at least 0");
+        if let Warmup::Fraction(fraction) = self.warmup {
+            let right = (0.0..1.0).contains(&fraction);
+            let expected = "a fraction below 1, or a number of steps";
+            check(right, "warm-up", text(fraction), expected);
         }
-        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
-            let value = self.weight_decay.to_string();
-            return wrong("weight decay", value, "at least 0");
+        let norm = self.max_grad_norm.unwrap_or(1.0);
+        check(norm > 0.0, "maximal gradient norm", text(norm), "above 0");
+        for (field, beta) in [("β₁", self.betas.0), ("β₂", self.betas.1)] {
+            let right = (0.0..1.0).contains(&beta);
+            check(right, field, text(beta), "at least 0 and below 1");
         }
-        if let Warmup::Fraction(fraction) = self.warmup
-            && !(0.0..1.0).contains(&fraction)
-        {
-            let value = fraction.to_string();
-            return wrong("warm-up", value, "a fraction below 1, or a number of steps");
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(TrainError::Settings { wrong }),
         }
-        if let Some(norm) = self.max_grad_norm
-            && (norm.is_nan() || norm <= 0.0)
-        {
-            return wrong("maximal gradient norm", norm.to_string(), "above 0");
-        }
-        Ok(())
     }
 }

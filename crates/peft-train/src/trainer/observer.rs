@@ -6,6 +6,8 @@ use burn::module::Module;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::evaluations::Evaluations;
+use super::given::GivenModel;
 use super::stages::Stages;
 use super::{TrunkReport, TrunkUse};
 use crate::{EvalReport, TrainError, TrainState};
@@ -39,10 +41,14 @@ pub struct Progress<'a, M> {
     pub model: &'a M,
     /// Steps done.
     pub step: usize,
-    pub(super) best_loss: Option<f64>,
+    /// Steps of the run.
+    pub total_steps: usize,
+    /// What its evaluations have found.
+    pub evaluations: Evaluations,
     pub(super) trunk: Option<TrunkUse>,
     pub(super) stages: &'a Stages<'a>,
     pub(super) settings: &'a Map<String, Value>,
+    pub(super) given: &'a GivenModel,
 }
 
 impl<M: Module> Progress<'_, M> {
@@ -58,18 +64,22 @@ impl<M: Module> Progress<'_, M> {
 
     /// What a run needs to go on from here. It holds handles, not copies: the next update of a parameter copies it as long as the state is there.
     pub fn state(&self) -> TrainState {
-        TrainState::capture(
-            self.model,
-            self.step,
-            self.best_loss,
-            self.stages,
-            self.settings,
-        )
+        TrainState::capture(self)
     }
 }
 
 /// Follows a run of a model `M`, whose evaluations give reports `R`.
 pub trait Observer<M, R = EvalReport> {
+    /// Before the first step, once everything has been checked and a state has been put back: until then a run changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the run.
+    fn on_begin(&mut self, progress: &Progress<'_, M>) -> Result<(), TrainError> {
+        let _ = progress;
+        Ok(())
+    }
+
     /// After each step, and after its evaluation if there is one.
     ///
     /// # Errors
@@ -81,7 +91,7 @@ pub trait Observer<M, R = EvalReport> {
         progress: &Progress<'_, M>,
     ) -> Result<(), TrainError>;
 
-    /// After each evaluation; `best` says whether its loss is the lowest so far.
+    /// After each evaluation; `best` says whether its loss is the lowest so far, which that of an untrained model (step 0) never is.
     ///
     /// # Errors
     ///

@@ -5,12 +5,18 @@ use std::time::Instant;
 use burn::module::Module;
 use peft_layerwise::{AsGiven, Strategy};
 
+use serde_json::{Map, Value};
+
+use super::diverged::{likely_cause, not_finite};
+use super::given::GivenModel;
 use super::gradients::{gradients, training_device};
+use super::settings::settings;
 use super::stages::Stages;
-use super::state::settings;
+use super::state::cannot;
 use super::trunk::Trunks;
 use super::{
-    Observer, Progress, StepReport, TrainConfig, TrainState, TrunkCache, clip_global_norm,
+    Divergence, Evaluations, Observer, Progress, StepReport, TrainConfig, TrainState, TrunkCache,
+    Warmup, clip_global_norm,
 };
 use crate::batch::plan;
 use crate::{Objective, Report, TrainError, TrainExample};
@@ -27,6 +33,7 @@ pub struct Trainer<'a, E> {
     resume: Option<&'a TrainState>,
     strategy: &'a dyn Strategy,
     trunk: Option<&'a TrunkCache>,
+    context: Option<&'a Map<String, Value>>,
 }
 
 impl<'a, E: TrainExample> Trainer<'a, E> {
@@ -39,6 +46,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             resume: None,
             strategy: &AsGiven,
             trunk: None,
+            context: None,
         }
     }
 
@@ -73,12 +81,20 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
         Self { trunk, ..self }
     }
 
+    /// What else decides the run, by name: a state holds it, and a run goes on only with the same. A method's settings, such as an adapter's scale and dropout,
+    /// are of that kind.
+    #[must_use]
+    pub fn with_context(self, context: impl Into<Option<&'a Map<String, Value>>>) -> Self {
+        let context = context.into();
+        Self { context, ..self }
+    }
+
     /// Train a model on an autodiff device, and return it.
     ///
     /// # Errors
     ///
-    /// A [`TrainError`]: settings that cannot be, no rows, nothing that trains, a state that does not fit, a loss that is no number, or
-    /// what the observer returns.
+    /// A [`TrainError`]: settings that cannot be, no rows, nothing that trains, a state that does not fit, something that is no finite number any more, or what
+    /// the observer returns.
     pub fn run<M, O>(
         &self,
         mut model: M,
@@ -95,27 +111,77 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             return Err(TrainError::NoExamples);
         }
         let length = config.length(self.examples.len());
-        let warmup = config.warmup.steps(length.total_steps);
+        let total_steps = length.total_steps;
+        let warmup = config.warmup.steps(total_steps);
+        if matches!(config.warmup, Warmup::Steps(1..)) && warmup >= total_steps {
+            let total = total_steps;
+            return Err(TrainError::WarmupWithoutEnd { warmup, total });
+        }
         let lengths: Vec<usize> = self.examples.iter().map(TrainExample::length).collect();
-        let settings = settings(config, self.examples, &objective.name(), self.strategy);
+        let none = Map::new();
+        let settings = settings(
+            config,
+            self.examples,
+            &objective.name(),
+            self.strategy,
+            self.context.unwrap_or(&none),
+        );
         let mut stages = Stages::new(self.strategy, config, length, &model);
-        let (first, mut best_loss) = match self.resume {
+        let given = GivenModel::default();
+        let (first, mut evaluations) = match self.resume {
             Some(state) => {
                 state.check_settings(&settings)?;
+                if state.step() > total_steps {
+                    return Err(cannot(format!(
+                        "{} steps are done, and the run is to have {total_steps}",
+                        state.step()
+                    )));
+                }
                 model = stages.restore(state, model)?;
-                (state.step(), state.best_loss())
+                (state.step(), state.evaluations())
             }
-            None => (0, None),
+            None => (0, Evaluations::default()),
+        };
+        let evaluate = |model: &M| {
+            let valid = self.valid?;
+            Some(objective.evaluate(&model.valid(), valid, config.batch_size))
         };
         let cut = objective.cut();
         let mut trunks = self
             .trunk
             .map(|cache| Trunks::new(cache, config, self.examples, &lengths, &model));
+        macro_rules! progress {
+            ($step:expr) => {
+                Progress {
+                    model: &model,
+                    step: $step,
+                    total_steps,
+                    evaluations,
+                    trunk: trunks.as_ref().map(Trunks::used),
+                    stages: &stages,
+                    settings: &settings,
+                    given: &given,
+                }
+            };
+        }
+        observer.on_begin(&progress!(first))?;
+        if first == 0
+            && config.eval_first
+            && evaluations.before.is_none()
+            && let Some(report) = evaluate(&model)
+        {
+            if !report.loss().is_finite() {
+                let what = Divergence::Evaluation(report.loss());
+                return Err(diverged(&model, 0, what, &[], 0.0));
+            }
+            let best = evaluations.note(0, report.loss());
+            observer.on_eval(&report, best, &progress!(0))?;
+        }
         let started = Instant::now();
         let mut device = None;
         let mut targets_seen = 0;
         let mut planned: Option<(usize, Vec<Vec<usize>>)> = None;
-        for step in first..length.total_steps {
+        for step in first..total_steps {
             let epoch = step / length.steps_per_epoch;
             let batches = match planned.take() {
                 Some((of, batches)) if of == epoch => batches,
@@ -154,54 +220,68 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             let (grad_norm, grads) = clip_global_norm(&model, found.grads, config.max_grad_norm);
             // Read after the gradients are under way, so that a device which computes meanwhile is waited for once.
             let loss = loss.read();
-            if !loss.is_finite() {
-                return Err(TrainError::Diverged {
-                    step: step + 1,
-                    loss,
-                });
-            }
             let learning_rate =
-                config.learning_rate * config.schedule.factor(step, warmup, length.total_steps);
+                config.learning_rate * config.schedule.factor(step, warmup, total_steps);
+            let done = step + 1;
+            let what = match (loss.is_finite(), grad_norm.is_finite()) {
+                (true, true) => None,
+                (true, false) => Some(Divergence::GradNorm(grad_norm)),
+                (false, _) => Some(Divergence::Loss(loss)),
+            };
+            if let Some(what) = what {
+                return Err(diverged(&model, done, what, rows, learning_rate));
+            }
             model = stages.step(learning_rate, model, grads);
 
             targets_seen += n_targets;
             let seconds = started.elapsed().as_secs_f64();
-            let done = step + 1;
             let report = StepReport {
                 step: done,
-                total_steps: length.total_steps,
+                total_steps: total_steps,
                 epoch: done as f64 / length.steps_per_epoch as f64,
                 loss,
                 learning_rate,
                 grad_norm,
                 targets: n_targets,
                 targets_per_second: targets_seen as f64 / seconds.max(1e-9),
-                seconds_left: seconds / (done - first) as f64 * (length.total_steps - done) as f64,
+                seconds_left: seconds / (done - first) as f64 * (total_steps - done) as f64,
             };
-            let evaluated = self
-                .valid
-                .filter(|_| config.evaluates_after(done) || done == length.total_steps)
-                .map(|valid| objective.evaluate(&model.valid(), valid, config.batch_size));
-            let best = evaluated
-                .as_ref()
-                .is_some_and(|report| best_loss.is_none_or(|best| report.loss() < best));
-            if best {
-                best_loss = evaluated.as_ref().map(Report::loss);
+            let evaluates = config.evaluates_after(done) || done == total_steps;
+            if evaluates && let Some(path) = not_finite(&model, stages.touched()) {
+                let what = Divergence::Parameter(path);
+                return Err(diverged(&model, done, what, rows, learning_rate));
             }
-            let progress = Progress {
-                model: &model,
-                step: done,
-                best_loss,
-                trunk: trunks.as_ref().map(Trunks::used),
-                stages: &stages,
-                settings: &settings,
-            };
-            if let Some(report) = evaluated {
-                observer.on_eval(&report, best, &progress)?;
+            if evaluates && let Some(found) = evaluate(&model) {
+                if !found.loss().is_finite() {
+                    let what = Divergence::Evaluation(found.loss());
+                    return Err(diverged(&model, done, what, rows, learning_rate));
+                }
+                let best = evaluations.note(done, found.loss());
+                observer.on_eval(&found, best, &progress!(done))?;
             }
-            observer.on_step(&report, &progress)?;
+            observer.on_step(&report, &progress!(done))?;
         }
         Ok(model)
+    }
+}
+
+/// The end of a run in which something is no finite number any more.
+fn diverged<M: Module>(
+    model: &M,
+    step: usize,
+    what: Divergence,
+    rows: &[Vec<usize>],
+    learning_rate: f64,
+) -> TrainError {
+    let updates = match what {
+        Divergence::Loss(_) | Divergence::GradNorm(_) => step.saturating_sub(1),
+        Divergence::Parameter(_) | Divergence::Evaluation(_) => step,
+    };
+    TrainError::Diverged {
+        step,
+        what,
+        rows: rows.iter().flatten().map(|row| row + 1).collect(),
+        cause: likely_cause(model, updates, learning_rate),
     }
 }
 

@@ -4,30 +4,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::module::Module;
-use peft_layerwise::Strategy;
 use serde_json::{Map, Value, json};
 
-use super::TrainConfig;
 use super::adamw::{AdamW, Moments};
+use super::evaluations::Evaluations;
+use super::given::GivenModel;
 use super::kept::Kept;
-use super::stages::Stages;
+use super::settings::{differences, of_rows};
 use super::state_file;
 use super::trained::{self, Trained};
-use crate::{Digest, TrainError, TrainExample};
+use super::{Progress, TrainConfig};
+use crate::{TrainError, TrainExample};
 
-/// The settings that may differ between a run and the one that goes on from it: they decide nothing that is trained.
-const FREE: [&str; 1] = ["eval_every"];
+/// What is written now; a file of another version is refused by it.
+const VERSION: u64 = 2;
 
 /// The state of a run between two steps: the parameters that train, the optimizer's moments, and how far the run is.
 ///
-/// Order of rows, learning rate and dropout masks follow from the settings and the step. What is frozen is not kept: the model that a run goes on with
-/// must hold it. A state fits only a run of the same settings and rows, which is checked.
+/// Order of rows, learning rate and dropout masks follow from the settings and the step. What is frozen is not kept but in a digest: the model that a run goes
+/// on with must hold it. A state fits only a run of the same settings, rows and model, which is checked; but for its length, so that a finished run can go on.
 ///
 /// It holds handles, to tensors where they are or to places in its file: to save it, or to go on from it, reads one tensor at a time.
 #[derive(Debug, Clone)]
 pub struct TrainState {
     step: usize,
-    best_loss: Option<f64>,
+    total_steps: usize,
+    evaluations: Evaluations,
+    /// A digest of what has not trained.
+    untouched: String,
     settings: Map<String, Value>,
     /// What trained in the model that the run was given.
     given: BTreeSet<String>,
@@ -41,16 +45,21 @@ impl TrainState {
         self.step
     }
 
-    /// The lowest validation loss so far.
-    pub fn best_loss(&self) -> Option<f64> {
-        self.best_loss
+    /// The steps of the run that it is of.
+    pub fn total_steps(&self) -> usize {
+        self.total_steps
+    }
+
+    /// What the run's evaluations have found.
+    pub fn evaluations(&self) -> Evaluations {
+        self.evaluations
     }
 
     /// Whether a run of these settings and rows can go on from here.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Resume`] for the first setting that differs.
+    /// [`TrainError::Resume`] with all settings that differ.
     pub fn check<E: TrainExample>(
         &self,
         config: &TrainConfig,
@@ -64,28 +73,42 @@ impl TrainState {
     }
 
     pub(super) fn check_settings(&self, settings: &Map<String, Value>) -> Result<(), TrainError> {
-        for (name, now) in settings {
-            let then = self.settings.get(name).unwrap_or(&Value::Null);
-            if then != now && !FREE.contains(&name.as_str()) {
-                return Err(cannot(format!("`{name}` was {then}, but is {now} now")));
-            }
+        match differences(&self.settings, settings).as_slice() {
+            [] => Ok(()),
+            differences => Err(cannot(differences.join("; "))),
         }
-        Ok(())
     }
 
-    pub(super) fn capture<M: Module>(
-        model: &M,
-        step: usize,
-        best_loss: Option<f64>,
-        stages: &Stages<'_>,
-        settings: &Map<String, Value>,
-    ) -> Self {
-        Self {
+    /// Whether `model` is the one that the run was given, in all that has not trained.
+    fn check_model<M: Module>(&self, model: &M) -> Result<(), TrainError> {
+        let touched = self.paths().map(str::to_owned).collect();
+        match GivenModel::default().untouched(model, &touched) == self.untouched {
+            true => Ok(()),
+            false => Err(cannot(
+                "the model's weights are not those that the run began with".into(),
+            )),
+        }
+    }
+
+    pub(super) fn capture<M: Module>(progress: &Progress<'_, M>) -> Self {
+        let Progress {
+            model,
             step,
-            best_loss,
-            settings: settings.clone(),
+            total_steps,
+            evaluations,
+            stages,
+            settings,
+            given,
+            ..
+        } = progress;
+        Self {
+            step: *step,
+            total_steps: *total_steps,
+            evaluations: *evaluations,
+            untouched: given.untouched(*model, stages.touched()),
+            settings: (*settings).clone(),
             given: stages.given().clone(),
-            trained: trained::capture(model, stages.adamw(), stages.touched()),
+            trained: trained::capture(*model, stages.adamw(), stages.touched()),
         }
     }
 
@@ -102,14 +125,16 @@ impl TrainState {
         if let Some(path) = self.given.difference(given).next() {
             return Err(cannot(format!("`{path}` trained, but does not now")));
         }
+        self.check_model(&model)?;
         trained::restore(model, adamw, &self.trained)
     }
 
-    /// Write the state to one file, beside `path` first and then in its place.
+    /// Write the state to one file, beside `path` first and then in its place, with checksums; it is on disk when this returns.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Io`], or [`TrainError::Resume`] for a parameter of numbers that are not saved.
+    /// [`TrainError::Io`], [`TrainError::NotFinite`] for values that no run should go on from, or [`TrainError::Resume`] for a parameter of numbers that are not saved;
+    /// what was there before is as it was.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), TrainError> {
         let time = |trained: &Trained| trained.moments.as_ref().map(|moments| moments.time);
         let times: Map<String, Value> = self
@@ -118,8 +143,11 @@ impl TrainState {
             .map(|(path, trained)| (path.clone(), json!(time(trained))))
             .collect();
         let about = json!({
+            "version": VERSION,
             "step": self.step,
-            "best_loss": self.best_loss,
+            "total_steps": self.total_steps,
+            "evaluations": self.evaluations,
+            "untouched": self.untouched,
             "settings": self.settings,
             "given": self.given,
             "times": times,
@@ -139,7 +167,7 @@ impl TrainState {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Io`], or [`TrainError::Resume`] for a file that is no state.
+    /// [`TrainError::Io`], or [`TrainError::Resume`] for a file that is no state, or that is damaged.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, TrainError> {
         let path = path.as_ref();
         let (about, tensors) = state_file::open(path)?;
@@ -153,7 +181,17 @@ impl TrainState {
             let value = about.get(name).cloned();
             value.ok_or_else(|| format!("it has no `{name}`"))
         };
-        let (step, times, settings) = (field("step")?, field("times")?, field("settings")?);
+        let version = about.get("version").unwrap_or(&Value::Null);
+        if *version != VERSION {
+            return Err(format!(
+                "it is of version {version}, and this program reads version {VERSION}: go on with the one that wrote it"
+            ));
+        }
+        let number = |name: &str| {
+            let value = field(name)?.as_u64().map(|value| value as usize);
+            value.ok_or_else(|| format!("`{name}` is no number"))
+        };
+        let (times, settings) = (field("times")?, field("settings")?);
         let mut tensor = |name: &str| {
             let tensor = tensors.remove(name);
             tensor.ok_or_else(|| format!("it has no `{name}`"))
@@ -179,8 +217,11 @@ impl TrainState {
         let given = field("given")?;
         let given = given.as_array().ok_or("`given` is no list")?;
         Ok(Self {
-            step: step.as_u64().ok_or("`step` is no number")? as usize,
-            best_loss: field("best_loss")?.as_f64(),
+            step: number("step")?,
+            total_steps: number("total_steps")?,
+            evaluations: serde_json::from_value(field("evaluations")?)
+                .map_err(|error| format!("`evaluations`: {error}"))?,
+            untouched: field("untouched")?.as_str().unwrap_or_default().to_owned(),
             settings: settings
                 .as_object()
                 .ok_or("`settings` is no table")?
@@ -203,32 +244,14 @@ fn names(path: &str) -> [String; 3] {
     ["parameter", "moment_1", "moment_2"].map(|what| format!("{what}.{path}"))
 }
 
-/// What decides the course of a run beside the model: its settings, a digest of its rows, what it minimises, and what trains when.
-pub(super) fn settings<E: TrainExample>(
-    config: &TrainConfig,
-    examples: &[E],
-    objective: &str,
-    strategy: &dyn Strategy,
-) -> Map<String, Value> {
-    let mut settings = of_rows(config, examples);
-    settings.insert("objective".into(), json!(objective));
-    settings.insert("strategy".into(), strategy.settings());
-    settings
-}
-
-fn of_rows<E: TrainExample>(config: &TrainConfig, examples: &[E]) -> Map<String, Value> {
-    let mut settings = match json!(config) {
-        Value::Object(settings) => settings,
-        _ => Map::new(),
-    };
-    let mut digest = Digest::default();
-    for example in examples {
-        example.digest(&mut digest);
-    }
-    settings.insert("digest of the rows".into(), json!(digest.to_string()));
-    settings
-}
-
 pub(super) fn cannot(reason: String) -> TrainError {
     TrainError::Resume { reason }
+}
+
+pub(super) fn io_error(action: &'static str, path: &Path, source: std::io::Error) -> TrainError {
+    TrainError::Io {
+        action,
+        path: path.into(),
+        source,
+    }
 }

@@ -1,18 +1,23 @@
-//! A state's file: tensors by name and a text, as safetensors.
+//! A state's file: tensors by name and a text, as safetensors, with checksums of all of them in a last tensor.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use burn::tensor::DType;
 use peft_safetensors::{Dtype, Opened, ReadError, Writes};
 
+use super::checksum::{Checksum, Checksums, all_finite};
 use super::kept::Kept;
-use super::state::cannot;
+use super::state::{cannot, io_error};
 use crate::TrainError;
 
 /// The name of the text in the file.
 const TEXT: &str = "state";
+/// The name of the tensor of checksums.
+const SUMS: &str = "checksums";
 /// What numbers are called here and in the file.
 const DTYPES: [(DType, Dtype); 4] = [
     (DType::F64, Dtype::F64),
@@ -21,63 +26,164 @@ const DTYPES: [(DType, Dtype); 4] = [
     (DType::BF16, Dtype::BF16),
 ];
 
-/// Write a file, beside `path` first and then in its place.
+/// Write a file, beside `path` first and then in its place, and see that it is on disk.
 pub(super) fn write(
     path: &Path,
     tensors: Vec<(String, &Kept)>,
     text: String,
 ) -> Result<(), TrainError> {
+    let shared = Shared::default();
+    let mut sum = Checksum::new(TEXT, "");
+    sum.add(text.as_bytes());
+    shared.sums.borrow_mut().insert(TEXT.into(), sum);
+    let parts = tensors.len() + 1;
     let entry = |(name, kept): (String, _)| {
         let of = Kept::dtype(kept);
         let dtype = stored(of).ok_or_else(|| cannot(format!("`{name}` is of {of:?}")))?;
-        Ok((name, Entry { kept, dtype }))
+        let entry = Entry::Tensor {
+            name: name.clone(),
+            kept,
+            dtype,
+            shared: &shared,
+        };
+        Ok((name, entry))
     };
     let entries: Result<Vec<_>, TrainError> = tensors.into_iter().map(entry).collect();
+    let mut entries = entries?;
+    let sums = Entry::Sums {
+        shape: [Checksums::n_bytes(parts)],
+        shared: &shared,
+    };
+    entries.push((SUMS.to_owned(), sums));
     let texts = HashMap::from([(TEXT.to_owned(), text)]);
-    peft_safetensors::write(path, texts, entries?).map_err(|source| TrainError::Io {
-        action: "write",
-        path: path.into(),
-        source,
-    })
+    let written = peft_safetensors::write(path, texts, entries).and_then(|()| {
+        File::open(path)?.sync_all()?;
+        path.parent().map_or(Ok(()), sync_dir)
+    });
+    match (written, shared.not_finite.into_inner()) {
+        (Err(_), Some(name)) => Err(TrainError::NotFinite { name }),
+        (written, _) => written.map_err(|source| io_error("write", path, source)),
+    }
 }
 
-/// A tensor that is read when it is written.
-struct Entry<'a> {
-    kept: &'a Kept,
-    dtype: Dtype,
+/// See that the names in a directory are on disk, where a directory can be opened for that.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    let here = Path::new(".");
+    let dir = if dir.as_os_str().is_empty() {
+        here
+    } else {
+        dir
+    };
+    match cfg!(unix) {
+        true => File::open(dir)?.sync_all(),
+        false => Ok(()),
+    }
+}
+
+/// What is found while tensors are written.
+#[derive(Default)]
+struct Shared {
+    sums: RefCell<Checksums>,
+    not_finite: RefCell<Option<String>>,
+}
+
+/// A tensor that is read when it is written; and, behind all of them as bytes are the narrowest numbers, what they were.
+enum Entry<'a> {
+    Tensor {
+        name: String,
+        kept: &'a Kept,
+        dtype: Dtype,
+        shared: &'a Shared,
+    },
+    Sums {
+        shape: [usize; 1],
+        shared: &'a Shared,
+    },
 }
 
 impl Writes for Entry<'_> {
     fn dtype(&self) -> Dtype {
-        self.dtype
+        match self {
+            Self::Tensor { dtype, .. } => *dtype,
+            Self::Sums { .. } => Dtype::U8,
+        }
     }
 
     fn shape(&self) -> &[usize] {
-        self.kept.shape()
+        match self {
+            Self::Tensor { kept, .. } => kept.shape(),
+            Self::Sums { shape, .. } => shape,
+        }
     }
 
     fn write(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        let data = self.kept.read().map_err(|error| match error {
+        let (name, kept, shared) = match self {
+            Self::Sums { shared, .. } => return shared.sums.borrow().write(out),
+            Self::Tensor {
+                name, kept, shared, ..
+            } => (name, kept, shared),
+        };
+        let data = kept.read().map_err(|error| match error {
             ReadError::Io { source, .. } => source,
             error => io::Error::other(error),
         })?;
+        if !all_finite(data.as_bytes(), kept.dtype()) {
+            *shared.not_finite.borrow_mut() = Some(name.clone());
+            return Err(io::Error::other("a number is not finite"));
+        }
+        let mut sum = Checksum::new(name, &format!("{kept:?}"));
+        sum.add(data.as_bytes());
+        shared.sums.borrow_mut().insert(name.clone(), sum);
         out.write_all(data.as_bytes())
     }
 }
 
-/// The text of a file that [`write()`] wrote, and its tensors, which stay in it.
+/// The text of a file that [`write()`] wrote, and its tensors, which stay in it; all of it is read once, and is what was written.
 pub(super) fn open(path: &Path) -> Result<(String, BTreeMap<String, Kept>), TrainError> {
-    let Opened { mut texts, tensors } = peft_safetensors::open(path).map_err(failed)?;
+    let Opened {
+        mut texts,
+        mut tensors,
+    } = peft_safetensors::open(path).map_err(failed)?;
     let wrong = |reason: String| cannot(format!("{}: {reason}", path.display()));
     let text = texts
         .remove(TEXT)
         .ok_or_else(|| wrong("it is no training state".into()))?;
-    let tensors = tensors.into_iter().map(|(name, place)| {
+    let stored = tensors.remove(SUMS).ok_or_else(|| {
+        wrong("it has no checksums, so another version of this program wrote it".into())
+    })?;
+    let mut sums = Checksums::default();
+    let mut sum = Checksum::new(TEXT, "");
+    sum.add(text.as_bytes());
+    sums.insert(TEXT.into(), sum);
+    let mut found = BTreeMap::new();
+    for (name, place) in tensors {
         let of = place.dtype();
         let dtype = loaded(of).ok_or_else(|| wrong(format!("`{name}` is of {of:?}")))?;
-        Ok((name, Kept::in_file(place, dtype)))
-    });
-    Ok((text, tensors.collect::<Result<_, TrainError>>()?))
+        let kept = Kept::in_file(place.clone(), dtype);
+        let mut sum = Checksum::new(&name, &format!("{kept:?}"));
+        place
+            .chunks(|bytes| {
+                sum.add(bytes);
+                true
+            })
+            .map_err(failed)?;
+        sums.insert(name.clone(), sum);
+        found.insert(name, kept);
+    }
+    let n_bytes = Checksums::n_bytes(found.len() + 1);
+    if stored.dtype() != Dtype::U8 || *stored.shape() != [n_bytes] {
+        return Err(wrong(
+            "it is damaged: its checksums are not those of its tensors".into(),
+        ));
+    }
+    let mut bytes = vec![0; n_bytes];
+    stored.read_into(&mut bytes).map_err(failed)?;
+    match sums.damaged(&bytes) {
+        Some(name) => Err(wrong(format!(
+            "it is damaged: `{name}` has another checksum"
+        ))),
+        None => Ok((text, found)),
+    }
 }
 
 /// What could not be read of a state.

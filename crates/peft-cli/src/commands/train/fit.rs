@@ -16,6 +16,7 @@ use crate::args::{Method, TrainArgs};
 use crate::commands::adapted::{Adapted, attach_fresh, bare};
 use crate::device::placed;
 use crate::error::CliError;
+use crate::say::say;
 
 /// A model, its rows, and what the files say of it.
 pub(super) struct Job<'a, M, E> {
@@ -58,8 +59,8 @@ where
     let strategy = strategy(args, &job.heads, &job.model)?;
     let mut model = bare(job.model);
     match (&adapter, &strategy) {
-        (Some(adapter), _) => eprintln!("{}", attach_fresh(adapter, &mut model)?),
-        (None, Some(strategy)) => eprintln!(
+        (Some(adapter), _) => say!("{}", attach_fresh(adapter, &mut model)?),
+        (None, Some(strategy)) => say!(
             "{}, in the first step:\n{}",
             args.method,
             at_first(strategy, &length, &model)?
@@ -84,7 +85,7 @@ where
     let save_every = args.save_every.unwrap_or(length.steps_per_epoch);
     let mut run = Run::begin(args, job.state, save_every, what)?;
     if let Some(state) = job.state {
-        eprintln!("going on after step {}", state.step());
+        say!("going on after step {}", state.step());
     }
     let strategy: &dyn Strategy = match &strategy {
         Some(strategy) => strategy,
@@ -98,6 +99,6 @@ where
         .with_trunk_cache(trunk.as_ref())
         .run(model, objective, &mut run)?;
     run.finish(&model.valid())?;
-    eprintln!("saved {}", args.out.display());
+    say!("saved {}", args.out.display());
     Ok(())
 }

@@ -18,6 +18,7 @@ use self::run::state;
 use crate::args::{Method, ScheduleArg, TrainArgs};
 use crate::device::{on_cores, placed};
 use crate::error::CliError;
+use crate::say::say;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     args.of_method.check(args.method)?;
@@ -82,7 +83,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     };
     if !checkpoint.has_weights() {
         let dir = args.model.model.display();
-        eprintln!("{dir} has no weights: they are drawn by the seed");
+        say!("{dir} has no weights: they are drawn by the seed");
     }
     describe(&train_set, "training");
     if let Some(valid) = &valid_set {
@@ -111,9 +112,10 @@ fn describe(set: &Encoded, what: &str) {
         true => String::new(),
         false => format!(", packed into {}", set.examples.len()),
     };
-    eprintln!(
+    say!(
         "{rows} {what} rows{packed}, {targets} target tokens, {} cut, {} left out for having no target",
-        set.truncated, set.dropped
+        set.truncated,
+        set.dropped
     );
 }
 

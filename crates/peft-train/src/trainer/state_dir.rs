@@ -1,0 +1,116 @@
+//! [`StateDir`]: the states of a run in its directory, the newest and the one before it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::state_file::sync_dir;
+use super::{TrainState, state::io_error};
+use crate::TrainError;
+
+/// The newest state.
+const NEWEST: &str = "resume.safetensors";
+/// The one before it.
+const PREVIOUS: &str = "resume.previous.safetensors";
+/// One that is being written.
+const NEXT: &str = "resume.next.safetensors";
+
+/// Two generations of states, so that there is a good one at any instant: what is written is on disk before it takes the newest one's place, which takes that of the
+/// one before it.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    dir: PathBuf,
+}
+
+/// A state that was found, and what was passed over for it.
+#[derive(Debug)]
+pub struct FoundState {
+    /// The newest state that is whole.
+    pub state: TrainState,
+    /// Its file.
+    pub path: PathBuf,
+    /// Why a newer one cannot be used, if there is one.
+    pub damaged: Option<TrainError>,
+}
+
+impl StateDir {
+    /// States in this directory.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// Where the newest state is.
+    pub fn path(&self) -> PathBuf {
+        self.dir.join(NEWEST)
+    }
+
+    /// Whether any state is there, whole or not.
+    pub fn is_any(&self) -> bool {
+        [NEWEST, PREVIOUS]
+            .iter()
+            .any(|name| self.dir.join(name).exists())
+    }
+
+    /// Keep a state as the newest one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TrainState::save`]; the states that were there are as they were.
+    pub fn save(&self, state: &TrainState) -> Result<(), TrainError> {
+        let (next, newest) = (self.dir.join(NEXT), self.path());
+        state.save(&next)?;
+        if newest.exists() {
+            rename(&newest, &self.dir.join(PREVIOUS))?;
+        }
+        rename(&next, &newest)?;
+        sync_dir(&self.dir).map_err(|source| io_error("write", &newest, source))
+    }
+
+    /// The newest state that is whole; none where there is no state at all.
+    ///
+    /// # Errors
+    ///
+    /// That of the newest one, where none is whole.
+    pub fn load(&self) -> Result<Option<FoundState>, TrainError> {
+        let mut damaged = None;
+        for name in [NEWEST, PREVIOUS] {
+            let path = self.dir.join(name);
+            if !path.exists() {
+                continue;
+            }
+            match TrainState::load(&path) {
+                Ok(state) => {
+                    return Ok(Some(FoundState {
+                        state,
+                        path,
+                        damaged,
+                    }));
+                }
+                Err(error) => damaged = damaged.or(Some(error)),
+            }
+        }
+        damaged.map_or(Ok(None), Err)
+    }
+
+    /// Remove all but the newest state.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`].
+    pub fn keep_newest(&self) -> Result<(), TrainError> {
+        for name in [PREVIOUS, NEXT] {
+            let path = self.dir.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(io_error("remove", &path, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), TrainError> {
+    fs::rename(from, to).map_err(|source| io_error("write", to, source))
+}
