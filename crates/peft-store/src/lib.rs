@@ -31,7 +31,9 @@ pub use checkpoint::{
     Checkpoint, CheckpointConfig, CheckpointError, CheckpointProblem, FamilyTargets, Headed,
     checkpoint_config, fresh_config_json, write_checkpoint,
 };
-pub use generation::{GenerationConfigError, GenerationDefaults};
+pub use generation::{
+    GenerationConfigError, GenerationDefaults, GenerationFlags, GenerationSettings,
+};
 pub use labels::{Labels, LabelsError};
 #[cfg(feature = "adapters")]
 pub use trained::{

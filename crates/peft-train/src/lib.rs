@@ -34,11 +34,12 @@ pub use classify::{
     TokenClassification, classify, encode_classes, encode_tags, tag_words,
 };
 pub use data::{
-    Dataset, EncodeOptions, Encoded, Example, Label, LabelName, Message, Row, RowKind, encode, pack,
+    Dataset, EncodeOptions, Encoded, Example, Label, LabelName, Message, Row, RowKind,
+    conversation, encode, pack,
 };
 pub use error::{BadRow, TrainError, WrongSetting};
 pub use eval::{EvalReport, choose, evaluate};
-pub use generate::{GenerateConfig, generate};
+pub use generate::{GenerateConfig, TokenRules, generate};
 pub use loss::target_nll;
 pub use objective::{Cut, Digest, NextToken, Objective, Report, TrainExample, TrunkStates};
 pub use padded::Padded;

@@ -2,36 +2,53 @@
 
 use std::fs;
 
-use peft_store::{GenerationConfigError, GenerationDefaults};
+use peft_store::{GenerationConfigError, GenerationDefaults, GenerationFlags, GenerationSettings};
 use serde_json::{Value, json};
 
-fn read(files: &[(&str, Value)]) -> Result<GenerationDefaults, GenerationConfigError> {
+fn with(
+    files: &[(&str, Value)],
+    flags: GenerationFlags,
+) -> Result<GenerationSettings, GenerationConfigError> {
     let dir = tempfile::tempdir().expect("a directory");
     for (name, value) in files {
         fs::write(dir.path().join(name), value.to_string()).expect("it is written");
     }
-    GenerationDefaults::read(dir.path())
+    GenerationDefaults::read(dir.path())?.with(&flags)
 }
 
-fn config(fields: Value) -> Result<GenerationDefaults, GenerationConfigError> {
-    read(&[
-        ("config.json", json!({ "eos_token_id": 9 })),
+fn flagged(
+    fields: Value,
+    flags: GenerationFlags,
+) -> Result<GenerationSettings, GenerationConfigError> {
+    let of_model = json!({ "temperature": 9.0, "do_sample": true });
+    let files = [
+        ("config.json", of_model),
         ("generation_config.json", fields),
-    ])
+    ];
+    with(&files, flags)
+}
+
+fn config(fields: Value) -> Result<GenerationSettings, GenerationConfigError> {
+    flagged(fields, GenerationFlags::default())
+}
+
+fn plain() -> GenerationSettings {
+    GenerationSettings {
+        repetition_penalty: 1.0,
+        ..GenerationSettings::default()
+    }
 }
 
 #[test]
 fn the_file_goes_before_the_models_config() {
-    let found = config(json!({ "eos_token_id": [1, 2] })).expect("it is read");
-    assert_eq!(found.eos, [1, 2]);
-    let found = config(json!({ "eos_token_id": 3, "pad_token_id": 4 })).expect("it is read");
-    assert_eq!(found.eos, [3]);
-    let found = read(&[("config.json", json!({ "eos_token_id": 9 }))]).expect("it is read");
-    assert_eq!(found.eos, [9]);
-    assert_eq!(
-        read(&[]).expect("nothing is there"),
-        GenerationDefaults::default()
-    );
+    assert_eq!(config(json!({})).expect("it is read"), plain());
+    // Older models have the fields in their config.
+    let old = json!({ "do_sample": true, "temperature": 0.5, "top_k": 7, "max_length": 50 });
+    let found = with(&[("config.json", old)], GenerationFlags::default()).expect("it is read");
+    assert_eq!((found.temperature, found.top_k), (0.5, Some(7)));
+    assert_eq!(found.max_length, Some(50));
+    let none = with(&[], GenerationFlags::default());
+    assert_eq!(none.expect("nothing is there"), plain());
 }
 
 #[test]
@@ -39,16 +56,15 @@ fn drawing_is_asked_for() {
     let llama = json!({
         "bos_token_id": 0, "do_sample": true, "eos_token_id": [7, 8], "temperature": 0.6, "top_p": 0.9,
         "transformers_version": "4.43.0", "max_length": 4096, "num_beams": 1, "min_length": 0, "suppress_tokens": [],
-        "typical_p": 1.0, "forced_eos_token_id": null,
+        "typical_p": 1.0, "forced_eos_token_id": null, "min_p": 0.05,
     });
-    let expected = GenerationDefaults {
-        eos: vec![7, 8],
-        max_new_tokens: None,
+    let expected = GenerationSettings {
         max_length: Some(4096),
         temperature: 0.6,
         top_k: Some(50),
         top_p: Some(0.9),
-        repetition_penalty: 1.0,
+        min_p: Some(0.05),
+        ..plain()
     };
     assert_eq!(config(llama).expect("it is read"), expected);
     let qwen = json!({
@@ -66,39 +82,106 @@ fn drawing_is_asked_for() {
     let off = json!({ "do_sample": true, "top_k": 0 });
     let found = config(off).expect("it is read");
     assert_eq!((found.temperature, found.top_k), (1.0, None));
-    // Without it the others say nothing.
-    let greedy = json!({ "do_sample": false, "temperature": 0.6, "top_k": 3, "top_p": 0.5 });
-    let found = config(greedy).expect("it is read");
-    assert_eq!(
-        (found.temperature, found.top_k, found.top_p),
-        (0.0, None, None)
+    // Without it the others say nothing, and are not looked at.
+    let greedy =
+        json!({ "do_sample": false, "temperature": 0.6, "top_k": 3, "top_p": 7, "min_p": "x" });
+    assert_eq!(config(greedy).expect("it is read"), plain());
+    let zero = config(json!({ "do_sample": true, "temperature": 0.0 })).expect("it is read");
+    assert_eq!(zero.temperature, 0.0);
+    assert!(zero.notes[0].contains("temperature 0"), "{:?}", zero.notes);
+}
+
+/// What was asked for goes before the file, whatever that says.
+#[test]
+fn flags_go_before_the_file() {
+    let odd = json!({
+        "do_sample": 3, "temperature": "hot", "top_k": -1, "top_p": [], "min_p": 4, "typical_p": 0.2,
+    });
+    let greedy = GenerationFlags {
+        temperature: Some(0.0),
+        ..GenerationFlags::default()
+    };
+    assert_eq!(flagged(odd.clone(), greedy).expect("it is read"), plain());
+    let drawn = GenerationFlags {
+        temperature: Some(0.5),
+        top_k: Some(4),
+        top_p: Some(0.3),
+        min_p: Some(0.2),
+        max_new_tokens: Some(5),
+    };
+    let found = flagged(odd, drawn).expect("it is read");
+    let expected = GenerationSettings {
+        temperature: 0.5,
+        top_k: Some(4),
+        top_p: Some(0.3),
+        min_p: Some(0.2),
+        max_new_tokens: Some(5),
+        notes: found.notes.clone(),
+        ..plain()
+    };
+    assert_eq!(found, expected);
+    assert!(
+        found.notes[0].contains("`typical_p` to 0.2"),
+        "{:?}",
+        found.notes
     );
+    // A temperature alone takes the other fields from the file, and 50 from nowhere.
+    let only = GenerationFlags {
+        temperature: Some(2.0),
+        ..GenerationFlags::default()
+    };
+    let found = flagged(json!({ "top_p": 0.5 }), only).expect("it is read");
+    assert_eq!((found.top_k, found.top_p), (Some(50), Some(0.5)));
+    // Flags that do nothing are said.
+    let idle = GenerationFlags {
+        top_k: Some(3),
+        ..GenerationFlags::default()
+    };
+    let found = flagged(json!({}), idle).expect("it is read");
+    assert!(found.notes[0].contains("--top-k"), "{:?}", found.notes);
 }
 
 #[test]
-fn what_is_not_supported_is_named() {
-    let message = config(json!({
-        "num_beams": 4, "no_repeat_ngram_size": 3, "min_p": 0.1, "bad_words_ids": [[3]], "stop_strings": "x", "length_penalty": 2.0,
+fn what_is_not_supported_is_named_and_left_out() {
+    let found = config(json!({
+        "num_beams": 4, "stop_strings": "x", "length_penalty": 2.0, "typical_p": 0.5,
+        "no_repeat_ngram_size": 3, "bad_words_ids": [[3]], "suppress_tokens": [4],
+        "begin_suppress_tokens": [5, 6], "min_length": 2, "min_new_tokens": 7,
     }))
-    .expect_err("it is refused")
-    .to_string();
+    .expect("it is read");
+    let notes = found.notes.join("\n");
     for part in [
         "generation_config.json",
         "`num_beams` to 4",
-        "`no_repeat_ngram_size` to 3",
-        "`min_p` to 0.1",
-        "`bad_words_ids` to [[3]]",
-        "`stop_strings`",
+        "`stop_strings` to \"x\"",
     ] {
-        assert!(message.contains(part), "{part} is not in {message}");
+        assert!(notes.contains(part), "{part} is not in {notes}");
     }
+    // It shapes drawing, and nothing is drawn.
+    assert!(!notes.contains("typical_p"), "{notes}");
+    let expected = GenerationSettings {
+        no_repeat_ngram_size: 3,
+        bad_words: vec![vec![3]],
+        suppressed: vec![4],
+        suppressed_first: vec![5, 6],
+        min_length: 2,
+        min_new_tokens: 7,
+        notes: found.notes.clone(),
+        ..plain()
+    };
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn fields_that_cannot_be_are_refused() {
     for wrong in [
-        json!({ "eos_token_id": "x" }),
-        json!({ "eos_token_id": [-1] }),
         json!({ "do_sample": 3 }),
-        json!({ "do_sample": true, "temperature": 0.0 }),
+        json!({ "do_sample": true, "temperature": -1.0 }),
+        json!({ "do_sample": true, "min_p": 1.5 }),
         json!({ "repetition_penalty": -1.0 }),
         json!({ "max_new_tokens": 1.5 }),
+        json!({ "suppress_tokens": [-1] }),
+        json!({ "bad_words_ids": [3] }),
     ] {
         assert!(matches!(
             config(wrong),

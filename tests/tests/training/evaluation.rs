@@ -77,12 +77,7 @@ fn batches_change_nothing(device: &Device) {
 fn greedy(max_new_tokens: usize) -> GenerateConfig {
     GenerateConfig {
         max_new_tokens,
-        temperature: 0.0,
-        top_k: None,
-        top_p: None,
-        seed: 0,
-        eos: Vec::new(),
-        repetition_penalty: 1.0,
+        ..GenerateConfig::default()
     }
 }
 

@@ -171,27 +171,46 @@ pub(crate) struct GenerateArgs {
     /// Adapter directory
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: Option<PathBuf>,
-    /// The text to continue, or to classify
+    /// The text to answer, to continue, or to classify: a user's turn where the model has a chat template
+    #[arg(long, required_unless_present = "messages")]
+    pub(crate) prompt: Option<String>,
+    /// What the system is told before the prompt, for chat templates that have that
+    #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
+    pub(crate) system: Option<String>,
+    /// A conversation to answer: a JSON file of messages, as rows have them
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "raw"])]
+    pub(crate) messages: Option<PathBuf>,
+    /// Continue the prompt as it is, without the chat template
     #[arg(long)]
-    pub(crate) prompt: String,
+    pub(crate) raw: bool,
     /// At most this many tokens; the model's own limit, or 64, if not given
     #[arg(long)]
     pub(crate) max_new_tokens: Option<usize>,
     /// 0 takes the likeliest token each time; what generation_config.json says, or 0, if not given
     #[arg(long)]
     pub(crate) temperature: Option<f64>,
-    /// Draw from the likeliest tokens only
+    /// Draw from so many of the likeliest tokens; what generation_config.json says, or 50, if not given
     #[arg(long)]
     pub(crate) top_k: Option<usize>,
     /// Draw from the likeliest tokens that together have this probability
     #[arg(long)]
     pub(crate) top_p: Option<f64>,
+    /// Draw from tokens at least this many times as likely as the likeliest
+    #[arg(long)]
+    pub(crate) min_p: Option<f64>,
     /// Decides what is drawn
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// One JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl GenerateArgs {
+    /// The text of a prompt.
+    pub(crate) fn text(&self) -> &str {
+        self.prompt.as_deref().unwrap_or_default()
+    }
 }
 
 #[derive(Args)]

@@ -5,7 +5,7 @@ use peft_models::{CausalLm, Transformer};
 use peft_train::{Dataset, EncodeOptions, Row, RowKind, TextTokenizer, choose, encode, evaluate};
 use serde_json::{Value, json};
 
-use super::{load, print_line};
+use super::{check_end, load, print_line};
 use crate::args::EvalArgs;
 use crate::error::CliError;
 
@@ -33,6 +33,7 @@ pub(super) fn report(args: &EvalArgs) -> Result<Value, CliError> {
         append_eos: !args.no_eos,
         vocab_size: model.vocab_size(),
     };
+    check_end(&dataset, &tokenizer, &options)?;
     let encoded = encode(&dataset, &tokenizer, &options)?;
     let report = evaluate(&model, &encoded.examples, args.batch_size);
     let mut out = json!(report);

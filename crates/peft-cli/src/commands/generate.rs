@@ -1,10 +1,14 @@
 //! `peft generate`.
 
 use burn::module::Module;
-use peft_store::{Checkpoint, CheckpointConfig, GenerationDefaults};
-use peft_train::{EncodeSpecial, GenerateConfig, TextTokenizer, generate};
+use peft_models::Transformer;
+use peft_store::{
+    Checkpoint, CheckpointConfig, GenerationDefaults, GenerationFlags, GenerationSettings,
+};
+use peft_train::{GenerateConfig, TextTokenizer, TokenRules, generate};
 use serde_json::json;
 
+use super::prompt::Prompt;
 use super::{eval::print, load, predict, print_line};
 use crate::args::GenerateArgs;
 use crate::error::CliError;
@@ -13,44 +17,100 @@ use crate::error::CliError;
 const LIMIT: usize = 64;
 
 pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
-    if let CheckpointConfig::Encoder(_) = Checkpoint::open(&args.model.model)?.config() {
+    let checkpoint = Checkpoint::open(&args.model.model)?;
+    if let CheckpointConfig::Encoder(_) = checkpoint.config() {
         return encode(args);
     }
-    let (_, model, _) = load(&args.model, args.adapter.as_deref())?;
     let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
-    let prompt = tokenizer.encode(&args.prompt, EncodeSpecial::Begin)?;
-    let defaults = GenerationDefaults::read(&args.model.model)?;
-    let by_length = defaults.max_length.map(|n| n.saturating_sub(prompt.len()));
-    let limit = args
-        .max_new_tokens
-        .or(defaults.max_new_tokens)
-        .or(by_length);
-    let config = GenerateConfig {
-        max_new_tokens: limit.unwrap_or(LIMIT),
-        temperature: args.temperature.unwrap_or(defaults.temperature),
-        top_k: args.top_k.or(defaults.top_k),
-        top_p: args.top_p.or(defaults.top_p),
-        seed: args.seed,
-        eos: tokenizer.eos().into_iter().chain(defaults.eos).collect(),
-        repetition_penalty: defaults.repetition_penalty,
-    };
-    let ids = generate(&model.valid(), &prompt, &config, |_| {})?;
+    let ends = tokenizer.check_end(checkpoint.config().vocab_size())?;
+    let prompt = Prompt::of(args, &tokenizer)?;
+    let settings = GenerationDefaults::read(&args.model.model)?.with(&GenerationFlags {
+        temperature: args.temperature,
+        top_k: args.top_k,
+        top_p: args.top_p,
+        min_p: args.min_p,
+        max_new_tokens: args.max_new_tokens,
+    })?;
+    let (_, model, _) = load(&args.model, args.adapter.as_deref())?;
+    for note in ends.iter().chain(&settings.notes).chain(&prompt.notes) {
+        eprintln!("{note}");
+    }
+    let (limit, said) = limit(&settings, prompt.ids.len());
+    let config = config(&settings, limit, &tokenizer, args.seed);
+    let positions = model.max_positions();
+    let ids = generate(&model.valid(), &prompt.ids, &config, |_| {})?;
     let text = tokenizer.decode(&ids)?;
+    if text.trim().is_empty() {
+        eprintln!("{}", empty(&ids, limit, &prompt));
+    } else if ids.len() == limit && !said {
+        eprintln!(
+            "cut at {limit} new tokens, the limit where neither you nor the model says; --max-new-tokens sets another"
+        );
+    } else if prompt.ids.len() + ids.len() > positions {
+        eprintln!("cut at the {positions} tokens that the model takes");
+    }
     match args.json {
         true => print_line(json!({ "text": text, "tokens": ids.len() })),
         false => print_line(text),
     }
 }
 
+fn config(
+    settings: &GenerationSettings,
+    max_new_tokens: usize,
+    tokenizer: &TextTokenizer,
+    seed: u64,
+) -> GenerateConfig {
+    GenerateConfig {
+        max_new_tokens,
+        temperature: settings.temperature,
+        top_k: settings.top_k,
+        top_p: settings.top_p,
+        min_p: settings.min_p,
+        repetition_penalty: settings.repetition_penalty,
+        rules: TokenRules {
+            no_repeat_ngram_size: settings.no_repeat_ngram_size,
+            bad_words: settings.bad_words.clone(),
+            suppressed: settings.suppressed.clone(),
+            suppressed_first: settings.suppressed_first.clone(),
+            min_length: settings.min_length,
+            min_new_tokens: settings.min_new_tokens,
+        },
+        seed,
+        eos: tokenizer.stops().to_vec(),
+    }
+}
+
+/// How many tokens at most, and whether the caller or the model says so. A length of all that the prompt has reached already says nothing.
+fn limit(settings: &GenerationSettings, prompt: usize) -> (usize, bool) {
+    let left = settings.max_length.map(|all| all.saturating_sub(prompt));
+    let said = settings.max_new_tokens.or(left.filter(|left| *left > 0));
+    (said.unwrap_or(LIMIT), said.is_some())
+}
+
+/// Why there is no text.
+fn empty(ids: &[u32], limit: usize, prompt: &Prompt) -> String {
+    match (ids.len(), limit, prompt.raw_of_chat) {
+        (_, 0, _) => "no token was asked for".into(),
+        (0, _, true) => "the model ended at once: it is an instruct model, whose turns are written by its chat template; without --raw the prompt is a user's turn".into(),
+        (0, _, false) => "the model ended at once: the first token after the prompt is the end of the text".into(),
+        (n, _, _) => format!("the model gave {n} tokens, all of them special or white space"),
+    }
+}
+
 /// What an encoder gives for the text.
 fn encode(args: &GenerateArgs) -> Result<(), CliError> {
-    let drawn = [
+    let of_decoders = [
         ("max-new-tokens", args.max_new_tokens.is_some()),
         ("temperature", args.temperature.is_some()),
         ("top-k", args.top_k.is_some()),
         ("top-p", args.top_p.is_some()),
+        ("min-p", args.min_p.is_some()),
+        ("system", args.system.is_some()),
+        ("messages", args.messages.is_some()),
+        ("raw", args.raw),
     ];
-    if let Some((flag, _)) = drawn.iter().find(|(_, given)| *given) {
+    if let Some((flag, _)) = of_decoders.iter().find(|(_, given)| *given) {
         return Err(CliError::Usage(format!(
             "--{flag} is for decoders; {} is an encoder, which gives a label or an embedding",
             args.model.model.display()

@@ -8,6 +8,7 @@ pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod merge;
 mod predict;
+mod prompt;
 pub(crate) mod train;
 
 use std::fmt::Display;
@@ -17,6 +18,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use peft_models::LanguageModel;
 use peft_store::Checkpoint;
+use peft_train::{Dataset, EncodeOptions, RowKind, TextTokenizer};
 
 use self::adapted::{Adapted, Saved, bare};
 use crate::args::ModelArgs;
@@ -39,6 +41,21 @@ fn load(
         adapter.attach(&mut model)?;
     }
     Ok((checkpoint, model, device))
+}
+
+/// Says where completions have no token to end with, and refuses one that the model does not have.
+fn check_end(
+    rows: &Dataset,
+    tokenizer: &TextTokenizer,
+    options: &EncodeOptions,
+) -> Result<(), CliError> {
+    if options.append_eos
+        && rows.kind() == RowKind::Completion
+        && let Some(said) = tokenizer.check_end(options.vocab_size)?
+    {
+        eprintln!("{said}");
+    }
+    Ok(())
 }
 
 /// A line of results on standard output, whose reader may have gone.

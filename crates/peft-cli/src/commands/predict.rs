@@ -26,14 +26,14 @@ pub(super) fn of(args: &GenerateArgs) -> Result<Value, CliError> {
     if of_tokens {
         let loaded = checkpoint.load_tagger(n, &device, dtype)?;
         let model = adapted(loaded, adapter, &checkpoint)?;
-        let words: Vec<String> = args.prompt.split_whitespace().map(str::to_owned).collect();
+        let words: Vec<String> = args.text().split_whitespace().map(str::to_owned).collect();
         let texts = [words.clone()];
         let mut tags = tag_words(&model, &tokenizer, &task.labels, &texts, longest, 1)?;
         return Ok(json!({ "words": words, "tags": tags.pop() }));
     }
     let loaded = checkpoint.load_classifier(n, &device, dtype)?;
     let model = adapted(loaded, adapter, &checkpoint)?;
-    let texts = [args.prompt.clone()];
+    let texts = [args.text().to_owned()];
     let (problem, labels) = (task.problem, &task.labels);
     let found = classify(&model, &tokenizer, problem, labels, &texts, longest, 1)?;
     let mut found = json!(found.first());
@@ -57,7 +57,7 @@ fn embedding(
         Saved::open(dir)?.attach(&mut model)?;
     }
     let longest = positions(checkpoint, args.adapter.as_deref())?;
-    let (ids, _) = tokenizer.encode_within(&args.prompt, longest)?;
+    let (ids, _) = tokenizer.encode_within(args.text(), longest)?;
     if ids.is_empty() {
         return Err(CliError::Usage("the text has no tokens".into()));
     }

@@ -6,130 +6,156 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::GenerationConfigError;
 use super::fields::Fields;
+use super::{GenerationConfigError, GenerationFlags, GenerationSettings};
 
-/// transformers draws from the likeliest 50 where a file that asks for drawing does not say.
+/// transformers draws from the likeliest 50 where nothing says how many.
 const TOP_K: usize = 50;
 
 /// What is not done here, with the values that change nothing.
-const UNSUPPORTED: [(&str, &[f64]); 25] = [
+const LEFT_OUT: [(&str, &[f64]); 17] = [
     ("num_beams", &[1.0]),
     ("num_beam_groups", &[1.0]),
     ("penalty_alpha", &[0.0]),
     ("dola_layers", &[]),
-    ("typical_p", &[1.0]),
-    ("min_p", &[0.0]),
-    ("top_h", &[]),
-    ("epsilon_cutoff", &[0.0]),
-    ("eta_cutoff", &[0.0]),
     ("encoder_repetition_penalty", &[1.0]),
-    ("no_repeat_ngram_size", &[0.0]),
     ("encoder_no_repeat_ngram_size", &[0.0]),
-    ("bad_words_ids", &[]),
     ("force_words_ids", &[]),
     ("constraints", &[]),
     ("forced_bos_token_id", &[]),
     ("forced_eos_token_id", &[]),
-    ("suppress_tokens", &[]),
-    ("begin_suppress_tokens", &[]),
     ("sequence_bias", &[]),
     ("exponential_decay_length_penalty", &[]),
     ("guidance_scale", &[1.0]),
-    ("min_length", &[0.0]),
-    ("min_new_tokens", &[0.0]),
+    ("watermarking_config", &[]),
     ("stop_strings", &[]),
+    ("token_healing", &[]),
+    ("max_time", &[]),
 ];
 
-/// How a checkpoint's authors would have it generate, by `generation_config.json`. A command's own flags go before these.
-#[derive(Debug, Clone, PartialEq)]
-pub struct GenerationDefaults {
-    /// Tokens that end a text.
-    pub eos: Vec<u32>,
-    /// At most this many new tokens.
-    pub max_new_tokens: Option<usize>,
-    /// At most this many tokens with the prompt's; of no effect beside `max_new_tokens`.
-    pub max_length: Option<usize>,
-    /// 0 takes the likeliest token; above it, tokens are drawn.
-    pub temperature: f64,
-    /// Draw only from so many.
-    pub top_k: Option<usize>,
-    /// Draw only from those that together have this probability.
-    pub top_p: Option<f64>,
-    /// What the scores of tokens that are there already are divided by, or multiplied by where negative; 1 for nothing.
-    pub repetition_penalty: f64,
-}
+/// As above, of what acts where tokens are drawn.
+const LEFT_OUT_OF_DRAWING: [(&str, &[f64]); 4] = [
+    ("typical_p", &[1.0]),
+    ("top_h", &[]),
+    ("epsilon_cutoff", &[0.0]),
+    ("eta_cutoff", &[0.0]),
+];
 
-impl Default for GenerationDefaults {
-    /// The likeliest token each time, without end.
-    fn default() -> Self {
-        Self {
-            eos: Vec::new(),
-            max_new_tokens: None,
-            max_length: None,
-            temperature: 0.0,
-            top_k: None,
-            top_p: None,
-            repetition_penalty: 1.0,
-        }
-    }
+/// How a checkpoint's authors would have it generate: `generation_config.json`, or where there is none `config.json`, which older models have these fields in.
+/// The end-of-sequence tokens are not among them: the tokenizer has those.
+#[derive(Debug, Clone, Default)]
+pub struct GenerationDefaults {
+    fields: Fields,
 }
 
 impl GenerationDefaults {
-    /// Those of a checkpoint directory: of its `generation_config.json`, or where there is none the end token of its `config.json`.
+    /// Those of a checkpoint directory.
     ///
     /// # Errors
     ///
-    /// A [`GenerationConfigError`]; fields that would change what is generated and are not supported are named together.
+    /// A [`GenerationConfigError`] where a file cannot be read.
     pub fn read(dir: impl AsRef<Path>) -> Result<Self, GenerationConfigError> {
-        let dir = dir.as_ref();
-        let path = dir.join("generation_config.json");
-        if let Some(map) = read(&path)? {
-            return Self::parse(&path, &map);
+        for name in ["generation_config.json", "config.json"] {
+            let path = dir.as_ref().join(name);
+            if let Some(map) = read(&path)? {
+                let fields = Fields::new(&path, map);
+                return Ok(Self { fields });
+            }
         }
-        let path = dir.join("config.json");
-        let map = read(&path)?.unwrap_or_default();
-        let fields = Fields {
-            path: &path,
-            map: &map,
-        };
-        Ok(Self {
-            eos: fields.tokens("eos_token_id")?,
-            ..Self::default()
-        })
+        Ok(Self::default())
     }
 
-    fn parse(path: &Path, map: &Map<String, Value>) -> Result<Self, GenerationConfigError> {
-        let fields = Fields { path, map };
-        let acting = UNSUPPORTED
-            .iter()
-            .filter(|(field, neutral)| fields.acts(field, neutral));
-        let acting: Vec<String> = acting
-            .map(|(field, _)| format!("`{field}` to {}", map[*field]))
-            .collect();
-        if !acting.is_empty() {
-            return Err(GenerationConfigError::Unsupported {
-                path: path.into(),
-                fields: acting,
-            });
-        }
-        let penalty = fields.positive("repetition_penalty")?;
-        let defaults = Self {
-            eos: fields.tokens("eos_token_id")?,
-            max_new_tokens: fields.count("max_new_tokens")?,
-            max_length: fields.count("max_length")?,
-            repetition_penalty: penalty.unwrap_or(1.0),
-            ..Self::default()
+    /// What is done of them beside what was asked for, which goes before them: a field that is overridden is not looked at.
+    ///
+    /// Tokens are drawn where a temperature above 0 is asked for, or else where the file sets `do_sample`; only then do the fields that shape drawing act. A field
+    /// that would change what is generated and is not supported is left out and named in [`notes`](GenerationSettings::notes).
+    ///
+    /// # Errors
+    ///
+    /// [`GenerationConfigError::Field`].
+    pub fn with(
+        &self,
+        flags: &GenerationFlags,
+    ) -> Result<GenerationSettings, GenerationConfigError> {
+        let fields = &self.fields;
+        let mut notes = Vec::new();
+        let temperature = match flags.temperature {
+            Some(temperature) => temperature,
+            None if fields.flag("do_sample")? == Some(true) => {
+                let found = fields.number("temperature", "a number of 0 or more", |t| t >= 0.0)?;
+                if found == Some(0.0) {
+                    let file = fields.path.display();
+                    notes.push(format!(
+                        "{file} asks for drawing at temperature 0: the likeliest token is taken each time"
+                    ));
+                }
+                found.unwrap_or(1.0)
+            }
+            None => 0.0,
         };
-        if fields.flag("do_sample")? != Some(true) {
-            return Ok(defaults);
+        let mut settings = GenerationSettings {
+            temperature,
+            repetition_penalty: fields
+                .number("repetition_penalty", "a number above 0", |p| p > 0.0)?
+                .unwrap_or(1.0),
+            no_repeat_ngram_size: fields.count("no_repeat_ngram_size")?.unwrap_or(0),
+            bad_words: fields.sequences("bad_words_ids")?,
+            suppressed: fields.tokens("suppress_tokens")?,
+            suppressed_first: fields.tokens("begin_suppress_tokens")?,
+            min_length: fields.count("min_length")?.unwrap_or(0),
+            min_new_tokens: fields.count("min_new_tokens")?.unwrap_or(0),
+            ..GenerationSettings::default()
+        };
+        if flags.max_new_tokens.is_none() {
+            settings.max_new_tokens = fields.count("max_new_tokens")?.filter(|n| *n > 0);
+            settings.max_length = fields.count("max_length")?;
         }
-        Ok(Self {
-            temperature: fields.positive("temperature")?.unwrap_or(1.0),
-            top_k: Some(fields.count("top_k")?.unwrap_or(TOP_K)).filter(|k| *k > 0),
-            top_p: fields.positive("top_p")?.filter(|p| *p < 1.0),
-            ..defaults
-        })
+        settings.max_new_tokens = flags.max_new_tokens.or(settings.max_new_tokens);
+        let drawn = temperature != 0.0;
+        if drawn {
+            settings.top_k = match flags.top_k {
+                Some(top_k) => Some(top_k),
+                None => Some(fields.count("top_k")?.unwrap_or(TOP_K)).filter(|k| *k > 0),
+            };
+            settings.top_p = match flags.top_p {
+                Some(top_p) => Some(top_p),
+                None => fields
+                    .number("top_p", "a number of 0 or more", |p| p >= 0.0)?
+                    .filter(|p| *p < 1.0)
+                    // 0 leaves the likeliest.
+                    .map(|p| p.max(f64::MIN_POSITIVE)),
+            };
+            settings.min_p = match flags.min_p {
+                Some(min_p) => Some(min_p),
+                None => fields.number("min_p", "a number from 0 to 1", |p| {
+                    (0.0..=1.0).contains(&p)
+                })?,
+            };
+        } else {
+            let shaping = [
+                ("top-k", flags.top_k.is_some()),
+                ("top-p", flags.top_p.is_some()),
+                ("min-p", flags.min_p.is_some()),
+            ];
+            let idle = shaping.iter().filter(|(_, given)| *given);
+            notes.extend(idle.map(|(flag, _)| {
+                format!(
+                    "--{flag} shapes drawing, and without --temperature above 0 nothing is drawn"
+                )
+            }));
+        }
+        let of_drawing = LEFT_OUT_OF_DRAWING.iter().filter(|_| drawn);
+        for (field, neutral) in LEFT_OUT.iter().chain(of_drawing) {
+            if fields.acts(field, neutral) {
+                let value: String = fields.map[*field].to_string().chars().take(60).collect();
+                notes.push(format!(
+                    "{} sets `{field}` to {value}, which is not supported and left out",
+                    fields.path.display()
+                ));
+            }
+        }
+        settings.notes = notes;
+        Ok(settings)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Generation defaults that cannot be read or followed.
+/// Generation defaults that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GenerationConfigError {
@@ -33,16 +33,5 @@ pub enum GenerationConfigError {
         found: String,
         /// What it should be.
         expected: &'static str,
-    },
-    /// Fields ask for a way to generate that there is none of here.
-    #[error(
-        "{} sets {}, which would change what is generated and is not supported; remove it to generate without",
-        path.display(), fields.join(", ")
-    )]
-    Unsupported {
-        /// The file.
-        path: PathBuf,
-        /// The fields with their values.
-        fields: Vec<String>,
     },
 }

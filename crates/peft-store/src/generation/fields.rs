@@ -7,13 +7,21 @@ use serde_json::{Map, Value};
 use super::GenerationConfigError;
 
 /// The fields of a file, where null is as good as missing.
-pub(super) struct Fields<'a> {
-    pub(super) path: &'a Path,
-    pub(super) map: &'a Map<String, Value>,
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fields {
+    pub(super) path: std::path::PathBuf,
+    pub(super) map: Map<String, Value>,
 }
 
-impl Fields<'_> {
-    fn get(&self, field: &str) -> Option<&Value> {
+impl Fields {
+    pub(super) fn new(path: &Path, map: Map<String, Value>) -> Self {
+        Self {
+            path: path.into(),
+            map,
+        }
+    }
+
+    pub(super) fn get(&self, field: &str) -> Option<&Value> {
         self.map.get(field).filter(|value| !value.is_null())
     }
 
@@ -27,9 +35,9 @@ impl Fields<'_> {
             return Ok(None);
         };
         let wrong = || GenerationConfigError::Field {
-            path: self.path.into(),
+            path: self.path.clone(),
             field,
-            found: value.to_string(),
+            found: value.to_string().chars().take(100).collect(),
             expected,
         };
         read(value).map(Some).ok_or_else(wrong)
@@ -47,23 +55,31 @@ impl Fields<'_> {
         self.read(field, "a whole number", count)
     }
 
-    /// A number above zero.
-    pub(super) fn positive(
+    /// A number in a range.
+    pub(super) fn number(
         &self,
         field: &'static str,
+        expected: &'static str,
+        fits: impl FnOnce(f64) -> bool,
     ) -> Result<Option<f64>, GenerationConfigError> {
-        let positive = |value: &Value| value.as_f64().filter(|number| *number > 0.0);
-        self.read(field, "a number above 0", positive)
+        self.read(field, expected, |value| {
+            value.as_f64().filter(|number| fits(*number))
+        })
     }
 
-    /// One token, or several.
+    /// Several tokens.
     pub(super) fn tokens(&self, field: &'static str) -> Result<Vec<u32>, GenerationConfigError> {
-        let token = |value: &Value| u32::try_from(value.as_u64()?).ok();
-        let tokens = |value: &Value| match value {
-            Value::Array(list) => list.iter().map(token).collect(),
-            value => Some(vec![token(value)?]),
-        };
-        let found = self.read(field, "a token or a list of tokens", tokens)?;
+        let found = self.read(field, "a list of tokens", tokens)?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// Several sequences of tokens.
+    pub(super) fn sequences(
+        &self,
+        field: &'static str,
+    ) -> Result<Vec<Vec<u32>>, GenerationConfigError> {
+        let sequences = |value: &Value| value.as_array()?.iter().map(tokens).collect();
+        let found = self.read(field, "a list of lists of tokens", sequences)?;
         Ok(found.unwrap_or_default())
     }
 
@@ -78,4 +94,9 @@ impl Fields<'_> {
                 .is_none_or(|number| !neutral.contains(&number)),
         }
     }
+}
+
+fn tokens(value: &Value) -> Option<Vec<u32>> {
+    let token = |value: &Value| u32::try_from(value.as_u64()?).ok();
+    value.as_array()?.iter().map(token).collect()
 }

@@ -11,4 +11,4 @@ pub(crate) use example::check_vocabulary;
 pub use example::{EncodeOptions, Encoded, Example, encode};
 pub use label::{Label, LabelName};
 pub use pack::pack;
-pub use row::{Message, Row, RowKind};
+pub use row::{Message, Row, RowKind, conversation};

@@ -191,9 +191,22 @@ fn tagged(words: &Value, tags: &Value) -> Result<Row, String> {
 }
 
 fn messages(value: &Value) -> Result<Vec<Message>, String> {
+    let messages = conversation(value)?;
+    if messages.iter().any(|message| message.role == "assistant") {
+        Ok(messages)
+    } else {
+        Err("no message has the role `assistant`, so nothing is a target".into())
+    }
+}
+
+/// The messages of a list, as rows have them.
+///
+/// # Errors
+///
+/// Says which message is wrong.
+pub fn conversation(value: &Value) -> Result<Vec<Message>, String> {
     let list = value.as_array().ok_or("`messages` is not a list")?;
-    let messages = list
-        .iter()
+    list.iter()
         .enumerate()
         .map(|(i, message)| {
             let field = |key: &str| {
@@ -210,10 +223,5 @@ fn messages(value: &Value) -> Result<Vec<Message>, String> {
                 more,
             })
         })
-        .collect::<Result<Vec<_>, String>>()?;
-    if messages.iter().any(|message| message.role == "assistant") {
-        Ok(messages)
-    } else {
-        Err("no message has the role `assistant`, so nothing is a target".into())
-    }
+        .collect()
 }

@@ -47,6 +47,28 @@ impl TextTokenizer {
         Ok([begin, encoding.get_ids(), end].concat())
     }
 
+    /// The tokens of a prompt that goes on: with what the post-processor puts before a text, unless the text begins with that itself, as one does that was
+    /// pasted.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Tokenize`].
+    pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>, TrainError> {
+        let bare = self.encode(text, EncodeSpecial::None)?;
+        match bare.starts_with(&self.around.begin) {
+            true => Ok(bare),
+            false => Ok([self.around.begin.as_slice(), &bare].concat()),
+        }
+    }
+
+    /// The first special token that a text has.
+    pub fn special_in(&self, text: &str) -> Option<String> {
+        let tokens = self.inner.get_added_tokens_decoder();
+        let special = tokens.into_values().filter(|token| token.special);
+        let found = special.filter_map(|token| Some((text.find(&token.content)?, token.content)));
+        found.min().map(|(_, token)| token)
+    }
+
     /// The tokens of a text with the bytes that each was made of, and no more than the first `at_most`.
     ///
     /// The text is encoded as the whole that it is. Its parts, as a prompt and its completion, are told by the bytes: to encode them apart would give other

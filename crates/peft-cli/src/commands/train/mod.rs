@@ -60,6 +60,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         append_eos: !args.no_eos,
         vocab_size: checkpoint.config().vocab_size(),
     };
+    super::check_end(&train_rows, &tokenizer, &options)?;
     let mut train_set = encode(&train_rows, &tokenizer, &options)?;
     if args.pack {
         train_set.examples = pack(train_set.examples, options.max_length);

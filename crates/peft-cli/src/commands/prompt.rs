@@ -1,0 +1,107 @@
+//! [`Prompt`]: what a model is to go on with.
+
+use std::fs;
+use std::path::Path;
+
+use peft_train::{EncodeSpecial, Message, TextTokenizer, conversation};
+use serde_json::{Value, json};
+
+use crate::args::GenerateArgs;
+use crate::error::CliError;
+
+/// The tokens of a prompt, and what is to be said of how they came about.
+pub(super) struct Prompt {
+    pub(super) ids: Vec<u32>,
+    pub(super) notes: Vec<String>,
+    /// Whether the chat template that there is was passed over.
+    pub(super) raw_of_chat: bool,
+}
+
+impl Prompt {
+    /// A user's turn by the chat template, where there is one; the bare text where there is none or `--raw` asks for that.
+    pub(super) fn of(args: &GenerateArgs, tokenizer: &TextTokenizer) -> Result<Self, CliError> {
+        let has_template = tokenizer.has_chat_template();
+        if args.raw || !has_template {
+            let chat = [
+                ("system", args.system.is_some()),
+                ("messages", args.messages.is_some()),
+            ];
+            if let Some((flag, _)) = chat.iter().find(|(_, given)| *given) {
+                return Err(CliError::Usage(format!(
+                    "--{flag} is written by a chat template, and {} has none",
+                    args.model.model.display()
+                )));
+            }
+            return Ok(Self {
+                ids: tokenizer.encode_prompt(args.text())?,
+                notes: Vec::new(),
+                raw_of_chat: has_template,
+            });
+        }
+        let mut notes = Vec::new();
+        let messages = match &args.messages {
+            Some(path) => read(path, args.system.as_deref())?,
+            None => {
+                notes.push("the prompt is a user's turn in the model's chat template; --raw continues it as it is".to_owned());
+                if let Some(token) = tokenizer.special_in(args.text()) {
+                    notes.push(format!(
+                        "the prompt has the special token `{token}`: if it is a conversation by the template already, give --raw"
+                    ));
+                }
+                turns(args.system.as_deref(), args.text())?
+            }
+        };
+        let text = tokenizer.render(&messages, true)?;
+        Ok(Self {
+            ids: tokenizer.encode(&text, EncodeSpecial::None)?,
+            notes,
+            raw_of_chat: false,
+        })
+    }
+}
+
+/// A user's turn, behind the system's.
+fn turns(system: Option<&str>, user: &str) -> Result<Vec<Message>, CliError> {
+    let mut turns = Vec::new();
+    if let Some(system) = system {
+        turns.push(json!({ "role": "system", "content": system }));
+    }
+    turns.push(json!({ "role": "user", "content": user }));
+    conversation(&Value::Array(turns)).map_err(CliError::Usage)
+}
+
+/// The messages of a file: a list, or an object that has them.
+fn read(path: &Path, system: Option<&str>) -> Result<Vec<Message>, CliError> {
+    let wrong = |why: String| CliError::Usage(format!("{}: {why}", path.display()));
+    let text = fs::read_to_string(path).map_err(|source| CliError::Io {
+        action: "read",
+        path: path.into(),
+        source,
+    })?;
+    let text = text.trim_start_matches('\u{feff}');
+    let mut value: Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    if let Some(messages) = value.get_mut("messages") {
+        value = messages.take();
+    }
+    let form = "expected a list of messages, each with `role` and `content`";
+    let Value::Array(list) = &mut value else {
+        return Err(wrong(form.into()));
+    };
+    let role = |message: Option<&Value>| Some(message?["role"].as_str()?.to_owned());
+    let (first, last) = (role(list.first()), role(list.last()));
+    match (first.as_deref(), last.as_deref(), system) {
+        (None, ..) => return Err(wrong(form.into())),
+        (_, Some("assistant"), _) => {
+            let why = "its last message is the assistant's, so there is nothing to answer";
+            return Err(wrong(why.into()));
+        }
+        (Some("system"), _, Some(_)) => {
+            return Err(wrong(
+                "it begins with a system message, and --system gives another".into(),
+            ));
+        }
+        (_, _, Some(system)) => list.insert(0, json!({ "role": "system", "content": system })),
+        (_, _, None) => {}
+    }
+    conversation(&value).map_err(wrong)
+}
