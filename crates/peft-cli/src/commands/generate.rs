@@ -12,6 +12,7 @@ use super::prompt::Prompt;
 use super::{eval::print, load, predict, print_line};
 use crate::args::GenerateArgs;
 use crate::error::CliError;
+use crate::say::say;
 
 /// Tokens at most, where neither the caller nor the model says.
 const LIMIT: usize = 64;
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
     })?;
     let (_, model, _) = load(&args.model, args.adapter.as_deref())?;
     for note in ends.iter().chain(&settings.notes).chain(&prompt.notes) {
-        eprintln!("{note}");
+        say!("{note}");
     }
     let (limit, said) = limit(&settings, prompt.ids.len());
     let config = config(&settings, limit, &tokenizer, args.seed);
@@ -41,13 +42,13 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
     let ids = generate(&model.valid(), &prompt.ids, &config, |_| {})?;
     let text = tokenizer.decode(&ids)?;
     if text.trim().is_empty() {
-        eprintln!("{}", empty(&ids, limit, &prompt));
+        say!("{}", empty(&ids, limit, &prompt));
     } else if ids.len() == limit && !said {
-        eprintln!(
+        say!(
             "cut at {limit} new tokens, the limit where neither you nor the model says; --max-new-tokens sets another"
         );
     } else if prompt.ids.len() + ids.len() > positions {
-        eprintln!("cut at the {positions} tokens that the model takes");
+        say!("cut at the {positions} tokens that the model takes");
     }
     match args.json {
         true => print_line(json!({ "text": text, "tokens": ids.len() })),

@@ -24,6 +24,7 @@ use self::adapted::{Adapted, Saved, bare};
 use crate::args::ModelArgs;
 use crate::device::placed;
 use crate::error::CliError;
+use crate::say::say;
 
 /// The output layer, which `all-linear` leaves out as PEFT does.
 const OUTPUT_LAYER: &str = "lm_head";
@@ -53,7 +54,7 @@ fn check_end(
         && rows.kind() == RowKind::Completion
         && let Some(said) = tokenizer.check_end(options.vocab_size)?
     {
-        eprintln!("{said}");
+        say!("{said}");
     }
     Ok(())
 }
