@@ -48,6 +48,8 @@ BASE = tokenizer(processor=template(["<s>"], []))
 META = tokenizer(metaspace=True, processor=template(["<s>"], []))
 LLAMA, GPT2, QWEN2, QWEN3 = (dict(model_type=t) for t in ["llama", "gpt2", "qwen2", "qwen3"])
 GEMMA, BERT, ROBERTA, PHI3, MISTRAL = (dict(model_type=t) for t in ["gemma", "bert", "roberta", "phi3", "mistral"])
+CHAT = "{{ bos_token }}{% for m in messages %}hi {{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}hi{% endif %}"
+TURNS = [dict(role="user", content="hi hi<x>")]
 FAST = dict(tokenizer_class="PreTrainedTokenizerFast")
 
 
@@ -113,6 +115,8 @@ CASES = {
     "template_folder": case(tokenizer_config__json=FAST | dict(chat_template="config")) | {"chat_template.jinja": "file", "additional_chat_templates/rag.jinja": "rag", "additional_chat_templates/a.b.jinja": "dots", "additional_chat_templates/other.txt": "no"},
     "template_folder_only": case(tokenizer_config__json=FAST | dict(chat_template="config")) | {"additional_chat_templates/rag.jinja": "rag"},
     "template_empty_file": case(tokenizer_config__json=FAST | dict(chat_template="config"), chat_template__jinja=""),
+    "chat": case(tokenizer_config__json=FAST | dict(chat_template=CHAT, bos_token="<s>", eos_token="<|im_end|>")),
+    "chat_closed": case(tokenizer=tokenizer(processor=template(["<s>"], ["</s>"])), tokenizer_config__json=FAST | dict(chat_template=CHAT, bos_token="<s>", eos_token="<|im_end|>")),
     "end_generation": case(tokenizer_config__json=FAST, generation_config__json=dict(eos_token_id=[5, 2])),
     "end_generation_one": case(LLAMA | dict(eos_token_id=4), tokenizer_config__json=FAST, generation_config__json=dict(eos_token_id=5)),
     "end_config": case(LLAMA | dict(eos_token_id=4), tokenizer_config__json=FAST),
@@ -154,7 +158,7 @@ def expected(files):
             eos=t.eos_token_id,
             stops=stops(path),
             templates=templates or {},
-        ) | ({} if own else dict(
+        ) | (dict(chat=t.apply_chat_template(TURNS, add_generation_prompt=True)["input_ids"]) if templates == dict(default=CHAT) else {}) | ({} if own else dict(
             ids=[t(text)["input_ids"] for text in TEXTS],
             bare=[t(text, add_special_tokens=False)["input_ids"] for text in TEXTS],
         ))
@@ -170,4 +174,4 @@ if __name__ == "__main__":
             if files["tokenizer.json"] is value:
                 files = files | {"tokenizer.json": key}
         out[name] = dict(files=files, expected=found)
-    (HERE / "cases.json").write_text(json.dumps(dict(texts=TEXTS, tokenizers=shared, cases=out), ensure_ascii=False, indent=1) + "\n")
+    (HERE / "cases.json").write_text(json.dumps(dict(texts=TEXTS, turns=TURNS, tokenizers=shared, cases=out), ensure_ascii=False, indent=1) + "\n")

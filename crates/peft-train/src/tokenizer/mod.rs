@@ -10,6 +10,7 @@ mod generation_blocks;
 mod guard;
 mod jinja;
 mod outline;
+mod pattern;
 mod python_json;
 mod special;
 mod words;

@@ -6,14 +6,14 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::pattern;
+
 /// The most steps within steps; the field's files have two.
 const DEPTH: usize = 8;
 /// The most steps in all; the field's files have some thirty.
 const STEPS: usize = 512;
 /// The most times as long as it was that a text may become.
 const GROWTH: u64 = 4096;
-/// The longest pattern.
-const PATTERN: usize = 1 << 16;
 /// The longest word that is looked up by all its parts.
 const WORD: u64 = 1 << 14;
 
@@ -105,13 +105,13 @@ fn walk(step: &Value, depth: usize, steps: &mut usize) -> Result<u64, String> {
 fn own(step: &Value) -> Result<u64, String> {
     let length = |text: &Value| text.as_str().map_or(0, str::len) as u64;
     if let Some(pattern) = step["pattern"]["Regex"].as_str() {
-        check_pattern(pattern)?;
+        pattern::check(pattern)?;
     }
     Ok(match step["type"].as_str() {
         Some("Replace") => {
             let content = length(&step["content"]);
             match &step["pattern"]["Regex"] {
-                Value::String(pattern) if may_be_empty(pattern) => content + 1,
+                Value::String(text) if may_be_empty(text) => content + 1,
                 Value::String(_) => content.max(1),
                 _ => content
                     .div_ceil(length(&step["pattern"]["String"]).max(1))
@@ -132,27 +132,6 @@ fn may_be_empty(pattern: &str) -> bool {
     pattern.is_empty()
         || pattern.contains(['*', '?', '^', '$', '|', '\\', '('])
         || pattern.contains("{0")
-}
-
-/// A backreference makes a search take time that grows with a power of the text's length, and no tokenizer of the field has one.
-fn check_pattern(pattern: &str) -> Result<(), String> {
-    if pattern.len() > PATTERN {
-        return Err(format!("has a pattern of {} bytes", pattern.len()));
-    }
-    let mut chars = pattern.chars();
-    while let Some(c) = chars.next() {
-        if c == '\\'
-            && chars
-                .next()
-                .is_some_and(|c| ('1'..='9').contains(&c) || c == 'k' || c == 'g')
-        {
-            return Err(format!("has a pattern with a backreference, `{pattern}`"));
-        }
-    }
-    if pattern.contains("(?P=") {
-        return Err(format!("has a pattern with a backreference, `{pattern}`"));
-    }
-    Ok(())
 }
 
 /// The longest text that a precompiled map puts in a character's place: the texts lie behind its trie, each closed by a zero.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use peft_train::{EncodeSpecial, TextTokenizer, TrainError};
+use peft_train::{EncodeSpecial, TextTokenizer, TrainError, conversation};
 use serde_json::{Value, json};
 
 use super::{read, words};
@@ -40,7 +40,7 @@ fn numbers(value: &Value) -> Vec<u32> {
 fn special_tokens_ends_and_templates_are_transformers() {
     let golden = goldens();
     let texts = golden["texts"].as_array().expect("texts");
-    let (mut refused, mut encoded) = (0, 0);
+    let (mut refused, mut encoded, mut chats) = (0, 0, 0);
     for (name, case) in golden["cases"].as_object().expect("cases") {
         let expected = &case["expected"];
         let found = of(&golden, case);
@@ -96,6 +96,16 @@ fn special_tokens_ends_and_templates_are_transformers() {
             !templates.is_empty(),
             "{name}"
         );
+        if let Some(ids) = expected.get("chat") {
+            let turns = conversation(&golden["turns"]).expect("turns");
+            let text = tokenizer.render(&turns, true).expect(name);
+            let found = tokenizer.encode(&text, EncodeSpecial::None).expect(name);
+            assert_eq!(found, numbers(ids), "{name}");
+            // Pasted, it has the one begin token that it brings.
+            assert_eq!(tokenizer.encode_prompt(&text).expect(name), found, "{name}");
+            chats += 1;
+            continue;
+        }
         for (template, source) in templates {
             let tokenizer = tokenizer.clone().with_chat_template(template);
             let text = tokenizer.expect(name).render(&[], false).expect(name);
@@ -111,7 +121,10 @@ fn special_tokens_ends_and_templates_are_transformers() {
         };
         assert_eq!(known.len(), templates.len(), "{name}: {known:?}");
     }
-    assert!(refused == 5 && encoded > 500, "{refused}, {encoded}");
+    assert!(
+        refused == 5 && chats == 2 && encoded > 500,
+        "{refused}, {encoded}"
+    );
 }
 
 /// A tokenizer that closes its texts has an end without a file that names it.
