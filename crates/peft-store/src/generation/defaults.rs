@@ -160,6 +160,13 @@ impl GenerationDefaults {
 }
 
 fn read(path: &Path) -> Result<Option<Map<String, Value>>, GenerationConfigError> {
+    // What is no file, as a pipe, may never end.
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(GenerationConfigError::Io {
+            path: path.into(),
+            source: ErrorKind::InvalidInput.into(),
+        });
+    }
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -141,9 +141,10 @@ impl TextTokenizer {
         let mut length = enough.saturating_mul(TOKEN);
         while length < text.len() {
             let part = &text[..text.floor_char_boundary(length)];
-            // Words keep the space before them.
-            let cut = part.rfind(char::is_whitespace).unwrap_or(0);
-            let part = part[..cut].trim_end();
+            // Words keep the space before them. Where none is near, the spare tokens keep the cut apart.
+            let cut = part.rfind(char::is_whitespace);
+            let cut = cut.filter(|cut| *cut > part.len() / 2);
+            let part = cut.map_or(part, |cut| part[..cut].trim_end());
             let encoding = self.whole(part, offsets)?;
             if encoding.len() >= enough {
                 return Ok(encoding);

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::chat_template::ChatTemplate;
 use crate::TrainError;
@@ -16,12 +16,14 @@ pub(super) const DEFAULT: &str = "default";
 /// The largest file that is read beside `tokenizer.json`: hundreds of times what the field's have.
 const LARGEST: u64 = 64 << 20;
 
-/// A JSON file, or null where there is none.
+/// The object of a JSON file, or null where there is none.
 pub(super) fn read_json(path: &Path) -> Result<Value, TrainError> {
     let Some(text) = read(path, LARGEST)? else {
         return Ok(Value::Null);
     };
-    serde_json::from_str(&text).map_err(|error| wrong(path, error.to_string()))
+    let map: Map<String, Value> =
+        serde_json::from_str(&text).map_err(|error| wrong(path, error.to_string()))?;
+    Ok(Value::Object(map))
 }
 
 /// The text of a file of at most so many bytes, or none where there is no such file. What is no file, as a pipe, is refused: to read it may never end.

@@ -74,9 +74,7 @@ pub(super) fn check(pattern: &str) -> Result<(), String> {
 
 /// Whether the braces that are read hold one number.
 fn exact(chars: &mut impl Iterator<Item = char>) -> bool {
-    chars
-        .take_while(|c| *c != '}')
-        .fold(true, |all, c| all && c.is_ascii_digit())
+    chars.take_while(|c| *c != '}').all(|c| c.is_ascii_digit())
 }
 
 #[cfg(test)]

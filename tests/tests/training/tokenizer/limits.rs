@@ -130,6 +130,31 @@ fn panics_are_the_files_fault() {
     );
 }
 
+/// Files beside it are objects, and files: to read a pipe may never end.
+#[test]
+fn files_beside_it_are_checked() {
+    let tokenizer = words(&["<unk>", "</s>", "a"]);
+    for name in [
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "generation_config.json",
+        "config.json",
+    ] {
+        for value in [json!([]), json!("x"), json!(3)] {
+            let error = read(&[("tokenizer.json", &tokenizer), (name, &value)]);
+            let error = error.expect_err("it is refused").to_string();
+            assert!(error.contains(name), "{error}");
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("tokenizer.json");
+        std::fs::write(file, tokenizer.to_string()).expect("it is written");
+        std::fs::create_dir(dir.path().join(name)).expect("a folder");
+        let error = TextTokenizer::from_dir(dir.path()).expect_err("it is refused");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
 #[test]
 fn settings_of_padding_and_truncation_are_not_followed() {
     let truncation = json!({
@@ -172,6 +197,20 @@ fn a_long_text_is_not_read_to_its_end() {
         let (ids, cut) = tokenizer.encode_within(&text, at_most).expect("it encodes");
         assert!(cut && ids.len() == at_most);
     }
+    // Nor is one without white space, by a tokenizer of letters.
+    let mut letters = words(&["<unk>", "</s>", "a"]);
+    letters["pre_tokenizer"] = Value::Null;
+    letters["model"] =
+        json!({ "type": "BPE", "vocab": { "a": 0, "b": 1, "ab": 2 }, "merges": ["a b"] });
+    let letters = read(&[("tokenizer.json", &letters)]).expect("a tokenizer");
+    let text = "abb".repeat(4 << 20);
+    let found = letters.encode_with_offsets(&text, EncodeSpecial::Both, 40);
+    let ids: Vec<u32> = found
+        .expect("it encodes")
+        .iter()
+        .map(|token| token.id)
+        .collect();
+    assert_eq!(ids, [2, 1].repeat(20));
     assert!(start.elapsed().as_secs() < 5);
     // The whole of a text that is too long is an error, and neither a panic nor more memory than there is.
     let whole = tokenizer.encode(&"a".repeat(200 << 20), EncodeSpecial::Both);
