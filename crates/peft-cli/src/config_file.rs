@@ -7,13 +7,30 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, CommandFactory};
 use toml::{Table, Value};
 
-use crate::args::Cli;
+use crate::args::{Cli, TrainArgs};
 use crate::error::CliError;
 
 /// The settings of a run, in its directory, as a file that `--config` takes.
 pub(crate) const RESOLVED: &str = "train.toml";
 /// Flags that say where the others come from.
 const NOT_IN_A_FILE: [&str; 3] = ["config", "resume", "help"];
+
+/// The settings of a run as that file holds them. Paths are absolute, so that `--resume` finds them from any directory.
+pub(crate) fn resolved(args: &TrainArgs) -> Result<String, CliError> {
+    let absolute = |path: &Path| {
+        std::path::absolute(path).map_err(|source| CliError::Io {
+            action: "resolve",
+            path: path.into(),
+            source,
+        })
+    };
+    let mut kept = args.clone();
+    kept.model.model = absolute(&args.model.model)?;
+    kept.train = absolute(&args.train)?;
+    kept.valid = args.valid.as_deref().map(absolute).transpose()?;
+    kept.out = absolute(&args.out)?;
+    toml::to_string(&kept).map_err(|error| CliError::Usage(format!("the settings: {error}")))
+}
 
 /// The command line with the flags of its file put in. Flags that are given on the command line itself win over the file's.
 ///
@@ -69,7 +86,9 @@ pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
                 file.display()
             )));
         };
-        if is_given(&args, &name) {
+        // A base that is given anew is not called what the other one was.
+        let named_anew = name == "base-name" && is_given(&args, "model");
+        if is_given(&args, &name) || named_anew {
             continue;
         }
         let flag = flag(arg, &name, value)
@@ -161,7 +180,7 @@ mod tests {
         let Some(Verb::Train(args)) = cli.verb else {
             panic!("it is `train`");
         };
-        assert_eq!((args.of_method.rank, args.lr), (Some(16), 1e-3));
+        assert_eq!((args.of_method.rank, args.lr), (Some(16), Some(1e-3)));
         assert!(args.of_method.rslora);
         assert!(!args.no_eos);
         assert_eq!(args.of_method.targets, ["q_proj", "v_proj"]);

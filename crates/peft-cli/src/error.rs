@@ -9,6 +9,8 @@ use peft_core::PeftError;
 use peft_store::{AdapterFileError, CheckpointError};
 use peft_train::TrainError;
 
+use crate::commands::train::Signal;
+
 /// What ends the command.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
@@ -26,6 +28,19 @@ pub(crate) enum CliError {
     Train(#[from] TrainError),
     #[error("{0}")]
     Usage(String),
+    #[error("{} things are wrong:{}", .0.len(), lines(.0))]
+    Several(Vec<CliError>),
+    #[error("ended by {} after step {step} of {total}; go on with {resume}", signal.name)]
+    Interrupted {
+        signal: Signal,
+        step: usize,
+        total: usize,
+        resume: String,
+    },
+    #[error("{source}; {kept}")]
+    Diverged { source: TrainError, kept: String },
+    #[error("{why}")]
+    Worse { why: String },
     #[error("cannot {action} {}", path.display())]
     Io {
         action: &'static str,
@@ -44,7 +59,12 @@ impl CliError {
     /// 2 for the caller's mistake, 1 for anything else.
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
-            Self::MergeDiffers { .. } | Self::Train(TrainError::Diverged { .. }) => 1,
+            Self::MergeDiffers { .. }
+            | Self::Train(TrainError::Diverged { .. } | TrainError::NotFinite { .. })
+            | Self::Diverged { .. }
+            | Self::Worse { .. } => 1,
+            Self::Interrupted { signal, .. } => 128 + signal.number,
+            Self::Several(errors) => errors.iter().map(Self::exit_status).min().unwrap_or(2),
             error => match io_cause(error) {
                 Some(kind) if !is_callers(kind) => 1,
                 _ => 2,
@@ -71,6 +91,11 @@ impl CliError {
         }
         text
     }
+}
+
+fn lines(errors: &[CliError]) -> String {
+    let line = |error: &CliError| format!("\n  {}", error.chain());
+    errors.iter().map(line).collect()
 }
 
 /// What the system said, where it said anything.

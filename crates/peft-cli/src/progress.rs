@@ -57,4 +57,11 @@ impl Display {
             None => say!("{text}"),
         }
     }
+
+    /// Take the bar away: what follows are lines.
+    pub(crate) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
 }

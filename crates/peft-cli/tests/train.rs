@@ -49,6 +49,11 @@ fn a_run_leaves_what_the_other_verbs_take() {
         "validation loss",
         "s left",
         "saved run",
+        "learning rate 1e-2",
+        "(before training)",
+        "best: step 12",
+        "peft eval --model model --adapter run/best --data valid.jsonl",
+        "peft merge --model model --adapter run/best --out run-merged",
     ] {
         assert!(shown.contains(part), "{part} is not in {shown}");
     }
@@ -65,7 +70,7 @@ fn a_run_leaves_what_the_other_verbs_take() {
         lines.filter_map(|line| line["step"].as_u64()).collect()
     };
     assert_eq!(of("train"), (1..=12).collect::<Vec<_>>());
-    assert_eq!(of("valid"), [5, 10, 12]);
+    assert_eq!(of("valid"), [0, 5, 10, 12]);
 
     let eval = |extra: &[&str]| -> Value {
         let args = [

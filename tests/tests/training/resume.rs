@@ -330,8 +330,11 @@ fn of_two_states_the_newest_whole_one_is_taken() {
     let found = kept.load().expect("it is sound").expect("a state");
     assert_eq!((found.state.step(), found.damaged.is_some()), (2, false));
     kept.save(&states[2]).expect("it is written");
-    kept.keep_newest().expect("it is removed");
+    kept.finish(&states[2]).expect("it is written");
     assert_eq!(std::fs::read_dir(dir.path()).expect("files").count(), 1);
-    std::fs::write(kept.path(), "no state").expect("it is written");
+    let found = kept.load().expect("it is sound").expect("a state");
+    assert_eq!(found.state.step(), 3);
+    assert!(!kept.path().exists());
+    std::fs::write(found.path, "no state").expect("it is written");
     assert!(kept.is_any() && kept.load().is_err());
 }

@@ -77,6 +77,9 @@ const LAYERWISE: &[Method] = &[
     Method::Badam,
 ];
 
+/// LoRA's rank where the caller does not say.
+const RANK: usize = 8;
+
 /// Positions of a prompt or a prefix where the caller does not say.
 const VIRTUAL_TOKENS: usize = 20;
 
@@ -243,6 +246,18 @@ pub(crate) struct MethodArgs {
 }
 
 impl MethodArgs {
+    /// Put in what a method takes where the caller does not say.
+    pub(crate) fn complete(&mut self, method: Method) {
+        if method == Method::Lora {
+            let rank = *self.rank.get_or_insert(RANK);
+            self.alpha.get_or_insert(2.0 * rank as f64);
+            self.dropout.get_or_insert(0.0);
+        }
+        if VIRTUAL.contains(&method) {
+            self.virtual_tokens.get_or_insert(VIRTUAL_TOKENS);
+        }
+    }
+
     /// How many positions a method takes from a text.
     pub(crate) fn n_virtual_tokens(&self, method: Method) -> usize {
         match VIRTUAL.contains(&method) {

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod default_lr;
 mod method;
 
 use std::path::PathBuf;
@@ -95,9 +96,14 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) workers: Option<usize>,
-    /// Peak learning rate
-    #[arg(long, default_value_t = 2e-4)]
-    pub(crate) lr: f64,
+    /// Peak learning rate; the method's own default if not given
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lr: Option<f64>,
+    /// Where the learning rate comes from, as it is shown
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(crate) lr_origin: String,
     /// How the learning rate falls
     #[arg(long, value_enum, default_value = "linear")]
     pub(crate) schedule: ScheduleArg,
@@ -116,13 +122,17 @@ pub(crate) struct TrainArgs {
     /// Put several rows together into one of at most --max-length tokens; they do not see each other
     #[arg(long)]
     pub(crate) pack: bool,
-    /// Evaluate every so many steps
+    /// Evaluate every so many steps; at the end of each epoch if not given, and before training in any case
     #[arg(long)]
     pub(crate) eval_every: Option<usize>,
-    /// Keep a state to resume from every so many steps; at the end of each epoch if not given
+    /// Keep a state to resume from every so many steps; at the end of each epoch if not given, and every three minutes in any case
     #[arg(long)]
     pub(crate) save_every: Option<usize>,
-    /// Go on with the run in --out, by its settings
+    /// What an adapter's config calls its base; --model as it is given if not given
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) base_name: Option<String>,
+    /// Go on with the run in --out, by its settings; a finished one with larger --epochs or --max-steps
     #[arg(long)]
     #[serde(skip)]
     pub(crate) resume: bool,
@@ -135,6 +145,31 @@ pub(crate) struct TrainArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) of_method: MethodArgs,
+}
+
+impl TrainArgs {
+    /// With the defaults that depend on the method put in, so that a run keeps them.
+    pub(crate) fn completed(&self) -> Self {
+        let mut args = self.clone();
+        if args.lr.is_none() {
+            args.lr = Some(args.method.default_lr());
+            args.lr_origin = format!(" ({}'s default)", args.method);
+        }
+        args.base_name = Some(args.base_name());
+        args.of_method.complete(args.method);
+        args
+    }
+
+    /// The peak learning rate.
+    pub(crate) fn peak(&self) -> f64 {
+        self.lr.unwrap_or_else(|| self.method.default_lr())
+    }
+
+    /// What an adapter's config calls its base.
+    pub(crate) fn base_name(&self) -> String {
+        let given = || self.model.model.display().to_string();
+        self.base_name.clone().unwrap_or_else(given)
+    }
 }
 
 #[derive(Args)]

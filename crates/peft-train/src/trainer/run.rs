@@ -237,7 +237,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             let seconds = started.elapsed().as_secs_f64();
             let report = StepReport {
                 step: done,
-                total_steps: total_steps,
+                total_steps,
                 epoch: done as f64 / length.steps_per_epoch as f64,
                 loss,
                 learning_rate,

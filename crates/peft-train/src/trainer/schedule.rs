@@ -1,5 +1,7 @@
 //! [`Schedule`]: the learning rate as a function of the step, so that a resumed run needs no state for it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// How the learning rate falls after warm-up.
@@ -13,6 +15,16 @@ pub enum Schedule {
     Linear,
     /// Along half a cosine to zero at the end.
     Cosine,
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Constant => "constant",
+            Self::Linear => "linear",
+            Self::Cosine => "cosine",
+        })
+    }
 }
 
 /// How long the learning rate rises, in a straight line from zero.

@@ -12,6 +12,8 @@ use crate::TrainError;
 const NEWEST: &str = "resume.safetensors";
 /// The one before it.
 const PREVIOUS: &str = "resume.previous.safetensors";
+/// That after the last step of a run that is done.
+const FINAL: &str = "final.safetensors";
 /// One that is being written.
 const NEXT: &str = "resume.next.safetensors";
 
@@ -46,7 +48,7 @@ impl StateDir {
 
     /// Whether any state is there, whole or not.
     pub fn is_any(&self) -> bool {
-        [NEWEST, PREVIOUS]
+        [NEWEST, PREVIOUS, FINAL]
             .iter()
             .any(|name| self.dir.join(name).exists())
     }
@@ -66,6 +68,25 @@ impl StateDir {
         sync_dir(&self.dir).map_err(|source| io_error("write", &newest, source))
     }
 
+    /// Keep the state of a run that is done, with which it can go on longer, and remove those on the way there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TrainState::save`], and [`TrainError::Io`].
+    pub fn finish(&self, state: &TrainState) -> Result<(), TrainError> {
+        state.save(self.dir.join(FINAL))?;
+        for name in [NEWEST, PREVIOUS, NEXT] {
+            let path = self.dir.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(io_error("remove", &path, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The newest state that is whole; none where there is no state at all.
     ///
     /// # Errors
@@ -73,7 +94,7 @@ impl StateDir {
     /// That of the newest one, where none is whole.
     pub fn load(&self) -> Result<Option<FoundState>, TrainError> {
         let mut damaged = None;
-        for name in [NEWEST, PREVIOUS] {
+        for name in [NEWEST, PREVIOUS, FINAL] {
             let path = self.dir.join(name);
             if !path.exists() {
                 continue;
@@ -90,24 +111,6 @@ impl StateDir {
             }
         }
         damaged.map_or(Ok(None), Err)
-    }
-
-    /// Remove all but the newest state.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainError::Io`].
-    pub fn keep_newest(&self) -> Result<(), TrainError> {
-        for name in [PREVIOUS, NEXT] {
-            let path = self.dir.join(name);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(io_error("remove", &path, error));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
     }
 }
 

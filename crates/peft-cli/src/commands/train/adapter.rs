@@ -13,9 +13,6 @@ use crate::args::{EncoderArg, InitArg, Method, TrainArgs};
 use crate::commands::OUTPUT_LAYER;
 use crate::error::CliError;
 
-/// LoRA's rank where the caller does not say.
-const RANK: usize = 8;
-
 /// The adapter that the flags ask for, with `heads` trained whole; none for a method that trains the model's own parameters.
 pub(super) fn adapter_config<M: Transformer>(
     args: &TrainArgs,
@@ -129,8 +126,10 @@ fn weights<M: Module>(
             false => config,
         });
     }
-    let rank = of.rank.unwrap_or(RANK);
-    let config = LoraConfig::new(rank, of.alpha.unwrap_or(2.0 * rank as f64))
+    let mut of = of.clone();
+    of.complete(Method::Lora);
+    let (rank, alpha) = (of.rank.unwrap_or_default(), of.alpha.unwrap_or_default());
+    let config = LoraConfig::new(rank, alpha)
         .with_targets(targets)
         .with_dropout(of.dropout.unwrap_or(0.0))
         .with_scaling(match of.rslora {

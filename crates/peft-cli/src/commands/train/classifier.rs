@@ -3,10 +3,11 @@
 use peft_core::Transformer;
 use peft_store::{Checkpoint, Headed};
 use peft_train::{
-    Dataset, Objective, RowKind, SequenceClassification, TextTokenizer, TokenClassification,
-    TrainConfig, TrainExample, TrainState,
+    Dataset, Objective, ProblemType, RowKind, SequenceClassification, TextTokenizer,
+    TokenClassification, TrainConfig, TrainExample,
 };
 
+use super::directory::Directory;
 use super::fit::{Job, fit};
 use super::left;
 use crate::args::TrainArgs;
@@ -24,7 +25,7 @@ pub(super) struct Inputs<'a> {
     pub(super) tokenizer: &'a TextTokenizer,
     pub(super) train: &'a Dataset,
     pub(super) valid: Option<&'a Dataset>,
-    pub(super) state: Option<&'a TrainState>,
+    pub(super) directory: Directory,
 }
 
 impl Inputs<'_> {
@@ -35,7 +36,7 @@ impl Inputs<'_> {
 
 pub(super) fn run(
     args: &TrainArgs,
-    inputs: &Inputs<'_>,
+    inputs: Inputs<'_>,
     config: &TrainConfig,
 ) -> Result<(), CliError> {
     let checkpoint = inputs.checkpoint;
@@ -75,7 +76,7 @@ type Sets<E> = (Vec<E>, Option<Vec<E>>);
 
 fn headed<M: Transformer + Sync, O: Objective<Adapted<M>>>(
     args: &TrainArgs,
-    inputs: &Inputs<'_>,
+    inputs: Inputs<'_>,
     config: &TrainConfig,
     task: &Task,
     Headed { model, mut fresh }: Headed<M>,
@@ -89,19 +90,24 @@ where
         fresh.push(HEAD.into());
     }
     let labels = task.kept();
+    let of_tokens = inputs.of_tokens();
+    let n_classes = labels.names.len() as f64;
+    let uniform = match task.problem {
+        ProblemType::SingleLabel => Some(n_classes.ln()),
+        ProblemType::MultiLabel | ProblemType::Regression => None,
+    };
     let job = Job {
         checkpoint: inputs.checkpoint,
         tokenizer: inputs.tokenizer,
         model,
         train,
         valid: valid.as_deref(),
-        state: inputs.state,
+        directory: inputs.directory,
         heads: fresh,
-        fields: inputs
-            .checkpoint
-            .classifier_fields(&labels, inputs.of_tokens())?,
+        fields: inputs.checkpoint.classifier_fields(&labels, of_tokens)?,
+        uniform,
         labels: Some(labels),
-        task_type: match inputs.of_tokens() {
+        task_type: match of_tokens {
             true => "TOKEN_CLS",
             false => "SEQ_CLS",
         },

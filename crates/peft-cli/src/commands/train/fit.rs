@@ -5,11 +5,12 @@ use peft_core::{Transformer, has_suffix, module_paths};
 use peft_layerwise::{AsGiven, Strategy};
 use peft_store::{Checkpoint, Labels};
 use peft_train::{
-    Objective, TextTokenizer, TrainConfig, TrainExample, TrainState, Trainer, TrunkCache,
+    Digest, Objective, TextTokenizer, TrainConfig, TrainExample, TrainState, Trainer, TrunkCache,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::adapter::adapter_config;
+use super::directory::{Directory, holds_result};
 use super::run::{Kind, Run, Trained};
 use super::strategy::{at_first, strategy};
 use crate::args::{Method, TrainArgs};
@@ -25,7 +26,7 @@ pub(super) struct Job<'a, M, E> {
     pub(super) model: M,
     pub(super) train: &'a [E],
     pub(super) valid: Option<&'a [E]>,
-    pub(super) state: Option<&'a TrainState>,
+    pub(super) directory: Directory,
     /// Modules that train whole whatever the method.
     pub(super) heads: Vec<String>,
     pub(super) labels: Option<Labels>,
@@ -33,6 +34,8 @@ pub(super) struct Job<'a, M, E> {
     pub(super) task_type: &'static str,
     /// The `config.json` of the whole model.
     pub(super) fields: Map<String, Value>,
+    /// The loss of a guess that takes everything for equally likely.
+    pub(super) uniform: Option<f64>,
 }
 
 /// The paths of these modules.
@@ -75,30 +78,90 @@ where
     };
     let what = Trained {
         kind,
-        base: args.model.model.display().to_string(),
+        base: args.base_name(),
         fields: job.fields,
         companions: job.checkpoint.dir().to_path_buf(),
         dtype,
         labels: job.labels,
         task_type: job.task_type,
+        uniform: job.uniform,
     };
     let save_every = args.save_every.unwrap_or(length.steps_per_epoch);
-    let mut run = Run::begin(args, job.state, save_every, what)?;
-    if let Some(state) = job.state {
-        say!("going on after step {}", state.step());
+    let Directory { lock, found } = job.directory;
+    let state = found.as_ref().map(|found| &found.state);
+    let done = state.map(TrainState::step);
+    if let Some(state) = state {
+        goes_on(args, state, length.total_steps)?;
     }
+    let config = &TrainConfig {
+        eval_every: Some(config.eval_every.unwrap_or(length.steps_per_epoch)),
+        eval_first: true,
+        ..config.clone()
+    };
+    let warmup = config.warmup.steps(length.total_steps);
+    say!(
+        "{} steps, learning rate {:e}{}, {} by the schedule after {warmup} steps of warm-up",
+        length.total_steps,
+        config.learning_rate,
+        args.lr_origin,
+        config.schedule
+    );
+    if warmup >= length.total_steps {
+        say!(
+            "warning: the run is all warm-up, from a learning rate of 0: it is too short to move anything"
+        );
+    }
+    let context = context(args, job.valid.map(Digest::of));
+    let mut run = Run::new(args, lock, done, save_every, what);
     let strategy: &dyn Strategy = match &strategy {
         Some(strategy) => strategy,
         None => &AsGiven,
     };
     let trunk = args.of_method.cache_trunk.then(TrunkCache::default);
-    let model = Trainer::new(config, job.train)
+    let trained = Trainer::new(config, job.train)
         .with_validation(job.valid)
-        .with_state(job.state)
+        .with_state(state)
+        .with_context(&context)
         .with_strategy(strategy)
         .with_trunk_cache(trunk.as_ref())
-        .run(model, objective, &mut run)?;
-    run.finish(&model.valid())?;
-    say!("saved {}", args.out.display());
+        .run(model, objective, &mut run);
+    match trained {
+        Ok(model) => run.finish(&model.valid()),
+        Err(error) => Err(run.ended(error)),
+    }
+}
+
+/// Say from where a run goes on; an error where nothing is left to do.
+fn goes_on(args: &TrainArgs, state: &TrainState, total: usize) -> Result<(), CliError> {
+    let (done, before) = (state.step(), state.total_steps());
+    let longer = match args.max_steps {
+        Some(_) => "--max-steps",
+        None => "--epochs",
+    };
+    if done == total && holds_result(&args.out).is_some() {
+        return Err(CliError::Usage(format!(
+            "the run is done, with all of its {total} steps; it goes on with a larger {longer}"
+        )));
+    }
+    say!("going on after step {done}");
+    if before != total {
+        say!(
+            "the run had {before} steps and is to have {total}: from step {} on, the learning rate is that of a run of {total} steps",
+            done + 1
+        );
+    }
     Ok(())
+}
+
+/// What decides the run beside what the trainer knows.
+fn context(args: &TrainArgs, valid: Option<Digest>) -> Map<String, Value> {
+    let backend = args.model.device.split(':').next();
+    let mut context = Map::new();
+    context.insert("method".into(), json!(args.method));
+    context.insert("of the method".into(), json!(args.of_method));
+    context.insert("dtype".into(), json!(args.model.dtype));
+    context.insert("device".into(), json!(backend));
+    let valid = valid.map(|digest| digest.to_string());
+    context.insert("digest of the validation rows".into(), json!(valid));
+    context
 }

@@ -1,10 +1,17 @@
 //! `peft train`.
 
 mod adapter;
+mod cadence;
+mod checks;
 mod classifier;
+mod directory;
 mod fit;
+mod interrupt;
+mod lock;
+mod metrics;
 mod run;
 mod strategy;
+mod summary;
 
 use peft_store::Checkpoint;
 use peft_train::{
@@ -12,24 +19,21 @@ use peft_train::{
     Warmup, encode, pack,
 };
 
+use self::checks::check;
 use self::classifier::Inputs;
+use self::directory::Directory;
 use self::fit::{Job, fit};
-use self::run::state;
+pub(crate) use self::interrupt::Signal;
 use crate::args::{Method, ScheduleArg, TrainArgs};
 use crate::device::{on_cores, placed};
 use crate::error::CliError;
 use crate::say::say;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
-    args.of_method.check(args.method)?;
+    let args = &args.completed();
+    check(args)?;
     let virtual_tokens = args.of_method.n_virtual_tokens(args.method);
-    if args.pack && virtual_tokens > 0 {
-        return Err(CliError::Usage(format!(
-            "--pack puts rows behind each other, and --method {} stands before the first alone; leave --pack out",
-            args.method
-        )));
-    }
-    let state = state(args)?;
+    let directory = Directory::open(args)?;
     let train_rows = Dataset::read(&args.train)?;
     let valid_rows = args.valid.as_ref().map(Dataset::read).transpose()?;
     let checkpoint = Checkpoint::open(&args.model.model)?;
@@ -39,21 +43,15 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         ..args.clone()
     };
     let config = train_config(args);
-    config.validate()?;
-    if args.save_every == Some(0) {
-        return Err(CliError::Usage(
-            "save-every is 0, but must be at least 1".into(),
-        ));
-    }
     if matches!(train_rows.kind(), RowKind::Labelled | RowKind::Tagged) {
         let inputs = Inputs {
             checkpoint: &checkpoint,
             tokenizer: &tokenizer,
             train: &train_rows,
             valid: valid_rows.as_ref(),
-            state: state.as_ref(),
+            directory,
         };
-        return classifier::run(args, &inputs, &config);
+        return classifier::run(args, inputs, &config);
     }
     let options = EncodeOptions {
         max_length: args.max_length.min(left(&checkpoint, virtual_tokens)?),
@@ -69,8 +67,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         .map(|rows| encode(&rows, &tokenizer, &options))
         .transpose()?;
 
-    if let Some(state) = &state {
-        state.check(&config, &train_set.examples)?;
+    if let Some(found) = &directory.found {
+        found.state.check(&config, &train_set.examples)?;
     }
 
     let (device, dtype) = placed(&args.model)?;
@@ -97,7 +95,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         model,
         train: &train_set.examples,
         valid: valid_set.as_ref().map(|set| set.examples.as_slice()),
-        state: state.as_ref(),
+        directory,
+        uniform: Some((options.vocab_size as f64).ln()),
         heads: Vec::new(),
         labels: None,
         task_type: "CAUSAL_LM",
@@ -149,7 +148,7 @@ fn train_config(args: &TrainArgs) -> TrainConfig {
         batch_size: args.batch_size,
         grad_accum: args.grad_accum,
         workers: args.workers.unwrap_or(1),
-        learning_rate: args.lr,
+        learning_rate: args.peak(),
         schedule: match args.schedule {
             ScheduleArg::Constant => Schedule::Constant,
             ScheduleArg::Linear => Schedule::Linear,

@@ -1,9 +1,9 @@
 //! What a run leaves in its directory: settings, metrics, the best and the last adapter, and a state to go on from.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::DType;
@@ -12,35 +12,53 @@ use peft_store::{
     AdapterConfig, Labels, TrainedConfig, TrainedFormat, base_digest, save_trained,
     write_checkpoint,
 };
-use peft_train::{Observer, Progress, Report, StepReport, TrainError, TrainState, TrunkReport};
+use peft_train::{
+    Evaluations, Observer, Progress, Report, StateDir, StepReport, TrainError, TrainState,
+    TrunkReport,
+};
 use serde_json::{Map, Value, json};
 
+use super::cadence::Cadence;
+use super::directory::has_begun;
+use super::interrupt::Interrupts;
+use super::lock::Lock;
+use super::metrics::Metrics;
+use super::summary::{self, Leaves, Outcome, Verdict};
 use crate::args::TrainArgs;
 use crate::commands::adapted::{Adapted, save};
-use crate::config_file::RESOLVED;
+use crate::config_file::{RESOLVED, resolved};
 use crate::error::CliError;
 use crate::progress::Display;
+use crate::say::say;
 
-/// The state to go on from, while a run is not done.
-const STATE: &str = "resume.safetensors";
-const METRICS: &str = "metrics.jsonl";
-const BEST: &str = "best";
-/// What a run would write over.
-const HELD: [(&str, &str); 2] = [
-    ("config.json", "a model"),
-    ("adapter_config.json", "an adapter"),
-];
+/// The best model of the run, in its directory.
+pub(super) const BEST: &str = "best";
 
 /// Shows a run and keeps its results.
-pub(super) struct Run {
+pub(super) struct Run<'a> {
+    args: &'a TrainArgs,
     display: Display,
-    metrics: File,
-    out: PathBuf,
-    /// Steps between two states.
-    save_every: usize,
     what: Trained,
+    states: StateDir,
+    cadence: Cadence,
+    lock: Option<Lock>,
+    /// What is there once the run has begun.
+    begun: Option<Begun>,
+    started: Instant,
+    /// The step of the newest state on disk.
+    kept: Option<usize>,
+    /// The state after the last step, which is kept when everything else is.
+    last: Option<TrainState>,
+    evaluations: Evaluations,
+    speed: Option<f64>,
     /// What has trained, by path.
     touched: BTreeSet<String>,
+}
+
+/// What a run holds as long as it goes on.
+struct Begun {
+    metrics: Metrics,
+    interrupts: Interrupts,
 }
 
 /// What of a model a run saves.
@@ -68,89 +86,153 @@ pub(super) struct Trained {
     pub(super) labels: Option<Labels>,
     /// What the adapter is for, in PEFT's words.
     pub(super) task_type: &'static str,
+    /// The loss of a guess that takes everything for equally likely.
+    pub(super) uniform: Option<f64>,
 }
 
-/// The state to go on from, if the run is to be resumed; an error where that, or a new run, does not fit what the directory holds.
-pub(super) fn state(args: &TrainArgs) -> Result<Option<TrainState>, CliError> {
-    let out = args.out.display();
-    let begun = args.out.join(RESOLVED).exists();
-    let path = args.out.join(STATE);
-    match (args.resume, path.exists()) {
-        (true, true) => Ok(Some(TrainState::load(&path)?)),
-        (true, false) if begun => Err(CliError::Usage(format!(
-            "{out} has no {STATE}: the run is done, or ended before it kept one"
-        ))),
-        (true, false) => Err(CliError::Usage(format!("{out} holds no run to resume"))),
-        (false, _) if begun => Err(CliError::Usage(format!(
-            "{out} holds a run already; name a new directory, or go on with --resume"
-        ))),
-        (false, _) => match HELD.iter().find(|(file, _)| args.out.join(file).exists()) {
-            Some((_, what)) => Err(CliError::Usage(format!(
-                "{out} holds {what} already; name a new directory"
-            ))),
-            None => Ok(None),
-        },
-    }
-}
-
-impl Run {
-    /// Make the directory ready: settings written, metrics of steps after the resumed state taken out.
-    pub(super) fn begin(
-        args: &TrainArgs,
-        resumed: Option<&TrainState>,
+impl<'a> Run<'a> {
+    /// One that has touched nothing yet; `kept` is the step of the state that it goes on from.
+    pub(super) fn new(
+        args: &'a TrainArgs,
+        lock: Option<Lock>,
+        kept: Option<usize>,
         save_every: usize,
         what: Trained,
-    ) -> Result<Self, CliError> {
-        let create = |source| CliError::Io {
-            action: "create",
-            path: args.out.clone(),
-            source,
-        };
-        fs::create_dir_all(&args.out).map_err(create)?;
-        let path = args.out.join(METRICS);
-        let done = resumed.map_or(0, TrainState::step) as u64;
-        let kept: String = fs::read_to_string(&path)
-            .unwrap_or_default()
-            .lines()
-            .filter(|line| {
-                let line: Option<Value> = serde_json::from_str(line).ok();
-                line.and_then(|line| line["step"].as_u64())
-                    .is_some_and(|step| step <= done)
-            })
-            .map(|line| format!("{line}\n"))
-            .collect();
-        write(&path, &kept)?;
-        let metrics = OpenOptions::new()
-            .append(true)
-            .open(&path)
-            .map_err(|source| CliError::Io {
-                action: "open",
-                path,
-                source,
-            })?;
-        let resolved = toml::to_string(args)
-            .map_err(|error| CliError::Usage(format!("the settings: {error}")))?;
-        write(&args.out.join(RESOLVED), &resolved)?;
-        Ok(Self {
+    ) -> Self {
+        Self {
+            args,
             display: Display::new(),
-            metrics,
-            out: args.out.clone(),
-            save_every,
             what,
+            states: StateDir::new(&args.out),
+            cadence: Cadence::new(save_every, Instant::now()),
+            lock,
+            begun: None,
+            started: Instant::now(),
+            kept,
+            last: None,
+            evaluations: Evaluations::default(),
+            speed: None,
             touched: BTreeSet::new(),
-        })
+        }
     }
 
-    /// Keep what was trained; there is nothing to resume any more.
-    pub(super) fn finish<M: Transformer>(&self, model: &Adapted<M>) -> Result<(), CliError> {
-        self.save(model, &self.out)?;
-        let path = self.out.join(STATE);
-        if path.exists() {
-            fs::remove_file(&path).map_err(|source| CliError::Io {
-                action: "remove",
-                path,
+    /// Make the directory ready: locked, settings written, metrics of steps after `done` taken out.
+    fn begin(&mut self, done: usize) -> Result<(), CliError> {
+        let out = &self.args.out;
+        if self.lock.is_none() {
+            fs::create_dir_all(out).map_err(|source| CliError::Io {
+                action: "create",
+                path: out.clone(),
                 source,
             })?;
+            self.lock = Some(Lock::take(out)?);
+            if has_begun(out) {
+                return Err(CliError::Usage(format!(
+                    "another run has begun in {}; name another directory",
+                    out.display()
+                )));
+            }
+        }
+        write(&out.join(RESOLVED), resolved(self.args)?.as_bytes())?;
+        let interrupts = Interrupts::listen().map_err(|source| CliError::Io {
+            action: "listen to signals of",
+            path: out.clone(),
+            source,
+        })?;
+        self.begun = Some(Begun {
+            metrics: Metrics::open(out, done)?,
+            interrupts,
+        });
+        self.started = Instant::now();
+        Ok(())
+    }
+
+    /// Keep a state.
+    fn keep(&mut self, state: &TrainState) -> Result<(), TrainError> {
+        self.states.save(state)?;
+        self.kept = Some(state.step());
+        Ok(())
+    }
+
+    /// End the run here if a signal has asked for it, with a state to go on from.
+    fn end_if_asked<M: Module>(&mut self, progress: &Progress<'_, M>) -> Result<(), TrainError> {
+        let begun = self.begun.as_ref();
+        let Some(signal) = begun.and_then(|begun| begun.interrupts.asked()) else {
+            return Ok(());
+        };
+        if self.kept != Some(progress.step) {
+            self.keep(&progress.state())?;
+        }
+        Err(observed(CliError::Interrupted {
+            signal,
+            step: progress.step,
+            total: progress.total_steps,
+            resume: format!(
+                "peft train --resume --out {}",
+                summary::quoted(&self.args.out)
+            ),
+        }))
+    }
+
+    /// What ended the run, with where it can go on from.
+    pub(super) fn ended(&self, error: TrainError) -> CliError {
+        let error = match error {
+            TrainError::Observer(error) => match error.downcast::<CliError>() {
+                Ok(error) => return *error,
+                Err(error) => TrainError::Observer(error),
+            },
+            error => error,
+        };
+        match error {
+            error @ (TrainError::Diverged { .. } | TrainError::NotFinite { .. }) => {
+                let kept = match self.kept {
+                    Some(step) => format!(
+                        "the last good state, after step {step}, is {}; a run with other settings begins in another directory",
+                        self.states.path().display()
+                    ),
+                    None => "no state was kept".into(),
+                };
+                CliError::Diverged {
+                    source: error,
+                    kept,
+                }
+            }
+            error => error.into(),
+        }
+    }
+
+    /// Keep what was trained, then the state to go on from with more steps, and say how it went.
+    pub(super) fn finish<M: Transformer>(&mut self, model: &Adapted<M>) -> Result<(), CliError> {
+        self.display.end();
+        self.save(model, &self.args.out)?;
+        if let Some(state) = self.last.take() {
+            self.states.finish(&state)?;
+        }
+        let out = summary::quoted(&self.args.out);
+        say!("saved {out}");
+        let metrics = self.begun.as_ref().map(|begun| &begun.metrics);
+        let outcome = Outcome {
+            evaluations: self.evaluations,
+            start: self.evaluations.before.or(metrics.and_then(|of| of.first)),
+            end: metrics.and_then(|of| of.valid.or(of.recent())),
+            uniform: self.what.uniform,
+        };
+        let seconds = self.started.elapsed().as_secs_f64();
+        summary::show(self.args, &outcome, seconds, self.speed);
+        match outcome.verdict() {
+            Verdict::Worse(why) => return Err(CliError::Worse { why }),
+            Verdict::NoBetter(why) => say!("warning: {why}"),
+            Verdict::Good => {}
+        }
+        let leaves = match &self.what.kind {
+            Kind::Whole => Leaves::Model,
+            Kind::Adapter(config) if config.placement().is_none() => Leaves::Input,
+            Kind::Adapter(_) | Kind::Norms(_) | Kind::Own(_) => Leaves::Adapter,
+        };
+        let best = self.evaluations.best.map(|(step, _)| step);
+        say!("go on with");
+        for line in summary::commands(self.args, leaves, best) {
+            say!("  {line}");
         }
         Ok(())
     }
@@ -199,16 +281,20 @@ impl Run {
     }
 
     fn record(&mut self, line: &Value) -> Result<(), TrainError> {
-        writeln!(self.metrics, "{line}").map_err(|source| TrainError::Io {
-            action: "write",
-            path: self.out.join(METRICS),
-            source,
-        })
+        match &mut self.begun {
+            Some(begun) => begun.metrics.add(line).map_err(observed),
+            None => Ok(()),
+        }
     }
 }
 
+/// An error of the command's own, on its way through the trainer.
+fn observed(error: CliError) -> TrainError {
+    TrainError::Observer(Box::new(error))
+}
+
 /// Written beside, then renamed.
-fn write(path: &Path, text: &str) -> Result<(), CliError> {
+pub(super) fn write(path: &Path, text: &[u8]) -> Result<(), CliError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".partial");
     fs::write(&beside, text)
@@ -220,7 +306,13 @@ fn write(path: &Path, text: &str) -> Result<(), CliError> {
         })
 }
 
-impl<M: Transformer, R: Report> Observer<Adapted<M>, R> for Run {
+impl<M: Transformer, R: Report> Observer<Adapted<M>, R> for Run<'_> {
+    fn on_begin(&mut self, progress: &Progress<'_, Adapted<M>>) -> Result<(), TrainError> {
+        self.note(progress.trained());
+        self.evaluations = progress.evaluations;
+        self.begin(progress.step).map_err(observed)
+    }
+
     fn on_eval(
         &mut self,
         report: &R,
@@ -237,14 +329,23 @@ impl<M: Transformer, R: Report> Observer<Adapted<M>, R> for Run {
                 .filter(|(name, _)| *name != "loss")
                 .map(|(name, value)| format!(", {name} {value:.3}"))
                 .collect::<String>(),
-            if best { " (best)" } else { "" }
+            match (progress.step, best) {
+                (0, _) => " (before training)",
+                (_, true) => " (best)",
+                (_, false) => "",
+            }
         ));
         self.note(progress.trained());
+        self.evaluations = progress.evaluations;
         if best {
-            self.save(&progress.model.valid(), &self.out.join(BEST))
-                .map_err(|error| TrainError::Observer(Box::new(error)))?;
+            self.save(&progress.model.valid(), &self.args.out.join(BEST))
+                .map_err(observed)?;
         }
-        self.record(&json!({ "step": progress.step, "best": best, "valid": report }))
+        self.record(&json!({ "step": progress.step, "best": best, "valid": report }))?;
+        match progress.step {
+            0 => self.end_if_asked(progress),
+            _ => Ok(()),
+        }
     }
 
     fn on_step(
@@ -253,12 +354,20 @@ impl<M: Transformer, R: Report> Observer<Adapted<M>, R> for Run {
         progress: &Progress<'_, Adapted<M>>,
     ) -> Result<(), TrainError> {
         self.display.step(report);
-        self.note(progress.trained());
-        self.record(&json!({ "step": report.step, "train": report }))?;
-        if report.step.is_multiple_of(self.save_every) && report.step < report.total_steps {
-            progress.state().save(self.out.join(STATE))?;
+        if report.step == 1 && report.grad_norm == 0.0 {
+            self.display.line("warning: every gradient of step 1 is 0, so nothing moves: what trains does not reach the loss, or the loss is 0 already");
         }
-        Ok(())
+        self.note(progress.trained());
+        self.speed = Some(report.targets_per_second);
+        self.record(&json!({ "step": report.step, "train": report }))?;
+        if report.step == report.total_steps {
+            self.last = Some(progress.state());
+            return Ok(());
+        }
+        if self.cadence.is_due(report.step, Instant::now()) {
+            self.keep(&progress.state())?;
+        }
+        self.end_if_asked(progress)
     }
 
     fn on_trunk(&mut self, report: &TrunkReport) -> Result<(), TrainError> {

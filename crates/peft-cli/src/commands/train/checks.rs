@@ -1,0 +1,77 @@
+//! What is wrong with a command line, before anything large is read.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use super::train_config;
+use crate::args::TrainArgs;
+use crate::device::placed;
+use crate::error::CliError;
+
+/// All that is wrong with these flags, and with the paths that they name.
+pub(super) fn check(args: &TrainArgs) -> Result<(), CliError> {
+    let mut wrong: Vec<CliError> = Vec::new();
+    let mut note = |found: Result<(), CliError>| wrong.extend(found.err());
+    let usage = |text: &str| Err(CliError::Usage(text.into()));
+    let (of, method) = (&args.of_method, args.method);
+    note(of.check(method));
+    if args.pack && of.n_virtual_tokens(method) > 0 {
+        note(Err(CliError::Usage(format!(
+            "--pack puts rows behind each other, and --method {method} stands before the first alone; leave --pack out"
+        ))));
+    }
+    if args.save_every == Some(0) {
+        note(usage("save-every is 0, but must be at least 1"));
+    }
+    if args.warmup >= 1.0 && args.warmup.fract() != 0.0 {
+        note(Err(CliError::Usage(format!(
+            "--warmup is {}, but must be a fraction below 1, or a whole number of steps",
+            args.warmup
+        ))));
+    }
+    if of.alpha == Some(0.0) && of.rank != Some(0) {
+        note(usage(
+            "--alpha is 0: the adapter would be scaled by 0, and nothing would train",
+        ));
+    }
+    note(train_config(args).validate().map_err(CliError::from));
+    note(placed(&args.model).map(|_| ()));
+    let files = [Some(&args.train), args.valid.as_ref()];
+    for file in files.into_iter().flatten() {
+        note(readable(file));
+    }
+    note(readable(&args.model.model));
+    note(writable(&args.out));
+    match wrong.len() {
+        0 => Ok(()),
+        1 => wrong.pop().map_or(Ok(()), Err),
+        _ => Err(CliError::Several(wrong)),
+    }
+}
+
+fn readable(path: &Path) -> Result<(), CliError> {
+    fs::metadata(path)
+        .map(|_| ())
+        .map_err(|source| CliError::Io {
+            action: "read",
+            path: path.into(),
+            source,
+        })
+}
+
+/// Whether a directory can be made, or written into, at `out`; nothing is left there.
+fn writable(out: &Path) -> Result<(), CliError> {
+    let there = out.ancestors().find(|path| path.exists());
+    let there = there.unwrap_or(Path::new("."));
+    let probe = there.join(format!(".peft-{}", std::process::id()));
+    let tried = match there.is_dir() {
+        true => File::create_new(&probe).and_then(|_| fs::remove_file(&probe)),
+        false => Err(io::ErrorKind::NotADirectory.into()),
+    };
+    tried.map_err(|source| CliError::Io {
+        action: "write into",
+        path: there.into(),
+        source,
+    })
+}

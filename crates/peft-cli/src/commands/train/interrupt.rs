@@ -1,0 +1,80 @@
+//! [`Interrupts`]: signals that ask a run to end.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+#[cfg(unix)]
+use signal_hook::consts::SIGHUP;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// What is listened for, and what it is called.
+const SIGNALS: &[(i32, &str)] = &[
+    (SIGINT, "SIGINT"),
+    (SIGTERM, "SIGTERM"),
+    #[cfg(unix)]
+    (SIGHUP, "SIGHUP"),
+];
+
+/// A signal that has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Signal {
+    pub(crate) number: u8,
+    pub(crate) name: &'static str,
+}
+
+/// The first signal asks, and the run ends where it can go on from; the next one ends the program at once.
+pub(super) struct Interrupts {
+    asked: Arc<AtomicUsize>,
+    at_once: Arc<AtomicBool>,
+}
+
+impl Interrupts {
+    /// Listen from now on.
+    pub(super) fn listen() -> io::Result<Self> {
+        let listening = Self {
+            asked: Arc::default(),
+            at_once: Arc::default(),
+        };
+        for (signal, name) in SIGNALS {
+            if *name == "SIGHUP" && is_ignored(*signal) {
+                continue;
+            }
+            // In this order: the first one finds that there was none before it.
+            flag::register_conditional_shutdown(
+                *signal,
+                128 + signal,
+                Arc::clone(&listening.at_once),
+            )?;
+            flag::register_usize(*signal, Arc::clone(&listening.asked), *signal as usize)?;
+            flag::register(*signal, Arc::clone(&listening.at_once))?;
+        }
+        Ok(listening)
+    }
+
+    /// The signal that has asked the run to end, if one has.
+    pub(super) fn asked(&self) -> Option<Signal> {
+        let asked = self.asked.load(Ordering::SeqCst);
+        let of = SIGNALS.iter().find(|(number, _)| *number as usize == asked);
+        of.map(|(number, name)| Signal {
+            number: *number as u8,
+            name,
+        })
+    }
+}
+
+/// When nobody looks at `asked` any more, a signal ends the program.
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        self.at_once.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Whether this process was started to ignore a signal, as `nohup` does with SIGHUP; known on Linux alone.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}

@@ -1,0 +1,136 @@
+//! [`Metrics`]: the lines of a run's numbers.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::run::write;
+use crate::error::CliError;
+use crate::say::say;
+
+/// One object a line.
+const FILE: &str = "metrics.jsonl";
+/// Steps whose losses are averaged for the loss at the end.
+const RECENT: usize = 20;
+
+/// The file, and what of it the end of a run is judged by.
+pub(super) struct Metrics {
+    file: File,
+    path: PathBuf,
+    /// The loss of the first step.
+    pub(super) first: Option<f64>,
+    /// Those of the last ones.
+    recent: VecDeque<f64>,
+    /// The last validation loss.
+    pub(super) valid: Option<f64>,
+}
+
+impl Metrics {
+    /// Those of a directory up to a step: later lines belong to steps that are done again. A line that is damaged is left out, and said.
+    pub(super) fn open(dir: &Path, done: usize) -> Result<Self, CliError> {
+        let path = dir.join(FILE);
+        let failed = |action| {
+            let path = path.clone();
+            move |source| CliError::Io {
+                action,
+                path,
+                source,
+            }
+        };
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(failed("read")(error)),
+        };
+        let (mut kept, mut lines, mut damaged) = (Vec::new(), Vec::new(), 0);
+        for line in text
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
+            let value: Option<Value> = serde_json::from_slice(line).ok();
+            match value.and_then(|value| Some((value["step"].as_u64()?, value))) {
+                Some((step, value)) if step <= done as u64 => {
+                    kept.extend_from_slice(line);
+                    kept.push(b'\n');
+                    lines.push(value);
+                }
+                Some(_) => {}
+                None => damaged += 1,
+            }
+        }
+        // The last line may have been cut by what ended the run.
+        if damaged > usize::from(!text.ends_with(b"\n")) {
+            say!("{}: {damaged} damaged lines are left out", path.display());
+        }
+        write(&path, &kept)?;
+        let file = OpenOptions::new().append(true).open(&path);
+        let mut metrics = Self {
+            file: file.map_err(failed("open"))?,
+            path,
+            first: None,
+            recent: VecDeque::new(),
+            valid: None,
+        };
+        lines.iter().for_each(|line| metrics.note(line));
+        Ok(metrics)
+    }
+
+    fn note(&mut self, line: &Value) {
+        if let Some(loss) = line["train"]["loss"].as_f64() {
+            self.first = self.first.or(Some(loss));
+            self.recent.push_back(loss);
+            if self.recent.len() > RECENT {
+                self.recent.pop_front();
+            }
+        }
+        self.valid = line["valid"]["loss"].as_f64().or(self.valid);
+    }
+
+    /// Put a line behind the others.
+    pub(super) fn add(&mut self, line: &Value) -> Result<(), CliError> {
+        self.note(line);
+        let path = self.path.clone();
+        let written = self.file.write_all(format!("{line}\n").as_bytes());
+        written.map_err(|source| CliError::Io {
+            action: "write",
+            path,
+            source,
+        })
+    }
+
+    /// The mean loss of the last steps.
+    pub(super) fn recent(&self) -> Option<f64> {
+        let n = self.recent.len();
+        (n > 0).then(|| self.recent.iter().sum::<f64>() / n as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_damaged_line_costs_no_other() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join(FILE);
+        let line = |step: u64| format!("{}\n", json!({"step": step, "train": {"loss": step}}));
+        let mut text = line(1).into_bytes();
+        text.extend(b"{\"step\": 2, \"tr\xff\n");
+        text.extend((2..6).flat_map(|step| line(step).into_bytes()));
+        text.extend(b"{\"step\": 6");
+        fs::write(&path, text).expect("it is written");
+        let mut metrics = Metrics::open(dir.path(), 4).expect("it is mended");
+        assert_eq!((metrics.first, metrics.recent()), (Some(1.0), Some(2.5)));
+        let next = json!({"step": 5, "valid": {"loss": 7.0}});
+        metrics.add(&next).expect("it is written");
+        assert_eq!(metrics.valid, Some(7.0));
+        let lines: String = (1..5).map(line).collect();
+        let found = fs::read_to_string(&path).expect("it is read");
+        assert_eq!(found, format!("{lines}{next}\n"));
+    }
+}

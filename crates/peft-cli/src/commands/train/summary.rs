@@ -1,0 +1,175 @@
+//! What a run says at its end: what was best, how long it took, and the commands to go on with.
+
+use std::path::{Path, PathBuf};
+
+use peft_train::Evaluations;
+
+use super::run::BEST;
+use crate::args::TrainArgs;
+use crate::say::say;
+
+/// What the end of a run is judged by.
+pub(super) struct Outcome {
+    pub(super) evaluations: Evaluations,
+    /// The loss that the run began at: before training, or in the first step.
+    pub(super) start: Option<f64>,
+    /// The loss that it ended at: the last validation, or the last steps.
+    pub(super) end: Option<f64>,
+    /// The loss of a guess that takes everything for equally likely.
+    pub(super) uniform: Option<f64>,
+}
+
+/// Whether a run was of use, as far as its losses tell.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing speaks against it.
+    Good,
+    /// It ended no better than it began, or than a guess.
+    NoBetter(String),
+    /// It ended far worse than it began.
+    Worse(String),
+}
+
+impl Outcome {
+    pub(super) fn verdict(&self) -> Verdict {
+        let (Some(start), Some(end)) = (self.start, self.end) else {
+            return Verdict::Good;
+        };
+        if end > 1.25 * start + 0.5 {
+            return Verdict::Worse(format!(
+                "the loss rose from {start:.4} to {end:.4}: the run has diverged, and its learning rate was most likely too high"
+            ));
+        }
+        let lowest = self
+            .evaluations
+            .lowest()
+            .map_or(end, |lowest| lowest.min(end));
+        match (self.evaluations, self.uniform) {
+            (_, Some(uniform)) if lowest >= 0.995 * uniform => Verdict::NoBetter(format!(
+                "the loss never fell below that of a uniform guess, {uniform:.4}: the model has learnt nothing of these rows"
+            )),
+            (
+                Evaluations {
+                    before: Some(before),
+                    best: None,
+                },
+                _,
+            ) => Verdict::NoBetter(format!(
+                "no evaluation was below the loss before training, {before:.4}: the model is no better for it"
+            )),
+            _ => Verdict::Good,
+        }
+    }
+}
+
+/// Say what was best, and how fast it went.
+pub(super) fn show(args: &TrainArgs, outcome: &Outcome, seconds: f64, speed: Option<f64>) {
+    let speed = speed.map_or_else(String::new, |speed| format!(", {speed:.0} target tokens/s"));
+    say!("took {seconds:.0} s{speed}");
+    let before = outcome.evaluations.before;
+    let before = before.map_or_else(String::new, |loss| format!(", {loss:.4} before training"));
+    if let Some((step, loss)) = outcome.evaluations.best {
+        say!(
+            "best: step {step}, validation loss {loss:.4}{before}, in {}",
+            args.out.join(BEST).display()
+        );
+    }
+}
+
+/// What a directory of the run is, for the verbs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaves {
+    /// A checkpoint.
+    Model,
+    /// An adapter that can be merged.
+    Adapter,
+    /// A prompt or a prefix, which cannot.
+    Input,
+}
+
+/// The commands to go on with.
+pub(super) fn commands(args: &TrainArgs, leaves: Leaves, best: Option<usize>) -> Vec<String> {
+    let best = best.map(|_| args.out.join(BEST));
+    let dir: PathBuf = best.unwrap_or_else(|| args.out.clone());
+    let (dir, base) = (quoted(&dir), quoted(&args.model.model));
+    let model = match leaves {
+        Leaves::Model => format!("--model {dir}"),
+        Leaves::Adapter | Leaves::Input => format!("--model {base} --adapter {dir}"),
+    };
+    let rows = quoted(args.valid.as_ref().unwrap_or(&args.train));
+    let mut lines = vec![
+        format!("peft eval {model} --data {rows}"),
+        format!("peft generate {model} --prompt TEXT"),
+    ];
+    if leaves == Leaves::Adapter {
+        let mut merged = args.out.as_os_str().to_owned();
+        merged.push("-merged");
+        lines.push(format!(
+            "peft merge {model} --out {}",
+            quoted(Path::new(&merged))
+        ));
+    }
+    let longer = match args.max_steps {
+        Some(steps) => format!("--max-steps {}", steps.saturating_mul(2)),
+        None => format!("--epochs {}", args.epochs.saturating_mul(2)),
+    };
+    let out = quoted(&args.out);
+    lines.push(format!("peft train --resume --out {out} {longer}"));
+    lines
+}
+
+/// A path as a shell takes it.
+pub(super) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "._-/=:@%+,".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(before: Option<f64>, best: Option<f64>, end: f64) -> Verdict {
+        let evaluations = Evaluations {
+            before,
+            best: best.map(|loss| (3, loss)),
+        };
+        Outcome {
+            evaluations,
+            start: before.or(Some(4.0)),
+            end: Some(end),
+            uniform: Some(5.0),
+        }
+        .verdict()
+    }
+
+    #[test]
+    fn a_run_is_judged_by_its_losses() {
+        assert_eq!(outcome(Some(4.0), Some(2.0), 2.5), Verdict::Good);
+        assert_eq!(outcome(None, None, 2.5), Verdict::Good);
+        assert!(matches!(outcome(Some(2.0), None, 5.0), Verdict::Worse(_)));
+        assert!(matches!(
+            outcome(Some(2.0), Some(1.9), 5.0),
+            Verdict::Worse(_)
+        ));
+        assert!(matches!(
+            outcome(Some(2.0), None, 2.1),
+            Verdict::NoBetter(_)
+        ));
+        assert!(matches!(
+            outcome(Some(5.1), Some(5.0), 5.0),
+            Verdict::NoBetter(_)
+        ));
+    }
+
+    #[test]
+    fn paths_are_quoted_for_a_shell() {
+        assert_eq!(quoted(Path::new("a/b-1.c")), "a/b-1.c");
+        assert_eq!(quoted(Path::new("my run")), "'my run'");
+        assert_eq!(quoted(Path::new("it's")), r"'it'\''s'");
+        assert_eq!(quoted(Path::new("$x")), "'$x'");
+    }
+}
