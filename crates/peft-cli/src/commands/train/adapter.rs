@@ -30,7 +30,8 @@ pub(super) fn adapter_config<M: Transformer>(
             .cloned(),
     );
     let n = of.n_virtual_tokens(args.method);
-    let tokens = |text: &str| tokenizer.encode(text, EncodeSpecial::None);
+    // With what the tokenizer puts around a text, as PEFT has it.
+    let tokens = |text: &str| tokenizer.encode(text, EncodeSpecial::Both);
     Ok(Some(match args.method {
         Method::Lora | Method::Ia3 => weights(args, whole, checkpoint, model),
         Method::PromptTuning => {
