@@ -32,6 +32,17 @@ pub enum TrainError {
         /// The first of them.
         rows: Vec<BadRow>,
     },
+    /// A file that is no JSONL file.
+    #[error(
+        "{} is {found}; rows are objects of JSON, one a line, as {{\"prompt\": \"...\", \"completion\": \"...\"}}",
+        path.display()
+    )]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
     /// A data file has no row.
     #[error("{} has no rows", path.display())]
     Empty {
@@ -90,16 +101,6 @@ pub enum TrainError {
     ChatTemplate {
         /// Why.
         reason: String,
-    },
-    /// The tokens of a conversation's beginning are not the beginning of its tokens, so the assistant's turns cannot be told.
-    #[error(
-        "the chat template does not render the beginning of a conversation as the beginning of the whole (row {row}, message {message})"
-    )]
-    UnstableTemplate {
-        /// The row, from 1.
-        row: usize,
-        /// The message, from 1.
-        message: usize,
     },
     /// A token that the model does not know.
     #[error("the tokenizer gives token {token}, but the model's vocabulary has {vocab_size}")]

@@ -7,8 +7,9 @@ use peft_models::CausalLm;
 use serde::Serialize;
 
 use crate::batch::plan_evaluation;
+use crate::data::{check_vocabulary, completion_tokens, is_completions};
 use crate::loss::{nll, target_logits};
-use crate::{Batch, EncodeSpecial, Example, TextTokenizer, TrainError};
+use crate::{Batch, Example, TextTokenizer, TrainError};
 
 /// How good a model is on some rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -69,11 +70,12 @@ pub fn evaluate<M: CausalLm>(model: &M, examples: &[Example], batch_size: usize)
 
 /// For each prompt, the index of the likeliest of `options` as its continuation, by summed log-likelihood.
 ///
-/// Each prompt is read once; the options follow it from the cache.
+/// Prompt and option are encoded as the one text that they are, as rows are. What all options of a prompt begin with is read once, and they follow it from the
+/// cache.
 ///
 /// # Errors
 ///
-/// A [`TrainError`] where the tokenizer fails or a prompt or an option has no tokens.
+/// A [`TrainError`] where the tokenizer fails, a prompt or an option has no tokens, or both are longer than the model takes.
 pub fn choose<M: CausalLm>(
     model: &M,
     tokenizer: &TextTokenizer,
@@ -82,39 +84,85 @@ pub fn choose<M: CausalLm>(
     batch_size: usize,
 ) -> Result<Vec<usize>, TrainError> {
     let device = device_of(model);
-    let encode = |text: &String, special| {
-        let ids = tokenizer.encode(text, special)?;
-        if ids.is_empty() {
-            return Err(TrainError::Tokenize {
-                reason: format!("`{text}` has no tokens"),
-            });
-        }
-        Ok(ids)
-    };
-    let options = options
+    let cases = prompts
         .iter()
-        .map(|option| encode(option, EncodeSpecial::None))
+        .map(|prompt| Case::new(model, tokenizer, prompt, options))
         .collect::<Result<Vec<_>, _>>()?;
-    let prompts = prompts
-        .iter()
-        .map(|prompt| encode(prompt, EncodeSpecial::Begin))
-        .collect::<Result<Vec<_>, _>>()?;
-    // Prompts of one length need no padding, so positions after the cache are those of generation.
-    let mut order: Vec<usize> = (0..prompts.len()).collect();
-    order.sort_by_key(|i| prompts[*i].len());
+    // Beginnings of one length need no padding, so positions after the cache are those of generation.
+    let mut order: Vec<usize> = (0..cases.len()).collect();
+    order.sort_by(|a, b| cases[*a].like().cmp(&cases[*b].like()));
     let mut chosen = vec![0; prompts.len()];
-    for same in order.chunk_by(|a, b| prompts[*a].len() == prompts[*b].len()) {
+    for same in order.chunk_by(|a, b| cases[*a].like() == cases[*b].like()) {
         for indices in same.chunks(batch_size) {
-            let rows: Vec<&[u32]> = indices.iter().map(|i| prompts[*i].as_slice()).collect();
+            let rows: Vec<&[u32]> = indices.iter().map(|i| cases[*i].given.as_slice()).collect();
+            let options = &cases[indices[0]].options;
             for (i, best) in indices
                 .iter()
-                .zip(best_options(model, &rows, &options, &device))
+                .zip(best_options(model, &rows, options, &device))
             {
                 chosen[*i] = best;
             }
         }
     }
     Ok(chosen)
+}
+
+/// A prompt with its options as tokens.
+struct Case {
+    /// What all begin with.
+    given: Vec<u32>,
+    /// How each goes on.
+    options: Vec<Vec<u32>>,
+}
+
+impl Case {
+    fn new<M: CausalLm>(
+        model: &M,
+        tokenizer: &TextTokenizer,
+        prompt: &str,
+        options: &[String],
+    ) -> Result<Self, TrainError> {
+        let limit = model.max_positions();
+        let mut given: Option<Vec<u32>> = None;
+        let mut all = Vec::with_capacity(options.len());
+        for option in options {
+            let tokens = completion_tokens(tokenizer, prompt, option, false, usize::MAX)?;
+            let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
+            check_vocabulary(&ids, model.vocab_size())?;
+            if ids.len() > limit {
+                let tokens = ids.len();
+                return Err(TrainError::PromptLength { tokens, limit });
+            }
+            let border = tokens
+                .iter()
+                .position(|token| is_completions(token, prompt.len()));
+            let Some(border) = border.filter(|border| *border > 0) else {
+                return Err(TrainError::Tokenize {
+                    reason: format!("`{prompt}` or `{option}` has no tokens"),
+                });
+            };
+            let before = &ids[..border];
+            let shared = match &given {
+                None => before.len(),
+                Some(given) => given.iter().zip(before).take_while(|(a, b)| a == b).count(),
+            };
+            given = Some(before[..shared].to_vec());
+            all.push(ids);
+        }
+        let given = given.unwrap_or_default();
+        if given.is_empty() {
+            return Err(TrainError::Tokenize {
+                reason: format!("the options of `{prompt}` have no token before them in common"),
+            });
+        }
+        let options = all.iter().map(|ids| ids[given.len()..].to_vec()).collect();
+        Ok(Self { given, options })
+    }
+
+    /// What cases that are read together have alike.
+    fn like(&self) -> (usize, &[Vec<u32>]) {
+        (self.given.len(), &self.options)
+    }
 }
 
 fn best_options<M: CausalLm>(

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use peft_train::{Dataset, EncodeOptions, Message, TextTokenizer, TrainError, encode};
+use peft_train::{
+    Dataset, EncodeOptions, Message, TextTokenizer, TrainError, conversation, encode,
+};
 use serde_json::{Value, json};
 
 fn goldens() -> PathBuf {
@@ -39,22 +41,7 @@ fn with_template(source: &str) -> TextTokenizer {
 }
 
 fn messages(chat: &Value) -> Vec<Message> {
-    let turns = chat.as_array().expect("turns").iter();
-    turns
-        .map(|turn| {
-            let mut more = turn.as_object().expect("a turn").clone();
-            let mut take = |key: &str| match more.shift_remove(key) {
-                Some(Value::String(text)) => text,
-                other => panic!("{key} is {other:?}"),
-            };
-            let (role, content) = (take("role"), take("content"));
-            Message {
-                role,
-                content,
-                more,
-            }
-        })
-        .collect()
+    conversation(chat).expect("turns")
 }
 
 fn user(content: &str) -> Vec<Message> {

@@ -7,6 +7,7 @@ mod defaults;
 mod divergence;
 mod evaluation;
 mod resume;
+mod rows;
 mod run;
 mod statistics;
 mod strategy;

@@ -5,7 +5,7 @@ use peft_models::{CausalLm, Transformer};
 use peft_train::{Dataset, EncodeOptions, Row, RowKind, TextTokenizer, choose, encode, evaluate};
 use serde_json::{Value, json};
 
-use super::{check_end, load, print_line};
+use super::{check_end, load, print_line, read_rows};
 use crate::args::EvalArgs;
 use crate::error::CliError;
 
@@ -20,7 +20,7 @@ pub(super) fn report(args: &EvalArgs) -> Result<Value, CliError> {
             "batch size is 0, but must be at least 1".into(),
         ));
     }
-    let dataset = Dataset::read(&args.data)?;
+    let dataset = read_rows(&args.data)?;
     if matches!(dataset.kind(), RowKind::Labelled | RowKind::Tagged) {
         return super::classifier::report(args, &dataset);
     }

@@ -59,6 +59,15 @@ fn check_end(
     Ok(())
 }
 
+/// The rows of a file; what nothing reads of them is named.
+fn read_rows(path: &Path) -> Result<Dataset, CliError> {
+    let rows = Dataset::read(path)?;
+    if !rows.left_alone().is_empty() {
+        say!("columns left alone: {}", rows.left_alone().join(", "));
+    }
+    Ok(rows)
+}
+
 /// A line of results on standard output, whose reader may have gone.
 fn print_line(line: impl Display) -> Result<(), CliError> {
     writeln!(stdout(), "{line}").map_err(CliError::Output)

@@ -52,7 +52,10 @@ pub fn encode_classes(
             }
         };
         let (ids, cut) = tokenizer.encode_within(text, max_length)?;
-        check_vocabulary(&ids, vocab_size)?;
+        if let Err(error) = check_vocabulary(&ids, vocab_size) {
+            wrong.push((i, error.to_string()));
+            continue;
+        }
         encoded.truncated += usize::from(cut);
         if ids.is_empty() {
             wrong.push((i, "the text has no tokens".into()));

@@ -56,7 +56,10 @@ pub fn encode_tags(
             }
         };
         let found = tokenizer.encode_words(words, max_length)?;
-        check_vocabulary(&found.ids, vocab_size)?;
+        if let Err(error) = check_vocabulary(&found.ids, vocab_size) {
+            wrong.push((i, error.to_string()));
+            continue;
+        }
         encoded.truncated += usize::from(found.cut);
         let firsts = firsts(&found.words).into_iter();
         let example = TagExample {

@@ -1,15 +1,20 @@
 //! [`Dataset`]: the rows of a JSONL file.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use super::container;
 use super::{Row, RowKind};
 use crate::TrainError;
 use crate::error::BadRow;
 
 /// How many bad rows are named in one error.
 const NAMED: usize = 20;
+
+/// How many columns that nothing reads are named.
+const COLUMNS: usize = 50;
 
 /// The rows of a JSONL file, all of one kind.
 #[derive(Debug, Clone)]
@@ -18,6 +23,7 @@ pub struct Dataset {
     kind: RowKind,
     rows: Vec<Row>,
     lines: Vec<usize>,
+    left_alone: Vec<String>,
 }
 
 impl Dataset {
@@ -33,11 +39,23 @@ impl Dataset {
             path: path.clone(),
             source,
         };
+        if path.is_dir() {
+            return Err(TrainError::NoRows {
+                path,
+                found: "a directory",
+            });
+        }
         let file = File::open(&path).map_err(io)?;
+        let mut reader = BufReader::new(file);
+        if let Some(found) = container::of(reader.fill_buf().map_err(io)?) {
+            return Err(TrainError::NoRows { path, found });
+        }
         let mut rows: Vec<Row> = Vec::new();
+        let mut left_alone: Vec<String> = Vec::new();
+        let mut seen = HashSet::new();
         let mut lines = Vec::new();
         let mut bad = Vec::new();
-        for (i, line) in BufReader::new(file).split(b'\n').enumerate() {
+        for (i, line) in reader.split(b'\n').enumerate() {
             let line = line.map_err(io)?;
             let parsed = match std::str::from_utf8(&line) {
                 // Some editors begin a file with a byte-order mark.
@@ -47,16 +65,21 @@ impl Dataset {
                 },
                 Err(_) => Err("is not UTF-8".into()),
             };
-            let parsed = parsed.and_then(|row| match rows.first() {
+            let parsed = parsed.and_then(|(row, more)| match rows.first() {
                 Some(first) if first.kind() != row.kind() => Err(format!(
                     "is {}, but the rows before are {}; one file holds one kind",
                     row.kind().keys(),
                     first.kind().keys()
                 )),
-                _ => Ok(row),
+                _ => Ok((row, more)),
             });
             match parsed {
-                Ok(row) => {
+                Ok((row, more)) => {
+                    for key in more {
+                        if seen.insert(key.clone()) && left_alone.len() < COLUMNS {
+                            left_alone.push(key);
+                        }
+                    }
                     rows.push(row);
                     lines.push(i + 1);
                 }
@@ -76,6 +99,7 @@ impl Dataset {
                 kind,
                 rows,
                 lines,
+                left_alone,
             }),
         }
     }
@@ -93,6 +117,11 @@ impl Dataset {
     /// The rows.
     pub fn rows(&self) -> &[Row] {
         &self.rows
+    }
+
+    /// The columns that nothing reads, in the order of the file.
+    pub fn left_alone(&self) -> &[String] {
+        &self.left_alone
     }
 
     /// An error that names some rows together, by index.

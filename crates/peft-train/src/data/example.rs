@@ -1,7 +1,12 @@
 //! [`Example`]: a row's tokens, and which of them are targets.
 
-use super::{Dataset, Row};
-use crate::{EncodeSpecial, TextTokenizer, TrainError};
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+
+use super::turns::{self, Untold};
+use super::{Dataset, Message, Row};
+use crate::{EncodeSpecial, TextToken, TextTokenizer, TrainError};
 
 /// Tokens of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,9 +34,18 @@ impl Example {
         self.targets.iter().filter(|target| **target).count()
     }
 
-    fn truncate(&mut self, max_length: usize) {
-        self.ids.truncate(max_length);
-        self.targets.truncate(max_length);
+    /// From the tokens of one text, and how many of them a row may have.
+    fn of(tokens: &[TextToken], max_length: usize, is_target: impl Fn(&TextToken) -> bool) -> Self {
+        let kept = tokens.iter().take(max_length);
+        // Nothing precedes the first token, so it cannot be predicted.
+        let targets = kept
+            .clone()
+            .enumerate()
+            .map(|(i, token)| i > 0 && is_target(token));
+        Self::new(
+            kept.clone().map(|token| token.id).collect(),
+            targets.collect(),
+        )
     }
 }
 
@@ -59,14 +73,17 @@ pub struct Encoded {
 
 /// Tokenise the rows of a file for a causal language model.
 ///
+/// A row is one text and is encoded once, as the whole that it is; its parts are told by the bytes that each token was made of. A token across the border of two
+/// parts is a target.
+///
 /// - `{"text"}`: every token is a target but the first.
-/// - `{"prompt", "completion"}`: prompt and completion are tokenised apart, so that the prompt's tokens are those that generation will
-///   see; only the completion's, and the end-of-sequence token after them, are targets.
-/// - `{"messages"}`: the assistant's turns, up to the end that the template gives them; where it has `{% generation %}` blocks, what is in those.
+/// - `{"prompt", "completion"}`: the tokens of the completion are targets, and the end-of-sequence token after them, which is there once.
+/// - `{"messages"}`: the assistant's turns, up to the end that the template gives them; where it has `{% generation %}` blocks, what is in those. A turn with
+///   OpenAI's `weight: 0` is none.
 ///
 /// # Errors
 ///
-/// A [`TrainError`].
+/// A [`TrainError`]; rows that cannot be encoded are named together.
 pub fn encode(
     dataset: &Dataset,
     tokenizer: &TextTokenizer,
@@ -77,13 +94,17 @@ pub fn encode(
         truncated: 0,
         dropped: 0,
     };
+    let mut wrong = Vec::new();
     for (i, row) in dataset.rows().iter().enumerate() {
-        let mut example = match row {
-            Row::Text { text } => text_example(tokenizer.encode(text, EncodeSpecial::Both)?),
+        let found = match row {
+            Row::Text { text } => text_example(tokenizer, text, options),
             Row::Completion { prompt, completion } => {
-                completion_example(tokenizer, prompt, completion, options.append_eos)?
+                completion_example(tokenizer, prompt, completion, options)
             }
-            Row::Chat { messages } => chat_example(tokenizer, messages, i + 1)?,
+            Row::Chat {
+                messages,
+                variables,
+            } => chat_example(tokenizer, messages, variables, options),
             Row::Labelled { .. } | Row::Tagged { .. } => {
                 return Err(dataset.wrong_task(
                     "a causal language model",
@@ -91,16 +112,30 @@ pub fn encode(
                 ));
             }
         };
-        check_vocabulary(&example.ids, options.vocab_size)?;
-        if example.ids.len() > options.max_length {
-            encoded.truncated += 1;
-            example.truncate(options.max_length);
-        }
+        let found = found.and_then(|(example, cut)| {
+            check_vocabulary(&example.ids, options.vocab_size)?;
+            Ok((example, cut))
+        });
+        let (example, cut) = match found {
+            Ok(found) => found,
+            Err(Refused::Row(reason)) => {
+                wrong.push((i, reason));
+                if wrong.len() >= WRONG {
+                    break;
+                }
+                continue;
+            }
+            Err(Refused::All(error)) => return Err(error),
+        };
+        encoded.truncated += usize::from(cut);
         if example.n_targets() == 0 {
             encoded.dropped += 1;
         } else {
             encoded.examples.push(example);
         }
+    }
+    if !wrong.is_empty() {
+        return Err(dataset.refuse(wrong));
     }
     if encoded.examples.is_empty() {
         return Err(TrainError::NoTargets {
@@ -109,6 +144,28 @@ pub fn encode(
         });
     }
     Ok(encoded)
+}
+
+/// After this many rows that cannot be encoded no more are tried.
+const WRONG: usize = 20;
+
+/// Why there is no example.
+enum Refused {
+    /// What is wrong with the row.
+    Row(String),
+    /// No row can be encoded.
+    All(TrainError),
+}
+
+impl From<TrainError> for Refused {
+    fn from(error: TrainError) -> Self {
+        match error {
+            TrainError::ChatTemplate { .. }
+            | TrainError::Tokenize { .. }
+            | TrainError::TokenOutOfRange { .. } => Self::Row(error.to_string()),
+            error => Self::All(error),
+        }
+    }
 }
 
 /// # Errors
@@ -124,60 +181,158 @@ pub(crate) fn check_vocabulary(ids: &[u32], vocab_size: usize) -> Result<(), Tra
     }
 }
 
-fn text_example(ids: Vec<u32>) -> Example {
-    let targets = (0..ids.len()).map(|i| i > 0).collect();
-    Example::new(ids, targets)
+fn text_example(
+    tokenizer: &TextTokenizer,
+    text: &str,
+    options: &EncodeOptions,
+) -> Result<(Example, bool), Refused> {
+    let most = options.max_length.saturating_add(1);
+    let tokens = tokenizer.encode_with_offsets(text, EncodeSpecial::Both, most)?;
+    let cut = tokens.len() > options.max_length;
+    Ok((Example::of(&tokens, options.max_length, |_| true), cut))
 }
 
 fn completion_example(
     tokenizer: &TextTokenizer,
     prompt: &str,
     completion: &str,
-    append_eos: bool,
-) -> Result<Example, TrainError> {
-    let mut ids = tokenizer.encode(prompt, EncodeSpecial::Begin)?;
-    let given = ids.len();
-    ids.extend(tokenizer.encode(completion, EncodeSpecial::None)?);
-    if append_eos {
-        ids.extend(tokenizer.eos());
+    options: &EncodeOptions,
+) -> Result<(Example, bool), Refused> {
+    let tokens = completion_tokens(
+        tokenizer,
+        prompt,
+        completion,
+        options.append_eos,
+        options.max_length.saturating_add(1),
+    )?;
+    let cut = tokens.len() > options.max_length;
+    let is_target = |token: &TextToken| is_completions(token, prompt.len());
+    Ok((Example::of(&tokens, options.max_length, is_target), cut))
+}
+
+/// Whether a token is of what follows a prompt of so many bytes.
+pub(crate) fn is_completions(token: &TextToken, prompt: usize) -> bool {
+    // What stands before an empty prompt stands for nothing in the text.
+    token.bytes.end > prompt || (token.added && token.bytes.start >= prompt.max(1))
+}
+
+/// The tokens of a prompt with its completion, at most so many. With an end, that is there once: the text's own, the post-processor's, or one that is added.
+pub(crate) fn completion_tokens(
+    tokenizer: &TextTokenizer,
+    prompt: &str,
+    completion: &str,
+    end: bool,
+    at_most: usize,
+) -> Result<Vec<TextToken>, TrainError> {
+    let text = [prompt, completion].concat();
+    let special = match end {
+        true => EncodeSpecial::Both,
+        false => EncodeSpecial::Begin,
+    };
+    let mut tokens = tokenizer.encode_with_offsets(&text, special, at_most)?;
+    let Some(eos) = tokenizer.eos().filter(|_| end) else {
+        return Ok(tokens);
+    };
+    let of_text = tokens.iter().rposition(|token| !token.added);
+    if let Some(last) = of_text
+        && tokens[last].id == eos
+    {
+        tokens.truncate(last + 1);
     }
-    // Nothing precedes the first token, so it cannot be predicted.
-    let targets = (0..ids.len()).map(|i| i >= given.max(1)).collect();
-    Ok(Example::new(ids, targets))
+    let after = of_text.unwrap_or(0);
+    if tokens.len() < at_most
+        && tokens[after.min(tokens.len())..]
+            .iter()
+            .all(|token| token.id != eos)
+    {
+        tokens.push(TextToken {
+            id: eos,
+            bytes: text.len()..text.len(),
+            added: true,
+        });
+    }
+    Ok(tokens)
 }
 
 fn chat_example(
     tokenizer: &TextTokenizer,
-    messages: &[super::Message],
-    row: usize,
-) -> Result<Example, TrainError> {
-    if tokenizer.marks_generation() {
-        let (ids, mut targets) =
-            tokenizer.encode_marked(&tokenizer.render_marked(messages, false)?)?;
-        if let Some(first) = targets.first_mut() {
-            *first = false;
+    messages: &[Message],
+    variables: &Map<String, Value>,
+    options: &EncodeOptions,
+) -> Result<(Example, bool), Refused> {
+    let rendered = match tokenizer.render_marked(messages, variables, false) {
+        Err(TrainError::ChatTemplate { reason }) => {
+            let message = failing(tokenizer, messages, variables);
+            return Err(Refused::Row(format!(
+                "the chat template failed at message {message}: {reason}"
+            )));
         }
-        return Ok(Example::new(ids, targets));
-    }
-    let tokens = |upto: usize, generation: bool| {
-        let text = tokenizer.render(&messages[..upto], generation)?;
-        // The template writes the special tokens itself.
-        tokenizer.encode(&text, EncodeSpecial::None)
+        rendered => rendered?,
     };
-    let ids = tokens(messages.len(), false)?;
-    let mut targets = vec![false; ids.len()];
-    for (i, message) in messages.iter().enumerate() {
-        if message.role != "assistant" {
-            continue;
-        }
-        let (before, after) = (tokens(i, true)?, tokens(i + 1, false)?);
-        if !after.starts_with(&before) || !ids.starts_with(&after) {
-            return Err(TrainError::UnstableTemplate {
-                row,
-                message: i + 1,
-            });
-        }
-        targets[before.len().max(1)..after.len()].fill(true);
+    let spans = match tokenizer.marks_generation() {
+        true => of_targets(messages, rendered.generated)?,
+        false => match turns::assistant(tokenizer, messages, variables, &rendered.text) {
+            Ok(spans) => spans,
+            Err(Untold::Failed(error)) => return Err(error.into()),
+            Err(Untold::Turn(turn)) => {
+                return Err(Refused::Row(format!(
+                    "where message {} begins and ends cannot be told, since the chat template does not write what is before it \
+                     as the beginning of the whole; a template with {{% generation %}} around the assistant's text tells it",
+                    turn + 1
+                )));
+            }
+        },
+    };
+    // The template writes the special tokens itself.
+    let most = options.max_length.saturating_add(1);
+    let tokens = tokenizer.encode_with_offsets(&rendered.text, EncodeSpecial::None, most)?;
+    let cut = tokens.len() > options.max_length;
+    let is_target = |token: &TextToken| {
+        // The spans are in order and apart: the first that ends behind the token's beginning is the one that it may be of.
+        let at = spans.partition_point(|span| span.end <= token.bytes.start);
+        spans
+            .get(at)
+            .is_some_and(|span| token.bytes.end > span.start)
+    };
+    Ok((Example::of(&tokens, options.max_length, is_target), cut))
+}
+
+/// What `{% generation %}` blocks hold, without the turns that are no targets.
+fn of_targets(
+    messages: &[Message],
+    generated: Vec<Range<usize>>,
+) -> Result<Vec<Range<usize>>, Refused> {
+    let assistant: Vec<&Message> = messages.iter().filter(|m| m.is_assistant()).collect();
+    if assistant.iter().all(|message| message.is_target()) {
+        return Ok(generated);
     }
-    Ok(Example::new(ids, targets))
+    if assistant.len() != generated.len() {
+        return Err(Refused::Row(format!(
+            "has a turn with `weight: 0`, but the chat template has {} {{% generation %}} blocks for {} turns of the assistant's",
+            generated.len(),
+            assistant.len()
+        )));
+    }
+    let spans = assistant.iter().zip(generated);
+    Ok(spans
+        .filter(|(m, _)| m.is_target())
+        .map(|(_, span)| span)
+        .collect())
+}
+
+/// The first message, from 1, with which a template fails; the last one where it fails on the whole alone.
+fn failing(
+    tokenizer: &TextTokenizer,
+    messages: &[Message],
+    variables: &Map<String, Value>,
+) -> usize {
+    /// Beginnings that are tried.
+    const TRIED: usize = 64;
+    let fails = |upto: &usize| {
+        let tried = tokenizer.render_marked(&messages[..*upto], variables, false);
+        tried.is_err()
+    };
+    (1..messages.len().min(TRIED))
+        .find(fails)
+        .unwrap_or(messages.len())
 }

@@ -1,14 +1,18 @@
 //! Rows of data files, and their tokens.
 
+mod chat;
+mod container;
 mod dataset;
 mod example;
 mod label;
 mod pack;
 mod row;
+mod turns;
 
+pub use chat::{Message, conversation};
 pub use dataset::Dataset;
-pub(crate) use example::check_vocabulary;
 pub use example::{EncodeOptions, Encoded, Example, encode};
+pub(crate) use example::{check_vocabulary, completion_tokens, is_completions};
 pub use label::{Label, LabelName};
 pub use pack::pack;
-pub use row::{Message, Row, RowKind, conversation};
+pub use row::{Row, RowKind};

@@ -2,19 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::chat::{Message, conversation, variables};
 use super::{Label, LabelName};
-
-/// A turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Message {
-    /// `system`, `user`, `assistant` ...
-    pub role: String,
-    /// What was said.
-    pub content: String,
-    /// What else the row has of the turn (`name`, `tool_calls` ...), for the chat template.
-    #[serde(flatten)]
-    pub more: Map<String, Value>,
-}
 
 /// A row of training data.
 ///
@@ -38,6 +27,8 @@ pub enum Row {
     Chat {
         /// The turns.
         messages: Vec<Message>,
+        /// What else the chat template is given: `tools`, and what `chat_template_kwargs` has.
+        variables: Map<String, Value>,
     },
     /// A text with what it is.
     Labelled {
@@ -71,14 +62,44 @@ pub enum RowKind {
     Tagged,
 }
 
-const KEYS: [&str; 7] = [
-    "text",
-    "prompt",
-    "completion",
-    "messages",
-    "label",
-    "tokens",
-    "tags",
+/// The forms of a row by their keys.
+const KEYS: [(RowKind, &[&str]); 5] = [
+    (RowKind::Labelled, &["text", "label"]),
+    (RowKind::Text, &["text"]),
+    (RowKind::Completion, &["prompt", "completion"]),
+    (RowKind::Chat, &["messages"]),
+    (RowKind::Tagged, &["tokens", "tags"]),
+];
+/// What a conversation may have beside its messages.
+const OF_CHAT: [&str; 2] = ["tools", "chat_template_kwargs"];
+/// Words of other formats, and what they are here.
+const ELSEWHERE: [(&str, &str); 14] = [
+    (
+        "conversations",
+        "`conversations` is ShareGPT's; here it is `messages`, whose turns have `role` and `content` (ShareGPT's `from` and `value`)",
+    ),
+    ("conversation", "the key of a conversation is `messages`"),
+    (
+        "instruction",
+        "`instruction` is Alpaca's; here it is `prompt`",
+    ),
+    ("output", "`output` is Alpaca's; here it is `completion`"),
+    (
+        "response",
+        "the key of what is to be learnt is `completion`",
+    ),
+    ("answer", "the key of what is to be learnt is `completion`"),
+    ("question", "the key of what is given is `prompt`"),
+    (
+        "chosen",
+        "`chosen` and `rejected` are of preference data; here a row has one `completion`",
+    ),
+    ("sentence", "the key of a text is `text`"),
+    ("content", "the key of a text is `text`"),
+    ("labels", "the key of a text's class is `label`"),
+    ("ner_tags", "the key of the words' tags is `tags`"),
+    ("pos_tags", "the key of the words' tags is `tags`"),
+    ("words", "the key of words is `tokens`"),
 ];
 const FORMS: &str = "{\"text\"}, {\"prompt\", \"completion\"}, {\"messages\"}, {\"text\", \"label\"} or {\"tokens\", \"tags\"}";
 
@@ -107,8 +128,8 @@ impl Row {
         }
     }
 
-    /// Read one line of a JSONL file.
-    pub(super) fn parse(line: &str) -> Result<Self, String> {
+    /// Read one line of a JSONL file: the row, and the keys that it has beside those of its form.
+    pub(super) fn parse(line: &str) -> Result<(Self, Vec<String>), String> {
         // The line is the file's, which the error does not know.
         let value: Value = serde_json::from_str(line).map_err(|error| {
             let reason = error.to_string();
@@ -119,40 +140,99 @@ impl Row {
         let Value::Object(map) = value else {
             return Err(format!("not an object; a row is {FORMS}"));
         };
-        if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            let known: Vec<String> = KEYS.iter().map(|key| (*key).to_owned()).collect();
-            let hint = peft_core::nearest(key, &known)
-                .map(|near| format!(", did you mean `{near}`?"))
-                .unwrap_or_default();
-            return Err(format!("unknown key `{key}`{hint} (a row is {FORMS})"));
+        let (kind, keys) = form(&map)?;
+        let optional: &[&str] = if kind == RowKind::Chat { &OF_CHAT } else { &[] };
+        let used =
+            |key: &&String| !keys.contains(&key.as_str()) && !optional.contains(&key.as_str());
+        let more: Vec<String> = map.keys().filter(used).cloned().collect();
+        // What is not there may be there misspelt, and would be passed over in silence.
+        let missing: Vec<String> = match kind {
+            RowKind::Text => vec!["label".into()],
+            RowKind::Chat => OF_CHAT.map(str::to_owned).to_vec(),
+            RowKind::Completion | RowKind::Labelled | RowKind::Tagged => Vec::new(),
+        };
+        for key in &more {
+            let meant = |name: &&String| strsim::osa_distance(&key.to_lowercase(), name) < 2;
+            if let Some(near) = missing
+                .iter()
+                .filter(|name| !map.contains_key(*name))
+                .find(meant)
+            {
+                return Err(format!(
+                    "unknown key `{key}`, did you mean `{near}`? (a row is {FORMS})"
+                ));
+            }
         }
-        let mut keys: Vec<&str> = map.keys().map(String::as_str).collect();
-        keys.sort_unstable();
-        match keys.as_slice() {
-            ["text"] => Ok(Self::Text {
+        let row = match kind {
+            RowKind::Text => Self::Text {
                 text: string(&map, "text")?,
-            }),
-            ["completion", "prompt"] => Ok(Self::Completion {
-                prompt: string(&map, "prompt")?,
+            },
+            RowKind::Completion => Self::Completion {
+                // Nothing given is what a model begins with.
+                prompt: match &map["prompt"] {
+                    Value::String(empty) if empty.is_empty() => String::new(),
+                    _ => string(&map, "prompt")?,
+                },
                 completion: string(&map, "completion")?,
-            }),
-            ["label", "text"] => Ok(Self::Labelled {
+            },
+            RowKind::Labelled => Self::Labelled {
                 text: string(&map, "text")?,
                 label: Label::parse(&map["label"])?,
-            }),
-            ["tags", "tokens"] => tagged(&map["tokens"], &map["tags"]),
-            ["messages"] => Ok(Self::Chat {
+            },
+            RowKind::Tagged => tagged(&map["tokens"], &map["tags"])?,
+            RowKind::Chat => Self::Chat {
                 messages: messages(&map["messages"])?,
-            }),
-            _ => Err(format!(
-                "has the keys {}; a row is {FORMS}",
-                keys.iter()
-                    .map(|key| format!("`{key}`"))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            )),
-        }
+                variables: variables(&map)?,
+            },
+        };
+        Ok((row, more))
     }
+}
+
+/// The one form that a row's keys make whole.
+fn form(map: &Map<String, Value>) -> Result<(RowKind, &'static [&'static str]), String> {
+    let whole = |keys: &[&str]| keys.iter().all(|key| map.contains_key(*key));
+    let mut found = KEYS.iter().filter(|(_, keys)| whole(keys)).peekable();
+    let labelled = found
+        .peek()
+        .is_some_and(|(kind, _)| *kind == RowKind::Labelled);
+    let found: Vec<_> = found
+        .filter(|(kind, _)| !(labelled && *kind == RowKind::Text))
+        .collect();
+    match found.as_slice() {
+        [(kind, keys)] => Ok((*kind, keys)),
+        [] => Err(no_form(map)),
+        [(one, _), (other, _), ..] => Err(format!(
+            "is {} and {} at once; leave the keys of one out",
+            one.keys(),
+            other.keys()
+        )),
+    }
+}
+
+/// Why a row has no form: a key of another format, a misspelt one, or one that is missing.
+fn no_form(map: &Map<String, Value>) -> String {
+    let known: Vec<String> = KEYS[..]
+        .iter()
+        .flat_map(|(_, keys)| *keys)
+        .map(|key| (*key).to_owned())
+        .collect();
+    let unknown: Vec<&String> = map.keys().filter(|key| !known.contains(key)).collect();
+    let elsewhere = |key: &&String| ELSEWHERE.iter().find(|(word, _)| word == key);
+    if let Some((_, hint)) = unknown.iter().find_map(elsewhere) {
+        return format!("{hint} (a row is {FORMS})");
+    }
+    let missing: Vec<String> = known
+        .iter()
+        .filter(|key| !map.contains_key(*key))
+        .cloned()
+        .collect();
+    let near = |key: &&String| Some(((*key).clone(), peft_core::nearest(key, &missing)?));
+    if let Some((key, near)) = unknown.iter().find_map(near) {
+        return format!("unknown key `{key}`, did you mean `{near}`? (a row is {FORMS})");
+    }
+    let keys: Vec<String> = map.keys().map(|key| format!("`{key}`")).collect();
+    format!("has the keys {}; a row is {FORMS}", keys.join(", "))
 }
 
 fn string(map: &Map<String, Value>, key: &str) -> Result<String, String> {
@@ -192,36 +272,9 @@ fn tagged(words: &Value, tags: &Value) -> Result<Row, String> {
 
 fn messages(value: &Value) -> Result<Vec<Message>, String> {
     let messages = conversation(value)?;
-    if messages.iter().any(|message| message.role == "assistant") {
+    if messages.iter().any(Message::is_assistant) {
         Ok(messages)
     } else {
         Err("no message has the role `assistant`, so nothing is a target".into())
     }
-}
-
-/// The messages of a list, as rows have them.
-///
-/// # Errors
-///
-/// Says which message is wrong.
-pub fn conversation(value: &Value) -> Result<Vec<Message>, String> {
-    let list = value.as_array().ok_or("`messages` is not a list")?;
-    list.iter()
-        .enumerate()
-        .map(|(i, message)| {
-            let field = |key: &str| {
-                message[key]
-                    .as_str()
-                    .map(str::to_owned)
-                    .ok_or_else(|| format!("message {} has no string `{key}`", i + 1))
-            };
-            let mut more = message.as_object().cloned().unwrap_or_default();
-            more.retain(|key, _| key != "role" && key != "content");
-            Ok(Message {
-                role: field("role")?,
-                content: field("content")?,
-                more,
-            })
-        })
-        .collect()
 }

@@ -39,10 +39,12 @@ impl ChatTemplate {
         generation_blocks::translate(&self.source).1
     }
 
-    /// A conversation with what transformers gives a template: `messages`, `add_generation_prompt`, no `tools` and no `documents`, and the special tokens.
+    /// A conversation with what transformers gives a template: `messages`, `add_generation_prompt`, `tools` and `documents`, which are none where `variables` has
+    /// none, and the special tokens.
     pub(super) fn render(
         &self,
         messages: &[Message],
+        variables: &Map<String, Value>,
         generation: bool,
         special: &Map<String, Value>,
     ) -> Result<Rendered, TrainError> {
@@ -54,6 +56,7 @@ impl ChatTemplate {
         context.insert("add_generation_prompt".into(), json!(generation));
         context.insert("tools".into(), Value::Null);
         context.insert("documents".into(), Value::Null);
+        context.extend(variables.clone());
         let text = env
             .get_template(NAME)
             .and_then(|template| template.render(context))

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tokenizers::Encoding;
 
-use super::{Rendered, TEXT, TextTokenizer};
+use super::{TEXT, TextTokenizer};
 use crate::TrainError;
 
 /// Bytes of a token at most, for a first look at a long text.
@@ -108,24 +108,6 @@ impl TextTokenizer {
         tokens.extend(added(end, text.len()));
         tokens.truncate(at_most);
         Ok(tokens)
-    }
-
-    /// The tokens of a text that is a whole already, and which of them have bytes of these ranges.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainError::Tokenize`].
-    pub(crate) fn encode_marked(
-        &self,
-        text: &Rendered,
-    ) -> Result<(Vec<u32>, Vec<bool>), TrainError> {
-        let tokens = self.encode_with_offsets(&text.text, EncodeSpecial::None, usize::MAX)?;
-        let marked = |token: &TextToken| {
-            let mut spans = text.generated.iter();
-            spans.any(|span| token.bytes.start < span.end && token.bytes.end > span.start)
-        };
-        let marks = tokens.iter().map(marked).collect();
-        Ok((tokens.iter().map(|token| token.id).collect(), marks))
     }
 
     /// The first `at_most` tokens of a text, and some more; without what the post-processor adds.

@@ -18,6 +18,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value};
 use tokenizers::{PostProcessorWrapper, Tokenizer};
 
 pub use chat_template::Rendered;
@@ -239,10 +240,10 @@ impl TextTokenizer {
     ///
     /// [`TrainError::NoChatTemplate`], [`TrainError::UnknownTemplate`] where there are several and none is the default, or [`TrainError::ChatTemplate`].
     pub fn render(&self, messages: &[Message], generation: bool) -> Result<String, TrainError> {
-        Ok(self.render_marked(messages, generation)?.text)
+        Ok(self.render_marked(messages, &Map::new(), generation)?.text)
     }
 
-    /// As [`render`](Self::render), with what the template says the assistant wrote.
+    /// As [`render`](Self::render), with more for the template than the messages, as `tools`; and what it says the assistant wrote.
     ///
     /// # Errors
     ///
@@ -250,10 +251,11 @@ impl TextTokenizer {
     pub fn render_marked(
         &self,
         messages: &[Message],
+        variables: &Map<String, Value>,
         generation: bool,
     ) -> Result<Rendered, TrainError> {
         match self.templates.get(&self.template) {
-            Some(template) => template.render(messages, generation, &self.special.named),
+            Some(template) => template.render(messages, variables, generation, &self.special.named),
             None if self.templates.is_empty() => Err(TrainError::NoChatTemplate),
             None => Err(self.unknown_template(&self.template)),
         }

@@ -15,8 +15,8 @@ mod summary;
 
 use peft_store::Checkpoint;
 use peft_train::{
-    Dataset, EncodeOptions, Encoded, NextToken, RowKind, Schedule, TextTokenizer, TrainConfig,
-    Warmup, encode, pack,
+    EncodeOptions, Encoded, NextToken, RowKind, Schedule, TextTokenizer, TrainConfig, Warmup,
+    encode, pack,
 };
 
 use self::checks::check;
@@ -34,8 +34,12 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     check(args)?;
     let virtual_tokens = args.of_method.n_virtual_tokens(args.method);
     let directory = Directory::open(args)?;
-    let train_rows = Dataset::read(&args.train)?;
-    let valid_rows = args.valid.as_ref().map(Dataset::read).transpose()?;
+    let train_rows = super::read_rows(&args.train)?;
+    let valid_rows = args
+        .valid
+        .as_ref()
+        .map(|path| super::read_rows(path))
+        .transpose()?;
     let checkpoint = Checkpoint::open(&args.model.model)?;
     let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
     let args = &TrainArgs {

@@ -1,0 +1,124 @@
+//! [`Message`]: a turn of a conversation, as its row has it.
+
+use serde_json::{Map, Value};
+
+/// A turn of a conversation: every key that the row gives it, in the row's order, since a chat template may read any of them.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(transparent)]
+pub struct Message {
+    fields: Map<String, Value>,
+}
+
+impl Message {
+    /// # Errors
+    ///
+    /// Says what is wrong.
+    fn parse(value: &Value) -> Result<Self, String> {
+        let fields = value.as_object().ok_or("is not an object")?;
+        let turn = fields.contains_key("from") && fields.contains_key("value");
+        match fields.get("role") {
+            Some(Value::String(_)) => {}
+            None if turn => {
+                return Err("has ShareGPT's `from` and `value`; they are `role` (`user`, `assistant`) and `content` here".into());
+            }
+            _ => return Err("has no string `role`".into()),
+        }
+        match fields.get("content") {
+            Some(Value::String(_)) => {}
+            // What else it may say is in other keys, as `tool_calls`.
+            None | Some(Value::Null) if has_calls(fields) => {}
+            Some(Value::Array(parts)) => {
+                let kinds = parts.iter().map(|part| part["type"].as_str());
+                if let Some(kind) = kinds.into_iter().find(|kind| *kind != Some("text")) {
+                    let kind = kind.unwrap_or("no");
+                    return Err(format!(
+                        "has a part of the type `{kind}`; only text parts are read"
+                    ));
+                }
+            }
+            _ => {
+                return Err(
+                    "has no `content`, which is a string, a list of text parts, or null beside `tool_calls`"
+                        .into(),
+                );
+            }
+        }
+        match fields.get("weight") {
+            None | Some(Value::Null) => {}
+            Some(weight) if weight.as_f64().is_some_and(|w| w == 0.0 || w == 1.0) => {}
+            Some(weight) => return Err(format!("has the `weight` {weight}, expected 0 or 1")),
+        }
+        Ok(Self {
+            fields: fields.clone(),
+        })
+    }
+
+    /// `system`, `user`, `assistant` ...
+    pub fn role(&self) -> &str {
+        self.fields["role"].as_str().unwrap_or_default()
+    }
+
+    /// All that the row has of the turn.
+    pub fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
+    /// Whether it is the assistant's.
+    pub(super) fn is_assistant(&self) -> bool {
+        self.role() == "assistant"
+    }
+
+    /// Whether its tokens are targets: it is the assistant's, and has not OpenAI's `weight: 0`.
+    pub(super) fn is_target(&self) -> bool {
+        let weight = self.fields.get("weight").and_then(Value::as_f64);
+        self.is_assistant() && weight != Some(0.0)
+    }
+}
+
+fn has_calls(fields: &Map<String, Value>) -> bool {
+    ["tool_calls", "function_call"].iter().any(|key| {
+        let calls = fields.get(*key);
+        calls.is_some_and(|calls| !calls.is_null())
+    })
+}
+
+/// The messages of a list, as rows have them.
+///
+/// # Errors
+///
+/// Says which message is wrong.
+pub fn conversation(value: &Value) -> Result<Vec<Message>, String> {
+    let list = value.as_array().ok_or("`messages` is not a list")?;
+    list.iter()
+        .enumerate()
+        .map(|(i, message)| {
+            Message::parse(message).map_err(|why| format!("message {} {why}", i + 1))
+        })
+        .collect()
+}
+
+/// What a row gives its template beside the messages, as TRL reads it: `tools`, a list or its JSON, and `chat_template_kwargs`.
+pub(super) fn variables(row: &Map<String, Value>) -> Result<Map<String, Value>, String> {
+    let mut variables = match row.get("chat_template_kwargs") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(given)) => given.clone(),
+        Some(_) => return Err("`chat_template_kwargs` is not an object".into()),
+    };
+    for name in ["messages", "add_generation_prompt"] {
+        if variables.contains_key(name) {
+            return Err(format!("`chat_template_kwargs` cannot set `{name}`"));
+        }
+    }
+    let tools = match row.get("tools") {
+        None => return Ok(variables),
+        Some(Value::String(json)) => {
+            serde_json::from_str(json).map_err(|error| format!("`tools` is no JSON: {error}"))?
+        }
+        Some(tools) => tools.clone(),
+    };
+    if !(tools.is_array() || tools.is_null()) {
+        return Err("`tools` is not a list".into());
+    }
+    variables.insert("tools".into(), tools);
+    Ok(variables)
+}
