@@ -28,6 +28,7 @@ pub(crate) fn resolved(args: &TrainArgs) -> Result<String, CliError> {
     kept.model.model = absolute(&args.model.model)?;
     kept.train = absolute(&args.train)?;
     kept.valid = args.valid.as_deref().map(absolute).transpose()?;
+    kept.init_adapter = args.init_adapter.as_deref().map(absolute).transpose()?;
     kept.out = absolute(&args.out)?;
     toml::to_string(&kept).map_err(|error| CliError::Usage(format!("the settings: {error}")))
 }

@@ -267,7 +267,7 @@ impl MethodArgs {
     }
 
     /// The flags that were given, and the methods that take them.
-    fn given(&self) -> Vec<(&'static str, &'static [Method])> {
+    pub(crate) fn given(&self) -> Vec<(&'static str, &'static [Method])> {
         const PROMPT_AND_PREFIX: &[Method] = &[Method::PromptTuning, Method::PrefixTuning];
         const ENCODED: &[Method] = &[Method::PTuning, Method::PrefixTuning];
         let all: [(&str, bool, &[Method]); 19] = [
@@ -350,7 +350,7 @@ mod tests {
             return Err("not train".into());
         };
         args.of_method
-            .check(args.method)
+            .check(args.method())
             .map_err(|error| error.to_string())
     }
 

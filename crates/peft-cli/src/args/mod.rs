@@ -74,9 +74,14 @@ pub(crate) struct TrainArgs {
     /// Validation rows, JSONL
     #[arg(long, value_name = "FILE")]
     pub(crate) valid: Option<PathBuf>,
-    /// What to train
-    #[arg(long, value_enum, default_value = "lora")]
-    pub(crate) method: Method,
+    /// What to train; lora if not given
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) method: Option<Method>,
+    /// Begin with what another run trained, as its directory holds it: method and settings are its own
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) init_adapter: Option<PathBuf>,
     /// Directory of the run: the adapter, or the model for --method full
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -148,21 +153,28 @@ pub(crate) struct TrainArgs {
 }
 
 impl TrainArgs {
-    /// With the defaults that depend on the method put in, so that a run keeps them.
-    pub(crate) fn completed(&self) -> Self {
-        let mut args = self.clone();
-        if args.lr.is_none() {
-            args.lr = Some(args.method.default_lr());
-            args.lr_origin = format!(" ({}'s default)", args.method);
+    /// Put in the defaults that depend on the method, so that a run keeps them.
+    pub(crate) fn complete(&mut self) {
+        let method = self.method();
+        self.method = Some(method);
+        if self.lr.is_none() {
+            self.lr = Some(method.default_lr());
+            self.lr_origin = format!(" ({method}'s default)");
         }
-        args.base_name = Some(args.base_name());
-        args.of_method.complete(args.method);
-        args
+        self.base_name = Some(self.base_name());
+        if self.init_adapter.is_none() {
+            self.of_method.complete(method);
+        }
+    }
+
+    /// What trains.
+    pub(crate) fn method(&self) -> Method {
+        self.method.unwrap_or(Method::Lora)
     }
 
     /// The peak learning rate.
     pub(crate) fn peak(&self) -> f64 {
-        self.lr.unwrap_or_else(|| self.method.default_lr())
+        self.lr.unwrap_or_else(|| self.method().default_lr())
     }
 
     /// What an adapter's config calls its base.

@@ -29,10 +29,10 @@ pub(super) fn adapter_config<M: Transformer>(
             .filter(|head| !of.modules_to_save.contains(head))
             .cloned(),
     );
-    let n = of.n_virtual_tokens(args.method);
+    let n = of.n_virtual_tokens(args.method());
     // With what the tokenizer puts around a text, as PEFT has it.
     let tokens = |text: &str| tokenizer.encode(text, EncodeSpecial::Both);
-    Ok(Some(match args.method {
+    Ok(Some(match args.method() {
         Method::Lora | Method::Ia3 => weights(args, whole, checkpoint, model),
         Method::PromptTuning => {
             let init = match &of.prompt_init {
@@ -91,7 +91,7 @@ fn weights<M: Module>(
     let family = checkpoint.family_targets();
     let all_linear = of.targets.is_empty() || of.targets == ["all-linear"];
     let mut exclude = of.exclude.clone();
-    let mut targets = match (all_linear, args.method) {
+    let mut targets = match (all_linear, args.method()) {
         (true, Method::Ia3) => Targets::suffixes(family.ia3.iter().copied()),
         (true, _) => {
             if paths.iter().any(|path| path == OUTPUT_LAYER) {
@@ -117,7 +117,7 @@ fn weights<M: Module>(
     if let Some(n) = of.last_layers {
         targets = targets.last(n);
     }
-    if args.method == Method::Ia3 {
+    if args.method() == Method::Ia3 {
         let config = Ia3Config::new(targets)
             .with_modules_to_save(whole)
             .with_path(ForwardPath::Factored);

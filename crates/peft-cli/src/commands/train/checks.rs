@@ -14,8 +14,10 @@ pub(super) fn check(args: &TrainArgs) -> Result<(), CliError> {
     let mut wrong: Vec<CliError> = Vec::new();
     let mut note = |found: Result<(), CliError>| wrong.extend(found.err());
     let usage = |text: &str| Err(CliError::Usage(text.into()));
-    let (of, method) = (&args.of_method, args.method);
-    note(of.check(method));
+    let (of, method) = (&args.of_method, args.method());
+    if args.init_adapter.is_none() || method.is_layerwise() {
+        note(of.check(method));
+    }
     if args.pack && of.n_virtual_tokens(method) > 0 {
         note(Err(CliError::Usage(format!(
             "--pack puts rows behind each other, and --method {method} stands before the first alone; leave --pack out"

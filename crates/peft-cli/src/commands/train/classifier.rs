@@ -9,6 +9,7 @@ use peft_train::{
 
 use super::directory::Directory;
 use super::fit::{Job, fit};
+use super::init::Init;
 use super::left;
 use crate::args::TrainArgs;
 use crate::commands::adapted::Adapted;
@@ -26,6 +27,7 @@ pub(super) struct Inputs<'a> {
     pub(super) train: &'a Dataset,
     pub(super) valid: Option<&'a Dataset>,
     pub(super) directory: Directory,
+    pub(super) init: Option<Init>,
 }
 
 impl Inputs<'_> {
@@ -42,7 +44,7 @@ pub(super) fn run(
     let checkpoint = inputs.checkpoint;
     checkpoint.encoder_config()?;
     let task = Task::of_rows(checkpoint, inputs.train)?;
-    let virtual_tokens = args.of_method.n_virtual_tokens(args.method);
+    let virtual_tokens = args.of_method.n_virtual_tokens(args.method());
     let max_length = args.max_length.min(left(checkpoint, virtual_tokens)?);
     let (vocab, n) = (checkpoint.config().vocab_size(), task.labels.len());
     let (device, dtype) = placed(&args.model)?;
@@ -103,6 +105,7 @@ where
         train,
         valid: valid.as_deref(),
         directory: inputs.directory,
+        init: inputs.init,
         heads: fresh,
         fields: inputs.checkpoint.classifier_fields(&labels, of_tokens)?,
         uniform,

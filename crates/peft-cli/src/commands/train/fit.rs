@@ -1,7 +1,7 @@
 //! The run itself, the same for every task.
 
 use burn::module::Module;
-use peft_core::{Transformer, has_suffix, module_paths};
+use peft_core::{Summary, Transformer, has_suffix, module_paths};
 use peft_layerwise::{AsGiven, Strategy};
 use peft_store::{Checkpoint, Labels};
 use peft_train::{
@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::adapter::adapter_config;
 use super::directory::{Directory, holds_result};
+use super::init::Init;
 use super::run::{Kind, Run, Trained};
 use super::strategy::{at_first, strategy};
 use crate::args::{Method, TrainArgs};
@@ -27,6 +28,8 @@ pub(super) struct Job<'a, M, E> {
     pub(super) train: &'a [E],
     pub(super) valid: Option<&'a [E]>,
     pub(super) directory: Directory,
+    /// What the run begins with, where it does not begin anew.
+    pub(super) init: Option<Init>,
     /// Modules that train whole whatever the method.
     pub(super) heads: Vec<String>,
     pub(super) labels: Option<Labels>,
@@ -58,22 +61,35 @@ where
 {
     let (_, dtype) = placed(&args.model)?;
     let length = config.length(job.train.len());
-    let adapter = adapter_config(args, &job.heads, job.checkpoint, job.tokenizer, &job.model)?;
+    let init = job.init.as_ref();
+    let adapter = match init.and_then(Init::adapter) {
+        Some(config) => Some(config.clone()),
+        None => adapter_config(args, &job.heads, job.checkpoint, job.tokenizer, &job.model)?,
+    };
     let strategy = strategy(args, &job.heads, &job.model)?;
     let mut model = bare(job.model);
+    let mut begun_with = Vec::new();
+    if let Some(init) = init {
+        let strategy = strategy.as_ref().map(Strategy::settings);
+        begun_with = init.attach(&mut model, strategy, job.labels.as_ref())?;
+        say!("{}", Summary::of(&model));
+    }
     match (&adapter, &strategy) {
+        _ if init.is_some() => {}
         (Some(adapter), _) => say!("{}", attach_fresh(adapter, &mut model)?),
         (None, Some(strategy)) => say!(
             "{}, in the first step:\n{}",
-            args.method,
+            args.method(),
             at_first(strategy, &length, &model)?
         ),
         (None, None) => {}
     }
     let kind = match (adapter, &strategy) {
         (Some(adapter), _) => Kind::Adapter(Box::new(adapter)),
-        (None, Some(_)) if args.method == Method::Norms => Kind::Norms(modules(&model, &job.heads)),
-        (None, Some(strategy)) if args.method != Method::Full => Kind::Own(strategy.settings()),
+        (None, Some(_)) if args.method() == Method::Norms => {
+            Kind::Norms(modules(&model, &job.heads))
+        }
+        (None, Some(strategy)) if args.method() != Method::Full => Kind::Own(strategy.settings()),
         _ => Kind::Whole,
     };
     let what = Trained {
@@ -85,6 +101,7 @@ where
         labels: job.labels,
         task_type: job.task_type,
         uniform: job.uniform,
+        begun_with,
     };
     let save_every = args.save_every.unwrap_or(length.steps_per_epoch);
     let Directory { lock, found } = job.directory;
@@ -157,7 +174,7 @@ fn goes_on(args: &TrainArgs, state: &TrainState, total: usize) -> Result<(), Cli
 fn context(args: &TrainArgs, valid: Option<Digest>) -> Map<String, Value> {
     let backend = args.model.device.split(':').next();
     let mut context = Map::new();
-    context.insert("method".into(), json!(args.method));
+    context.insert("method".into(), json!(args.method()));
     context.insert("of the method".into(), json!(args.of_method));
     context.insert("dtype".into(), json!(args.model.dtype));
     context.insert("device".into(), json!(backend));

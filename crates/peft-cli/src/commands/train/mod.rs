@@ -6,6 +6,7 @@ mod checks;
 mod classifier;
 mod directory;
 mod fit;
+mod init;
 mod interrupt;
 mod lock;
 mod metrics;
@@ -30,9 +31,12 @@ use crate::error::CliError;
 use crate::say::say;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
-    let args = &args.completed();
+    let mut args = args.clone();
+    let init = init::complete(&mut args)?;
+    args.complete();
+    let args = &args;
     check(args)?;
-    let virtual_tokens = args.of_method.n_virtual_tokens(args.method);
+    let virtual_tokens = args.of_method.n_virtual_tokens(args.method());
     let directory = Directory::open(args)?;
     let train_rows = super::read_rows(&args.train)?;
     let valid_rows = args
@@ -54,6 +58,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
             train: &train_rows,
             valid: valid_rows.as_ref(),
             directory,
+            init,
         };
         return classifier::run(args, inputs, &config);
     }
@@ -80,7 +85,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     device.seed(args.seed);
     let model = match checkpoint.has_weights() {
         true => checkpoint.load(&device, dtype)?,
-        false if args.method == Method::Full => checkpoint.language_model_config()?.init(&device),
+        false if args.method() == Method::Full => checkpoint.language_model_config()?.init(&device),
         // Says which files are missing.
         false => checkpoint.load(&device, dtype)?,
     };
@@ -100,6 +105,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         train: &train_set.examples,
         valid: valid_set.as_ref().map(|set| set.examples.as_slice()),
         directory,
+        init,
         uniform: Some((options.vocab_size as f64).ln()),
         heads: Vec::new(),
         labels: None,

@@ -88,6 +88,8 @@ pub(super) struct Trained {
     pub(super) task_type: &'static str,
     /// The loss of a guess that takes everything for equally likely.
     pub(super) uniform: Option<f64>,
+    /// Paths of the model's own parameters that differed from the base's before the run, and are saved with what it trains.
+    pub(super) begun_with: Vec<String>,
 }
 
 impl<'a> Run<'a> {
@@ -99,6 +101,7 @@ impl<'a> Run<'a> {
         save_every: usize,
         what: Trained,
     ) -> Self {
+        let touched = what.begun_with.iter().cloned().collect();
         Self {
             args,
             display: Display::new(),
@@ -112,7 +115,7 @@ impl<'a> Run<'a> {
             last: None,
             evaluations: Evaluations::default(),
             speed: None,
-            touched: BTreeSet::new(),
+            touched,
         }
     }
 
@@ -275,8 +278,8 @@ impl<'a> Run<'a> {
 
     /// What has trained only grows.
     fn note(&mut self, touched: &BTreeSet<String>) {
-        if touched.len() != self.touched.len() {
-            self.touched.clone_from(touched);
+        if !touched.is_subset(&self.touched) {
+            self.touched.extend(touched.iter().cloned());
         }
     }
 

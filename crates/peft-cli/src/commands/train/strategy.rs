@@ -22,11 +22,11 @@ pub(super) fn strategy<M: Module>(
     heads: &[String],
     model: &M,
 ) -> Result<Option<Box<dyn Strategy>>, CliError> {
-    if !args.method.is_layerwise() {
+    if !args.method().is_layerwise() {
         return Ok(None);
     }
     let inner = inner(args, heads, model)?;
-    let with_heads: Box<dyn Strategy> = match (args.method, heads) {
+    let with_heads: Box<dyn Strategy> = match (args.method(), heads) {
         (Method::Full | Method::Head, _) | (_, []) => inner,
         _ => Box::new(With::new(inner, Head::new(model, heads.to_vec())?)),
     };
@@ -47,11 +47,11 @@ fn inner<M: Module>(
         of.every.map(|every| every.0).ok_or_else(|| {
             CliError::Usage(format!(
                 "--method {} goes from stage to stage: say how long one is by --every, in steps or as `1epoch`",
-                args.method
+                args.method()
             ))
         })
     };
-    Ok(match args.method {
+    Ok(match args.method() {
         Method::Head => {
             let own = [OUTPUT_LAYER.to_owned()];
             let modules = if heads.is_empty() { &own } else { heads };
