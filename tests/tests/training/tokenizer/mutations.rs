@@ -100,6 +100,30 @@ fn odd(rng: &mut StdRng, donor: &Value) -> Value {
     }
 }
 
+/// A value that may stand where another does.
+fn alike(rng: &mut StdRng, value: &Value, donor: &Value) -> Value {
+    match value {
+        Value::Bool(flag) => json!(!flag),
+        Value::Number(_) => {
+            let numbers = [
+                json!(0),
+                json!(1),
+                json!(7),
+                json!(u32::MAX),
+                json!(100_000),
+            ];
+            numbers.choose(rng).expect("there are some").clone()
+        }
+        Value::String(_) => {
+            let texts = [
+                "", "a", "▁", "##", "<s>", "</s>", "hi", "<0x61>", "\u{301}", "Ġ", " ",
+            ];
+            json!(texts.choose(rng).expect("there are some"))
+        }
+        Value::Null | Value::Array(_) | Value::Object(_) => odd(rng, donor),
+    }
+}
+
 #[derive(Clone)]
 enum Step {
     Key(String),
@@ -138,13 +162,16 @@ fn at<'a>(value: &'a mut Value, path: &[Step]) -> &'a mut Value {
 
 fn mutate(rng: &mut StdRng, seeds: &[Value]) -> Value {
     let mut file = seeds.choose(rng).expect("a seed").clone();
-    for _ in 0..rng.random_range(1..4) {
+    for _ in 0..rng.random_range(1..3) {
         let mut places = Vec::new();
         paths(&file, &mut Vec::new(), &mut places);
         let place = places.choose(rng).expect("there is a place").clone();
         let donor = seeds.choose(rng).expect("a seed");
-        let new = odd(rng, donor);
         let target = at(&mut file, &place);
+        let new = match rng.random_range(0..4) {
+            0 => odd(rng, donor),
+            _ => alike(rng, target, donor),
+        };
         match (rng.random_range(0..4), target) {
             (0, Value::Array(list)) if !list.is_empty() => {
                 let copy = list.choose(rng).expect("it has some").clone();
