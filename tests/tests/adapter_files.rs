@@ -23,6 +23,8 @@ peft_tests::cases!(
     tensors_that_do_not_fit_are_named_together,
     a_copy_of_another_base_is_refused,
     no_prefix_of_a_file_attaches,
+    a_rank_that_the_file_has_not_makes_nothing,
+    keys_may_have_other_forms,
     fields_survive,
     what_a_model_has_not_is_passed_over,
     a_layer_inside_a_module_to_save_is_no_target,
@@ -217,6 +219,98 @@ fn no_prefix_of_a_file_attaches(device: &Device) {
     let error = attach(dir.path(), &mut model).expect_err("it is gone");
     assert!(matches!(error, AdapterFileError::Io { .. }), "{error}");
     assert!(slots(&model).is_empty());
+}
+
+fn a_rank_that_the_file_has_not_makes_nothing(device: &Device) {
+    let mut model = base("gqa", device);
+    for rank in [5, 1_000_000_000, 1_u64 << 62, u64::MAX] {
+        for (field, value) in [
+            ("r", json!(rank)),
+            ("rank_pattern", json!({ "q_proj": rank })),
+        ] {
+            let dir = copied("lora_attn");
+            edit(dir.path(), json!({ field: value }));
+            let error = attach(dir.path(), &mut model).expect_err(field).to_string();
+            let said = format!("`{field}` asks for rank {rank}, and no tensor");
+            assert!(error.contains(&said), "{error}");
+        }
+        if rank > 1024 {
+            let lora = LoraConfig::new(rank as usize, 1.0);
+            let error = lora.attach(&mut model, "a").expect_err("too large");
+            assert!(error.to_string().contains("at most 1024"), "{error}");
+        }
+        assert!(slots(&model).is_empty());
+    }
+}
+
+/// Write the tensors of a directory again, each under the key that `change` gives.
+fn rename(dir: &Path, change: impl Fn(&str) -> String) {
+    let path = dir.join(TENSORS);
+    let bytes = fs::read(&path).expect("tensors");
+    let sound = SafeTensors::deserialize(&bytes).expect("sound");
+    let tensors = sound.tensors().into_iter();
+    let tensors: Vec<_> = tensors.map(|(key, view)| (change(&key), view)).collect();
+    safetensors::serialize_to_file(tensors, None, &path).expect("it is written");
+}
+
+fn keys_may_have_other_forms(device: &Device) {
+    let named = |key: &str| key.replace(".weight", ".default.weight");
+    let bare = |key: &str| key.replace("base_model.model.", "");
+    let wrapped = |key: &str| format!("module.{key}");
+    let mut expected = base("gqa", device);
+    attach(&golden("adapters/lora_attn"), &mut expected).expect("it attaches");
+    let forms: [&dyn Fn(&str) -> String; 3] = [&named, &bare, &wrapped];
+    for change in forms {
+        let dir = copied("lora_attn");
+        rename(dir.path(), change);
+        let mut model = base("gqa", device);
+        attach(dir.path(), &mut model).unwrap_or_else(|error| panic!("{error}"));
+        assert_same(&logits(&model), &logits(&expected));
+    }
+    let dir = copied("lora_attn");
+    rename(dir.path(), |key| key.replace("lora_A", "lora_C"));
+    let error = attach(dir.path(), &mut base("gqa", device)).expect_err("another name");
+    assert!(error.to_string().contains("lora_C"), "{error}");
+}
+
+#[test]
+fn what_lies_in_a_foreign_directory_is_said() {
+    let refused = |dir: &Path| AdapterDir::open(dir).expect_err("no adapter").to_string();
+    let parent = tempfile::tempdir().expect("a directory");
+    let inner = parent.path().join("best");
+    fs::create_dir(&inner).expect("it is made");
+    fs::copy(
+        golden("adapters/lora_attn").join(CONFIG),
+        inner.join(CONFIG),
+    )
+    .expect("copied");
+    let said = refused(parent.path());
+    assert!(
+        said.contains(&format!("there is one in {}", inner.display())),
+        "{said}"
+    );
+    let said = refused(&inner.join(CONFIG));
+    assert!(
+        said.contains(&format!("give its directory, {}", inner.display())),
+        "{said}"
+    );
+    let gguf = parent.path().join("m.gguf");
+    fs::write(&gguf, "GGUF").expect("it is written");
+    assert!(refused(&gguf).contains("it is a GGUF file"));
+
+    fs::write(inner.join("adapter_model.bin"), "PK").expect("it is written");
+    let error = AdapterDir::open(&inner)
+        .expect("its config")
+        .tensor_shapes();
+    let said = error.expect_err("a pickle").to_string();
+    assert!(
+        said.contains("save it again with save_pretrained"),
+        "{said}"
+    );
+
+    fs::write(inner.join("adapters.safetensors"), "").expect("it is written");
+    fs::write(inner.join(CONFIG), r#"{"fine_tune_type": "lora"}"#).expect("it is written");
+    assert!(refused(&inner).contains("an adapter of mlx-lm"));
 }
 
 /// What PEFT wrote is what is written again, and so is what no release of it knows.

@@ -30,6 +30,7 @@ mod matcher;
 mod merge;
 mod model;
 mod parameter;
+mod pattern;
 mod patterns;
 mod report;
 mod route;

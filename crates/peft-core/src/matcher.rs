@@ -1,20 +1,19 @@
 //! [`Names`] and regular expressions, compiled: what matches a path.
 
-use regex::Regex;
-
 use crate::PeftError;
+use crate::pattern::Pattern;
 use crate::targets::Names;
 
 /// [`Names`], compiled.
 pub(crate) enum Matcher {
-    Regex(Regex),
+    Regex(Pattern),
     Suffixes(Vec<String>),
 }
 
 impl Matcher {
     pub(crate) fn new(what: &'static str, names: &Names) -> Result<Self, PeftError> {
         Ok(match names {
-            Names::Regex(pattern) => Self::Regex(full_match(what, pattern)?),
+            Names::Regex(pattern) => Self::Regex(Pattern::of_path(what, pattern)?),
             Names::Suffixes(entries) => Self::Suffixes(entries.clone()),
         })
     }
@@ -33,6 +32,14 @@ impl Matcher {
         }
     }
 
+    /// An error where a regular expression took too many steps on a path.
+    pub(crate) fn check(&self) -> Result<(), PeftError> {
+        match self {
+            Self::Regex(pattern) => pattern.check(),
+            Self::Suffixes(_) => Ok(()),
+        }
+    }
+
     pub(crate) fn matches(&self, path: &str) -> bool {
         match self {
             Self::Regex(regex) => regex.is_match(path),
@@ -45,24 +52,6 @@ impl Matcher {
 pub fn has_suffix(path: &str, entry: &str) -> bool {
     path.strip_suffix(entry)
         .is_some_and(|head| head.is_empty() || head.ends_with('.'))
-}
-
-/// A regular expression that must match a whole path.
-pub(crate) fn full_match(what: &'static str, pattern: &str) -> Result<Regex, PeftError> {
-    match_after("", what, pattern)
-}
-
-/// A regular expression that must match what follows `prefix`, itself one, to the end of a path.
-pub(crate) fn match_after(
-    prefix: &str,
-    what: &'static str,
-    pattern: &str,
-) -> Result<Regex, PeftError> {
-    Regex::new(&format!("^{prefix}(?:{pattern})$")).map_err(|error| PeftError::InvalidRegex {
-        what,
-        pattern: pattern.into(),
-        reason: error.to_string(),
-    })
 }
 
 #[cfg(test)]

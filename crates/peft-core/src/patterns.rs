@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::PeftError;
-use crate::matcher::match_after;
+use crate::pattern::Pattern;
 
 /// Exceptions to a setting: the first pattern that matches the end of a layer's path gives its value.
 ///
@@ -45,7 +45,9 @@ impl<T: Clone> Patterns<T> {
     /// Without the patterns that match none of `paths`. One that is no regular expression stays, to be reported when used.
     pub fn matching_any(&self, paths: &[&str]) -> Self {
         let used = |pattern: &str| {
-            compile("", pattern).map_or(true, |regex| paths.iter().any(|path| regex.is_match(path)))
+            Pattern::of_end("", pattern).map_or(true, |regex| {
+                paths.iter().any(|path| regex.is_match(path)) || regex.check().is_err()
+            })
         };
         Self(
             self.0
@@ -69,27 +71,24 @@ impl<T: Clone> Patterns<T> {
     ) -> Result<Vec<T>, PeftError> {
         let mut compiled = Vec::with_capacity(self.0.len());
         for (pattern, value) in &self.0 {
-            let regex = compile(what, pattern)?;
-            if !paths.iter().any(|path| regex.is_match(path)) {
+            let regex = Pattern::of_end(what, pattern)?;
+            let matches: Vec<bool> = paths.iter().map(|path| regex.is_match(path)).collect();
+            regex.check()?;
+            if !matches.contains(&true) {
                 let available = paths.iter().map(|path| (*path).to_owned()).collect();
                 return Err(PeftError::unmatched(what, pattern, available));
             }
-            compiled.push((regex, value));
+            compiled.push((matches, value));
         }
-        Ok(paths
-            .iter()
-            .map(|path| {
+        Ok((0..paths.len())
+            .map(|at| {
                 compiled
                     .iter()
-                    .find(|(regex, _)| regex.is_match(path))
+                    .find(|(matches, _)| matches[at])
                     .map_or_else(|| default.clone(), |(_, value)| (*value).clone())
             })
             .collect())
     }
-}
-
-fn compile(what: &'static str, pattern: &str) -> Result<regex::Regex, PeftError> {
-    match_after(r"(?:.*\.)?", what, pattern)
 }
 
 #[cfg(test)]

@@ -38,13 +38,17 @@ impl Names {
     /// [`PeftError::InvalidRegex`], or [`PeftError::Unmatched`] for an entry that chooses none of them; `what` says what an entry is.
     pub fn matching(&self, what: &'static str, paths: &[&str]) -> Result<Vec<bool>, PeftError> {
         for (entry, matcher) in Matcher::each(what, self)? {
-            if !paths.iter().any(|path| matcher.matches(path)) {
+            let found = paths.iter().any(|path| matcher.matches(path));
+            matcher.check()?;
+            if !found {
                 let available = paths.iter().map(|path| (*path).to_owned()).collect();
                 return Err(PeftError::unmatched(what, entry, available));
             }
         }
         let matcher = Matcher::new(what, self)?;
-        Ok(paths.iter().map(|path| matcher.matches(path)).collect())
+        let matches = paths.iter().map(|path| matcher.matches(path)).collect();
+        matcher.check()?;
+        Ok(matches)
     }
 }
 
@@ -204,10 +208,12 @@ impl Targets {
                         });
                     Some(PeftError::unsupported(method, module, kind, supported))
                 })?;
-                layers
+                let chosen = layers
                     .iter()
                     .filter(|layer| matcher.matches(&layer.path))
-                    .collect()
+                    .collect();
+                matcher.check()?;
+                chosen
             }
         };
         if let Some(names) = &self.exclude {
@@ -227,6 +233,7 @@ impl Targets {
             .into_iter()
             .filter(|layer| !excluded.matches(&layer.path))
             .collect();
+        excluded.check()?;
         let kept = self.in_range(kept, layers)?;
         if kept.is_empty() {
             return Err(PeftError::AllExcluded { matched });
@@ -251,7 +258,9 @@ impl Targets {
         explain: impl Fn(&Matcher) -> Option<PeftError>,
     ) -> Result<(), PeftError> {
         for (entry, matcher) in Matcher::each(what, names)? {
-            if layers.iter().any(|layer| matcher.matches(&layer.path)) {
+            let found = layers.iter().any(|layer| matcher.matches(&layer.path));
+            matcher.check()?;
+            if found {
                 continue;
             }
             return Err(explain(&matcher).unwrap_or_else(|| {

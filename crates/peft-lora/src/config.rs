@@ -193,6 +193,17 @@ impl LoraConfig {
         let alphas = self
             .alpha_pattern
             .resolve("alpha pattern", &paths, &self.alpha)?;
+        if let Some((layer, rank)) = layers
+            .iter()
+            .zip(&ranks)
+            .find(|(layer, rank)| **rank > largest_rank(layer.shape))
+        {
+            return Err(PeftError::InvalidSetting {
+                field: format!("rank of `{}`", layer.path),
+                value: rank.to_string(),
+                expected: "at most 1024, or the larger side of the layer",
+            });
+        }
         Ok(layers
             .iter()
             .zip(ranks)
@@ -228,6 +239,12 @@ impl LoraConfig {
         };
         Lora::new(a, b, self.scaling.scale(rank, alpha), self.dropout)
     }
+}
+
+/// A rank above a layer's sides adds nothing, and one from a file or a flag may be any number: it is
+/// bounded before anything of its size is made.
+fn largest_rank([d_in, d_out]: [usize; 2]) -> usize {
+    d_in.max(d_out).max(1024)
 }
 
 /// `rank`, or `rank of PATTERN`.

@@ -185,7 +185,7 @@ pub(crate) struct MethodArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dropout: Option<f64>,
-    /// lora, ia3: layers to adapt by suffix, or all-linear, which it is if not given; ia3 takes keys, values and the feed-forward input for all-linear
+    /// lora, ia3: layers to adapt by suffix, or by one regular expression over whole paths as regex:EXPRESSION, or all-linear, which it is if not given; ia3 takes keys, values and the feed-forward input for all-linear
     #[arg(long, value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) targets: Vec<String>,

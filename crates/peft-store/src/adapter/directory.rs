@@ -1,17 +1,27 @@
 //! [`AdapterDir`]: an adapter directory, read.
 
+#[cfg(feature = "lora")]
+use std::collections::BTreeMap;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::{DType, TensorData};
-use peft_core::{AttachReport, ForwardPath, Layer, Summary, edit_slots, layers, module_paths};
+use peft_core::{
+    AttachReport, ForwardPath, Layer, LayerKind, Summary, edit_slots, layers, module_paths,
+};
+#[cfg(feature = "lora")]
+use peft_safetensors::TensorPlace;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::{Map, Value};
 
-use super::fitted::fitted;
+#[cfg(feature = "lora")]
+use super::fitted::chosen;
+use super::fitted::{OUTPUT_LAYER, fitted};
+use super::found::{found, instead_of_tensors};
+use super::key_forms::own_key;
 use super::keys::{Entry, entries};
 use super::save::io;
 use super::tensors::{read_f32, read_shaped};
@@ -19,6 +29,8 @@ use super::{AdapterConfig, AdapterFileError, TensorProblem};
 use crate::params::stored_params;
 
 pub(crate) const CONFIG: &str = "adapter_config.json";
+/// What mlx-lm calls the tensors of an adapter.
+const MLX: &str = "adapters.safetensors";
 pub(crate) const TENSORS: &str = "adapter_model.safetensors";
 
 /// An adapter directory whose config has been read and understood.
@@ -33,14 +45,23 @@ pub struct AdapterDir {
 pub(crate) fn read_fields(dir: &Path) -> Result<(PathBuf, Map<String, Value>), AdapterFileError> {
     let path = dir.join(CONFIG);
     if !path.is_file() {
-        let is_checkpoint = dir.join("config.json").is_file();
-        let dir = dir.to_path_buf();
-        return Err(AdapterFileError::NotAnAdapter { dir, is_checkpoint });
+        return Err(not_an_adapter(dir));
     }
     let text = fs::read_to_string(&path).map_err(|source| io("read", &path, source))?;
-    match serde_json::from_str(&text) {
+    match serde_json::from_str::<Map<String, Value>>(&text) {
+        // mlx-lm's file has the same name.
+        Ok(fields) if !fields.contains_key("peft_type") && dir.join(MLX).is_file() => {
+            Err(not_an_adapter(dir))
+        }
         Ok(fields) => Ok((path, fields)),
         Err(source) => Err(AdapterFileError::Json { path, source }),
+    }
+}
+
+fn not_an_adapter(dir: &Path) -> AdapterFileError {
+    AdapterFileError::NotAnAdapter {
+        dir: dir.into(),
+        found: found(dir),
     }
 }
 
@@ -106,12 +127,52 @@ impl AdapterDir {
         if let Some(placement) = config.placement_mut() {
             placement.path = path;
         }
+        self.check_ranks(&config, &paths)?;
         let mut adapted = model.clone();
         let mut report = config.attach(&mut adapted, name)?;
         self.load_into(&mut adapted, name, &all_layers, &[])?;
         report.summary = Summary::of(&adapted);
         *model = adapted;
         Ok(report)
+    }
+
+    /// A rank is one that the file's tensors have, before anything of its size is made.
+    fn check_ranks(
+        &self,
+        config: &AdapterConfig,
+        layers: &[String],
+    ) -> Result<(), AdapterFileError> {
+        #[cfg(feature = "lora")]
+        if let AdapterConfig::Lora(lora) = config {
+            let tensors = self.places()?;
+            let ranks = tensors.iter().filter(|(key, _)| key.contains("lora_"));
+            let ranks = ranks.map(|(_, place)| place.shape().iter().copied().min().unwrap_or(0));
+            let largest = ranks.max().unwrap_or(0);
+            let adapted = chosen(&lora.placement.targets, layers);
+            let paths: Vec<&str> = adapted.iter().map(String::as_str).collect();
+            let asked = lora
+                .rank_pattern
+                .resolve("rank pattern", &paths, &lora.rank);
+            let too_large = asked
+                .ok()
+                .into_iter()
+                .flatten()
+                .find(|rank| *rank > largest);
+            if let Some(rank) = too_large.filter(|_| largest > 0) {
+                return Err(AdapterFileError::Rank {
+                    path: self.dir.join(CONFIG),
+                    field: if rank == lora.rank {
+                        "r"
+                    } else {
+                        "rank_pattern"
+                    },
+                    rank,
+                    largest,
+                });
+            }
+        }
+        let _ = (config, layers);
+        Ok(())
     }
 
     /// Put the file's weights into the slots that the attached adapter `name` has; `read` are the keys of what is read already.
@@ -126,6 +187,20 @@ impl AdapterDir {
         let tensors = self.parse(&bytes)?;
         let prefix = self.config.prefix();
         let expected = entries(model, name, prefix)?;
+        let wanted: HashSet<&str> = expected.iter().map(|entry| entry.key.as_str()).collect();
+        // Keys as they are come first, whatever others stand for the same.
+        let mut held: HashMap<String, &str> = HashMap::new();
+        let keys = tensors.names();
+        let exact = keys.iter().filter(|key| wanted.contains(**key));
+        held.extend(exact.map(|key| ((*key).to_owned(), *key)));
+        let mut others: Vec<&str> = keys.iter().copied().collect();
+        others.sort_unstable();
+        for key in others {
+            if let Some(own) = own_key(key, prefix, &wanted) {
+                held.entry(own).or_insert(key);
+            }
+        }
+        let taken: HashSet<&str> = held.values().copied().collect();
         let transposed: HashSet<String> = stored_params(model)
             .into_iter()
             .filter(|param| param.transposed)
@@ -134,7 +209,8 @@ impl AdapterDir {
         let mut problems = Vec::new();
         let mut values: HashMap<String, Vec<(&Entry, TensorData)>> = HashMap::new();
         for entry in &expected {
-            match read_shaped(&entry.key, entry.shape(), &tensors) {
+            let key = held.get(&entry.key).copied().unwrap_or(&entry.key);
+            match read_shaped(key, entry.shape(), &tensors) {
                 Ok(data) => values
                     .entry(entry.slot.clone())
                     .or_default()
@@ -143,7 +219,7 @@ impl AdapterDir {
             }
         }
         for (key, view) in tensors.iter() {
-            if read.contains(&key) || expected.iter().any(|entry| entry.key == key) {
+            if read.contains(&key) || taken.contains(key) {
                 continue;
             }
             match base_copy(key, prefix, layers) {
@@ -175,8 +251,26 @@ impl AdapterDir {
         Ok(())
     }
 
-    pub(super) fn read_tensors(&self) -> Result<Vec<u8>, AdapterFileError> {
+    /// The file of tensors; an error that says what to do where another form of it is there.
+    fn tensors_path(&self) -> Result<PathBuf, AdapterFileError> {
         let path = self.dir.join(TENSORS);
+        match instead_of_tensors(&self.dir).filter(|_| !path.exists()) {
+            Some(advice) => Err(AdapterFileError::OtherTensors {
+                dir: self.dir.clone(),
+                advice,
+            }),
+            None => Ok(path),
+        }
+    }
+
+    /// Where the tensors are, by key.
+    #[cfg(feature = "lora")]
+    fn places(&self) -> Result<BTreeMap<String, TensorPlace>, AdapterFileError> {
+        Ok(peft_safetensors::open(&self.tensors_path()?)?.tensors)
+    }
+
+    pub(super) fn read_tensors(&self) -> Result<Vec<u8>, AdapterFileError> {
+        let path = self.tensors_path()?;
         fs::read(&path).map_err(|source| io("read", &path, source))
     }
 
@@ -190,10 +284,24 @@ impl AdapterDir {
 
 /// The layer of whose base weight `key` is the copy that PEFT saves beside an adapter on an embedding or an output layer.
 fn base_copy<'a>(key: &str, prefix: &str, layers: &'a [Layer]) -> Option<&'a Layer> {
-    let path = key
-        .strip_prefix(prefix)?
-        .strip_suffix(".base_layer.weight")?;
-    layers.iter().find(|layer| layer.path == path)
+    let path = key.strip_prefix(prefix)?.strip_suffix(".weight")?;
+    let (path, beside) = match path.strip_suffix(".base_layer") {
+        Some(path) => (path, true),
+        None => (path, false),
+    };
+    let embedding = |layer: &&Layer| layer.kind == LayerKind::Embedding;
+    // Beside no adapter PEFT saves these two alone, where the vocabulary was changed or it is asked to.
+    let whole =
+        |layer: &&Layer| beside || layer.kind == LayerKind::Embedding || layer.path == OUTPUT_LAYER;
+    let own = layers.iter().find(|layer| layer.path == path);
+    // An output layer that is tied has no weight of its own.
+    let tied = || {
+        layers
+            .iter()
+            .find(embedding)
+            .filter(|_| path == OUTPUT_LAYER)
+    };
+    own.filter(whole).or_else(tied)
 }
 
 fn is_base(layer: &Layer, transposed: bool, key: &str, view: &TensorView<'_>) -> bool {

@@ -22,14 +22,33 @@ pub enum AdapterFileError {
     },
     /// The directory holds no adapter.
     #[error(
-        "{} is no adapter directory: it has no adapter_config.json{}", dir.display(),
-        if *is_checkpoint { "; it is a model checkpoint (config.json), to be given as the model" } else { "" }
+        "{} is no adapter directory: it has no adapter_config.json of PEFT{found}", dir.display()
     )]
     NotAnAdapter {
         /// The directory.
         dir: PathBuf,
-        /// Whether it looks like a checkpoint.
-        is_checkpoint: bool,
+        /// What lies there, and what to do with it.
+        found: String,
+    },
+    /// The tensors are not where they are read.
+    #[error("{} has no adapter_model.safetensors: {advice}", dir.display())]
+    OtherTensors {
+        /// The directory.
+        dir: PathBuf,
+        /// What lies there, and what to do with it.
+        advice: &'static str,
+    },
+    /// A rank is larger than any that the file has.
+    #[error("{}: `{field}` asks for rank {rank}, and no tensor beside it has more than rank {largest}", path.display())]
+    Rank {
+        /// The config file.
+        path: PathBuf,
+        /// `r` or `rank_pattern`.
+        field: &'static str,
+        /// The rank.
+        rank: usize,
+        /// The largest rank of the tensors' file.
+        largest: usize,
     },
     /// A JSON file does not parse.
     #[error("{} is not the JSON that it should be", path.display())]

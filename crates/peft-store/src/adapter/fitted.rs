@@ -5,7 +5,7 @@ use peft_core::{Choice, Names, Targets, has_suffix};
 use super::AdapterConfig;
 
 /// The output layer, which PEFT's `all-linear` leaves out.
-const OUTPUT_LAYER: &str = "lm_head";
+pub(super) const OUTPUT_LAYER: &str = "lm_head";
 
 /// Leave out what this model does not have.
 ///
@@ -138,8 +138,8 @@ fn joined(exclude: Option<Names>, paths: Vec<String>) -> Option<Names> {
 }
 
 /// The layers that these targets name and do not exclude.
-#[cfg(feature = "ia3")]
-fn chosen(targets: &Targets, layers: &[String]) -> Vec<String> {
+#[cfg(any(feature = "lora", feature = "ia3"))]
+pub(super) fn chosen(targets: &Targets, layers: &[String]) -> Vec<String> {
     let named = |path: &&String| match targets.choice() {
         Choice::AllLinear => true,
         Choice::Names(names) => names.has(path),

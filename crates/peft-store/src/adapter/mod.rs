@@ -7,8 +7,10 @@ mod directory;
 mod error;
 mod fields;
 mod fitted;
+mod found;
 #[cfg(feature = "inputs")]
 mod input;
+mod key_forms;
 mod keys;
 mod methods;
 #[cfg(feature = "prefix")]

@@ -13,6 +13,9 @@ use crate::args::{EncoderArg, InitArg, Method, TrainArgs};
 use crate::commands::OUTPUT_LAYER;
 use crate::error::CliError;
 
+/// What tells a regular expression over whole paths from suffixes.
+const REGEX: &str = "regex:";
+
 /// The adapter that the flags ask for, with `heads` trained whole; none for a method that trains the model's own parameters.
 pub(super) fn adapter_config<M: Transformer>(
     args: &TrainArgs,
@@ -90,6 +93,9 @@ fn weights<M: Module>(
     let paths: Vec<String> = layers(model).into_iter().map(|layer| layer.path).collect();
     let family = checkpoint.family_targets();
     let all_linear = of.targets.is_empty() || of.targets == ["all-linear"];
+    // One expression, put together again where it has a comma; PEFT takes a string for one too.
+    let joined = of.targets.join(",");
+    let regex = joined.strip_prefix(REGEX).map(str::to_owned);
     let mut exclude = of.exclude.clone();
     let mut targets = match (all_linear, args.method()) {
         (true, Method::Ia3) => Targets::suffixes(family.ia3.iter().copied()),
@@ -99,16 +105,23 @@ fn weights<M: Module>(
             }
             Targets::all_linear()
         }
-        (false, _) => Targets::suffixes(of.targets.clone()),
+        (false, _) => match &regex {
+            Some(pattern) => Targets::regex(pattern.clone()),
+            None => Targets::suffixes(of.targets.clone()),
+        },
     };
     // A feed-forward layer that is a target at all is one by its input.
     let feedforward = paths.iter().any(|path| {
         let named = |entries: &[String]| entries.iter().any(|entry| has_suffix(path, entry));
+        let target = match &regex {
+            Some(pattern) => Names::Regex(pattern.clone()).has(path),
+            None => named(&of.targets),
+        };
         family
             .ia3_feedforward
             .iter()
             .any(|name| has_suffix(path, name))
-            && (all_linear || named(&of.targets))
+            && (all_linear || target)
             && !named(&exclude)
     });
     if !exclude.is_empty() {
