@@ -89,7 +89,7 @@ pub fn plan(lengths: &[usize], batch_size: usize, seed: u64, epoch: usize) -> Ve
     let mut rng = StdRng::seed_from_u64(seed ^ (epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.shuffle(&mut rng);
-    for window in order.chunks_mut(batch_size * WINDOW) {
+    for window in order.chunks_mut(batch_size.saturating_mul(WINDOW)) {
         window.sort_by_key(|i| lengths[*i]);
     }
     let mut batches: Vec<Vec<usize>> = order.chunks(batch_size).map(<[_]>::to_vec).collect();

@@ -86,6 +86,7 @@ fn what_is_not_finite_ends_the_run(device: &Device) {
             assert_eq!(rows.len(), 2);
             assert!(rows.iter().all(|row| (1..=6).contains(row)));
             assert!(cause.contains("nothing has been updated"), "{cause}");
+            assert!(cause.contains("`model."), "{cause}");
         }
         error => panic!("{error:?}"),
     }

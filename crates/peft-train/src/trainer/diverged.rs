@@ -34,6 +34,13 @@ impl fmt::Display for Divergence {
 
 /// What has most likely led there.
 pub(super) fn likely_cause<M: Module>(model: &M, updates: usize, learning_rate: f64) -> String {
+    if updates == 0
+        && let Some(path) = not_finite(model, None)
+    {
+        return format!(
+            "nothing has been updated yet, and `{path}` of the model holds values that are not finite, or too large for its dtype"
+        );
+    }
     let half = Find::default().of(model, |dtype| dtype == DType::F16);
     match (half, updates) {
         (true, _) => {
@@ -49,8 +56,8 @@ pub(super) fn likely_cause<M: Module>(model: &M, updates: usize, learning_rate: 
     }
 }
 
-/// The first of these parameters that is not finite.
-pub(super) fn not_finite<M: Module>(model: &M, paths: &BTreeSet<String>) -> Option<String> {
+/// The first of these parameters, or of all, that is not finite.
+pub(super) fn not_finite<M: Module>(model: &M, paths: Option<&BTreeSet<String>>) -> Option<String> {
     let mut sums = Sums {
         path: Vec::new(),
         paths,
@@ -70,7 +77,7 @@ pub(super) fn not_finite<M: Module>(model: &M, paths: &BTreeSet<String>) -> Opti
 
 struct Sums<'a> {
     path: Vec<String>,
-    paths: &'a BTreeSet<String>,
+    paths: Option<&'a BTreeSet<String>>,
     sums: Vec<(String, Tensor<1>)>,
 }
 
@@ -85,7 +92,7 @@ impl ModuleVisitor for Sums<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let path = self.path.join(".");
-        if self.paths.contains(&path) {
+        if self.paths.is_none_or(|paths| paths.contains(&path)) {
             self.sums.push((path, sum_of_squares(param.base().inner())));
         }
     }

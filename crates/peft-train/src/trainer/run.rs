@@ -247,7 +247,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
                 seconds_left: seconds / (done - first) as f64 * (total_steps - done) as f64,
             };
             let evaluates = config.evaluates_after(done) || done == total_steps;
-            if evaluates && let Some(path) = not_finite(&model, stages.touched()) {
+            if evaluates && let Some(path) = not_finite(&model, Some(stages.touched())) {
                 let what = Divergence::Parameter(path);
                 return Err(diverged(&model, done, what, rows, learning_rate));
             }

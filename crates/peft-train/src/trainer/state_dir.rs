@@ -17,6 +17,9 @@ const FINAL: &str = "final.safetensors";
 /// One that is being written.
 const NEXT: &str = "resume.next.safetensors";
 
+/// All of them, the newest first: one that was written whole and not put in its place yet is newer than what is there.
+const ALL: [&str; 4] = [NEXT, NEWEST, PREVIOUS, FINAL];
+
 /// Two generations of states, so that there is a good one at any instant: what is written is on disk before it takes the newest one's place, which takes that of the
 /// one before it.
 #[derive(Debug, Clone)]
@@ -48,9 +51,7 @@ impl StateDir {
 
     /// Whether any state is there, whole or not.
     pub fn is_any(&self) -> bool {
-        [NEWEST, PREVIOUS, FINAL]
-            .iter()
-            .any(|name| self.dir.join(name).exists())
+        ALL.iter().any(|name| self.dir.join(name).exists())
     }
 
     /// Keep a state as the newest one.
@@ -94,7 +95,7 @@ impl StateDir {
     /// That of the newest one, where none is whole.
     pub fn load(&self) -> Result<Option<FoundState>, TrainError> {
         let mut damaged = None;
-        for name in [NEWEST, PREVIOUS, FINAL] {
+        for name in ALL {
             let path = self.dir.join(name);
             if !path.exists() {
                 continue;

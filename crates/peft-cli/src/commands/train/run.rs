@@ -1,7 +1,8 @@
 //! What a run leaves in its directory: settings, metrics, the best and the last adapter, and a state to go on from.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -179,6 +180,7 @@ impl<'a> Run<'a> {
 
     /// What ended the run, with where it can go on from.
     pub(super) fn ended(&self, error: TrainError) -> CliError {
+        self.display.end();
         let error = match error {
             TrainError::Observer(error) => match error.downcast::<CliError>() {
                 Ok(error) => return *error,
@@ -296,11 +298,15 @@ fn observed(error: CliError) -> TrainError {
     TrainError::Observer(Box::new(error))
 }
 
-/// Written beside, then renamed.
+/// Written beside, and renamed once it is on disk.
 pub(super) fn write(path: &Path, text: &[u8]) -> Result<(), CliError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".partial");
-    fs::write(&beside, text)
+    let written = File::create(&beside).and_then(|mut file| {
+        file.write_all(text)?;
+        file.sync_all()
+    });
+    written
         .and_then(|()| fs::rename(&beside, path))
         .map_err(|source| CliError::Io {
             action: "write",
