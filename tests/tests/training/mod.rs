@@ -8,6 +8,7 @@ mod divergence;
 mod evaluation;
 mod resume;
 mod rows;
+mod rows_golden;
 mod run;
 mod statistics;
 mod strategy;
