@@ -29,6 +29,9 @@ ADAPTERS = {
     "lora_bias_all": ("biased", L(r=4, lora_alpha=6, target_modules=QV, bias="all")),
     "lora_bias_only": ("biased", L(r=4, lora_alpha=6, target_modules=QV, bias="lora_only")),
     "lora_regex": ("gqa", L(r=4, lora_alpha=6, target_modules=r".*\.1\.(self_attn|mlp)\.(k|up)_proj")),
+    # Python's own expressions: look-around, a group's name, the end of a text.
+    "lora_lookaround": ("gqa", L(r=4, lora_alpha=6, target_modules=r"(?!.*mlp).*(?P<x>[qv])_proj(?<!1\.self_attn\.v_proj)\Z",
+                                 rank_pattern={r"(?<=0\.self_attn\.)q_proj": 2}, alpha_pattern={r"(\w)_proj(?<!q_proj)": 9})),
     "lora_exclude": ("gqa", L(r=4, lora_alpha=6, target_modules=QV, exclude_modules=r".*\.0\..*q_proj")),
     "ia3_default": ("gqa", peft.IA3Config(**IA3)),
     "ia3_biased": ("biased", peft.IA3Config(**IA3)),

@@ -393,6 +393,8 @@ fn reloaded(config: &AdapterConfig, device: &Device) -> Map<String, Value> {
     attach(dir.path(), &mut again).unwrap_or_else(|error| panic!("{error}"));
     assert_same(&logits(&again), &logits(&model));
     assert_eq!(params(&again), params(&model));
+    // What the caller does not say is not guessed.
+    assert_eq!(fields(dir.path())["task_type"], Value::Null);
     fields(dir.path())
 }
 

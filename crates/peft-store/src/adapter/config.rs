@@ -249,7 +249,8 @@ impl AdapterConfig {
             "modules_to_save": some_list(self.modules_to_save()),
             "peft_version": PEFT_VERSION,
             "revision": null,
-            "task_type": "CAUSAL_LM",
+            // PEFT puts vectors before a text by the task alone; an adapter of weights may be any model's.
+            "task_type": self.placement().is_none().then_some("CAUSAL_LM"),
         });
         if let Some(placement) = self.placement() {
             let targets = &placement.targets;

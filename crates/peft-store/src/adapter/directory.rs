@@ -193,7 +193,7 @@ impl AdapterDir {
         let keys = tensors.names();
         let exact = keys.iter().filter(|key| wanted.contains(**key));
         held.extend(exact.map(|key| ((*key).to_owned(), *key)));
-        let mut others: Vec<&str> = keys.iter().copied().collect();
+        let mut others: Vec<&str> = keys.to_vec();
         others.sort_unstable();
         for key in others {
             if let Some(own) = own_key(key, prefix, &wanted) {
