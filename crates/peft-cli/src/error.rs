@@ -11,6 +11,9 @@ use peft_train::TrainError;
 
 use crate::commands::train::Signal;
 
+/// Links that lead round in a circle, which has no stable [`ErrorKind`].
+const ELOOP: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
+
 /// What ends the command.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
@@ -66,7 +69,7 @@ impl CliError {
             Self::Interrupted { signal, .. } => 128 + signal.number,
             Self::Several(errors) => errors.iter().map(Self::exit_status).min().unwrap_or(2),
             error => match io_cause(error) {
-                Some(kind) if !is_callers(kind) => 1,
+                Some(source) if !is_callers(source) => 1,
                 _ => 2,
             },
         }
@@ -99,11 +102,11 @@ fn lines(errors: &[CliError]) -> String {
 }
 
 /// What the system said, where it said anything.
-fn io_cause(error: &CliError) -> Option<ErrorKind> {
+fn io_cause(error: &CliError) -> Option<&io::Error> {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<io::Error>() {
-            return Some(io.kind());
+            return Some(io);
         }
         cause = error.source();
     }
@@ -111,10 +114,14 @@ fn io_cause(error: &CliError) -> Option<ErrorKind> {
 }
 
 /// Whether the caller named a path or a file that cannot be, and nothing went wrong on the way.
-fn is_callers(kind: ErrorKind) -> bool {
+fn is_callers(source: &io::Error) -> bool {
+    if source.raw_os_error().is_some_and(|code| code == ELOOP) {
+        return true;
+    }
     [
         ErrorKind::AlreadyExists,
         ErrorKind::InvalidData,
+        ErrorKind::InvalidFilename,
         ErrorKind::InvalidInput,
         ErrorKind::IsADirectory,
         ErrorKind::NotADirectory,
@@ -122,7 +129,7 @@ fn is_callers(kind: ErrorKind) -> bool {
         ErrorKind::PermissionDenied,
         ErrorKind::UnexpectedEof,
     ]
-    .contains(&kind)
+    .contains(&source.kind())
 }
 
 #[cfg(test)]
@@ -143,6 +150,8 @@ mod tests {
         };
         assert_eq!(reading(ErrorKind::NotFound).exit_status(), 2);
         assert_eq!(reading(ErrorKind::IsADirectory).exit_status(), 2);
+        assert_eq!(reading(ErrorKind::InvalidFilename).exit_status(), 2);
+        assert!(is_callers(&io::Error::from_raw_os_error(ELOOP)));
         assert_eq!(reading(ErrorKind::StorageFull).exit_status(), 1);
         let full = CliError::Train(TrainError::Observer(Box::new(CliError::Io {
             action: "write",

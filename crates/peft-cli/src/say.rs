@@ -3,6 +3,9 @@
 use std::fmt;
 use std::io::{Write, stderr};
 
+/// Bytes of a text that are shown.
+const MAX_SHOWN: usize = 16 << 10;
+
 /// Write a line on standard error, as `eprintln!` does, but without a panic where nobody reads it or the device is full.
 macro_rules! say {
     ($($text:tt)*) => {
@@ -15,5 +18,51 @@ pub(crate) use say;
 /// What [`say!`] does with its text.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
     // In one piece, so that lines of several threads do not mix; and whoever has stopped reading is not asked.
-    let _ = stderr().write_all(format!("{text}\n").as_bytes());
+    let _ = stderr().write_all(format!("{}\n", clean(&text.to_string())).as_bytes());
+}
+
+/// A text of others as it may be shown: what moves a cursor, colours a terminal or turns the direction of writing is escaped, and
+/// what is longer than [`MAX_SHOWN`] is cut.
+pub(crate) fn clean(text: &str) -> String {
+    let mut shown = String::new();
+    for char in text.chars() {
+        if shown.len() >= MAX_SHOWN {
+            shown.push_str(" ... (cut)");
+            break;
+        }
+        match char {
+            '\n' | '\t' => shown.push(char),
+            char if char.is_control() || turns(char) => shown.extend(char.escape_unicode()),
+            char => shown.push(char),
+        }
+    }
+    shown
+}
+
+/// Marks, embeddings, overrides and isolates of direction, and separators that end a line.
+fn turns(char: char) -> bool {
+    matches!(
+        char,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_acts_on_a_terminal_is_escaped_and_what_is_long_is_cut() {
+        assert_eq!(clean("a\tb\nc é 漢"), "a\tb\nc é 漢");
+        assert_eq!(
+            clean("\u{1b}[2J\r\u{9b}\u{202e}x\u{2069}\u{7f}"),
+            "\\u{1b}[2J\\u{d}\\u{9b}\\u{202e}x\\u{2069}\\u{7f}"
+        );
+        let cut = clean(&"é".repeat(MAX_SHOWN));
+        assert!(
+            cut.len() < MAX_SHOWN + 20 && cut.ends_with("é ... (cut)"),
+            "{}",
+            cut.len()
+        );
+    }
 }

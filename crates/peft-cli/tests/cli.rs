@@ -101,6 +101,42 @@ fn merge_writes_a_checkpoint_that_is_inspected() {
     }
 }
 
+/// A model of 70 billion parameters is told from its config and header: none of it is drawn, or read.
+#[test]
+fn a_large_model_is_inspected_at_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = serde_json::json!({
+        "model_type": "llama", "hidden_size": 8192, "intermediate_size": 28672, "vocab_size": 128256,
+        "num_hidden_layers": 80, "num_attention_heads": 64, "num_key_value_heads": 8,
+    });
+    std::fs::write(dir.path().join("config.json"), config.to_string()).expect("written");
+    let bytes = 128_256u64 * 8192 * 2;
+    let header = serde_json::json!({ "model.embed_tokens.weight": {
+        "dtype": "BF16", "shape": [128_256, 8192], "data_offsets": [0, bytes],
+    }});
+    let header = header.to_string();
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.as_bytes());
+    let path = dir.path().join("model.safetensors");
+    std::fs::write(&path, &file).expect("written");
+    let file_of = std::fs::OpenOptions::new().write(true).open(&path);
+    let sparse = file_of.and_then(|sparse| sparse.set_len(file.len() as u64 + bytes));
+    sparse.expect("it can be of that length");
+    let began = std::time::Instant::now();
+    let out = peft(&["inspect", text(dir.path()), "--json"]);
+    assert!(out.status.success(), "{out:?}");
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    let report: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    assert_eq!(report["parameters"], 128_256u64 * 8192);
+    assert_eq!(report["lora_targets"]["embeddings"][0], "embed_tokens");
+    assert_eq!(
+        report["lora_targets"]["all-linear"]
+            .as_array()
+            .map(Vec::len),
+        Some(7)
+    );
+}
+
 fn assets(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("assets")

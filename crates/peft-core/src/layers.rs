@@ -108,15 +108,58 @@ impl ParamInfo {
     }
 
     fn kind(&self) -> Option<LayerKind> {
-        if self.name() != "weight" || self.shape.num_dims() != 2 {
-            return None;
-        }
-        match self.container.as_str() {
-            "Struct:Linear" => Some(LayerKind::Linear),
-            "Struct:Embedding" => Some(LayerKind::Embedding),
-            _ => None,
+        kind(&self.container, self.name(), self.shape.num_dims())
+    }
+}
+
+/// The kind of the layer whose weight a parameter is.
+fn kind(container: &str, name: &str, n_dims: usize) -> Option<LayerKind> {
+    match (name, n_dims, container) {
+        ("weight", 2, "Struct:Linear") => Some(LayerKind::Linear),
+        ("weight", 2, "Struct:Embedding") => Some(LayerKind::Embedding),
+        _ => None,
+    }
+}
+
+#[derive(Default)]
+struct Names {
+    path: Vec<String>,
+    containers: Vec<String>,
+    layers: Vec<(String, LayerKind)>,
+}
+
+impl ModuleVisitor for Names {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(name.into());
+        self.containers.push(container.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+        self.containers.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
+        let adapts = |kind: &String| kind == REPARAMETERIZATION || kind == INPUT_ADAPTER;
+        let (Some((name, module)), Some(container)) =
+            (self.path.split_last(), self.containers.last())
+        else {
+            return;
+        };
+        if let Some(kind) = kind(container, name, D)
+            && !self.containers.iter().any(adapts)
+        {
+            self.layers.push((module.join("."), kind));
         }
     }
+}
+
+/// The paths and kinds of the layers that can be adapted, in the model's order. No weight is initialised: a model of any size
+/// costs no more than its names.
+pub fn layer_names<M: Module>(model: &M) -> Vec<(String, LayerKind)> {
+    let mut names = Names::default();
+    model.visit(&mut names);
+    names.layers
 }
 
 #[derive(Default)]

@@ -48,7 +48,7 @@ pub use attach::{ForwardPath, Placement, TrainBias, attach};
 pub use error::{PeftError, nearest};
 pub use frozen::{FrozenEmbedding, FrozenLinear};
 pub use layer::{embedding, features, linear, scaled_linear, shared_embedding};
-pub use layers::{Layer, LayerKind, layers, module_paths};
+pub use layers::{Layer, LayerKind, layer_names, layers, module_paths};
 pub use manage::{adapter_names, detach, rename, replace, set_active, set_disabled};
 pub use matcher::has_suffix;
 pub use merge::{Unmerged, merge};

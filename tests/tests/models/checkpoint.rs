@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor};
 use peft_models::{
     CausalLm, DecoderConfig, DecoderForCausalLm, DecoderMlp, FromEmbeddings, LanguageModelConfig,
@@ -23,6 +24,7 @@ peft_tests::cases!(
     half_precision_rounds_once,
     adapters_are_not_written,
     shards_equal_one_file,
+    keys_under_a_wrapper_are_those_of_the_model,
     a_stored_head_that_differs_is_not_tied,
     a_loaded_model_trains_as_a_fresh_one,
 );
@@ -157,6 +159,53 @@ fn shards_equal_one_file(device: &Device) {
     let index = json!({"metadata": {}, "weight_map": map}).to_string();
     fs::write(dir.path().join("model.safetensors.index.json"), index).expect("it can be written");
     assert_eq!(params(&load(dir.path(), device)), params(&model));
+
+    // One file beside them is taken, and the index is not asked: `_get_resolved_checkpoint_files` of transformers.
+    let other = spread(&tiny(), device).map(&mut Doubled);
+    let newer = written(&other, DType::F32);
+    fs::copy(newer.path().join("model.safetensors"), &single).expect("it can be copied");
+    assert_eq!(params(&load(dir.path(), device)), params(&other));
+    assert_ne!(params(&other), params(&model));
+}
+
+fn keys_under_a_wrapper_are_those_of_the_model(device: &Device) {
+    let model = spread(&tiny(), device);
+    let dir = written(&model, DType::F32);
+    let path = dir.path().join("model.safetensors");
+    let bytes = fs::read(&path).expect("the weights");
+    let sound = safetensors::SafeTensors::deserialize(&bytes).expect("sound");
+    for wrapper in [
+        "module.",
+        "_orig_mod.",
+        "base_model.model.",
+        "module._orig_mod.",
+    ] {
+        let wrapped = |(key, view)| (format!("{wrapper}{key}"), view);
+        let tensors: Vec<_> = sound.tensors().into_iter().map(wrapped).collect();
+        safetensors::serialize_to_file(tensors, None, &path).expect("it can be written");
+        assert_eq!(
+            params(&load(dir.path(), device)),
+            params(&model),
+            "{wrapper}"
+        );
+    }
+    // One tensor that is not under it is not of the same model: nothing is guessed.
+    let tensors = sound.tensors().into_iter().enumerate();
+    let tensors: Vec<_> = tensors
+        .map(|(i, (key, view))| (if i == 0 { key } else { format!("module.{key}") }, view))
+        .collect();
+    safetensors::serialize_to_file(tensors, None, &path).expect("it can be written");
+    let checkpoint = Checkpoint::open(dir.path()).expect("the config is sound");
+    let error = checkpoint.load(device, DType::F32).expect_err("mixed");
+    assert!(matches!(error, CheckpointError::Tensors { .. }), "{error}");
+}
+
+struct Doubled;
+
+impl ModuleMapper for Doubled {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.mul_scalar(2.0))
+    }
 }
 
 fn a_stored_head_that_differs_is_not_tied(device: &Device) {
@@ -307,7 +356,6 @@ fn sizes_that_make_no_model_are_named() {
         ("num_key_value_heads", json!(3), "n_kv_heads"),
         ("head_dim", json!(5), "head_dim"),
         ("vocab_size", json!(1u64 << 40), "vocab_size"),
-        ("num_hidden_layers", json!(1u64 << 25), "n_layers"),
     ] {
         let mut fields = fresh(&tiny());
         fields.insert(field.into(), value);

@@ -14,6 +14,8 @@ peft_tests::cases!(
     all_mismatches_are_reported_together,
     no_prefix_of_a_file_loads,
     headers_that_lie,
+    weights_that_are_no_numbers_are_named,
+    sizes_without_bound_are_refused,
     an_index_names_only_shards_beside_it,
     directories_that_are_something_else,
 );
@@ -134,6 +136,8 @@ fn headers_that_lie(device: &Device) {
 
 fn an_index_names_only_shards_beside_it(device: &Device) {
     let dir = written(&spread(&tiny(), device), DType::F32);
+    // It would be taken before any index.
+    fs::remove_file(dir.path().join(WEIGHTS)).expect("it is there");
     for map in [
         json!({"weight_map": {"a": "../model.safetensors"}}),
         json!({"weight_map": {"a": "/etc/passwd"}}),
@@ -184,4 +188,71 @@ fn directories_that_are_something_else(device: &Device) {
         .expect_err("no weights")
         .to_string();
     assert!(error.contains("pytorch_model.bin"), "{error}");
+}
+
+fn weights_that_are_no_numbers_are_named(device: &Device) {
+    let key = "model.layers.1.mlp.up_proj.weight";
+    for (value, dtype, sound) in [
+        (f32::NAN, DType::F32, false),
+        (f32::NEG_INFINITY, DType::F32, false),
+        (f32::INFINITY, DType::BF16, false),
+        (70_000.0, DType::F16, false), // beyond f16, whose largest is 65504
+        (70_000.0, DType::BF16, true),
+        (65_000.0, DType::F16, true),
+    ] {
+        if !device.supports_dtype(dtype) {
+            continue;
+        }
+        let dir = written(&spread(&tiny(), device), DType::F32);
+        let path = dir.path().join(WEIGHTS);
+        let bytes = fs::read(&path).expect("the weights");
+        let mut data = {
+            let file = safetensors::SafeTensors::deserialize(&bytes).expect("sound");
+            file.tensor(key).expect("it is there").data().to_vec()
+        };
+        let shape = vec![20, 12];
+        data[40..44].copy_from_slice(&value.to_le_bytes());
+        let file = safetensors::SafeTensors::deserialize(&bytes).expect("sound");
+        let mut tensors: Vec<_> = file.tensors();
+        tensors.retain(|(name, _)| name != key);
+        tensors.push((
+            key.into(),
+            TensorView::new(Dtype::F32, shape, &data).expect("fits"),
+        ));
+        safetensors::serialize_to_file(tensors, None, &path).expect("it can be written");
+        let checkpoint = Checkpoint::open(dir.path()).expect("the config is sound");
+        match checkpoint.load(device, dtype) {
+            Ok(_) => assert!(sound, "{value} in {dtype:?}"),
+            Err(error) => {
+                let message = error.to_string();
+                assert!(!sound && message.contains(key), "{message}");
+            }
+        }
+    }
+}
+
+fn sizes_without_bound_are_refused(device: &Device) {
+    for (field, size) in [
+        ("vocab_size", u64::MAX),
+        ("head_dim", 1 << 33),
+        ("num_hidden_layers", 1 << 25),
+        ("num_hidden_layers", 5000),
+    ] {
+        let dir = written(&spread(&tiny(), device), DType::F32);
+        super::checkpoint::edit_config(dir.path(), |fields| {
+            fields[field] = size.into();
+        });
+        let error = Checkpoint::open(dir.path()).expect_err("too large");
+        assert!(format!("{error:?}").contains(field), "{error:?}");
+    }
+    // Sizes that could be, but are not those of the file: no tensor is made of them.
+    let dir = written(&spread(&tiny(), device), DType::F32);
+    super::checkpoint::edit_config(dir.path(), |fields| {
+        fields["vocab_size"] = 60_000_000.into();
+    });
+    let checkpoint = Checkpoint::open(dir.path()).expect("the config is sound");
+    let error = checkpoint
+        .load(device, DType::F32)
+        .expect_err("other shapes");
+    assert!(error.to_string().contains("60000000"), "{error}");
 }

@@ -12,8 +12,15 @@ use super::adapted::Saved;
 use super::{OUTPUT_LAYER, print_line};
 use crate::args::InspectArgs;
 use crate::error::CliError;
+use crate::say::clean;
 
 pub(crate) fn run(args: &InspectArgs) -> Result<(), CliError> {
+    if args.path.extension().is_some_and(|end| end == "gguf") {
+        return Err(CliError::Usage(format!(
+            "{} is a GGUF file, which is not read; give the model's directory with config.json and safetensors",
+            args.path.display()
+        )));
+    }
     let out: Value = if args.path.join("adapter_config.json").is_file() {
         adapter(args)?
     } else {
@@ -28,10 +35,10 @@ pub(crate) fn run(args: &InspectArgs) -> Result<(), CliError> {
             Value::Array(rows) => {
                 print_line(format!("{field}:"))?;
                 for row in rows {
-                    print_line(format!("  {}", shown(row)))?;
+                    print_line(clean(&format!("  {}", shown(row))))?;
                 }
             }
-            value => print_line(format!("{field}: {}", shown(value)))?,
+            value => print_line(clean(&format!("{field}: {}", shown(value))))?,
         }
     }
     Ok(())
@@ -119,13 +126,13 @@ fn model(args: &InspectArgs) -> Result<Value, CliError> {
     dtypes.dedup();
     let device = crate::device::any()?;
     let layers = match checkpoint.config() {
-        CheckpointConfig::LanguageModel(config) => peft_core::layers(&config.init(&device)),
-        CheckpointConfig::Encoder(config) => peft_core::layers(&config.encoder(true, &device)),
+        CheckpointConfig::LanguageModel(config) => peft_core::layer_names(&config.init(&device)),
+        CheckpointConfig::Encoder(config) => peft_core::layer_names(&config.encoder(true, &device)),
         _ => Vec::new(),
     };
     let names = |kind: LayerKind| {
-        let named = layers.iter().filter(|layer| layer.kind == kind);
-        let names = named.filter_map(|layer| layer.path.rsplit('.').next());
+        let named = layers.iter().filter(|(_, of)| *of == kind);
+        let names = named.filter_map(|(path, _)| path.rsplit('.').next());
         names.collect::<BTreeSet<&str>>()
     };
     let (linear, embeddings) = (names(LayerKind::Linear), names(LayerKind::Embedding));

@@ -1,6 +1,6 @@
 //! The tensors of a checkpoint directory: in which files they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,12 @@ pub(super) fn tensor_places(dir: &Path) -> Result<BTreeMap<String, TensorPlace>,
     })
 }
 
+/// The files with the weights. One file is taken before an index with its shards, as transformers does: the index may be left over.
 fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+    let single = dir.join(SINGLE);
+    if single.is_file() {
+        return Ok(vec![single]);
+    }
     let index = dir.join(INDEX);
     if index.is_file() {
         let text = fs::read_to_string(&index).map_err(|source| io("read", &index, source))?;
@@ -47,22 +52,15 @@ fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
         let map = value["weight_map"]
             .as_object()
             .ok_or_else(|| malformed("it has no `weight_map` object".into()))?;
-        let mut files: Vec<PathBuf> = Vec::new();
+        let mut files = BTreeSet::new();
         for name in map.values() {
             let name = name
                 .as_str()
                 .filter(|name| !name.contains(['/', '\\']) && name.ends_with(".safetensors"))
                 .ok_or_else(|| malformed(format!("{name} is no name of a shard beside it")))?;
-            let file = dir.join(name);
-            if !files.contains(&file) {
-                files.push(file);
-            }
+            files.insert(dir.join(name));
         }
-        return Ok(files);
-    }
-    let single = dir.join(SINGLE);
-    if single.is_file() {
-        return Ok(vec![single]);
+        return Ok(files.into_iter().collect());
     }
     Err(CheckpointError::NoWeights {
         dir: dir.into(),

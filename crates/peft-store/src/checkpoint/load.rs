@@ -11,7 +11,7 @@ use peft_safetensors::TensorPlace;
 use serde_json::{Map, Value};
 
 use super::file::{io, tensor_places};
-use super::naming::Naming;
+use super::naming::{Naming, unwrapped};
 use super::{CheckpointConfig, CheckpointError, CheckpointProblem, checkpoint_config};
 use crate::params::{StoredParam, stored_params};
 use crate::tensor_file::{load_tensors, run_dtype};
@@ -152,12 +152,13 @@ impl Checkpoint {
     /// The stored tensors by the paths that they have in a model.
     fn places(&self, naming: &Naming) -> Result<BTreeMap<String, TensorPlace>, CheckpointError> {
         naming
-            .paths(tensor_places(&self.dir)?)
+            .paths(self.stored()?)
             .map_err(|problems| self.tensors_error(problems))
     }
 
+    /// The stored tensors by their keys, without wrappers around the model.
     pub(super) fn stored(&self) -> Result<BTreeMap<String, TensorPlace>, CheckpointError> {
-        tensor_places(&self.dir)
+        Ok(unwrapped(tensor_places(&self.dir)?))
     }
 
     pub(super) fn tensors_error(&self, problems: Vec<CheckpointProblem>) -> CheckpointError {

@@ -20,6 +20,30 @@ pub(super) struct Naming {
 /// Rotary tables of old releases and masks as buffers.
 const BUFFERS: &[&str] = &[".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias"];
 
+/// What others put a model into before they save it: DDP, torch.compile, PEFT, sentence-transformers.
+const WRAPPERS: [&str; 4] = [
+    "module.",
+    "_orig_mod.",
+    "base_model.model.",
+    "0.auto_model.",
+];
+
+/// The tensors by their keys without the wrappers that all of them are under. Each keeps its own key for messages.
+pub(super) fn unwrapped(
+    mut places: BTreeMap<String, TensorPlace>,
+) -> BTreeMap<String, TensorPlace> {
+    let outer = |places: &BTreeMap<String, TensorPlace>| {
+        let mut wrappers = WRAPPERS.into_iter();
+        wrappers.find(|wrapper| places.keys().all(|key| key.starts_with(wrapper)))
+    };
+    while !places.is_empty() {
+        let Some(wrapper) = outer(&places) else { break };
+        let inner = |(key, place): (String, TensorPlace)| (key[wrapper.len()..].to_owned(), place);
+        places = places.into_iter().map(inner).collect();
+    }
+    places
+}
+
 impl Naming {
     /// Of the decoders whose architecture is one with Llama's.
     pub(super) const DECODER: Self = Self {

@@ -22,7 +22,14 @@ pub(crate) fn run_dtype(dtype: Dtype) -> Option<DType> {
 }
 
 /// A tensor's values in `dtype`, transposed if asked. They are read and converted piece by piece, straight into their place.
-fn read(place: &TensorPlace, transposed: bool, dtype: DType) -> Result<TensorData, ReadError> {
+///
+/// Where they are to be `finite`, one that is not is refused, or that is not any more in `dtype`.
+fn read(
+    place: &TensorPlace,
+    transposed: bool,
+    dtype: DType,
+    finite: bool,
+) -> Result<TensorData, ReadError> {
     let from = format(place)?;
     let to = match dtype {
         DType::F16 | DType::BF16 => dtype,
@@ -40,8 +47,13 @@ fn read(place: &TensorPlace, transposed: bool, dtype: DType) -> Result<TensorDat
         _ => Bytes::from_elems(vec![0u32; rows * columns]),
     };
     let mut at = 0; // elements read
+    let mut refused = false;
     place.chunks(|bytes| {
         let bytes = converted(bytes, from, to);
+        if finite && has_special(&bytes, to) {
+            refused = true;
+            return false;
+        }
         if rows == 1 {
             out[at * size..][..bytes.len()].copy_from_slice(&bytes);
         } else {
@@ -50,10 +62,40 @@ fn read(place: &TensorPlace, transposed: bool, dtype: DType) -> Result<TensorDat
         at += bytes.len() / size;
         true
     })?;
+    if refused {
+        return Err(ReadError::Malformed {
+            path: place.path().into(),
+            reason: format!(
+                "`{}` has a value that is NaN or infinite, or is so in {to:?}{}",
+                place.key(),
+                if to == DType::F16 {
+                    "; bf16 and f32 hold larger ones"
+                } else {
+                    ""
+                }
+            ),
+        });
+    }
     if rows > 1 || transposed {
         shape.reverse();
     }
     Ok(TensorData::from_bytes(out, shape, to).convert_dtype(dtype))
+}
+
+/// Whether any of these elements is NaN or infinite: one whose exponent is all ones.
+fn has_special(bytes: &[u8], dtype: DType) -> bool {
+    let short = |mask: u16| {
+        bytes
+            .chunks_exact(2)
+            .any(|b| u16::from_le_bytes([b[0], b[1]]) & mask == mask)
+    };
+    match dtype {
+        DType::F16 => short(0x7c00),
+        DType::BF16 => short(0x7f80),
+        _ => bytes
+            .chunks_exact(4)
+            .any(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) & 0x7f80_0000 == 0x7f80_0000),
+    }
 }
 
 /// Whether every value is a finite number.
@@ -154,7 +196,8 @@ impl ModuleMapper for Loader {
         };
         let transposed = self.transposed.get(&path).copied().unwrap_or(false);
         let dtype = self.dtype.unwrap_or_else(|| param.base().dtype());
-        match read(place, transposed, dtype) {
+        // What is loaded in a dtype of its own is a base, which nothing has looked at before.
+        match read(place, transposed, dtype, self.dtype.is_some()) {
             Ok(data) => {
                 let device = param.lazy_device();
                 let tensor = Tensor::from_data(data, (&device, dtype));

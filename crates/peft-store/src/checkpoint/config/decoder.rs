@@ -37,7 +37,7 @@ pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<DecoderConfig, C
         ("gemma2" | "gemma3_text", false) => 4,
         _ => fields.count_or("num_key_value_heads", n_heads)?,
     };
-    let n_layers = fields.count("num_hidden_layers")?;
+    let n_layers = fields.layers("num_hidden_layers")?;
     let max_positions = match family {
         "qwen2" | "qwen3" => 32_768,
         "mistral" | "gemma3_text" => 131_072,
@@ -132,10 +132,6 @@ fn windows(
         ("mistral" | "gemma2" | "gemma3_text" | "qwen2" | "qwen3", false) => Some(WINDOW),
         _ => fields.optional_count("sliding_window")?,
     };
-    if n_layers > 1 << 16 {
-        // Refused later, by name; no list of that length is made before.
-        return Ok(Vec::new());
-    }
     let by_rule = |windowed: &dyn Fn(usize) -> bool| {
         (0..n_layers)
             .map(|i| windowed(i).then_some(window).flatten())

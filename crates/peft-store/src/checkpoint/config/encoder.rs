@@ -38,7 +38,7 @@ fn bert(fields: &Fields<'_>, position_offset: usize) -> Result<BertConfig, Check
         vocab_size: fields.count("vocab_size")?,
         d_model: fields.count("hidden_size")?,
         d_ff: fields.count("intermediate_size")?,
-        n_layers: fields.count("num_hidden_layers")?,
+        n_layers: fields.layers("num_hidden_layers")?,
         n_heads: fields.count("num_attention_heads")?,
         max_positions: rows.saturating_sub(position_offset),
         position_offset,
@@ -57,7 +57,7 @@ fn distilbert(fields: &Fields<'_>) -> Result<DistilBertConfig, CheckpointError> 
         vocab_size: fields.count("vocab_size")?,
         d_model: fields.count("dim")?,
         d_ff: fields.count("hidden_dim")?,
-        n_layers: fields.count("n_layers")?,
+        n_layers: fields.layers("n_layers")?,
         n_heads: fields.count("n_heads")?,
         max_positions: fields.count_or("max_position_embeddings", 512)?,
         activation: activation(fields, "activation", Activation::Gelu)?,
@@ -68,10 +68,10 @@ fn distilbert(fields: &Fields<'_>) -> Result<DistilBertConfig, CheckpointError> 
 }
 
 fn modernbert(fields: &Fields<'_>) -> Result<ModernBertConfig, CheckpointError> {
-    let n_layers = fields.count("num_hidden_layers")?;
+    let n_layers = fields.layers("num_hidden_layers")?;
     let every = fields.count_or("global_attn_every_n_layers", 3)?.max(1);
     let windowed = match fields.get("layer_types") {
-        Value::Null if n_layers <= 1 << 16 => (0..n_layers).map(|i| i % every != 0).collect(),
+        Value::Null => (0..n_layers).map(|i| i % every != 0).collect(),
         Value::Array(kinds) if kinds.len() == n_layers => kinds
             .iter()
             .map(|kind| match kind.as_str() {

@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use super::super::CheckpointError;
 
+/// As many layers as a config may tell of: each is made, if without weights, before the file is asked whether it has them.
+const MAX_LAYERS: usize = 4096;
+
 /// The fields of an object, with the name of the object around it for messages. A missing field is `null`.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a> {
@@ -65,6 +68,14 @@ impl<'a> Fields<'a> {
             .as_u64()
             .and_then(|value| usize::try_from(value).ok())
             .ok_or_else(|| self.wrong(field, "a whole number"))
+    }
+
+    /// How many layers there are.
+    pub(super) fn layers(&self, field: &str) -> Result<usize, CheckpointError> {
+        match self.count(field)? {
+            count if count <= MAX_LAYERS => Ok(count),
+            _ => Err(self.unsupported(field, format!("at most {MAX_LAYERS}"))),
+        }
     }
 
     /// A whole number; `null` and a missing field are `default`.

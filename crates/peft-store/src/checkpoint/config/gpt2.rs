@@ -18,7 +18,11 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<Gpt2Config, CheckpointError> {
         vocab_size: fields.count_or("vocab_size", 50_257)?,
         d_model,
         d_ff: fields.count_or("n_inner", d_model.saturating_mul(4))?,
-        n_layers: count("n_layer", "num_hidden_layers", 12)?,
+        n_layers: match ["n_layer", "num_hidden_layers"].map(|name| fields.has(name)) {
+            [true, _] => fields.layers("n_layer")?,
+            [false, true] => fields.layers("num_hidden_layers")?,
+            [false, false] => 12,
+        },
         n_heads: count("n_head", "num_attention_heads", 12)?,
         max_positions: count("n_positions", "max_position_embeddings", 1024)?,
         norm_epsilon: fields.number_or("layer_norm_epsilon", 1e-5)?,
