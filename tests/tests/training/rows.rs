@@ -95,6 +95,15 @@ fn a_header_in_what_is_said_does_not_move_a_turn() {
 }
 
 #[test]
+fn a_conversation_may_begin_with_the_assistant() {
+    let first = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        .to_owned() + CLOSED;
+    let said = [("assistant", "a"), ("user", "b"), ("assistant", "c")];
+    let found = masked(&first, &turns(&said)).expect("it is told");
+    assert_eq!(found, "<a> [a] [f] <u> b f <a> [c] [f] [</s>]");
+}
+
+#[test]
 fn a_turn_that_is_cut_further_up_is_refused_and_not_guessed() {
     let cut = "{% for m in messages %}{% if m.role == 'user' %} <u> {{ m.content }}{% elif loop.last %} <a> {{ m.content }}{% else %} <a> {{ m.content[:1] }}{% endif %}{% endfor %}\
         {% if add_generation_prompt %} <a>{% endif %}";
@@ -165,6 +174,7 @@ fn two_thousand_turns_take_no_quadratic_time() {
     };
     time(20);
     let (few, many) = (time(200), time(2000));
+    println!("200 turns take {few:.3} s, 2,000 turns {many:.3} s");
     assert!(many < 40.0 * few.max(0.01), "{few} s and {many} s");
 }
 

@@ -60,8 +60,13 @@ impl Turns<'_> {
         let Some(first) = indices.first() else {
             return Ok(Vec::new());
         };
-        let opening = self.opening(*first)?;
-        let starts = self.starts(&indices, &opening)?;
+        // A template may take no conversation without messages, which is what is before a first message of the assistant's.
+        let known = match self.opening(*first) {
+            Err(_) if *first == 0 && indices.len() > 1 => 1,
+            _ => 0,
+        };
+        let opening = self.opening(indices[known])?;
+        let starts = self.starts(&indices, known, &opening)?;
         let mut headers: HashMap<&str, Option<String>> = HashMap::new();
         let mut spans = Vec::new();
         for (n, (i, start)) in indices.iter().zip(&starts).enumerate() {
@@ -126,13 +131,13 @@ impl Turns<'_> {
         found.map(str::to_owned).ok_or(Untold::Turn(turn))
     }
 
-    /// Where each turn begins.
-    fn starts(&self, turns: &[usize], opening: &str) -> Result<Vec<usize>, Untold> {
+    /// Where each turn begins, of which the one at `known` can be rendered up to.
+    fn starts(&self, turns: &[usize], known: usize, opening: &str) -> Result<Vec<usize>, Untold> {
         if self.is_only_the_templates(opening) {
             let found = self.text.match_indices(opening);
             let starts: Vec<usize> = found.map(|(at, _)| at + opening.len()).collect();
-            // The first one is looked at, since what is no header could be there as often.
-            if starts.len() == turns.len() && self.start(turns[0])? == starts[0] {
+            // One is looked at, since what is no header could be there as often.
+            if starts.len() == turns.len() && self.start(turns[known])? == starts[known] {
                 return Ok(starts);
             }
         }
