@@ -287,6 +287,8 @@ fn what_comes_to_nothing_is_said() {
         ("--warmup 1.5", "--warmup is 1.5"),
         ("--warmup 500", "the warm-up takes 500 steps"),
         ("--alpha 0", "--alpha is 0"),
+        ("--alpha inf", "--alpha is no finite"),
+        ("--method gradual", "--every"),
         ("--save-every 0", "save-every is 0"),
         ("--eval-every 0", "evaluation interval"),
         ("--valid none.jsonl", "none.jsonl"),

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::train_config;
-use crate::args::TrainArgs;
+use crate::args::{Method, TrainArgs};
 use crate::device::placed;
 use crate::error::CliError;
 
@@ -35,6 +35,25 @@ pub(super) fn check(args: &TrainArgs) -> Result<(), CliError> {
     if of.alpha == Some(0.0) && of.rank != Some(0) {
         note(usage(
             "--alpha is 0: the adapter would be scaled by 0, and nothing would train",
+        ));
+    }
+    if of.alpha.is_some_and(|alpha| !alpha.is_finite()) {
+        note(usage("--alpha is no finite number"));
+    }
+    if of.rank == Some(0) {
+        note(usage("--rank is 0, but must be at least 1"));
+    }
+    if of.dropout.is_some_and(|rate| !(0.0..1.0).contains(&rate)) {
+        note(usage("--dropout must be at least 0 and below 1"));
+    }
+    if matches!(method, Method::Gradual | Method::Lisa | Method::Badam) && of.every.is_none() {
+        note(Err(CliError::Usage(format!(
+            "--method {method} goes from stage to stage: say how long one is by --every, in steps or as `1epoch`"
+        ))));
+    }
+    if method == Method::Matching && of.params.is_none() {
+        note(usage(
+            "--method matching trains what --params matches; give it",
         ));
     }
     note(train_config(args).validate().map_err(CliError::from));
