@@ -82,7 +82,11 @@ struct Thaw;
 
 impl ModuleMapper for Thaw {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.set_require_grad(true)
+        // What is computed from something that trains is no leaf, and none of these.
+        match param.base().is_tracked() {
+            true => param,
+            false => param.set_require_grad(true),
+        }
     }
 }
 
@@ -103,7 +107,7 @@ impl ModuleVisitor for Scan {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !is_trainable(param) {
+        if !param.base().is_tracked() && !is_trainable(param) {
             self.states.insert(self.path.join("."));
         }
     }
