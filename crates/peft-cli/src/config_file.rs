@@ -1,7 +1,6 @@
 //! `--config FILE.toml`: every flag of `train`, from a file.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, CommandFactory};
@@ -14,6 +13,8 @@ use crate::error::CliError;
 pub(crate) const RESOLVED: &str = "train.toml";
 /// Flags that say where the others come from.
 const NOT_IN_A_FILE: [&str; 3] = ["config", "resume", "help"];
+/// The largest such file that is read.
+const LARGEST: u64 = 16 << 20;
 
 /// The settings of a run as that file holds them. Paths are absolute, so that `--resume` finds them from any directory.
 pub(crate) fn resolved(args: &TrainArgs) -> Result<String, CliError> {
@@ -52,7 +53,7 @@ pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
         }
         _ => return Ok(args),
     };
-    let text = fs::read_to_string(&file).map_err(|source| CliError::Io {
+    let text = peft_files::read_text(&file, LARGEST).map_err(|source| CliError::Io {
         action: "read",
         path: file.clone(),
         source,
@@ -153,6 +154,8 @@ fn value<'a>(args: &'a [OsString], name: &str) -> Option<&'a OsStr> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use clap::Parser;
 
     use super::*;

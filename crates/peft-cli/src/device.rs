@@ -23,16 +23,7 @@ const BACKENDS: &[&str] = &[
 
 /// Where and how precisely a model runs.
 pub(crate) fn placed(args: &ModelArgs) -> Result<(Device, DType), CliError> {
-    let dtype = match args.dtype.as_str() {
-        "f32" => DType::F32,
-        "bf16" => DType::BF16,
-        "f16" => DType::F16,
-        name => {
-            return Err(CliError::Usage(format!(
-                "no dtype `{name}`; there are f32, bf16 and f16"
-            )));
-        }
-    };
+    let dtype = dtype(&args.dtype)?;
     if args.device == "ndarray" && dtype != DType::F32 {
         return Err(CliError::Usage(format!(
             "device `ndarray` has no dtype `{}`; it has f32",
@@ -42,8 +33,20 @@ pub(crate) fn placed(args: &ModelArgs) -> Result<(Device, DType), CliError> {
     Ok((device(&args.device)?, dtype))
 }
 
+/// A dtype by its name.
+pub(crate) fn dtype(name: &str) -> Result<DType, CliError> {
+    match name {
+        "f32" => Ok(DType::F32),
+        "bf16" => Ok(DType::BF16),
+        "f16" => Ok(DType::F16),
+        name => Err(CliError::Usage(format!(
+            "no dtype `{name}`; there are f32, bf16 and f16"
+        ))),
+    }
+}
+
 /// A device by its name, such as `flex` or `cuda:1`.
-fn device(name: &str) -> Result<Device, CliError> {
+pub(crate) fn device(name: &str) -> Result<Device, CliError> {
     let (backend, index) = match name.split_once(':') {
         Some((backend, index)) => (
             backend,

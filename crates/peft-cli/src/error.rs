@@ -52,10 +52,22 @@ pub(crate) enum CliError {
     },
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
+    #[error(transparent)]
+    NewDir(#[from] peft_files::NewDirError),
     #[error(
-        "the merged model differs from the unmerged one by {difference:.3e} in its logits, more than {limit:.1e}; nothing was written"
+        "{what} by {difference:.3e} in its logits, more than the {limit:.1e} that arithmetic in f32 explains; nothing was written; whoever has looked at it and wants it all the same gives --accept-difference"
     )]
-    MergeDiffers { difference: f64, limit: f64 },
+    MergeDiffers {
+        what: &'static str,
+        difference: f64,
+        limit: f64,
+    },
+    #[error("{what} has a logit that is no finite number; nothing was written")]
+    MergeNotFinite { what: &'static str },
+    #[error(
+        "the merged model's tokenizer gives other tokens than the one that it was copied from; nothing was written"
+    )]
+    MergeTokens,
 }
 
 impl CliError {
@@ -63,6 +75,8 @@ impl CliError {
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
             Self::MergeDiffers { .. }
+            | Self::MergeNotFinite { .. }
+            | Self::MergeTokens
             | Self::Train(TrainError::Diverged { .. } | TrainError::NotFinite { .. })
             | Self::Diverged { .. }
             | Self::Worse { .. } => 1,
@@ -127,6 +141,7 @@ fn is_callers(source: &io::Error) -> bool {
         ErrorKind::NotADirectory,
         ErrorKind::NotFound,
         ErrorKind::PermissionDenied,
+        ErrorKind::ReadOnlyFilesystem,
         ErrorKind::UnexpectedEof,
     ]
     .contains(&source.kind())

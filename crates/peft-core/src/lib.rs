@@ -51,7 +51,7 @@ pub use layer::{embedding, features, linear, scaled_linear, shared_embedding};
 pub use layers::{Layer, LayerKind, layer_names, layers, module_paths};
 pub use manage::{adapter_names, detach, rename, replace, set_active, set_disabled};
 pub use matcher::has_suffix;
-pub use merge::{Unmerged, merge};
+pub use merge::{Unmerged, into_merged, merge};
 pub use model::{
     CausalLm, EVERY_SEQUENCE, FromEmbeddings, InputAdapter, KvCache, SequenceClassifier,
     TokenClassifier, Transformer, WithInput, select_positions,

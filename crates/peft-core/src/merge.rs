@@ -34,8 +34,19 @@ impl<M> Unmerged<M> {
 /// [`PeftError::NoAdapter`]; [`PeftError::InactiveAdapters`] where an adapter would be dropped without having been merged;
 /// [`PeftError::NonFinite`]; [`PeftError::Routed`]. The model is then unchanged.
 pub fn merge<M: Module>(model: &mut M) -> Result<Unmerged<M>, PeftError> {
-    not_routed(model)?;
-    let slots: HashMap<String, AdapterSlot> = slots(model).into_iter().collect();
+    let merged = into_merged(model.clone())?;
+    Ok(Unmerged(std::mem::replace(model, merged)))
+}
+
+/// As [`merge`], of a model that nothing else is to have: each weight is freed when its merged one
+/// is there, so that this takes the memory of the model and of one layer.
+///
+/// # Errors
+///
+/// Those of [`merge`]; the model is gone then.
+pub fn into_merged<M: Module>(model: M) -> Result<M, PeftError> {
+    not_routed(&model)?;
+    let slots: HashMap<String, AdapterSlot> = slots(&model).into_iter().collect();
     if slots.is_empty() {
         return Err(PeftError::NoAdapter);
     }
@@ -54,7 +65,7 @@ pub fn merge<M: Module>(model: &mut M) -> Result<Unmerged<M>, PeftError> {
     if !inactive.is_empty() {
         return Err(PeftError::InactiveAdapters { names: inactive });
     }
-    let mut merged = model.clone();
+    let mut merged = model;
     if slots.values().any(|slot| slot.statistics().is_some()) {
         merged = apart(merged);
     }
@@ -68,7 +79,7 @@ pub fn merge<M: Module>(model: &mut M) -> Result<Unmerged<M>, PeftError> {
     if let Some(path) = fold.not_finite {
         return Err(PeftError::NonFinite { path });
     }
-    Ok(Unmerged(std::mem::replace(model, merged)))
+    Ok(merged)
 }
 
 struct Fold {

@@ -80,7 +80,7 @@ pub fn open(path: &Path) -> Result<Opened, ReadError> {
         path: path.into(),
         reason,
     };
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = peft_files::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
     let mut length = [0; 8];
     file.read_exact(&mut length)

@@ -1,7 +1,7 @@
 //! [`write()`]: a file, one tensor after the other.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub trait Writes {
     fn write(&self, out: &mut dyn Write) -> io::Result<()>;
 }
 
-/// Write tensors by key, and texts, beside `path` and then in its place.
+/// Write tensors by key, and texts, beside `path` and then, once they are on disk, in its place.
 ///
 /// # Errors
 ///
@@ -55,17 +55,12 @@ pub fn write<T: Writes>(
     let mut header = serde_json::to_vec(&header)?;
     header.resize(header.len().next_multiple_of(8), b' ');
 
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".partial");
-    let beside = Path::new(&beside);
-    write_all(beside, &header, &tensors)
-        .and_then(|()| fs::rename(beside, path))
-        .inspect_err(|_| drop(fs::remove_file(beside)))
+    peft_files::replace_with(path, |file| write_all(file, &header, &tensors))
 }
 
-fn write_all<T: Writes>(path: &Path, header: &[u8], tensors: &[(String, T)]) -> io::Result<()> {
+fn write_all<T: Writes>(file: &File, header: &[u8], tensors: &[(String, T)]) -> io::Result<()> {
     let mut out = Counted {
-        out: BufWriter::with_capacity(1 << 20, File::create(path)?),
+        out: BufWriter::with_capacity(1 << 20, file),
         written: 0,
     };
     out.write_all(&(header.len() as u64).to_le_bytes())?;
@@ -101,6 +96,8 @@ impl<W: Write> Write for Counted<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use safetensors::SafeTensors;
 
     use super::*;

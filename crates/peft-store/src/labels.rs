@@ -1,9 +1,10 @@
 //! [`Labels`]: the names of a classifier's outputs, as they are kept beside an adapter and in a checkpoint's config.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+
+use crate::LARGEST_JSON;
 
 /// The file that keeps them beside an adapter: `{"labels": [..], "problem_type": ".."}`.
 const FILE: &str = "labels.json";
@@ -60,7 +61,7 @@ impl Labels {
     /// A [`LabelsError`].
     pub fn read(dir: &Path) -> Result<Option<Self>, LabelsError> {
         let path = dir.join(FILE);
-        let text = match fs::read_to_string(&path) {
+        let text = match peft_files::read_text(&path, LARGEST_JSON) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => {
@@ -93,19 +94,19 @@ impl Labels {
     pub fn write(&self, dir: &Path) -> Result<(), LabelsError> {
         let path = dir.join(FILE);
         let text = json!({"labels": self.names, "problem_type": self.problem_type});
-        let beside = dir.join(format!("{FILE}.part"));
-        fs::write(&beside, format!("{text:#}\n"))
-            .and_then(|()| fs::rename(&beside, &path))
-            .map_err(|source| LabelsError::Io {
-                action: "write",
-                path,
-                source,
-            })
+        let text = format!("{text:#}\n");
+        peft_files::replace(&path, text.as_bytes()).map_err(|source| LabelsError::Io {
+            action: "write",
+            path,
+            source,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

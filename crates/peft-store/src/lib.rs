@@ -7,10 +7,15 @@
 //! It does not train, and it reaches no network: directories are on disk.
 #![deny(missing_docs)]
 
+/// The largest JSON file that is read: hundreds of times what the field's have.
+const LARGEST_JSON: u64 = 64 << 20;
+
 #[cfg(feature = "adapters")]
 mod adapter;
 #[cfg(feature = "models")]
 mod checkpoint;
+#[cfg(feature = "models")]
+mod companions;
 mod generation;
 mod labels;
 #[cfg(any(feature = "adapters", feature = "models"))]
@@ -29,8 +34,10 @@ pub use adapter::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem, sa
 #[cfg(feature = "models")]
 pub use checkpoint::{
     Checkpoint, CheckpointConfig, CheckpointError, CheckpointProblem, FamilyTargets, Headed,
-    checkpoint_config, fresh_config_json, write_checkpoint,
+    Precision, checkpoint_config, fresh_config_json, write_checkpoint,
 };
+#[cfg(feature = "models")]
+pub use companions::Companions;
 pub use generation::{
     GenerationConfigError, GenerationDefaults, GenerationFlags, GenerationSettings,
 };

@@ -10,8 +10,8 @@ use peft_models::{
     ProjectionBias, RopeConfig, RopeScaling,
 };
 use peft_store::{
-    Checkpoint, CheckpointConfig, CheckpointError, checkpoint_config, fresh_config_json,
-    write_checkpoint,
+    Checkpoint, CheckpointConfig, CheckpointError, Companions, checkpoint_config,
+    fresh_config_json, write_checkpoint,
 };
 use peft_tests::tolerance::PATHS;
 use serde_json::{Map, Value, json};
@@ -78,8 +78,14 @@ fn a_written_model_reads_back_bit_for_bit(device: &Device) {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let fields = fresh(&config);
         let out = dir.path().join("new");
-        write_checkpoint(&model, &fields, Some(source.path()), DType::F32, &out)
-            .expect("it can be written");
+        write_checkpoint(
+            &model,
+            &fields,
+            Some(&Companions::of(source.path(), None)),
+            DType::F32,
+            &out,
+        )
+        .expect("it can be written");
         let mut names: Vec<String> = fs::read_dir(&out)
             .expect("the directory")
             .map(|entry| {

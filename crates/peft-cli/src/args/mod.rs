@@ -262,14 +262,27 @@ impl GenerateArgs {
 
 #[derive(Args)]
 pub(crate) struct MergeArgs {
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
+    /// Checkpoint directory: config.json, model.safetensors, tokenizer.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
     /// Adapter directory
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: PathBuf,
     /// Directory to write; it must not exist
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// flex, ndarray, cuda or cuda:N, as far as built in
+    #[arg(long, default_value = "flex")]
+    pub(crate) device: String,
+    /// What the merged weights are stored as: f32, bf16 or f16; as the model has each of its own if not given
+    #[arg(long)]
+    pub(crate) dtype: Option<String>,
+    /// Rows whose texts the merged and the unmerged model are compared on, JSONL; a fixed text if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) probe: Option<PathBuf>,
+    /// Keep a merged model that computes something else than the unmerged one, having looked at it
+    #[arg(long)]
+    pub(crate) accept_difference: bool,
 }
 
 #[derive(Args)]

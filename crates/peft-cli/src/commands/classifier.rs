@@ -13,6 +13,7 @@ use peft_train::{
 use serde_json::{Value, json};
 
 use super::adapted::{Adapted, Saved, bare};
+use super::tokenizer::tokenizer;
 use crate::args::EvalArgs;
 use crate::device::placed;
 use crate::error::CliError;
@@ -221,8 +222,8 @@ pub(super) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<Value, CliErr
     let checkpoint = Checkpoint::open(&args.model.model)?;
     let (device, dtype): (Device, DType) = placed(&args.model)?;
     checkpoint.encoder_config()?;
-    let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
     let adapter = args.adapter.as_deref();
+    let (tokenizer, _) = tokenizer(&checkpoint, adapter)?;
     let task = Task::of_model(&checkpoint, adapter, dataset)?;
     let longest = positions(&checkpoint, adapter)?;
     let max_length = args.max_length.unwrap_or(longest).min(longest);

@@ -133,7 +133,7 @@ fn unpack(dir: &Path) -> Result<(), CliError> {
         let path = dir.join(name);
         let parent = path.parent().unwrap_or(dir);
         fs::create_dir_all(parent)
-            .and_then(|()| fs::write(&path, bytes))
+            .and_then(|()| peft_files::replace(&path, bytes))
             .map_err(|source| CliError::Io {
                 action: "write",
                 path,

@@ -5,6 +5,7 @@ use peft_models::{CausalLm, Transformer};
 use peft_train::{Dataset, EncodeOptions, Row, RowKind, TextTokenizer, choose, encode, evaluate};
 use serde_json::{Value, json};
 
+use super::tokenizer::tokenizer;
 use super::{check_end, load, print_line, read_rows};
 use crate::args::EvalArgs;
 use crate::error::CliError;
@@ -24,8 +25,8 @@ pub(super) fn report(args: &EvalArgs) -> Result<Value, CliError> {
     if matches!(dataset.kind(), RowKind::Labelled | RowKind::Tagged) {
         return super::classifier::report(args, &dataset);
     }
-    let (_, model, _) = load(&args.model, args.adapter.as_deref())?;
-    let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
+    let (checkpoint, model, _) = load(&args.model, args.adapter.as_deref())?;
+    let (tokenizer, _) = tokenizer(&checkpoint, args.adapter.as_deref())?;
     let model = model.valid();
     let longest = model.max_positions();
     let options = EncodeOptions {

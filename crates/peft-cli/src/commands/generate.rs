@@ -9,6 +9,7 @@ use peft_train::{GenerateConfig, TextTokenizer, TokenRules, generate};
 use serde_json::json;
 
 use super::prompt::Prompt;
+use super::tokenizer::tokenizer;
 use super::{eval::print, load, predict, print_line};
 use crate::args::GenerateArgs;
 use crate::error::CliError;
@@ -22,7 +23,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
     if let CheckpointConfig::Encoder(_) = checkpoint.config() {
         return encode(args);
     }
-    let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
+    let (tokenizer, _) = tokenizer(&checkpoint, args.adapter.as_deref())?;
     let ends = tokenizer.check_end(checkpoint.config().vocab_size())?;
     let prompt = Prompt::of(args, &tokenizer)?;
     let settings = GenerationDefaults::read(&args.model.model)?.with(&GenerationFlags {

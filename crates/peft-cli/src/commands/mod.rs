@@ -9,6 +9,7 @@ pub(crate) mod inspect;
 pub(crate) mod merge;
 mod predict;
 mod prompt;
+mod tokenizer;
 pub(crate) mod train;
 
 use std::fmt::Display;

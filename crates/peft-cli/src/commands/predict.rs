@@ -9,15 +9,16 @@ use serde_json::{Map, Value, json};
 
 use super::adapted::{Saved, bare};
 use super::classifier::{Task, adapted, positions};
+use super::tokenizer::tokenizer;
 use crate::args::GenerateArgs;
 use crate::device::placed;
 use crate::error::CliError;
 
 pub(super) fn of(args: &GenerateArgs) -> Result<Value, CliError> {
     let checkpoint = Checkpoint::open(&args.model.model)?;
-    let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
     let (device, dtype) = placed(&args.model)?;
     let adapter = args.adapter.as_deref();
+    let (tokenizer, _) = tokenizer(&checkpoint, adapter)?;
     let longest = positions(&checkpoint, adapter)?;
     let Some((task, of_tokens)) = Task::kept_with(&checkpoint, adapter)? else {
         return embedding(args, &checkpoint, &tokenizer);

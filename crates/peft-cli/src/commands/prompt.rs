@@ -1,6 +1,5 @@
 //! [`Prompt`]: what a model is to go on with.
 
-use std::fs;
 use std::path::Path;
 
 use peft_train::{EncodeSpecial, Message, TextTokenizer, conversation};
@@ -8,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::args::GenerateArgs;
 use crate::error::CliError;
+
+/// The largest file of messages that is read.
+const LARGEST: u64 = 256 << 20;
 
 /// The tokens of a prompt, and what is to be said of how they came about.
 pub(super) struct Prompt {
@@ -73,7 +75,7 @@ fn turns(system: Option<&str>, user: &str) -> Result<Vec<Message>, CliError> {
 /// The messages of a file: a list, or an object that has them.
 fn read(path: &Path, system: Option<&str>) -> Result<Vec<Message>, CliError> {
     let wrong = |why: String| CliError::Usage(format!("{}: {why}", path.display()));
-    let text = fs::read_to_string(path).map_err(|source| CliError::Io {
+    let text = peft_files::read_text(path, LARGEST).map_err(|source| CliError::Io {
         action: "read",
         path: path.into(),
         source,

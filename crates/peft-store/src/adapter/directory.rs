@@ -3,7 +3,6 @@
 #[cfg(feature = "lora")]
 use std::collections::BTreeMap;
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -26,12 +25,15 @@ use super::keys::{Entry, entries};
 use super::save::io;
 use super::tensors::{read_f32, read_shaped};
 use super::{AdapterConfig, AdapterFileError, TensorProblem};
+use crate::LARGEST_JSON;
 use crate::params::stored_params;
 
 pub(crate) const CONFIG: &str = "adapter_config.json";
 /// What mlx-lm calls the tensors of an adapter.
 const MLX: &str = "adapters.safetensors";
 pub(crate) const TENSORS: &str = "adapter_model.safetensors";
+/// The largest file of an adapter's tensors that is read, whole.
+pub(super) const LARGEST: u64 = 64 << 30;
 
 /// An adapter directory whose config has been read and understood.
 #[derive(Debug, Clone)]
@@ -47,7 +49,8 @@ pub(crate) fn read_fields(dir: &Path) -> Result<(PathBuf, Map<String, Value>), A
     if !path.is_file() {
         return Err(not_an_adapter(dir));
     }
-    let text = fs::read_to_string(&path).map_err(|source| io("read", &path, source))?;
+    let text =
+        peft_files::read_text(&path, LARGEST_JSON).map_err(|source| io("read", &path, source))?;
     match serde_json::from_str::<Map<String, Value>>(&text) {
         // mlx-lm's file has the same name.
         Ok(fields) if !fields.contains_key("peft_type") && dir.join(MLX).is_file() => {
@@ -271,7 +274,7 @@ impl AdapterDir {
 
     pub(super) fn read_tensors(&self) -> Result<Vec<u8>, AdapterFileError> {
         let path = self.tensors_path()?;
-        fs::read(&path).map_err(|source| io("read", &path, source))
+        peft_files::read(&path, LARGEST).map_err(|source| io("read", &path, source))
     }
 
     pub(super) fn parse<'a>(&self, bytes: &'a [u8]) -> Result<SafeTensors<'a>, AdapterFileError> {

@@ -13,7 +13,7 @@ use peft_core::{
 use safetensors::SafeTensors;
 use serde_json::{Map, Value};
 
-use super::directory::{CONFIG, TENSORS};
+use super::directory::{CONFIG, LARGEST, TENSORS};
 use super::fitted::fitted_modules;
 use super::keys::entries;
 use super::save::{Named, io, pretty, replace, write};
@@ -45,7 +45,7 @@ impl AdapterDir {
         if !path.exists() {
             return Ok(None);
         }
-        let bytes = fs::read(&path).map_err(|source| io("read", &path, source))?;
+        let bytes = peft_files::read(&path, LARGEST).map_err(|source| io("read", &path, source))?;
         let sound = SafeTensors::deserialize(&bytes).map_err(|source| {
             let (path, reason) = (path.clone(), source.to_string());
             AdapterFileError::Safetensors { path, reason }

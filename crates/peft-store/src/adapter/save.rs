@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{DType, TensorData};
@@ -137,11 +137,7 @@ pub(super) fn write(path: &Path, tensors: Named) -> Result<(), AdapterFileError>
 
 /// Write a file beside its place, then rename it into it.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), AdapterFileError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".tmp");
-    let beside = PathBuf::from(beside);
-    fs::write(&beside, bytes).map_err(|source| io("write", &beside, source))?;
-    fs::rename(&beside, path).map_err(|source| io("replace", path, source))
+    peft_files::replace(path, bytes).map_err(|source| io("write", path, source))
 }
 
 pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> AdapterFileError {

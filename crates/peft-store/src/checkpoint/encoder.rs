@@ -120,13 +120,7 @@ impl Checkpoint {
         labels: &Labels,
         of_tokens: bool,
     ) -> Result<Map<String, Value>, CheckpointError> {
-        let family = match (self.encoder_config()?, self.fields()["model_type"].as_str()) {
-            (_, Some("xlm-roberta")) => "XLMRoberta",
-            (EncoderConfig::Bert(_), _) => "Bert",
-            (EncoderConfig::Roberta(_), _) => "Roberta",
-            (EncoderConfig::DistilBert(_), _) => "DistilBert",
-            _ => "ModernBert",
-        };
+        let family = self.family_class()?;
         let task = match of_tokens {
             true => "TokenClassification",
             false => "SequenceClassification",
@@ -151,8 +145,32 @@ impl Checkpoint {
         Ok(fields)
     }
 
+    /// The fields of `config.json` for this encoder without a head.
+    ///
+    /// # Errors
+    ///
+    /// As [`encoder_config`](Self::encoder_config).
+    pub fn encoder_fields(&self) -> Result<Map<String, Value>, CheckpointError> {
+        let mut fields = self.fields().clone();
+        let class = format!("{}Model", self.family_class()?);
+        fields.insert("architectures".into(), json!([class]));
+        Ok(fields)
+    }
+
+    /// What the names of transformers' classes begin with.
+    fn family_class(&self) -> Result<&'static str, CheckpointError> {
+        let family = (self.encoder_config()?, self.fields()["model_type"].as_str());
+        Ok(match family {
+            (_, Some("xlm-roberta")) => "XLMRoberta",
+            (EncoderConfig::Bert(_), _) => "Bert",
+            (EncoderConfig::Roberta(_), _) => "Roberta",
+            (EncoderConfig::DistilBert(_), _) => "DistilBert",
+            _ => "ModernBert",
+        })
+    }
+
     /// The tensors by their paths in a model with a head, or in one without.
-    fn encoder_places(
+    pub(super) fn encoder_places(
         &self,
         config: &EncoderConfig,
         headed: bool,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use burn::tensor::DType;
 use peft_models::ModelConfigError;
 use peft_safetensors::ReadError;
 
@@ -93,6 +94,17 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// A value that is not finite in what it is to be stored as.
+    #[error(
+        "`{key}` has a value that is not finite in {dtype:?}{}",
+        if *dtype == DType::F16 { "; bf16 and f32 hold larger ones" } else { "" }
+    )]
+    NotFinite {
+        /// The path of the parameter.
+        key: String,
+        /// What it is to be stored as.
+        dtype: DType,
     },
     /// The tensors do not fit the config; all of them are named.
     #[error("the weights in {} do not fit config.json:{}", dir.display(), lines(problems))]

@@ -1,13 +1,13 @@
 //! The tensors of a checkpoint directory: in which files they are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use peft_safetensors::{TensorPlace, open};
 use serde_json::Value;
 
 use super::{CheckpointError, CheckpointProblem};
+use crate::LARGEST_JSON;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -40,7 +40,8 @@ fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     }
     let index = dir.join(INDEX);
     if index.is_file() {
-        let text = fs::read_to_string(&index).map_err(|source| io("read", &index, source))?;
+        let text = peft_files::read_text(&index, LARGEST_JSON)
+            .map_err(|source| io("read", &index, source))?;
         let value: Value = serde_json::from_str(&text).map_err(|source| CheckpointError::Json {
             path: index.clone(),
             source,

@@ -1,7 +1,6 @@
 //! [`Checkpoint`]: a checkpoint directory, opened and loaded.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -13,6 +12,7 @@ use serde_json::{Map, Value};
 use super::file::{io, tensor_places};
 use super::naming::{Naming, unwrapped};
 use super::{CheckpointConfig, CheckpointError, CheckpointProblem, checkpoint_config};
+use crate::LARGEST_JSON;
 use crate::params::{StoredParam, stored_params};
 use crate::tensor_file::{load_tensors, run_dtype};
 
@@ -37,7 +37,8 @@ impl Checkpoint {
             let is_adapter = dir.join("adapter_config.json").is_file();
             return Err(CheckpointError::NotACheckpoint { dir, is_adapter });
         }
-        let text = fs::read_to_string(&path).map_err(|source| io("read", &path, source))?;
+        let text = peft_files::read_text(&path, LARGEST_JSON)
+            .map_err(|source| io("read", &path, source))?;
         let fields: Map<String, Value> =
             serde_json::from_str(&text).map_err(|source| CheckpointError::Json { path, source })?;
         Ok(Self {
@@ -150,7 +151,10 @@ impl Checkpoint {
     }
 
     /// The stored tensors by the paths that they have in a model.
-    fn places(&self, naming: &Naming) -> Result<BTreeMap<String, TensorPlace>, CheckpointError> {
+    pub(super) fn places(
+        &self,
+        naming: &Naming,
+    ) -> Result<BTreeMap<String, TensorPlace>, CheckpointError> {
         naming
             .paths(self.stored()?)
             .map_err(|problems| self.tensors_error(problems))

@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod load;
 mod naming;
+mod precision;
 mod targets;
 mod write;
 
@@ -16,5 +17,6 @@ pub use config::{CheckpointConfig, checkpoint_config, fresh_config_json};
 pub use encoder::Headed;
 pub use error::{CheckpointError, CheckpointProblem};
 pub use load::Checkpoint;
+pub use precision::Precision;
 pub use targets::FamilyTargets;
 pub use write::write_checkpoint;

@@ -1,6 +1,5 @@
 //! [`GenerationDefaults`]: how a checkpoint's authors would have it generate.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -8,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::fields::Fields;
 use super::{GenerationConfigError, GenerationFlags, GenerationSettings};
+use crate::LARGEST_JSON;
 
 /// transformers draws from the likeliest 50 where nothing says how many.
 const TOP_K: usize = 50;
@@ -160,14 +160,7 @@ impl GenerationDefaults {
 }
 
 fn read(path: &Path) -> Result<Option<Map<String, Value>>, GenerationConfigError> {
-    // What is no file, as a pipe, may never end.
-    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        return Err(GenerationConfigError::Io {
-            path: path.into(),
-            source: ErrorKind::InvalidInput.into(),
-        });
-    }
-    let text = match fs::read_to_string(path) {
+    let text = match peft_files::read_text(path, LARGEST_JSON) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => {

@@ -1,7 +1,6 @@
 //! [`Dataset`]: the rows of a JSONL file.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -45,7 +44,7 @@ impl Dataset {
                 found: "a directory",
             });
         }
-        let file = File::open(&path).map_err(io)?;
+        let file = peft_files::open(&path).map_err(io)?;
         let mut reader = BufReader::new(file);
         if let Some(found) = container::of(reader.fill_buf().map_err(io)?) {
             return Err(TrainError::NoRows { path, found });

@@ -1,8 +1,8 @@
 //! Reading the files beside `tokenizer.json`, and which of them has the chat template.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -33,20 +33,14 @@ pub(super) fn read(path: &Path, largest: u64) -> Result<Option<String>, TrainErr
         path: path.into(),
         source,
     };
-    match fs::metadata(path) {
-        Ok(found) if !found.is_file() => return Err(wrong(path, "it is no regular file".into())),
-        Ok(found) if found.len() > largest => {
-            let reason = format!("it has {} bytes, more than {largest}", found.len());
-            return Err(wrong(path, reason));
+    match peft_files::read_text(path, largest) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if [ErrorKind::InvalidInput, ErrorKind::InvalidData].contains(&error.kind()) => {
+            Err(wrong(path, error.to_string()))
         }
-        Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io(error)),
+        Err(error) => Err(io(error)),
     }
-    let mut text = String::new();
-    let file = File::open(path).map_err(io)?;
-    file.take(largest).read_to_string(&mut text).map_err(io)?;
-    Ok(Some(text))
 }
 
 /// That a file does not hold what it should.

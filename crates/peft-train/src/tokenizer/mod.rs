@@ -64,6 +64,16 @@ impl TextTokenizer {
     /// A [`TrainError`] that names the file.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self, TrainError> {
         let dir = dir.as_ref();
+        Self::from_dirs(dir, dir, dir)
+    }
+
+    /// As [`from_dir`](Self::from_dir), with the tokenizer, the chat templates and the model that
+    /// they are for each in a directory: an adapter may have the first two beside it.
+    ///
+    /// # Errors
+    ///
+    /// A [`TrainError`] that names the file.
+    pub fn from_dirs(dir: &Path, of_templates: &Path, model: &Path) -> Result<Self, TrainError> {
         let path = dir.join("tokenizer.json");
         let failed = |reason: String| wrong(&path, reason);
         let text = read(&path, LARGEST)?;
@@ -74,7 +84,7 @@ impl TextTokenizer {
             .map_err(failed)?;
         let around = take_around(&mut inner).map_err(failed)?;
         let tokenizer_config = read_json(&dir.join("tokenizer_config.json"))?;
-        let config = read_json(&dir.join("config.json"))?;
+        let config = read_json(&model.join("config.json"))?;
         let sources = Sources {
             dir,
             tokenizer_config: &tokenizer_config,
@@ -83,7 +93,11 @@ impl TextTokenizer {
         };
         let special = guarded(|| Special::read(&sources, &mut inner)).map_err(failed)??;
         let eos = special.id("eos_token", &inner);
-        let ends = Ends::read(dir, &config, eos, around.end.last().copied())?;
+        let ends = Ends::read(model, &config, eos, around.end.last().copied())?;
+        let config_of_templates = match of_templates == dir {
+            true => tokenizer_config,
+            false => read_json(&of_templates.join("tokenizer_config.json"))?,
+        };
         // Padding and truncation are the batch's business.
         inner.with_padding(None);
         let unlimited = inner.with_truncation(None).map(drop);
@@ -95,7 +109,7 @@ impl TextTokenizer {
             growth,
             special,
             ends,
-            templates: templates(dir, &tokenizer_config)?,
+            templates: templates(of_templates, &config_of_templates)?,
             template: DEFAULT.into(),
         })
     }

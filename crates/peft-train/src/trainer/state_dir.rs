@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::state_file::sync_dir;
 use super::{TrainState, state::io_error};
 use crate::TrainError;
 
@@ -66,7 +65,7 @@ impl StateDir {
             rename(&newest, &self.dir.join(PREVIOUS))?;
         }
         rename(&next, &newest)?;
-        sync_dir(&self.dir).map_err(|source| io_error("write", &newest, source))
+        peft_files::sync_dir(&self.dir).map_err(|source| io_error("write", &newest, source))
     }
 
     /// Keep the state of a run that is done, with which it can go on longer, and remove those on the way there.

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -56,27 +55,10 @@ pub(super) fn write(
     };
     entries.push((SUMS.to_owned(), sums));
     let texts = HashMap::from([(TEXT.to_owned(), text)]);
-    let written = peft_safetensors::write(path, texts, entries).and_then(|()| {
-        File::open(path)?.sync_all()?;
-        path.parent().map_or(Ok(()), sync_dir)
-    });
+    let written = peft_safetensors::write(path, texts, entries);
     match (written, shared.not_finite.into_inner()) {
         (Err(_), Some(name)) => Err(TrainError::NotFinite { name }),
         (written, _) => written.map_err(|source| io_error("write", path, source)),
-    }
-}
-
-/// See that the names in a directory are on disk, where a directory can be opened for that.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    let here = Path::new(".");
-    let dir = if dir.as_os_str().is_empty() {
-        here
-    } else {
-        dir
-    };
-    match cfg!(unix) {
-        true => File::open(dir)?.sync_all(),
-        false => Ok(()),
     }
 }
 

@@ -30,8 +30,8 @@ pub(super) const FAULTS: [Fault; 6] = [
     Fault {
         name: "the schedule is one step ahead",
         file: "crates/peft-train/src/trainer/run.rs",
-        text: "config.schedule.factor(step, warmup, length.total_steps)",
-        instead: "config.schedule.factor(step + 1, warmup, length.total_steps)",
+        text: "config.schedule.factor(step, warmup, total_steps)",
+        instead: "config.schedule.factor(step + 1, warmup, total_steps)",
         cases: &["training::run::flex::learning_rates_follow_the_schedule"],
     },
     Fault {

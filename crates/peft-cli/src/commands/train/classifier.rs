@@ -1,7 +1,7 @@
 //! `peft train` on labelled rows: an encoder with a head.
 
 use peft_core::Transformer;
-use peft_store::{Checkpoint, Headed};
+use peft_store::{Checkpoint, Companions, Headed};
 use peft_train::{
     Dataset, Objective, ProblemType, RowKind, SequenceClassification, TextTokenizer,
     TokenClassification, TrainConfig, TrainExample,
@@ -24,6 +24,7 @@ const HEAD: &str = "classifier";
 pub(super) struct Inputs<'a> {
     pub(super) checkpoint: &'a Checkpoint,
     pub(super) tokenizer: &'a TextTokenizer,
+    pub(super) companions: Companions,
     pub(super) train: &'a Dataset,
     pub(super) valid: Option<&'a Dataset>,
     pub(super) directory: Directory,
@@ -101,6 +102,7 @@ where
     let job = Job {
         checkpoint: inputs.checkpoint,
         tokenizer: inputs.tokenizer,
+        companions: inputs.companions,
         model,
         train,
         valid: valid.as_deref(),

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use peft_core::{Summary, Transformer, has_suffix, module_paths};
 use peft_layerwise::{AsGiven, Strategy};
-use peft_store::{Checkpoint, Labels};
+use peft_store::{Checkpoint, Companions, Labels};
 use peft_train::{
     Digest, Objective, TextTokenizer, TrainConfig, TrainExample, TrainState, Trainer, TrunkCache,
 };
@@ -24,6 +24,8 @@ use crate::say::say;
 pub(super) struct Job<'a, M, E> {
     pub(super) checkpoint: &'a Checkpoint,
     pub(super) tokenizer: &'a TextTokenizer,
+    /// The files that go with what is saved.
+    pub(super) companions: Companions,
     pub(super) model: M,
     pub(super) train: &'a [E],
     pub(super) valid: Option<&'a [E]>,
@@ -96,7 +98,7 @@ where
         kind,
         base: args.base_name(),
         fields: job.fields,
-        companions: job.checkpoint.dir().to_path_buf(),
+        companions: job.companions,
         dtype,
         labels: job.labels,
         task_type: job.task_type,

@@ -3,11 +3,15 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use std::{process, thread};
 
 #[cfg(unix)]
 use signal_hook::consts::SIGHUP;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+
+use crate::error::CliError;
 
 /// What is listened for, and what it is called.
 const SIGNALS: &[(i32, &str)] = &[
@@ -16,6 +20,9 @@ const SIGNALS: &[(i32, &str)] = &[
     #[cfg(unix)]
     (SIGHUP, "SIGHUP"),
 ];
+
+/// How often a signal is looked for.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A signal that has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +76,34 @@ impl Drop for Interrupts {
     fn drop(&mut self) {
         self.at_once.store(true, Ordering::SeqCst);
     }
+}
+
+/// From now on, a signal that ends the program takes away what it has begun to write: for commands
+/// that have nothing to go on from.
+pub(crate) fn end_without_traces() -> Result<(), CliError> {
+    let asked: Arc<AtomicUsize> = Arc::default();
+    for (signal, name) in SIGNALS {
+        if *name == "SIGHUP" && is_ignored(*signal) {
+            continue;
+        }
+        let listening = flag::register_usize(*signal, Arc::clone(&asked), *signal as usize);
+        listening.map_err(|source| CliError::Io {
+            action: "listen to signals in",
+            path: ".".into(),
+            source,
+        })?;
+    }
+    thread::spawn(move || {
+        loop {
+            thread::sleep(LOOK);
+            let signal = asked.load(Ordering::SeqCst);
+            if signal != 0 {
+                peft_files::abandon();
+                process::exit(128 + signal as i32);
+            }
+        }
+    });
+    Ok(())
 }
 
 /// Whether this process was started to ignore a signal, as `nohup` does with SIGHUP; known on Linux alone.

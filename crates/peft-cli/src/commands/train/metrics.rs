@@ -1,7 +1,7 @@
 //! [`Metrics`]: the lines of a run's numbers.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,7 @@ impl Metrics {
                 source,
             }
         };
-        let text = match fs::read(&path) {
+        let text = match peft_files::read(&path, u64::MAX - 1) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(failed("read")(error)),
@@ -110,6 +110,8 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use serde_json::json;
 
     use super::*;

@@ -16,15 +16,15 @@ mod summary;
 
 use peft_store::Checkpoint;
 use peft_train::{
-    EncodeOptions, Encoded, NextToken, RowKind, Schedule, TextTokenizer, TrainConfig, Warmup,
-    encode, pack,
+    EncodeOptions, Encoded, NextToken, RowKind, Schedule, TrainConfig, Warmup, encode, pack,
 };
 
 use self::checks::check;
 use self::classifier::Inputs;
 use self::directory::Directory;
 use self::fit::{Job, fit};
-pub(crate) use self::interrupt::Signal;
+pub(crate) use self::interrupt::{Signal, end_without_traces};
+use super::tokenizer::tokenizer;
 use crate::args::{Method, ScheduleArg, TrainArgs};
 use crate::device::{on_cores, placed};
 use crate::error::CliError;
@@ -45,7 +45,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         .map(|path| super::read_rows(path))
         .transpose()?;
     let checkpoint = Checkpoint::open(&args.model.model)?;
-    let tokenizer = TextTokenizer::from_dir(&args.model.model)?;
+    let (tokenizer, companions) = tokenizer(&checkpoint, args.init_adapter.as_deref())?;
+    companions.check(args.method() == Method::Full)?;
     let args = &TrainArgs {
         workers: Some(workers(args, &checkpoint)),
         ..args.clone()
@@ -55,6 +56,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         let inputs = Inputs {
             checkpoint: &checkpoint,
             tokenizer: &tokenizer,
+            companions,
             train: &train_rows,
             valid: valid_rows.as_ref(),
             directory,
@@ -101,6 +103,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let job = Job {
         checkpoint: &checkpoint,
         tokenizer: &tokenizer,
+        companions,
         model,
         train: &train_set.examples,
         valid: valid_set.as_ref().map(|set| set.examples.as_slice()),

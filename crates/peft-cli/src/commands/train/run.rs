@@ -1,16 +1,15 @@
 //! What a run leaves in its directory: settings, metrics, the best and the last adapter, and a state to go on from.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::DType;
 use peft_core::Transformer;
 use peft_store::{
-    AdapterConfig, Labels, TrainedConfig, TrainedFormat, base_digest, save_trained,
+    AdapterConfig, Companions, Labels, TrainedConfig, TrainedFormat, base_digest, save_trained,
     write_checkpoint,
 };
 use peft_train::{
@@ -80,8 +79,8 @@ pub(super) struct Trained {
     pub(super) base: String,
     /// The `config.json` of a whole model.
     pub(super) fields: Map<String, Value>,
-    /// Where the files are that go with a whole model.
-    pub(super) companions: PathBuf,
+    /// The files that go with a whole model, and the tokenizer that goes with an adapter.
+    pub(super) companions: Companions,
     pub(super) dtype: DType,
     /// What a classifier's outputs are called.
     pub(super) labels: Option<Labels>,
@@ -246,11 +245,12 @@ impl<'a> Run<'a> {
         let what = &self.what;
         let format = match &what.kind {
             Kind::Whole => {
-                let companions = Some(what.companions.as_path());
+                let companions = Some(&what.companions);
                 write_checkpoint(model, &what.fields, companions, what.dtype, dir)?;
                 return Ok(());
             }
             Kind::Adapter(config) => {
+                self.save_tokenizer(dir)?;
                 let mut fields = Map::new();
                 fields.insert("task_type".into(), what.task_type.into());
                 save(model, config, &what.base, &fields, dir)?;
@@ -265,6 +265,7 @@ impl<'a> Run<'a> {
             }),
         };
         if let Some(format) = format {
+            self.save_tokenizer(dir)?;
             let config = TrainedConfig {
                 format,
                 base: Some(what.base.clone()),
@@ -276,6 +277,16 @@ impl<'a> Run<'a> {
             labels.write(dir)?;
         }
         Ok(())
+    }
+
+    /// As other trainers do, so that the directory is used with what it was trained with.
+    fn save_tokenizer(&self, dir: &Path) -> Result<(), CliError> {
+        fs::create_dir_all(dir).map_err(|source| CliError::Io {
+            action: "create",
+            path: dir.into(),
+            source,
+        })?;
+        Ok(self.what.companions.copy_tokenizer(dir)?)
     }
 
     /// What has trained only grows.
@@ -300,19 +311,11 @@ fn observed(error: CliError) -> TrainError {
 
 /// Written beside, and renamed once it is on disk.
 pub(super) fn write(path: &Path, text: &[u8]) -> Result<(), CliError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".partial");
-    let written = File::create(&beside).and_then(|mut file| {
-        file.write_all(text)?;
-        file.sync_all()
-    });
-    written
-        .and_then(|()| fs::rename(&beside, path))
-        .map_err(|source| CliError::Io {
-            action: "write",
-            path: path.into(),
-            source,
-        })
+    peft_files::replace(path, text).map_err(|source| CliError::Io {
+        action: "write",
+        path: path.into(),
+        source,
+    })
 }
 
 impl<M: Transformer, R: Report> Observer<Adapted<M>, R> for Run<'_> {

@@ -1,0 +1,124 @@
+//! `peft merge`.
+
+mod compare;
+mod fold;
+mod probe;
+
+use burn::module::Module;
+use burn::tensor::DType;
+use peft_files::NewDir;
+use peft_models::{CausalLm, FromEmbeddings, SequenceClassifier, TokenClassifier};
+use peft_store::{Checkpoint, CheckpointConfig, Precision};
+
+use self::fold::Job;
+use self::probe::{Logits, Probe};
+use super::adapted::{Saved, bare};
+use super::classifier::{Task, adapted};
+use super::tokenizer::tokenizer;
+use super::train::end_without_traces;
+use crate::args::MergeArgs;
+use crate::device::{device, dtype};
+use crate::error::CliError;
+
+/// Merging computes in f32, whatever is stored.
+const RUN: DType = DType::F32;
+
+pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
+    let asked = args.dtype.as_deref().map(dtype).transpose()?;
+    let device = device(&args.device)?;
+    end_without_traces()?;
+    let place = NewDir::beside(&args.out)?;
+    let checkpoint = Checkpoint::open(&args.model)?;
+    let saved = Saved::open(&args.adapter)?;
+    if saved.virtual_tokens() > 0 {
+        return Err(CliError::Usage(format!(
+            "{} holds what stands beside a text ({}) and is no part of the weights, so it cannot be merged; run the model with --adapter, or train --method lora for a model that needs none",
+            args.adapter.display(),
+            saved.method().as_str().unwrap_or_default()
+        )));
+    }
+    let of_text = tokenizer(&checkpoint, Some(&args.adapter));
+    let (read, companions) = match of_text {
+        Ok((read, companions)) => (Some(read), companions),
+        // A model may come without one; what is there and cannot be read is an error.
+        Err(error) => {
+            let companions = peft_store::Companions::of(&args.model, Some(&args.adapter));
+            let there = companions.tokenizer().join("tokenizer.json");
+            match std::fs::symlink_metadata(there).is_ok() || args.probe.is_some() {
+                true => return Err(error),
+                false => (None, companions),
+            }
+        }
+    };
+    companions.check(true)?;
+    let decoder = matches!(checkpoint.config(), CheckpointConfig::LanguageModel(_));
+    let task = match decoder {
+        true => None,
+        false => Task::kept_with(&checkpoint, Some(&args.adapter))?,
+    };
+    // An adapter that is for embeddings has no use for a head.
+    let task = task.filter(|_| saved.task_type() != Some("FEATURE_EXTRACTION"));
+    let job = Job {
+        args,
+        saved: &saved,
+        place,
+        probe: Probe::of(args, &checkpoint, read.as_ref())?,
+        companions,
+        has_tokenizer: read.is_some(),
+        precision: match asked {
+            Some(dtype) => Precision::One(dtype),
+            None => checkpoint.precision(task.is_some())?,
+        },
+        device: device.clone(),
+    };
+    drop(read);
+    match (decoder, task) {
+        (true, _) => {
+            let mut model = bare(checkpoint.load(&device, RUN)?);
+            saved.attach(&mut model)?;
+            job.fold(
+                model.model.model.valid(),
+                |model, ids| Logits::of(model.logits(model.hidden(ids, None, None))),
+                |model| model.untie_if_adapted(),
+                |model| checkpoint.fields_of(model),
+                |written| Ok(written.load(&device, RUN)?),
+            )
+        }
+        (false, None) => {
+            let mut model = bare(checkpoint.load_encoder(&device, RUN)?);
+            saved.attach(&mut model)?;
+            let fields = checkpoint.encoder_fields()?;
+            job.fold(
+                model.model.model.valid(),
+                |model, ids| Logits::of(model.hidden(ids, None, None)),
+                |model| model,
+                |_| fields,
+                |written| Ok(written.load_encoder(&device, RUN)?),
+            )
+        }
+        (false, Some((task, of_tokens))) => {
+            let n = task.labels.len();
+            let fields = checkpoint.classifier_fields(&task.kept(), of_tokens)?;
+            if of_tokens {
+                let loaded = checkpoint.load_tagger(n, &device, RUN)?;
+                let model = adapted(loaded, Some(&args.adapter), &checkpoint)?;
+                return job.fold(
+                    model.model.model,
+                    |model, ids| Logits::of(model.token_logits(model.hidden(ids, None, None))),
+                    |model| model,
+                    |_| fields,
+                    |written| Ok(written.load_tagger(n, &device, RUN)?.model.valid()),
+                );
+            }
+            let loaded = checkpoint.load_classifier(n, &device, RUN)?;
+            let model = adapted(loaded, Some(&args.adapter), &checkpoint)?;
+            job.fold(
+                model.model.model,
+                |model, ids| Logits::of(model.class_logits(model.hidden(ids, None, None), None)),
+                |model| model,
+                |_| fields,
+                |written| Ok(written.load_classifier(n, &device, RUN)?.model.valid()),
+            )
+        }
+    }
+}

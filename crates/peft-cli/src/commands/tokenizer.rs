@@ -1,0 +1,44 @@
+//! [`tokenizer`]: the tokenizer and the chat template of a model with its adapter.
+
+use std::path::Path;
+
+use peft_store::{Checkpoint, Companions};
+use peft_train::TextTokenizer;
+
+use crate::error::CliError;
+use crate::say::say;
+
+/// The tokenizer, and where its files are: the adapter's own where it has one. What is not the
+/// model's own is said, and so is one that is larger than the model's vocabulary.
+pub(super) fn tokenizer(
+    checkpoint: &Checkpoint,
+    adapter: Option<&Path>,
+) -> Result<(TextTokenizer, Companions), CliError> {
+    let companions = Companions::of(checkpoint.dir(), adapter);
+    let read = TextTokenizer::from_dirs(
+        companions.tokenizer(),
+        companions.templates(),
+        companions.model(),
+    )?;
+    if let Some(adapter) = adapter.filter(|_| companions.differ()) {
+        let own = [
+            ("tokenizer", companions.tokenizer()),
+            ("chat template", companions.templates()),
+        ];
+        let own = own.iter().filter(|(_, dir)| *dir == adapter);
+        let own: Vec<&str> = own.map(|(what, _)| *what).collect();
+        say!(
+            "{} of {}, which is not the model's, is used",
+            own.join(" and "),
+            adapter.display()
+        );
+    }
+    let (tokens, held) = (read.vocab_size(), checkpoint.config().vocab_size());
+    if tokens > held {
+        say!(
+            "warning: the tokenizer in {} has {tokens} tokens, but the model's vocabulary has {held}: texts with a token beyond that cannot be read",
+            companions.tokenizer().display()
+        );
+    }
+    Ok((read, companions))
+}
