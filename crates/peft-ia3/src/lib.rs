@@ -33,5 +33,5 @@ pub use config::Ia3Config;
 pub use ia3::{Ia3, Ia3Side};
 pub use peft_core::{
     AttachReport, ForwardPath, LayerRange, Names, PeftError, Placement, Targets, Unmerged, detach,
-    merge, replace, route, set_active, set_disabled, unroute,
+    embedding, linear, merge, replace, route, set_active, set_disabled, unroute,
 };

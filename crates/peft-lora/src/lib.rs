@@ -35,7 +35,7 @@ pub use config::{LoraConfig, LoraInit, LoraScaling};
 pub use lora::Lora;
 pub use peft_core::{
     AttachReport, ForwardPath, LayerRange, Patterns, PeftError, Placement, Targets, TrainBias,
-    Unmerged, detach, merge, replace, route, set_active, set_disabled, unroute,
+    Unmerged, detach, embedding, linear, merge, replace, route, set_active, set_disabled, unroute,
 };
 
 /// The example of the first page, compiled and run.

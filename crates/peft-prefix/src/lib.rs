@@ -32,7 +32,7 @@ pub use config::PrefixConfig;
 pub use init::PrefixInit;
 pub use peft_core::{
     AttachReport, EVERY_SEQUENCE, FromEmbeddings, InputAdapter, KvCache, PeftError, Transformer,
-    WithInput,
+    WithInput, linear,
 };
 pub use prefix::Prefix;
 pub use projection::PrefixProjection;

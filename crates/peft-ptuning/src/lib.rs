@@ -28,7 +28,7 @@ pub use encoder::{LstmEncoder, MlpEncoder, PromptEncoder, PromptEncoderConfig};
 pub use init::PromptInit;
 pub use p_tuning::PTuningConfig;
 pub use peft_core::{
-    AttachReport, FromEmbeddings, InputAdapter, KvCache, PeftError, Transformer, WithInput,
+    AttachReport, FromEmbeddings, InputAdapter, KvCache, PeftError, Transformer, WithInput, linear,
 };
 pub use prompt_tuning::PromptTuningConfig;
 pub use soft_prompt::{Prompted, SoftPrompt};
