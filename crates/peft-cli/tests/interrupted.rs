@@ -106,6 +106,78 @@ fn a_run_that_was_killed_before_its_first_state_begins_anew() {
     }
 }
 
+#[test]
+fn a_best_model_without_a_state_is_found_again_by_the_same_run_alone() {
+    let place = Place::new();
+    let settings = "--max-steps 400 --save-every 1000 --eval-every 2 --out";
+    place.kills(
+        &flags(&format!("{settings} cut")),
+        "cut/best/adapter_model.safetensors",
+    );
+    assert!(!place.path("cut/resume.safetensors").exists());
+    let other = flags("--max-steps 400 --save-every 1000 --eval-every 4 --out cut");
+    let message = place.refuses(&other);
+    assert!(message.contains("settings were others"), "{message}");
+    let message = place.refuses(&["train", "--resume", "--out", "cut", "--weight-decay", "0.1"]);
+    assert!(message.contains("settings were others"), "{message}");
+    assert!(place.path("cut/best/adapter_model.safetensors").exists());
+    // What lies there is no result of the run that begins.
+    fs::write(place.path("cut/best/stray"), "").expect("it is written");
+    let ended = place.run(&flags(&format!("{settings} cut")));
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(
+        ended.status.success() && said.contains("begins anew"),
+        "{said}"
+    );
+    assert!(!place.path("cut/best/stray").exists());
+    place.runs(&flags(&format!("{settings} whole")));
+    for file in [
+        "adapter_model.safetensors",
+        "best/adapter_model.safetensors",
+    ] {
+        let of = |run: &str| place.read(&format!("{run}/{file}"));
+        assert!(of("whole") == of("cut"), "{file}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    let place = Place::new();
+    // The first signal is looked at when the validation is through, which takes long.
+    let rows = fs::read_to_string(place.path("valid.jsonl")).expect("rows");
+    fs::write(place.path("valid.jsonl"), rows.repeat(1000)).expect("it is written");
+    let child = start(&place, "--max-steps 5 --out run");
+    wait_for(&place, "run/metrics.jsonl");
+    signal(&child, "TERM");
+    sleep(Duration::from_millis(100));
+    signal(&child, "INT");
+    let ended = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    assert!(!said.contains("--resume"), "{said}");
+    assert!(!place.path("run/resume.safetensors").exists(), "{said}");
+}
+
+#[test]
+fn gradients_that_are_all_zero_are_said() {
+    let place = Place::new();
+    // One position sees itself alone, whatever its query: nothing of a query reaches the loss.
+    fs::write(place.path("one.jsonl"), "{\"text\": \"the animal\"}\n").expect("it is written");
+    let run = |targets: &str| {
+        let words = format!(
+            "train --model model --train one.jsonl --targets {targets} --max-steps 2 --out {targets}"
+        );
+        let ended = place.run(&words.split_whitespace().collect::<Vec<_>>());
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.success(), "{said}");
+        said
+    };
+    let said = run("q_proj");
+    assert!(said.contains("every gradient of step 1 is 0"), "{said}");
+    let said = run("v_proj");
+    assert!(!said.contains("every gradient"), "{said}");
+}
+
 /// A run that was killed once it had two states.
 fn cut(place: &Place, out: &str) {
     place.kills(
@@ -311,6 +383,12 @@ fn what_comes_to_nothing_is_said() {
         );
         assert!(message.contains(part), "{change}: {message}");
         assert!(!place.path("x").exists(), "{change}");
+    }
+    // Before a model is read: this one has no weights.
+    for length in ["--max-steps 7 --warmup 7", "--epochs 1 --warmup 7"] {
+        let words = format!("train --model fresh --train train.jsonl {length} --out x");
+        let message = place.refuses(&words.split_whitespace().collect::<Vec<_>>());
+        assert!(message.contains("the warm-up takes 7 steps"), "{message}");
     }
     // All of it at once.
     let message = place.refuses(

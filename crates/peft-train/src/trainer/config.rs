@@ -81,6 +81,22 @@ impl TrainConfig {
         }
     }
 
+    /// Whether a run over `n_examples` rows gets beyond its warm-up.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::WarmupWithoutEnd`] where it does not.
+    pub fn check_length(&self, n_examples: usize) -> Result<(), TrainError> {
+        let total = self.length(n_examples).total_steps;
+        let warmup = self.warmup.steps(total);
+        match self.warmup {
+            Warmup::Steps(1..) if warmup >= total => {
+                Err(TrainError::WarmupWithoutEnd { warmup, total })
+            }
+            Warmup::Steps(_) | Warmup::Fraction(_) => Ok(()),
+        }
+    }
+
     /// Whether there is an evaluation after so many steps; there is one at the end in any case.
     pub(super) fn evaluates_after(&self, steps: usize) -> bool {
         self.eval_every

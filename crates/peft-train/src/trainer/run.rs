@@ -16,7 +16,7 @@ use super::state::cannot;
 use super::trunk::Trunks;
 use super::{
     Divergence, Evaluations, Observer, Progress, StepReport, TrainConfig, TrainState, TrunkCache,
-    Warmup, clip_global_norm,
+    clip_global_norm,
 };
 use crate::batch::plan;
 use crate::{Objective, Report, TrainError, TrainExample};
@@ -113,10 +113,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
         let length = config.length(self.examples.len());
         let total_steps = length.total_steps;
         let warmup = config.warmup.steps(total_steps);
-        if matches!(config.warmup, Warmup::Steps(1..)) && warmup >= total_steps {
-            let total = total_steps;
-            return Err(TrainError::WarmupWithoutEnd { warmup, total });
-        }
+        config.check_length(self.examples.len())?;
         let lengths: Vec<usize> = self.examples.iter().map(TrainExample::length).collect();
         let none = Map::new();
         let settings = settings(

@@ -68,13 +68,14 @@ impl StateDir {
         peft_files::sync_dir(&self.dir).map_err(|source| io_error("write", &newest, source))
     }
 
-    /// Keep the state of a run that is done, with which it can go on longer, and remove those on the way there.
+    /// Keep the state of a run that is done, with which it can go on longer, and remove those on the way there; its file.
     ///
     /// # Errors
     ///
     /// Those of [`TrainState::save`], and [`TrainError::Io`].
-    pub fn finish(&self, state: &TrainState) -> Result<(), TrainError> {
-        state.save(self.dir.join(FINAL))?;
+    pub fn finish(&self, state: &TrainState) -> Result<PathBuf, TrainError> {
+        let kept = self.dir.join(FINAL);
+        state.save(&kept)?;
         for name in [NEWEST, PREVIOUS, NEXT] {
             let path = self.dir.join(name);
             match fs::remove_file(&path) {
@@ -84,7 +85,7 @@ impl StateDir {
                 _ => {}
             }
         }
-        Ok(())
+        Ok(kept)
     }
 
     /// The newest state that is whole; none where there is no state at all.

@@ -56,7 +56,13 @@ pub(super) fn check(args: &TrainArgs) -> Result<(), CliError> {
             "--method matching trains what --params matches; give it",
         ));
     }
-    note(train_config(args).validate().map_err(CliError::from));
+    let config = train_config(args);
+    let length_is_known = config.max_steps.is_some_and(|steps| steps > 0);
+    match config.validate() {
+        // By epochs it depends on the rows, which are read before the model is.
+        Ok(()) if length_is_known => note(config.check_length(1).map_err(CliError::from)),
+        found => note(found.map_err(CliError::from)),
+    }
     note(placed(&args.model).map(|_| ()));
     let files = [Some(&args.train), args.valid.as_ref()];
     for file in files.into_iter().flatten() {

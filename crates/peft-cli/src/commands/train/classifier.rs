@@ -54,6 +54,7 @@ pub(super) fn run(
     if inputs.of_tokens() {
         let rows = |set| task.tags(set, inputs.tokenizer, max_length, vocab);
         let sets = (rows(inputs.train)?, inputs.valid.map(rows).transpose()?);
+        config.check_length(sets.0.len())?;
         let loaded = checkpoint.load_tagger(n, &device, dtype)?;
         return headed(
             args,
@@ -67,6 +68,7 @@ pub(super) fn run(
     }
     let rows = |set| task.texts(set, inputs.tokenizer, max_length, vocab);
     let sets = (rows(inputs.train)?, inputs.valid.map(rows).transpose()?);
+    config.check_length(sets.0.len())?;
     let loaded = checkpoint.load_classifier(n, &device, dtype)?;
     let objective = SequenceClassification {
         problem: task.problem,

@@ -1,5 +1,6 @@
 //! [`Directory`]: what a run finds in its directory.
 
+use std::fs;
 use std::path::Path;
 
 use peft_train::{FoundState, StateDir};
@@ -7,7 +8,7 @@ use peft_train::{FoundState, StateDir};
 use super::lock::Lock;
 use super::run::BEST;
 use crate::args::TrainArgs;
-use crate::config_file::RESOLVED;
+use crate::config_file::{RESOLVED, resolved};
 use crate::error::CliError;
 use crate::say::say;
 
@@ -29,6 +30,23 @@ pub(super) struct Directory {
 pub(super) fn holds_result(out: &Path) -> Option<&'static str> {
     let held = HELD.iter().find(|(file, _)| out.join(file).exists());
     held.map(|(_, what)| *what)
+}
+
+/// Whether the run that began in `--out` had these settings, whatever the number of its threads, which is not decided yet.
+fn same_settings(args: &TrainArgs) -> Result<bool, CliError> {
+    let path = args.out.join(RESOLVED);
+    let text = fs::read_to_string(&path).map_err(|source| CliError::Io {
+        action: "read",
+        path,
+        source,
+    })?;
+    let settings = |text: &str| {
+        let mut table: toml::Table = text.parse().ok()?;
+        table.remove("workers");
+        Some(table)
+    };
+    let before = settings(&text);
+    Ok(before.is_some() && before == settings(&resolved(args)?))
 }
 
 /// Whether a run has begun here.
@@ -55,10 +73,16 @@ impl Directory {
         }
         let lock = Some(Lock::take(dir)?);
         let states = StateDir::new(dir);
-        let kept = states.is_any() || holds_result(dir).is_some() || dir.join(BEST).exists();
+        let kept = states.is_any() || holds_result(dir).is_some();
         if !args.resume && kept {
             return wrong(format!(
                 "{out} holds a run already; name a new directory, or go on with --resume"
+            ));
+        }
+        // What is best so far is found again by a run of the same settings, and by no other.
+        if !kept && dir.join(BEST).exists() && !same_settings(args)? {
+            return wrong(format!(
+                "{out} holds the best model of a run that ended before it kept a state, and {RESOLVED} there says that its settings were others; name a new directory"
             ));
         }
         let found = states.load()?;
@@ -68,7 +92,9 @@ impl Directory {
                     "{out} has no state to go on from: the run is done, and what it kept was removed"
                 ));
             }
-            None => say!("an earlier run in {out} ended before it kept a state: it begins anew"),
+            None => {
+                say!("an earlier run in {out} ended before it kept a state: it begins anew");
+            }
             Some(found) => {
                 if let Some(damaged) = &found.damaged {
                     say!("the newest state is not used: {damaged}");

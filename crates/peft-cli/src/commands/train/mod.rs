@@ -74,6 +74,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     if args.pack {
         train_set.examples = pack(train_set.examples, options.max_length);
     }
+    config.check_length(train_set.examples.len())?;
     let valid_set = valid_rows
         .map(|rows| encode(&rows, &tokenizer, &options))
         .transpose()?;

@@ -136,6 +136,15 @@ impl<'a> Run<'a> {
                 )));
             }
         }
+        // A run that begins anew has no best model yet.
+        let best = out.join(BEST);
+        if done == 0 && best.exists() {
+            fs::remove_dir_all(&best).map_err(|source| CliError::Io {
+                action: "remove",
+                path: best.clone(),
+                source,
+            })?;
+        }
         write(&out.join(RESOLVED), resolved(self.args)?.as_bytes())?;
         let interrupts = Interrupts::listen().map_err(|source| CliError::Io {
             action: "listen to signals of",
@@ -209,9 +218,8 @@ impl<'a> Run<'a> {
     pub(super) fn finish<M: Transformer>(&mut self, model: &Adapted<M>) -> Result<(), CliError> {
         self.display.end();
         self.save(model, &self.args.out)?;
-        if let Some(state) = self.last.take() {
-            self.states.finish(&state)?;
-        }
+        let kept = self.last.take().map(|state| self.states.finish(&state));
+        let kept = kept.transpose()?;
         let out = summary::quoted(&self.args.out);
         say!("saved {out}");
         let metrics = self.begun.as_ref().map(|begun| &begun.metrics);
@@ -237,6 +245,9 @@ impl<'a> Run<'a> {
         say!("go on with");
         for line in summary::commands(self.args, leaves, best) {
             say!("  {line}");
+        }
+        if let Some(state) = kept {
+            say!("{}", summary::state(&state));
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What a run says at its end: what was best, how long it took, and the commands to go on with.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use peft_train::Evaluations;
@@ -118,6 +119,25 @@ pub(super) fn commands(args: &TrainArgs, leaves: Leaves, best: Option<usize>) ->
     lines
 }
 
+/// What the state is of which the last command goes on, with what it takes: it is three times as large as what trains.
+pub(super) fn state(path: &Path) -> String {
+    let bytes = fs::metadata(path).map_or(0, |file| file.len());
+    format!(
+        "the last of these needs {} ({}), and nothing else does",
+        path.display(),
+        size(bytes)
+    )
+}
+
+/// A number of bytes.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
 /// A path as a shell takes it.
 pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
@@ -163,6 +183,12 @@ mod tests {
             outcome(Some(5.1), Some(5.0), 5.0),
             Verdict::NoBetter(_)
         ));
+    }
+
+    #[test]
+    fn sizes_are_told_in_three_units() {
+        let said = [1, 999_999, 1_000_000, 1_630_000_000].map(size);
+        assert_eq!(said, ["1 kB", "1000 kB", "1.0 MB", "1.6 GB"]);
     }
 
     #[test]
