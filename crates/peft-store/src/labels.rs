@@ -16,7 +16,12 @@ pub struct Labels {
     pub names: Vec<String>,
     /// What the labels are, in transformers' words: `single_label_classification`, `multi_label_classification` or `regression`.
     pub problem_type: Option<String>,
+    /// How the rows that a model was trained on wrote numbers for classes: `ids` of outputs, or `names`; none where it is not known.
+    pub numbers: Option<String>,
 }
+
+/// The same in a `config.json`, where transformers leaves alone what it does not know.
+const NUMBERS: &str = "label_numbers";
 
 /// Labels that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -38,20 +43,113 @@ pub enum LabelsError {
         /// The file.
         path: PathBuf,
     },
+    /// A field of a `config.json` is no labels.
+    #[error("config.json: `{field}` is {found}, expected {expected}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
 }
 
 impl Labels {
-    /// Those of a `config.json`, if it names any by `id2label`.
-    pub fn of_config(fields: &Map<String, Value>) -> Option<Self> {
-        let map = fields.get("id2label")?.as_object()?;
-        let names = (0..map.len())
-            .map(|id| map.get(&id.to_string())?.as_str().map(str::to_owned))
-            .collect::<Option<Vec<_>>>()?;
-        let problem_type = fields.get("problem_type").and_then(Value::as_str);
-        (!names.is_empty()).then(|| Self {
+    /// Those of a `config.json`, if it names any by `id2label`; `outputs` is how many its head has, where that is known.
+    ///
+    /// Without `id2label` there are as many as the head's outputs, or as `num_labels` says, called `LABEL_0` and so on as transformers calls them.
+    ///
+    /// # Errors
+    ///
+    /// [`LabelsError::Field`] for ids with gaps, names that are none, another number of them than of outputs.
+    pub fn of_config(
+        fields: &Map<String, Value>,
+        outputs: Option<usize>,
+    ) -> Result<Option<Self>, LabelsError> {
+        let names = match fields.get("id2label") {
+            None | Some(Value::Null) => match outputs {
+                None => return Ok(None),
+                Some(outputs) => {
+                    let said = fields.get("num_labels").filter(|said| !said.is_null());
+                    if let Some(said) = said.filter(|said| said.as_u64() != Some(outputs as u64)) {
+                        return Err(wrong("num_labels", said, &of_head(outputs)));
+                    }
+                    Self::unnamed(outputs)
+                }
+            },
+            Some(Value::Object(map)) => by_id(map, outputs)?,
+            Some(other) => {
+                let expected = "an object of names by their ids, as {\"0\": \"negative\", ..}";
+                return Err(wrong("id2label", other, expected));
+            }
+        };
+        let text = |field: &'static str| match fields.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(other) => Err(wrong(field, other, "a string")),
+        };
+        Ok(Some(Self {
             names,
-            problem_type: problem_type.map(str::to_owned),
-        })
+            problem_type: text("problem_type")?,
+            numbers: text(NUMBERS)?,
+        }))
+    }
+
+    /// The names that transformers gives outputs that have none.
+    pub fn unnamed(outputs: usize) -> Vec<String> {
+        (0..outputs).map(|id| format!("LABEL_{id}")).collect()
+    }
+
+    /// A name that the `label2id` of a `config.json` gives another id than these labels do, with that id.
+    ///
+    /// # Errors
+    ///
+    /// [`LabelsError::Field`] where it is no object of ids by names.
+    pub fn disagreement(
+        &self,
+        fields: &Map<String, Value>,
+    ) -> Result<Option<(String, u64)>, LabelsError> {
+        let ids = match fields.get("label2id") {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::Object(ids)) => ids,
+            Some(other) => return Err(wrong("label2id", other, "an object of ids by names")),
+        };
+        for (id, name) in self.names.iter().enumerate() {
+            let said = match ids.get(name) {
+                None => continue,
+                Some(Value::String(said)) => said.trim().parse().ok(),
+                Some(said) => said.as_u64(),
+            };
+            match said {
+                Some(said) if said == id as u64 => {}
+                Some(said) => return Ok(Some((name.clone(), said))),
+                None => return Err(wrong("label2id", &ids[name], "an object of ids by names")),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Put them into the fields of a `config.json`, in place of those that it has.
+    pub(crate) fn into_config(self, fields: &mut Map<String, Value>, of_tokens: bool) {
+        let names = || self.names.iter().enumerate();
+        let by_id: Map<String, Value> = names()
+            .map(|(id, name)| (id.to_string(), name.as_str().into()))
+            .collect();
+        let by_name: Map<String, Value> = names()
+            .map(|(id, name)| (name.clone(), id.into()))
+            .collect();
+        fields.insert("id2label".into(), by_id.into());
+        fields.insert("label2id".into(), by_name.into());
+        for stale in ["num_labels", "problem_type", NUMBERS] {
+            fields.remove(stale);
+        }
+        if let (false, Some(problem)) = (of_tokens, &self.problem_type) {
+            fields.insert("problem_type".into(), problem.as_str().into());
+        }
+        if let Some(numbers) = self.numbers {
+            fields.insert(NUMBERS.into(), numbers.into());
+        }
     }
 
     /// Those beside an adapter, if there are any.
@@ -81,6 +179,7 @@ impl Labels {
             Some(names) if !names.is_empty() => Ok(Some(Self {
                 names,
                 problem_type: value["problem_type"].as_str().map(str::to_owned),
+                numbers: value["numbers"].as_str().map(str::to_owned),
             })),
             _ => Err(LabelsError::Malformed { path }),
         }
@@ -93,13 +192,73 @@ impl Labels {
     /// [`LabelsError::Io`].
     pub fn write(&self, dir: &Path) -> Result<(), LabelsError> {
         let path = dir.join(FILE);
-        let text = json!({"labels": self.names, "problem_type": self.problem_type});
+        let text = json!({
+            "labels": self.names,
+            "problem_type": self.problem_type,
+            "numbers": self.numbers,
+        });
         let text = format!("{text:#}\n");
         peft_files::replace(&path, text.as_bytes()).map_err(|source| LabelsError::Io {
             action: "write",
             path,
             source,
         })
+    }
+}
+
+/// Names by their ids, in order: the ids are those of the outputs, without gaps.
+fn by_id(map: &Map<String, Value>, outputs: Option<usize>) -> Result<Vec<String>, LabelsError> {
+    let found = Value::Object(map.clone());
+    if let Some(outputs) = outputs.filter(|outputs| *outputs != map.len()) {
+        let found = json!(format!("{} names", map.len()));
+        return Err(wrong("id2label", &found, &of_head(outputs)));
+    }
+    let mut names: Vec<Option<String>> = vec![None; map.len()];
+    let expected = format!("ids 0 to {}, each once", map.len().saturating_sub(1));
+    for (id, name) in map {
+        let name = match name {
+            Value::String(name) => name.clone(),
+            Value::Number(name) => name.to_string(),
+            other => {
+                return Err(wrong(
+                    "id2label",
+                    other,
+                    "names, as {\"0\": \"negative\", ..}",
+                ));
+            }
+        };
+        let place = id
+            .trim()
+            .parse()
+            .ok()
+            .and_then(|id: usize| names.get_mut(id));
+        match place {
+            Some(place @ None) => *place = Some(name),
+            _ => return Err(wrong("id2label", &found, &expected)),
+        }
+    }
+    let names: Option<Vec<String>> = names.into_iter().collect();
+    match names.filter(|names| !names.is_empty()) {
+        Some(names) => Ok(names),
+        None => Err(wrong("id2label", &found, "at least one name")),
+    }
+}
+
+fn of_head(outputs: usize) -> String {
+    format!("one for each of the {outputs} outputs of the head in the file")
+}
+
+fn wrong(field: &'static str, found: &Value, expected: &str) -> LabelsError {
+    const SHOWN: usize = 120;
+    let text = found.to_string();
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() {
+        shown.push_str("...");
+    }
+    LabelsError::Field {
+        field,
+        found: shown,
+        expected: expected.into(),
     }
 }
 
@@ -114,6 +273,7 @@ mod tests {
         let labels = Labels {
             names: vec!["b".into(), "a".into()],
             problem_type: Some("regression".into()),
+            numbers: Some("ids".into()),
         };
         let dir = tempfile::tempdir().expect("a directory");
         assert!(Labels::read(dir.path()).expect("none").is_none());
@@ -124,11 +284,95 @@ mod tests {
         );
         fs::write(dir.path().join(FILE), "{\"labels\": [1]}").expect("it is written");
         assert!(Labels::read(dir.path()).is_err());
+    }
 
-        let config = |value: Value| Labels::of_config(value.as_object().expect("an object"));
-        let named = config(json!({"id2label": {"1": "x", "0": "y"}})).expect("labels");
-        assert_eq!(named.names, ["y", "x"]);
-        assert!(config(json!({})).is_none());
-        assert!(config(json!({"id2label": {"1": "x", "7": "y"}})).is_none());
+    fn config(value: Value, outputs: Option<usize>) -> Result<Option<Labels>, String> {
+        let fields = value.as_object().expect("an object");
+        Labels::of_config(fields, outputs).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn those_of_a_config_are_its_heads() {
+        let names = |value, outputs| config(value, outputs).map(|found| found.map(|of| of.names));
+        let named = |names: &[&str]| Ok(Some(names.iter().map(|name| (*name).into()).collect()));
+        let swapped = json!({"id2label": {"1": "x", "0": "y"}});
+        assert_eq!(names(swapped.clone(), None), named(&["y", "x"]));
+        assert_eq!(names(swapped.clone(), Some(2)), named(&["y", "x"]));
+        assert_eq!(names(json!({}), None), Ok(None));
+        let unnamed = named(&["LABEL_0", "LABEL_1", "LABEL_2"]);
+        assert_eq!(names(json!({}), Some(3)), unnamed);
+        assert_eq!(names(json!({"num_labels": 3}), Some(3)), unnamed);
+        assert_eq!(
+            names(json!({"id2label": {"0": 5, "1": "b"}}), None),
+            named(&["5", "b"])
+        );
+        // Sorted as text, 10 comes before 2.
+        let many: Map<String, Value> = (0..12)
+            .map(|i| (i.to_string(), format!("n{i}").into()))
+            .collect();
+        let found = names(json!({"id2label": many}), Some(12))
+            .expect("labels")
+            .expect("some");
+        assert_eq!(found[10], "n10");
+        for (wrong, outputs, said) in [
+            (
+                json!({"id2label": {"1": "x", "7": "y"}}),
+                None,
+                "ids 0 to 1",
+            ),
+            (
+                json!({"id2label": {"0": "x", " 0": "y"}}),
+                None,
+                "ids 0 to 1",
+            ),
+            (
+                json!({"id2label": {"0": "x", "99999999999999999999": "y"}}),
+                None,
+                "ids 0 to 1",
+            ),
+            (
+                json!({"id2label": {"0": "x", "-1": "y"}}),
+                None,
+                "ids 0 to 1",
+            ),
+            (json!({"id2label": {}}), None, "at least one"),
+            (json!({"id2label": ["x", "y"]}), None, "an object"),
+            (json!({"id2label": {"0": null}}), None, "names"),
+            (swapped, Some(3), "3 outputs"),
+            (
+                json!({"num_labels": 1_000_000_000_000_u64}),
+                Some(2),
+                "2 outputs",
+            ),
+            (json!({"num_labels": "2"}), Some(2), "2 outputs"),
+            (json!({"problem_type": 3}), Some(2), "a string"),
+        ] {
+            let error = config(wrong, outputs).expect_err("it is refused");
+            assert!(error.contains(said), "{said} is not in {error}");
+        }
+    }
+
+    #[test]
+    fn both_maps_of_a_config_say_the_same() {
+        let check = |label2id: Value| {
+            let fields = json!({"id2label": {"0": "a", "1": "b"}, "label2id": label2id});
+            let fields = fields.as_object().expect("an object");
+            let labels = Labels::of_config(fields, None)
+                .expect("labels")
+                .expect("some");
+            labels.disagreement(fields)
+        };
+        assert_eq!(check(json!({"a": 0, "b": "1"})).expect("read"), None);
+        assert_eq!(
+            check(json!({"LABEL_0": 0, "LABEL_1": 1})).expect("read"),
+            None
+        );
+        assert_eq!(check(Value::Null).expect("read"), None);
+        assert_eq!(
+            check(json!({"a": 1, "b": 0})).expect("read"),
+            Some(("a".into(), 1))
+        );
+        assert!(check(json!(["a"])).is_err());
+        assert!(check(json!({"a": -1})).is_err());
     }
 }

@@ -144,6 +144,9 @@ pub(crate) struct TrainArgs {
     /// Do not end completions with the end-of-sequence token
     #[arg(long)]
     pub(crate) no_eos: bool,
+    /// Put a fresh head for the labels of the rows in place of the one that the model has
+    #[arg(long)]
+    pub(crate) new_head: bool,
     /// Decides fresh weights, order of rows and dropout
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,

@@ -76,6 +76,16 @@ impl Saved {
         }
     }
 
+    /// As many labels as a head tells apart that is in the directory whole, if there is one.
+    pub(super) fn outputs(&self) -> Result<Option<usize>, AdapterFileError> {
+        let shapes: Vec<(String, Vec<usize>)> = match self {
+            Self::Adapter(dir) => dir.tensor_shapes()?,
+            Self::Trained(dir) => dir.shapes()?.into_iter().collect(),
+        };
+        let weight = shapes.iter().find(|(key, _)| is_output_layer(key));
+        Ok(weight.and_then(|(_, shape)| shape.first().copied()))
+    }
+
     /// How many positions it takes from a text.
     pub(super) fn virtual_tokens(&self) -> usize {
         match self {
@@ -88,6 +98,19 @@ impl Saved {
             },
         }
     }
+}
+
+/// Whether a key is that of the weight of a layer that tells labels, trained whole.
+fn is_output_layer(key: &str) -> bool {
+    let mut segments: Vec<&str> = key.split('.').collect();
+    // A whole model's state has the adapter's name in it.
+    if let Some(at) = segments.iter().position(|name| *name == "modules_to_save") {
+        segments.drain(at..segments.len().min(at + 2));
+    }
+    matches!(
+        segments.as_slice(),
+        [.., "classifier", "weight"] | [.., "classifier", "out_proj", "weight"]
+    )
 }
 
 /// Attach a fresh adapter.

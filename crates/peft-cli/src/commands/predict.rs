@@ -8,7 +8,7 @@ use peft_train::{Padded, TextTokenizer, classify, tag_words};
 use serde_json::{Map, Value, json};
 
 use super::adapted::{Saved, bare};
-use super::classifier::{Task, adapted, positions};
+use super::classifier::{Task, adapted, positions, without_head};
 use super::tokenizer::tokenizer;
 use crate::args::GenerateArgs;
 use crate::device::placed;
@@ -20,11 +20,12 @@ pub(super) fn of(args: &GenerateArgs) -> Result<Value, CliError> {
     let adapter = args.adapter.as_deref();
     let (tokenizer, _) = tokenizer(&checkpoint, adapter)?;
     let longest = positions(&checkpoint, adapter)?;
-    let Some((task, of_tokens)) = Task::kept_with(&checkpoint, adapter)? else {
+    let Some(task) = Task::to_tell(&checkpoint, adapter)? else {
         return embedding(args, &checkpoint, &tokenizer);
     };
+    let checkpoint = without_head(checkpoint, adapter)?;
     let n = task.labels.len();
-    if of_tokens {
+    if task.of_tokens {
         let loaded = checkpoint.load_tagger(n, &device, dtype)?;
         let model = adapted(loaded, adapter, &checkpoint)?;
         let words: Vec<String> = args.text().split_whitespace().map(str::to_owned).collect();

@@ -28,6 +28,10 @@ const HEADS: [&str; 12] = [
     "vocab_projector.",
     "vocab_transform.",
 ];
+/// The layers whose outputs are the labels.
+const OUTPUTS: [&str; 2] = ["classifier.", "classifier.out_proj."];
+/// The module that they are in.
+const CLASSIFIER: &str = "classifier";
 /// A layer between encoder and head, which a file may have without need or lack.
 const POOLER: &str = "pooler.";
 /// Tables of numbers that a model can make by itself.
@@ -53,6 +57,30 @@ impl Checkpoint {
             CheckpointConfig::Encoder(config) => Ok(config),
             CheckpointConfig::LanguageModel(_) => Err(self.wrong_kind("an encoder, such as bert")),
         }
+    }
+
+    /// The tensors of the layer that tells labels, by key and shape, as the files have it; empty where they have none.
+    ///
+    /// # Errors
+    ///
+    /// A [`CheckpointError`] where the files cannot be read.
+    pub fn output_layer(&self) -> Result<Vec<(String, Vec<usize>)>, CheckpointError> {
+        let stored = self.stored()?;
+        let tensors = stored.iter().filter(|(key, _)| is_output(key));
+        Ok(tensors
+            .map(|(key, place)| (key.clone(), place.shape().to_vec()))
+            .collect())
+    }
+
+    /// As many labels as the head in the files tells apart, if they have one.
+    ///
+    /// # Errors
+    ///
+    /// As [`output_layer`](Self::output_layer).
+    pub fn outputs(&self) -> Result<Option<usize>, CheckpointError> {
+        let layer = self.output_layer()?;
+        let weight = layer.iter().find(|(key, _)| key.ends_with(".weight"));
+        Ok(weight.and_then(|(_, shape)| shape.first().copied()))
     }
 
     /// The encoder without a head.
@@ -125,23 +153,12 @@ impl Checkpoint {
             true => "TokenClassification",
             false => "SequenceClassification",
         };
-        let names = || labels.names.iter().enumerate();
-        let by_id: Map<String, Value> = names()
-            .map(|(id, name)| (id.to_string(), name.as_str().into()))
-            .collect();
-        let by_name: Map<String, Value> = names()
-            .map(|(id, name)| (name.clone(), id.into()))
-            .collect();
         let mut fields = self.fields().clone();
         fields.insert(
             "architectures".into(),
             json!([format!("{family}For{task}")]),
         );
-        fields.insert("id2label".into(), by_id.into());
-        fields.insert("label2id".into(), by_name.into());
-        if let (false, Some(problem)) = (of_tokens, &labels.problem_type) {
-            fields.insert("problem_type".into(), problem.as_str().into());
-        }
+        labels.clone().into_config(&mut fields, of_tokens);
         Ok(fields)
     }
 
@@ -238,6 +255,10 @@ impl Checkpoint {
             false => path.split('.').next().unwrap_or(path).to_owned(),
         };
         let mut fresh: Vec<String> = Vec::new();
+        if self.new_head() && expected.iter().any(|path| is_output(path)) {
+            places.retain(|path, _| !is_output(path));
+            fresh.push(CLASSIFIER.into());
+        }
         for path in expected.iter().filter(|path| beside(path)) {
             let module = module(path);
             let start = match module.as_str() {
@@ -253,6 +274,14 @@ impl Checkpoint {
         let model = self.fill(model, places, dtype, optional)?;
         Ok(Headed { model, fresh })
     }
+}
+
+/// Whether a parameter is one of the layer that tells labels.
+fn is_output(path: &str) -> bool {
+    OUTPUTS.iter().any(|layer| {
+        let param = path.strip_prefix(layer);
+        param.is_some_and(|param| matches!(param, "weight" | "bias"))
+    })
 }
 
 /// Where the encoder lies in a model with a head.

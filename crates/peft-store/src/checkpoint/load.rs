@@ -22,6 +22,7 @@ pub struct Checkpoint {
     dir: PathBuf,
     config: CheckpointConfig,
     fields: Map<String, Value>,
+    new_head: bool,
 }
 
 impl Checkpoint {
@@ -45,7 +46,21 @@ impl Checkpoint {
             config: checkpoint_config(&fields)?,
             dir,
             fields,
+            new_head: false,
         })
+    }
+
+    /// The same, but models get a fresh layer in place of the one that tells labels in the files.
+    #[must_use]
+    pub fn with_new_head(self) -> Self {
+        Self {
+            new_head: true,
+            ..self
+        }
+    }
+
+    pub(super) fn new_head(&self) -> bool {
+        self.new_head
     }
 
     /// The directory.

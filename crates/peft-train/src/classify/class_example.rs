@@ -1,8 +1,12 @@
 //! [`ClassExample`]: a labelled text's tokens.
 
+use super::wrong_label::note;
 use super::{LabelSet, ProblemType, Target};
 use crate::data::check_vocabulary;
 use crate::{Dataset, Digest, Row, TextTokenizer, TrainError, TrainExample};
+
+/// As many decisions as the rows of a file may ask for, where each class applies or not.
+const DECISIONS: usize = 1 << 31;
 
 /// A text's tokens, and what it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +30,8 @@ pub struct EncodedClasses {
 ///
 /// # Errors
 ///
-/// A [`TrainError`]: rows of another kind, labels that the set does not have (all named together, with the nearest), tokens that the model does not know.
+/// A [`TrainError`]: rows of another kind, labels that the set does not have (named together, with the nearest), tokens that the model does not know, more labels
+/// for more rows than a list of all decisions may have.
 pub fn encode_classes(
     dataset: &Dataset,
     tokenizer: &TextTokenizer,
@@ -35,6 +40,15 @@ pub fn encode_classes(
     max_length: usize,
     vocab_size: usize,
 ) -> Result<EncodedClasses, TrainError> {
+    let labels = &labels.settled(&[dataset])?;
+    let decisions = dataset.rows().len().saturating_mul(labels.len());
+    if problem == ProblemType::MultiLabel && decisions > DECISIONS {
+        return Err(TrainError::Setting {
+            field: "number of labels times rows",
+            value: decisions.to_string(),
+            expected: "at most 2^31, where each row may have several labels",
+        });
+    }
     let mut encoded = EncodedClasses {
         examples: Vec::with_capacity(dataset.rows().len()),
         truncated: 0,
@@ -47,18 +61,18 @@ pub fn encode_classes(
         let target = match Target::new(label, problem, labels) {
             Ok(target) => target,
             Err(reason) => {
-                wrong.push((i, reason));
+                note(&mut wrong, i, reason);
                 continue;
             }
         };
         let (ids, cut) = tokenizer.encode_within(text, max_length)?;
         if let Err(error) = check_vocabulary(&ids, vocab_size) {
-            wrong.push((i, error.to_string()));
+            note(&mut wrong, i, error);
             continue;
         }
         encoded.truncated += usize::from(cut);
         if ids.is_empty() {
-            wrong.push((i, "the text has no tokens".into()));
+            note(&mut wrong, i, "the text has no tokens");
             continue;
         }
         encoded.examples.push(ClassExample { ids, target });
@@ -66,6 +80,15 @@ pub fn encode_classes(
     match wrong.is_empty() {
         true => Ok(encoded),
         false => Err(dataset.refuse(wrong)),
+    }
+}
+
+impl EncodedClasses {
+    /// The target of all rows, where they have the same: a model learns of them to say it whatever the text.
+    pub fn only_target(&self) -> Option<&Target> {
+        let first = &self.examples.first()?.target;
+        let same = self.examples.iter().all(|row| row.target == *first);
+        same.then_some(first)
     }
 }
 

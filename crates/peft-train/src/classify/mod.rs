@@ -2,8 +2,10 @@
 
 mod class_example;
 mod classification_report;
+mod fit;
 mod label_set;
 mod measures;
+mod number_reading;
 mod predict;
 mod prediction;
 mod problem;
@@ -13,10 +15,14 @@ mod sequence_report;
 mod tag_example;
 mod target;
 mod token;
+mod unknown_label;
+mod wrong_label;
 
 pub use class_example::{ClassExample, EncodedClasses, encode_classes};
 pub use classification_report::ClassificationReport;
+pub use fit::labels_fit;
 pub use label_set::LabelSet;
+pub use number_reading::NumberReading;
 pub use predict::{classify, tag_words};
 pub use prediction::Prediction;
 pub use problem::ProblemType;
@@ -26,3 +32,4 @@ pub use sequence_report::SequenceReport;
 pub use tag_example::{EncodedTags, TagExample, encode_tags};
 pub use target::Target;
 pub use token::TokenClassification;
+pub use unknown_label::UnknownLabel;

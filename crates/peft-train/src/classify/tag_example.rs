@@ -1,15 +1,16 @@
 //! [`TagExample`]: the tokens of tagged words.
 
 use super::LabelSet;
+use super::wrong_label::{WrongLabel, note};
 use crate::data::check_vocabulary;
-use crate::{Dataset, Digest, Row, TextTokenizer, TrainError, TrainExample};
+use crate::{Dataset, Digest, LabelName, Row, TextTokenizer, TrainError, TrainExample};
 
 /// Tokens, and the tags of those that have one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagExample {
     /// The tokens, special ones included.
     pub ids: Vec<u32>,
-    /// The tag of the first token of each word; the others and special ones have none.
+    /// The tag of the first token of each word; the others and special ones have none, as words whose tag is -100.
     pub tags: Vec<Option<usize>>,
 }
 
@@ -36,6 +37,7 @@ pub fn encode_tags(
     max_length: usize,
     vocab_size: usize,
 ) -> Result<EncodedTags, TrainError> {
+    let labels = &labels.settled(&[dataset])?;
     let tokenizer = tokenizer.for_words()?;
     let mut encoded = EncodedTags {
         examples: Vec::with_capacity(dataset.rows().len()),
@@ -47,24 +49,25 @@ pub fn encode_tags(
         let Row::Tagged { words, tags } = row else {
             return Err(dataset.wrong_task("a tagger of words", "{\"tokens\", \"tags\"}"));
         };
-        let tags: Result<Vec<usize>, String> = tags.iter().map(|tag| labels.id(tag)).collect();
+        let tags: Result<Vec<Option<usize>>, WrongLabel<'_>> =
+            tags.iter().map(|tag| class(tag, labels)).collect();
         let tags = match tags {
             Ok(tags) => tags,
             Err(reason) => {
-                wrong.push((i, reason));
+                note(&mut wrong, i, reason);
                 continue;
             }
         };
         let found = tokenizer.encode_words(words, max_length)?;
         if let Err(error) = check_vocabulary(&found.ids, vocab_size) {
-            wrong.push((i, error.to_string()));
+            note(&mut wrong, i, error);
             continue;
         }
         encoded.truncated += usize::from(found.cut);
         let firsts = firsts(&found.words).into_iter();
         let example = TagExample {
             ids: found.ids,
-            tags: firsts.map(|word| word.map(|word| tags[word])).collect(),
+            tags: firsts.map(|word| tags[word?]).collect(),
         };
         match example.n_targets() {
             0 => encoded.dropped += 1,
@@ -81,6 +84,27 @@ pub fn encode_tags(
         });
     }
     Ok(encoded)
+}
+
+/// The output of a tag; none for what is no target.
+fn class<'a>(tag: &'a LabelName, labels: &'a LabelSet) -> Result<Option<usize>, WrongLabel<'a>> {
+    match labels.id(tag) {
+        Ok(id) => Ok(Some(id)),
+        Err(_) if tag.is_no_target() => Ok(None),
+        Err(unknown) => Err(WrongLabel::Unknown(unknown)),
+    }
+}
+
+impl EncodedTags {
+    /// The tag of all words, where they have the same: a model learns of them to say it whatever the word.
+    pub fn only_tag(&self) -> Option<usize> {
+        let mut tags = self
+            .examples
+            .iter()
+            .flat_map(|row| row.tags.iter().flatten());
+        let first = tags.next()?;
+        tags.all(|tag| tag == first).then_some(*first)
+    }
 }
 
 /// The word that begins at each token, if one does.

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::container;
-use super::{Row, RowKind};
+use super::{Label, LabelName, Row, RowKind};
 use crate::TrainError;
 use crate::error::BadRow;
 
@@ -121,6 +121,30 @@ impl Dataset {
     /// The columns that nothing reads, in the order of the file.
     pub fn left_alone(&self) -> &[String] {
         &self.left_alone
+    }
+
+    /// Whether a label or a tag is a string.
+    pub fn names_labels(&self) -> bool {
+        let named = |label: &LabelName| matches!(label, LabelName::Name(_));
+        self.rows.iter().any(|row| match row {
+            Row::Labelled { label, .. } => label.names().iter().any(named),
+            Row::Tagged { tags, .. } => tags.iter().any(named),
+            Row::Text { .. } | Row::Completion { .. } | Row::Chat { .. } => false,
+        })
+    }
+
+    /// Whether the label of a text is a list.
+    pub fn has_lists(&self) -> bool {
+        let list = |row: &Row| {
+            matches!(
+                row,
+                Row::Labelled {
+                    label: Label::Many(_),
+                    ..
+                }
+            )
+        };
+        self.rows.iter().any(list)
     }
 
     /// An error that names some rows together, by index.

@@ -31,6 +31,12 @@ impl Label {
             Self::Many(names) => names,
         }
     }
+
+    /// Whether it is a list with a number that is written with a decimal point.
+    pub fn has_decimals(&self) -> bool {
+        let decimal = |name: &LabelName| matches!(name, LabelName::Number(n) if n.is_f64());
+        matches!(self, Self::Many(names) if names.iter().any(decimal))
+    }
 }
 
 /// A class as a row writes it.
@@ -50,6 +56,26 @@ impl LabelName {
             Value::Bool(flag) => Ok(Self::Number(u8::from(*flag).into())),
             value => Err(format!("the label {value} is neither a name nor a number")),
         }
+    }
+
+    /// The whole number that it is, if it is one: `2.0` is 2, as programs write that keep all numbers as decimals.
+    pub fn whole(&self) -> Option<i64> {
+        // Beyond it, a decimal does not tell one whole number from the next.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        let Self::Number(number) = self else {
+            return None;
+        };
+        let decimal = || {
+            number
+                .as_f64()
+                .filter(|x| x.fract() == 0.0 && x.abs() <= EXACT)
+        };
+        number.as_i64().or_else(|| decimal().map(|x| x as i64))
+    }
+
+    /// Whether it is -100, by which the field marks what is no target.
+    pub fn is_no_target(&self) -> bool {
+        self.whole() == Some(-100)
     }
 }
 

@@ -128,6 +128,11 @@ impl Row {
         }
     }
 
+    /// Whether it is words with tags.
+    pub(crate) fn is_tagged(&self) -> bool {
+        matches!(self, Self::Tagged { .. })
+    }
+
     /// Read one line of a JSONL file: the row, and the keys that it has beside those of its form.
     pub(super) fn parse(line: &str) -> Result<(Self, Vec<String>), String> {
         // The line is the file's, which the error does not know.

@@ -49,16 +49,12 @@ fn a_label_is_a_name_or_a_number() {
     let names = set(&["neg", "pos"]);
     let found = targets(&["1", "\"neg\"", "0"], ProblemType::SingleLabel, &names);
     assert_eq!(found, [1, 0, 0].map(Target::Class));
-    // Names that are numbers come before the numbers of outputs.
-    let stars = set(&["1", "2", "5"]);
-    let found = targets(&["1", "2", "5", "0"], ProblemType::SingleLabel, &stars);
-    assert_eq!(found, [0, 1, 2, 0].map(Target::Class));
     let found = targets(
-        &["[\"pos\"]", "[]", "[1,0]"],
+        &["[\"pos\"]", "[]", "[1,0]", "[0.0,1.0]"],
         ProblemType::MultiLabel,
         &names,
     );
-    let expected = [[false, true], [false, false], [true, true]];
+    let expected = [[false, true], [false, false], [true, true], [false, true]];
     assert_eq!(found, expected.map(|on| Target::Classes(on.to_vec())));
     let found = targets(&["1.5", "-2"], ProblemType::Regression, &set(&["score"]));
     assert_eq!(found, [1.5, -2.0].map(Target::Value));

@@ -13,7 +13,7 @@ use peft_store::{Checkpoint, CheckpointConfig, Precision};
 use self::fold::Job;
 use self::probe::{Logits, Probe};
 use super::adapted::{Saved, bare};
-use super::classifier::{Task, adapted};
+use super::classifier::{Kept, adapted, without_head};
 use super::tokenizer::tokenizer;
 use super::train::end_without_traces;
 use crate::args::MergeArgs;
@@ -52,12 +52,11 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     };
     companions.check(true)?;
     let decoder = matches!(checkpoint.config(), CheckpointConfig::LanguageModel(_));
-    let task = match decoder {
+    let kept = match decoder {
         true => None,
-        false => Task::kept_with(&checkpoint, Some(&args.adapter))?,
+        false => Kept::of_trained(&checkpoint, &args.adapter)?,
     };
-    // An adapter that is for embeddings has no use for a head.
-    let task = task.filter(|_| saved.task_type() != Some("FEATURE_EXTRACTION"));
+    let checkpoint = without_head(checkpoint, Some(&args.adapter))?;
     let job = Job {
         args,
         saved: &saved,
@@ -67,12 +66,12 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
         has_tokenizer: read.is_some(),
         precision: match asked {
             Some(dtype) => Precision::One(dtype),
-            None => checkpoint.precision(task.is_some())?,
+            None => checkpoint.precision(kept.is_some())?,
         },
         device: device.clone(),
     };
     drop(read);
-    match (decoder, task) {
+    match (decoder, kept) {
         (true, _) => {
             let mut model = bare(checkpoint.load(&device, RUN)?);
             saved.attach(&mut model)?;
@@ -96,9 +95,10 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
                 |written| Ok(written.load_encoder(&device, RUN)?),
             )
         }
-        (false, Some((task, of_tokens))) => {
-            let n = task.labels.len();
-            let fields = checkpoint.classifier_fields(&task.kept(), of_tokens)?;
+        (false, Some(kept)) => {
+            let n = kept.labels.names.len();
+            let of_tokens = kept.of_tokens == Some(true);
+            let fields = checkpoint.classifier_fields(&kept.labels, of_tokens)?;
             if of_tokens {
                 let loaded = checkpoint.load_tagger(n, &device, RUN)?;
                 let model = adapted(loaded, Some(&args.adapter), &checkpoint)?;

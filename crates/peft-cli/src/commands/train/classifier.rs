@@ -13,9 +13,10 @@ use super::init::Init;
 use super::left;
 use crate::args::TrainArgs;
 use crate::commands::adapted::Adapted;
-use crate::commands::classifier::Task;
+use crate::commands::classifier::{Kept, Task, without_head};
 use crate::device::placed;
 use crate::error::CliError;
+use crate::say::say;
 
 /// The module that tells classes in each family.
 const HEAD: &str = "classifier";
@@ -44,7 +45,26 @@ pub(super) fn run(
 ) -> Result<(), CliError> {
     let checkpoint = inputs.checkpoint;
     checkpoint.encoder_config()?;
-    let task = Task::of_rows(checkpoint, inputs.train)?;
+    let files: Vec<&Dataset> = [inputs.train].into_iter().chain(inputs.valid).collect();
+    let init = inputs.init.as_ref().map(Init::dir);
+    let begins = init
+        .map(|dir| Kept::of_trained(checkpoint, dir))
+        .transpose()?;
+    if args.new_head && begins.is_some() {
+        return Err(CliError::Usage(
+            "--new-head is given, but the head is that of --init-adapter; leave one out".into(),
+        ));
+    }
+    let task = Task::of_run(checkpoint, begins.flatten(), &files, args.new_head)?;
+    say!("{}", task.describe());
+    let checkpoint = &match task.is_fresh() {
+        true => dropping(checkpoint)?,
+        false => without_head(checkpoint.clone(), init)?,
+    };
+    let inputs = Inputs {
+        checkpoint,
+        ..inputs
+    };
     let virtual_tokens = args.of_method.n_virtual_tokens(args.method());
     let max_length = args.max_length.min(left(checkpoint, virtual_tokens)?);
     let (vocab, n) = (checkpoint.config().vocab_size(), task.labels.len());
@@ -74,6 +94,22 @@ pub(super) fn run(
         problem: task.problem,
     };
     headed(args, inputs, config, &task, loaded, &objective, &sets)
+}
+
+/// A checkpoint in whose models the head in its files is a fresh one; says what is dropped.
+fn dropping(checkpoint: &Checkpoint) -> Result<Checkpoint, CliError> {
+    let dropped = checkpoint.output_layer()?;
+    if !dropped.is_empty() {
+        let tensors = dropped
+            .iter()
+            .map(|(key, shape)| format!("{key} {shape:?}"));
+        say!(
+            "dropped of {}, for a fresh head: {}",
+            checkpoint.dir().display(),
+            tensors.collect::<Vec<_>>().join(", ")
+        );
+    }
+    Ok(checkpoint.clone().with_new_head())
 }
 
 /// The rows of training and of validation.

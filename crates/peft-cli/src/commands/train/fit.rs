@@ -73,7 +73,7 @@ where
     let mut begun_with = Vec::new();
     if let Some(init) = init {
         let strategy = strategy.as_ref().map(Strategy::settings);
-        begun_with = init.attach(&mut model, strategy, job.labels.as_ref())?;
+        begun_with = init.attach(&mut model, strategy)?;
         say!("{}", Summary::of(&model));
     }
     match (&adapter, &strategy) {

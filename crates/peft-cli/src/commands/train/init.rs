@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use peft_core::Transformer;
-use peft_store::{AdapterConfig, Labels, TrainedFormat};
+use peft_store::{AdapterConfig, TrainedFormat};
 use serde_json::Value;
 
 use crate::args::{Cli, Method, TrainArgs, Verb};
@@ -121,6 +121,11 @@ fn settings_of(dir: &Path) -> Result<TrainArgs, CliError> {
 }
 
 impl Init {
+    /// Where it is.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The config of the adapter, if it is one.
     pub(super) fn adapter(&self) -> Option<&AdapterConfig> {
         match &self.saved {
@@ -134,7 +139,6 @@ impl Init {
         &self,
         model: &mut Adapted<M>,
         strategy: Option<Value>,
-        labels: Option<&Labels>,
     ) -> Result<Vec<String>, CliError> {
         let dir = self.dir.display();
         if let (Saved::Trained(of), Some(now)) = (&self.saved, strategy)
@@ -143,16 +147,6 @@ impl Init {
         {
             return Err(CliError::Usage(format!(
                 "{dir} was trained by {method}, but the flags ask for {now}"
-            )));
-        }
-        let kept = Labels::read(&self.dir)?;
-        if let (Some(now), Some(then)) = (labels, kept)
-            && then.names != now.names
-        {
-            return Err(CliError::Usage(format!(
-                "{dir} tells the labels {} in this order, but the rows have {}",
-                then.names.join(", "),
-                now.names.join(", ")
             )));
         }
         let paths = self.saved.attach(model)?;

@@ -64,6 +64,12 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         };
         return classifier::run(args, inputs, &config);
     }
+    if args.new_head {
+        return Err(CliError::Usage(
+            "--new-head is for labelled rows, {\"text\", \"label\"} or {\"tokens\", \"tags\"}"
+                .into(),
+        ));
+    }
     let options = EncodeOptions {
         max_length: args.max_length.min(left(&checkpoint, virtual_tokens)?),
         append_eos: !args.no_eos,

@@ -1,0 +1,15 @@
+//! [`labels_fit`]: whether rows have the labels of a set.
+
+use super::{LabelSet, ProblemType, Target};
+use crate::{Dataset, Row};
+
+/// Whether all labels of a file are targets of this problem with these classes; rows without labels are left aside.
+pub fn labels_fit(dataset: &Dataset, problem: ProblemType, labels: &LabelSet) -> bool {
+    dataset.rows().iter().all(|row| match row {
+        Row::Labelled { label, .. } => Target::new(label, problem, labels).is_ok(),
+        Row::Tagged { tags, .. } => tags
+            .iter()
+            .all(|tag| tag.is_no_target() || labels.id(tag).is_ok()),
+        Row::Text { .. } | Row::Completion { .. } | Row::Chat { .. } => true,
+    })
+}
