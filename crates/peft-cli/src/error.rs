@@ -23,6 +23,8 @@ pub(crate) enum CliError {
     Adapter(#[from] AdapterFileError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    #[error("{0}; --any-size goes on all the same")]
+    Memory(#[source] peft_store::MemoryError),
     #[error(transparent)]
     Labels(#[from] peft_store::LabelsError),
     #[error(transparent)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use peft_train::StepReport;
 
-use crate::say::say;
+use crate::say::{clean, say};
 
 /// Lines in a run where there is no terminal.
 const LINES: usize = 40;
@@ -53,7 +53,7 @@ impl Display {
 
     pub(crate) fn line(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(text),
+            Some(bar) => bar.println(clean(text)),
             None => say!("{text}"),
         }
     }

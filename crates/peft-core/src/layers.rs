@@ -203,12 +203,22 @@ impl ModuleVisitor for Scan {
 }
 
 /// Whether a parameter trains, now or once the module is put in training.
+///
+/// A weight that is lazy stays so: what a value would be set to is asked of one number in its place.
 pub(crate) fn is_trainable<const D: usize>(param: &Param<Tensor<D>>) -> bool {
-    if param.lazy_device().is_autodiff() {
+    let device = param.lazy_device();
+    let param = match param.is_initialized() {
+        true => param.clone(),
+        false => {
+            let value = Tensor::zeros([1; D], &device);
+            param.clone().transform_for_load(value, param.id)
+        }
+    };
+    if device.is_autodiff() {
         return param.base().is_require_grad();
     }
     // A plain device cannot hold the requirement; the configured one comes back with `train`.
-    Module::train(param.clone()).base().is_require_grad()
+    Module::train(param).base().is_require_grad()
 }
 
 /// All float parameters, in the model's order, those of adapters after the parameter they sit on.

@@ -11,6 +11,6 @@
 mod read;
 mod write;
 
-pub use read::{Opened, ReadError, TensorPlace, open};
+pub use read::{Hold, Opened, ReadError, TensorPlace, open, open_with};
 pub use safetensors::tensor::Dtype;
 pub use write::{Writes, write};

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use safetensors::tensor::{Dtype, Metadata};
 
@@ -33,6 +34,20 @@ pub enum ReadError {
         /// What is wrong.
         reason: String,
     },
+    /// Values of a tensor that are no finite numbers.
+    #[error("{}: {count} of the {total} values of `{key}` are NaN or infinite in {dtype}", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        key: String,
+        /// How many there are.
+        count: usize,
+        /// Of how many.
+        total: usize,
+        /// The precision that they are read in.
+        dtype: &'static str,
+    },
 }
 
 /// What a file holds.
@@ -55,9 +70,44 @@ pub struct TensorPlace {
     len: usize,
 }
 
+/// Whether a file stays open as long as its tensors are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// It does: what replaces it changes nothing.
+    Open,
+    /// It is opened when a tensor is read, and must be what it was: for more files than a process may have open.
+    Reopen,
+}
+
 struct Open {
     path: PathBuf,
-    file: Mutex<File>,
+    /// None where it is opened anew.
+    file: Option<Mutex<File>>,
+    size: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Open {
+    /// The bytes from `at` on.
+    fn read_at(&self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let read = |file: &mut File, bytes: &mut [u8]| {
+            file.seek(SeekFrom::Start(at))?;
+            file.read_exact(bytes)
+        };
+        if let Some(file) = &self.file {
+            return read(
+                &mut file.lock().unwrap_or_else(PoisonError::into_inner),
+                bytes,
+            );
+        }
+        let mut file = peft_files::open(&self.path)?;
+        let found = file.metadata()?;
+        if (found.len(), found.modified().ok()) != (self.size, self.modified) {
+            let changed = "it has changed since its header was read";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, changed));
+        }
+        read(&mut file, bytes)
+    }
 }
 
 impl fmt::Debug for Open {
@@ -72,6 +122,15 @@ impl fmt::Debug for Open {
 ///
 /// A [`ReadError`]: a header that does not parse, tensors whose shapes are not those of their bytes, or that are not all of the file.
 pub fn open(path: &Path) -> Result<Opened, ReadError> {
+    open_with(path, Hold::Open)
+}
+
+/// As [`open`], for a file that is held open or not.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_with(path: &Path, hold: Hold) -> Result<Opened, ReadError> {
     let failed = |source| ReadError::Io {
         path: path.into(),
         source,
@@ -81,7 +140,8 @@ pub fn open(path: &Path) -> Result<Opened, ReadError> {
         reason,
     };
     let mut file = peft_files::open(path).map_err(failed)?;
-    let size = file.metadata().map_err(failed)?.len();
+    let found = file.metadata().map_err(failed)?;
+    let size = found.len();
     let mut length = [0; 8];
     file.read_exact(&mut length)
         .map_err(|_| malformed("it is shorter than 8 bytes".into()))?;
@@ -106,7 +166,9 @@ pub fn open(path: &Path) -> Result<Opened, ReadError> {
     }
     let file = Arc::new(Open {
         path: path.into(),
-        file: Mutex::new(file),
+        file: (hold == Hold::Open).then(|| Mutex::new(file)),
+        size,
+        modified: found.modified().ok(),
     });
     let place = |(key, info): (String, &safetensors::tensor::TensorInfo)| {
         let (start, end) = info.data_offsets;
@@ -202,13 +264,8 @@ impl TensorPlace {
 
     /// The bytes from byte `at` of the tensor on.
     fn read_at(&self, at: usize, bytes: &mut [u8]) -> Result<(), ReadError> {
-        let mut file = self
-            .file
-            .file
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(self.start + at as u64))
-            .and_then(|_| file.read_exact(bytes))
+        self.file
+            .read_at(self.start + at as u64, bytes)
             .map_err(|source| ReadError::Io {
                 path: self.file.path.clone(),
                 source,

@@ -19,6 +19,8 @@ mod companions;
 mod generation;
 mod labels;
 #[cfg(any(feature = "adapters", feature = "models"))]
+mod memory;
+#[cfg(any(feature = "adapters", feature = "models"))]
 mod params;
 #[cfg(any(feature = "adapters", feature = "models"))]
 mod tensor_file;
@@ -42,6 +44,8 @@ pub use generation::{
     GenerationConfigError, GenerationDefaults, GenerationFlags, GenerationSettings,
 };
 pub use labels::{Labels, LabelsError};
+#[cfg(any(feature = "adapters", feature = "models"))]
+pub use memory::MemoryError;
 #[cfg(feature = "adapters")]
 pub use trained::{
     TrainedConfig, TrainedDir, TrainedFormat, TrainedReport, base_digest, save_trained,

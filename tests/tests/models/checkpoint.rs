@@ -319,15 +319,15 @@ fn a_fresh_config_reads_back() {
 fn what_is_not_supported_is_named() {
     for (field, value, shown) in [
         ("model_type", json!("falcon"), "supported: llama, mistral"),
-        (
-            "architectures",
-            json!(["LlamaForSequenceClassification"]),
-            "LlamaForCausalLM",
-        ),
         ("hidden_act", json!("xielu"), "supported: silu"),
         ("quantization_config", json!({"bits": 4}), "bits"),
         ("pretraining_tp", json!(2), "supported: 1"),
-        ("partial_rotary_factor", json!(0.5), "supported: 1"),
+        (
+            "rope_scaling",
+            json!({"rope_type": "linear", "factor": 2.0, "partial_rotary_factor": 0.5}),
+            "supported: 1",
+        ),
+        ("model_type", json!("lama"), "`llama` is most like it"),
         (
             "rope_scaling",
             json!({"rope_type": "proportional", "factor": 2.0}),
@@ -356,17 +356,18 @@ fn what_is_not_supported_is_named() {
 
 #[test]
 fn sizes_that_make_no_model_are_named() {
-    for (field, value, setting) in [
-        ("num_attention_heads", json!(0), "n_heads"),
-        ("num_key_value_heads", json!(0), "n_kv_heads"),
-        ("num_key_value_heads", json!(3), "n_kv_heads"),
-        ("head_dim", json!(5), "head_dim"),
-        ("vocab_size", json!(1u64 << 40), "vocab_size"),
+    for (field, value) in [
+        ("num_attention_heads", json!(0)),
+        ("num_key_value_heads", json!(0)),
+        ("num_key_value_heads", json!(3)),
+        ("head_dim", json!(5)),
+        ("vocab_size", json!(1u64 << 40)),
+        ("hidden_size", json!(1u64 << 40)),
     ] {
         let mut fields = fresh(&tiny());
         fields.insert(field.into(), value);
         match read(&fields) {
-            Err(CheckpointError::Config(error)) => assert_eq!(error.field, setting),
+            Err(CheckpointError::Config { field: named, .. }) => assert_eq!(named, field),
             other => panic!("{field}: {other:?}"),
         }
     }

@@ -6,6 +6,7 @@ pub(crate) mod encoders;
 mod forward;
 mod golden;
 mod positions;
+mod precedence;
 
 use std::path::Path;
 

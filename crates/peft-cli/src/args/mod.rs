@@ -48,6 +48,10 @@ pub(crate) struct ModelArgs {
     /// Precision of the base model: f32, bf16 or f16
     #[arg(long, default_value = "f32")]
     pub(crate) dtype: String,
+    /// Load the model even if the machine's memory does not seem to hold it
+    #[arg(long)]
+    #[serde(skip)]
+    pub(crate) any_size: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum, Serialize)]
@@ -277,6 +281,9 @@ pub(crate) struct MergeArgs {
     /// flex, ndarray, cuda or cuda:N, as far as built in
     #[arg(long, default_value = "flex")]
     pub(crate) device: String,
+    /// Load the model even if the machine's memory does not seem to hold it
+    #[arg(long)]
+    pub(crate) any_size: bool,
     /// What the merged weights are stored as: f32, bf16 or f16; as the model has each of its own if not given
     #[arg(long)]
     pub(crate) dtype: Option<String>,

@@ -516,7 +516,7 @@ pub(super) fn positions(
 
 /// What `peft eval` finds on labelled rows.
 pub(super) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<Value, CliError> {
-    let checkpoint = Checkpoint::open(&args.model.model)?;
+    let checkpoint = super::opened(&args.model)?;
     let (device, dtype): (Device, DType) = placed(&args.model)?;
     checkpoint.encoder_config()?;
     let adapter = args.adapter.as_deref();

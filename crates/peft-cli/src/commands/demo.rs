@@ -10,7 +10,7 @@ use std::time::Instant;
 use clap::Parser;
 use peft_train::{Dataset, Row};
 
-use super::{eval, generate, merge, train};
+use super::{eval, generate, merge, print_line, train};
 use crate::args::{Cli, Verb};
 use crate::error::CliError;
 
@@ -46,10 +46,10 @@ const ASSETS: [(&str, &[u8]); 9] = [
 
 pub(crate) fn run() -> Result<(), CliError> {
     let started = Instant::now();
-    println!(
+    print_line(format!(
         "Without arguments, peft fine-tunes a small language model that comes with it: from the definition of a noun in\n\
          WordNet to its category, one of 16. Less than a minute on two cores. Files go to {DIR}/. `--help` lists the verbs."
-    );
+    ))?;
     unpack(Path::new(DIR))?;
     let (model, test) = (format!("{DIR}/model"), format!("{DIR}/wordnet/test.jsonl"));
     let (adapter, merged) = (format!("{DIR}/adapter"), format!("{DIR}/merged"));
@@ -59,10 +59,10 @@ pub(crate) fn run() -> Result<(), CliError> {
         step(&words).map(|report| report.unwrap_or_default())
     };
 
-    heading("Before: the model has read definitions, but not what the task is");
+    heading("Before: the model has read definitions, but not what the task is")?;
     let before = evaluate(&[])?;
 
-    heading("Train a LoRA adapter");
+    heading("Train a LoRA adapter")?;
     let (rows, valid) = (
         format!("{DIR}/wordnet/train.jsonl"),
         format!("{DIR}/wordnet/valid.jsonl"),
@@ -74,10 +74,10 @@ pub(crate) fn run() -> Result<(), CliError> {
     words.extend(["--out", &adapter]);
     step(&words)?;
 
-    heading("After");
+    heading("After")?;
     let after = evaluate(&["--adapter", &adapter])?;
 
-    heading("Merge the adapter into the model, so that inference costs nothing more");
+    heading("Merge the adapter into the model, so that inference costs nothing more")?;
     step(&[
         "merge",
         "--model",
@@ -88,24 +88,24 @@ pub(crate) fn run() -> Result<(), CliError> {
         &merged,
     ])?;
 
-    heading("Complete a few rows of the test set with the merged model");
+    heading("Complete a few rows of the test set with the merged model")?;
     let dataset = Dataset::read(&test)?;
     for row in dataset.rows().iter().take(SAMPLES) {
         if let Row::Completion { prompt, completion } = row {
             step(&["generate", "--model", &merged, "--prompt", prompt])?;
-            println!("(the row says{completion})");
+            print_line(format!("(the row says{completion})"))?;
         }
     }
 
-    println!(
+    print_line(format!(
         "\naccuracy on {} test rows    before {:.3}    after {:.3}    always the same category {:.3}",
         dataset.rows().len(),
         accuracy(&before),
         accuracy(&after),
         majority(&dataset)
-    );
-    println!("{:.0} s in all", started.elapsed().as_secs_f64());
-    println!(
+    ))?;
+    print_line(format!("{:.0} s in all", started.elapsed().as_secs_f64()))?;
+    print_line(format!(
         "\nWith your own checkpoint (config.json, model.safetensors, tokenizer.json) and rows, one object a line, such as\n  \
          {{\"prompt\": \"...\", \"completion\": \"...\"}}    {{\"messages\": [...]}}    {{\"text\": \"...\"}}\n\n  \
          {0} train --model DIR --train FILE --valid FILE --out ADAPTER\n  \
@@ -113,8 +113,7 @@ pub(crate) fn run() -> Result<(), CliError> {
          {0} generate --model DIR --adapter ADAPTER --prompt TEXT\n  \
          {0} merge --model DIR --adapter ADAPTER --out MERGED",
         program()
-    );
-    Ok(())
+    ))
 }
 
 /// Write what comes with the command, and take away what an earlier run made.
@@ -143,8 +142,8 @@ fn unpack(dir: &Path) -> Result<(), CliError> {
     Ok(())
 }
 
-fn heading(text: &str) {
-    println!("\n== {text}");
+fn heading(text: &str) -> Result<(), CliError> {
+    print_line(format!("\n== {text}"))
 }
 
 /// Show a command line and run it; what `eval` reports.
@@ -153,7 +152,8 @@ fn step(words: &[&str]) -> Result<Option<serde_json::Value>, CliError> {
         true => format!("'{word}'"),
         false => (*word).to_owned(),
     });
-    println!("$ {} {}", program(), shown.collect::<Vec<_>>().join(" "));
+    let shown = shown.collect::<Vec<_>>().join(" ");
+    print_line(format!("$ {} {shown}", program()))?;
     let cli = Cli::try_parse_from([&["peft"], words].concat())
         .map_err(|error| CliError::Usage(error.to_string()))?;
     match cli.verb {

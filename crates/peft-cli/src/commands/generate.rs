@@ -2,9 +2,7 @@
 
 use burn::module::Module;
 use peft_models::Transformer;
-use peft_store::{
-    Checkpoint, CheckpointConfig, GenerationDefaults, GenerationFlags, GenerationSettings,
-};
+use peft_store::{CheckpointConfig, GenerationDefaults, GenerationFlags, GenerationSettings};
 use peft_train::{GenerateConfig, TextTokenizer, TokenRules, generate};
 use serde_json::json;
 
@@ -19,7 +17,7 @@ use crate::say::say;
 const LIMIT: usize = 64;
 
 pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
-    let checkpoint = Checkpoint::open(&args.model.model)?;
+    let checkpoint = super::opened(&args.model)?;
     if let CheckpointConfig::Encoder(_) = checkpoint.config() {
         return encode(args);
     }

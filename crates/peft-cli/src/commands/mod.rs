@@ -16,9 +16,9 @@ use std::fmt::Display;
 use std::io::{Write, stdout};
 use std::path::Path;
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 use peft_models::LanguageModel;
-use peft_store::Checkpoint;
+use peft_store::{Checkpoint, MemoryError};
 use peft_train::{Dataset, EncodeOptions, RowKind, TextTokenizer};
 
 use self::adapted::{Adapted, Saved, bare};
@@ -36,13 +36,46 @@ fn load(
     adapter: Option<&Path>,
 ) -> Result<(Checkpoint, Adapted<LanguageModel>, Device), CliError> {
     let (device, dtype) = placed(args)?;
-    let checkpoint = Checkpoint::open(&args.model)?;
+    let checkpoint = opened(args)?;
+    say_left_alone(&checkpoint)?;
     let adapter = adapter.map(Saved::open).transpose()?;
     let mut model = bare(checkpoint.load(&device, dtype)?);
     if let Some(adapter) = adapter {
         adapter.attach(&mut model)?;
     }
     Ok((checkpoint, model, device))
+}
+
+/// An error if what a flag asks for, and the memory of its training, are more than the machine holds.
+fn check_memory(args: &ModelArgs, what: &str, shapes: &[Vec<usize>]) -> Result<(), CliError> {
+    /// Its values, their gradients, and two moments of each.
+    const TRAINING: usize = 4;
+    let (device, _) = placed(args)?;
+    let all = shapes.iter().map(Vec::as_slice);
+    let all = all.cycle().take(shapes.len() * TRAINING);
+    match args.any_size {
+        true => Ok(()),
+        false => {
+            MemoryError::check(|| what.into(), all, DType::F32, &device).map_err(CliError::Memory)
+        }
+    }
+}
+
+/// The model's directory, to be loaded as the flags say.
+fn opened(args: &ModelArgs) -> Result<Checkpoint, CliError> {
+    Ok(Checkpoint::open(&args.model)?.with_any_size(args.any_size))
+}
+
+/// Names the parts of a model of text and images that are not its text part.
+fn say_left_alone(checkpoint: &Checkpoint) -> Result<(), CliError> {
+    let parts = checkpoint.left_alone()?;
+    if !parts.is_empty() {
+        say!(
+            "the text part alone is read; left alone: {}",
+            parts.join(", ")
+        );
+    }
+    Ok(())
 }
 
 /// Says where completions have no token to end with, and refuses one that the model does not have.

@@ -15,7 +15,7 @@ use crate::device::placed;
 use crate::error::CliError;
 
 pub(super) fn of(args: &GenerateArgs) -> Result<Value, CliError> {
-    let checkpoint = Checkpoint::open(&args.model.model)?;
+    let checkpoint = super::opened(&args.model)?;
     let (device, dtype) = placed(&args.model)?;
     let adapter = args.adapter.as_deref();
     let (tokenizer, _) = tokenizer(&checkpoint, adapter)?;

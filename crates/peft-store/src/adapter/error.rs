@@ -149,6 +149,18 @@ impl From<ReadError> for AdapterFileError {
                 source,
             },
             ReadError::Malformed { path, reason } => Self::Safetensors { path, reason },
+            ReadError::NotFinite {
+                path,
+                key,
+                count,
+                total,
+                dtype,
+            } => Self::Safetensors {
+                path,
+                reason: format!(
+                    "{count} of the {total} values of `{key}` are NaN or infinite in {dtype}"
+                ),
+            },
         }
     }
 }

@@ -95,6 +95,7 @@ impl Checkpoint {
     ) -> Result<TextEncoder, CheckpointError> {
         let config = self.encoder_config()?;
         let places = self.encoder_places(config, false)?;
+        self.check_memory(places.values().map(TensorPlace::shape), device, dtype)?;
         let pooler = places.keys().any(|path| path.starts_with(POOLER));
         Ok(self
             .head(config.encoder(pooler, device), places, "", dtype)?
@@ -114,6 +115,7 @@ impl Checkpoint {
     ) -> Result<Headed<TextClassifier>, CheckpointError> {
         let config = self.encoder_config()?;
         let places = self.encoder_places(config, true)?;
+        self.check_memory(places.values().map(TensorPlace::shape), device, dtype)?;
         self.head(
             config.classifier(n_labels, device),
             places,
@@ -135,6 +137,7 @@ impl Checkpoint {
     ) -> Result<Headed<TokenTagger>, CheckpointError> {
         let config = self.encoder_config()?;
         let places = self.encoder_places(config, true)?;
+        self.check_memory(places.values().map(TensorPlace::shape), device, dtype)?;
         self.head(config.tagger(n_labels, device), places, base(config), dtype)
     }
 

@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use burn::tensor::DType;
-use peft_models::ModelConfigError;
 use peft_safetensors::ReadError;
+
+use crate::MemoryError;
 
 /// A checkpoint that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -84,9 +85,42 @@ pub enum CheckpointError {
     /// A config that is to be written as a Llama's has what Llama does not have.
     #[error("the model has what no Llama has, so its config.json cannot be a Llama's")]
     NotLlama,
-    /// Sizes that make no model.
-    #[error("config.json makes no model")]
-    Config(#[from] ModelConfigError),
+    /// A size or setting that makes no model.
+    #[error("config.json: `{field}` is {value}, but must be {expected}")]
+    Config {
+        /// The field, as the file calls it.
+        field: String,
+        /// What it comes to.
+        value: f64,
+        /// What it must be.
+        expected: String,
+    },
+    /// The machine's memory does not hold the model.
+    #[error("cannot load {}: {source}; --any-size of the command, or `with_any_size`, loads it all the same", dir.display())]
+    Memory {
+        /// The directory.
+        dir: PathBuf,
+        /// What it takes, and what there is.
+        source: MemoryError,
+    },
+    /// Weights that are no finite numbers, or are none in the precision that the model runs in.
+    #[error(
+        "{}: {count} of the {total} values of `{key}` {} NaN or infinite in {dtype}{}", path.display(),
+        if *count == 1 { "is" } else { "are" },
+        if *dtype == "F16" { "; bf16 and f32 hold larger ones" } else { "" }
+    )]
+    NonFiniteWeights {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        key: String,
+        /// How many there are.
+        count: usize,
+        /// Of how many.
+        total: usize,
+        /// The precision.
+        dtype: &'static str,
+    },
     /// A safetensors file is not sound.
     #[error("{} is no sound safetensors file: {reason}", path.display())]
     Malformed {
@@ -125,6 +159,19 @@ impl From<ReadError> for CheckpointError {
                 source,
             },
             ReadError::Malformed { path, reason } => Self::Malformed { path, reason },
+            ReadError::NotFinite {
+                path,
+                key,
+                count,
+                total,
+                dtype,
+            } => Self::NonFiniteWeights {
+                path,
+                key,
+                count,
+                total,
+                dtype,
+            },
         }
     }
 }
@@ -137,6 +184,8 @@ pub enum CheckpointProblem {
     Missing {
         /// Its key.
         key: String,
+        /// The key in the file that is most like it, of those that the model has no place for.
+        nearest: Option<String>,
     },
     /// A file has it, the model has no place for it.
     Unexpected {
@@ -169,7 +218,11 @@ pub enum CheckpointProblem {
 impl fmt::Display for CheckpointProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing { key } => write!(f, "missing `{key}`"),
+            Self::Missing { key, nearest: None } => write!(f, "missing `{key}`"),
+            Self::Missing {
+                key,
+                nearest: Some(nearest),
+            } => write!(f, "missing `{key}`; there is `{nearest}`"),
             Self::Unexpected { key } => write!(f, "unexpected `{key}`"),
             Self::Shape {
                 key,

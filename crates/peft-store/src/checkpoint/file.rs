@@ -1,26 +1,49 @@
 //! The tensors of a checkpoint directory: in which files they are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use peft_safetensors::{TensorPlace, open};
-use serde_json::Value;
+use peft_safetensors::{Hold, TensorPlace, open_with};
+use serde_json::{Map, Value};
 
+use super::index::shards;
 use super::{CheckpointError, CheckpointProblem};
-use crate::LARGEST_JSON;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+/// The end of an index's name.
+const INDEX_END: &str = ".safetensors.index.json";
+/// The field of `config.json` that names the file of weights or its index.
+const NAMED: &str = "transformers_weights";
+/// As many shards as are held open; of more, each is opened when it is read.
+const MAX_HELD: usize = 64;
 
 /// All tensors of a checkpoint directory by key.
-pub(super) fn tensor_places(dir: &Path) -> Result<BTreeMap<String, TensorPlace>, CheckpointError> {
-    let mut places = BTreeMap::new();
+pub(super) fn tensor_places(
+    dir: &Path,
+    fields: &Map<String, Value>,
+) -> Result<BTreeMap<String, TensorPlace>, CheckpointError> {
+    let mut places: BTreeMap<String, TensorPlace> = BTreeMap::new();
     let mut problems = Vec::new();
-    for file in weight_files(dir)? {
-        for (key, place) in open(&file)?.tensors {
-            if places.insert(key.clone(), place).is_some() {
-                problems.push(CheckpointProblem::Twice { key });
+    let files = weight_files(dir, fields)?;
+    let hold = match files.len() <= MAX_HELD {
+        true => Hold::Open,
+        false => Hold::Reopen,
+    };
+    for file in files {
+        regular(&file)?;
+        for (key, place) in open_with(&file, hold)?.tensors {
+            // Two that say the same may be there; of two that do not, none is known to be meant.
+            if let Some(other) = places.get(&key)
+                && (other.shape() != place.shape()
+                    || other.dtype() != place.dtype()
+                    || place.differs_from(other)?)
+            {
+                problems.push(CheckpointProblem::Twice { key: key.clone() });
             }
+            places.insert(key, place);
         }
     }
     if problems.is_empty() {
@@ -32,42 +55,52 @@ pub(super) fn tensor_places(dir: &Path) -> Result<BTreeMap<String, TensorPlace>,
     })
 }
 
-/// The files with the weights. One file is taken before an index with its shards, as transformers does: the index may be left over.
-fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+/// The files with the weights, in the reference's order: the one that the config names; one file before an index with its shards, which
+/// may be left over.
+fn weight_files(dir: &Path, fields: &Map<String, Value>) -> Result<Vec<PathBuf>, CheckpointError> {
+    match fields.get(NAMED) {
+        None | Some(Value::Null) => {}
+        Some(name) => {
+            let beside = name.as_str().filter(|name| !name.contains(['/', '\\']));
+            return match beside {
+                Some(name) if name.ends_with(".safetensors") => Ok(vec![dir.join(name)]),
+                Some(name) if name.ends_with(INDEX_END) => shards(dir, name),
+                _ => Err(CheckpointError::Field {
+                    field: NAMED.into(),
+                    found: name.to_string(),
+                    expected: "a safetensors file or its index, beside it",
+                }),
+            };
+        }
+    }
     let single = dir.join(SINGLE);
-    if single.is_file() {
+    if regular(&single)? {
         return Ok(vec![single]);
     }
-    let index = dir.join(INDEX);
-    if index.is_file() {
-        let text = peft_files::read_text(&index, LARGEST_JSON)
-            .map_err(|source| io("read", &index, source))?;
-        let value: Value = serde_json::from_str(&text).map_err(|source| CheckpointError::Json {
-            path: index.clone(),
-            source,
-        })?;
-        let malformed = |reason: String| CheckpointError::Malformed {
-            path: index.clone(),
-            reason,
-        };
-        let map = value["weight_map"]
-            .as_object()
-            .ok_or_else(|| malformed("it has no `weight_map` object".into()))?;
-        let mut files = BTreeSet::new();
-        for name in map.values() {
-            let name = name
-                .as_str()
-                .filter(|name| !name.contains(['/', '\\']) && name.ends_with(".safetensors"))
-                .ok_or_else(|| malformed(format!("{name} is no name of a shard beside it")))?;
-            files.insert(dir.join(name));
-        }
-        return Ok(files.into_iter().collect());
+    if regular(&dir.join(INDEX))? {
+        return shards(dir, INDEX);
     }
     Err(CheckpointError::NoWeights {
         dir: dir.into(),
         has_pickle: dir.join("pytorch_model.bin").is_file()
             || dir.join("pytorch_model.bin.index.json").is_file(),
     })
+}
+
+/// Whether there is a file. What is there and cannot be one, or cannot be asked, is an error: a directory, a pipe, a circle of links, a
+/// folder that may not be entered.
+pub(super) fn regular(path: &Path) -> Result<bool, CheckpointError> {
+    let wrong = |kind: ErrorKind, why: &str| Err(io("read", path, std::io::Error::new(kind, why)));
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(true),
+        Ok(found) if found.is_dir() => wrong(
+            ErrorKind::IsADirectory,
+            "it is a directory, where a file should be",
+        ),
+        Ok(_) => wrong(ErrorKind::InvalidInput, "it is no regular file"),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(io("read", path, source)),
+    }
 }
 
 pub(super) fn io(action: &'static str, path: &Path, source: std::io::Error) -> CheckpointError {

@@ -5,16 +5,22 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::{DType, Device};
+use peft_core::nearest;
 use peft_models::{LanguageModel, LanguageModelConfig};
 use peft_safetensors::TensorPlace;
 use serde_json::{Map, Value};
 
-use super::file::{io, tensor_places};
-use super::naming::{Naming, unwrapped};
+use super::config::text_fields;
+use super::file::{io, regular, tensor_places};
+use super::naming::{Naming, text_part, unwrapped};
 use super::{CheckpointConfig, CheckpointError, CheckpointProblem, checkpoint_config};
 use crate::LARGEST_JSON;
+use crate::MemoryError;
 use crate::params::{StoredParam, stored_params};
 use crate::tensor_file::{load_tensors, run_dtype};
+
+/// As many keys as are searched for the one that is most like another.
+const MAX_COMPARED: usize = 1000;
 
 /// A checkpoint directory whose config has been read and understood.
 #[derive(Debug, Clone)]
@@ -23,6 +29,9 @@ pub struct Checkpoint {
     config: CheckpointConfig,
     fields: Map<String, Value>,
     new_head: bool,
+    /// Whether the model is a part of one of text and images.
+    wrapped: bool,
+    any_size: bool,
 }
 
 impl Checkpoint {
@@ -34,7 +43,7 @@ impl Checkpoint {
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let dir = dir.as_ref().to_path_buf();
         let path = dir.join("config.json");
-        if !path.is_file() {
+        if !regular(&path)? {
             let is_adapter = dir.join("adapter_config.json").is_file();
             return Err(CheckpointError::NotACheckpoint { dir, is_adapter });
         }
@@ -42,11 +51,15 @@ impl Checkpoint {
             .map_err(|source| io("read", &path, source))?;
         let fields: Map<String, Value> =
             serde_json::from_str(&text).map_err(|source| CheckpointError::Json { path, source })?;
+        let text = text_fields(&fields)?;
+        let (wrapped, fields) = (text.is_some(), text.unwrap_or(fields));
         Ok(Self {
             config: checkpoint_config(&fields)?,
             dir,
             fields,
             new_head: false,
+            wrapped,
+            any_size: false,
         })
     }
 
@@ -57,6 +70,13 @@ impl Checkpoint {
             new_head: true,
             ..self
         }
+    }
+
+    /// Load it whatever the machine's memory seems to hold.
+    #[must_use]
+    pub fn with_any_size(mut self, any_size: bool) -> Self {
+        self.any_size = any_size;
+        self
     }
 
     pub(super) fn new_head(&self) -> bool {
@@ -73,7 +93,7 @@ impl Checkpoint {
         &self.config
     }
 
-    /// All fields of `config.json`.
+    /// All fields of `config.json`; of a model of text and images, those of its text part.
     pub fn fields(&self) -> &Map<String, Value> {
         &self.fields
     }
@@ -81,7 +101,7 @@ impl Checkpoint {
     /// Whether the directory has weights, and not only a config.
     pub fn has_weights(&self) -> bool {
         !matches!(
-            tensor_places(&self.dir),
+            tensor_places(&self.dir, &self.fields),
             Err(CheckpointError::NoWeights { .. })
         )
     }
@@ -92,7 +112,7 @@ impl Checkpoint {
     ///
     /// A [`CheckpointError`].
     pub fn tensors(&self) -> Result<Vec<(String, Vec<usize>, String)>, CheckpointError> {
-        Ok(tensor_places(&self.dir)?
+        Ok(tensor_places(&self.dir, &self.fields)?
             .into_iter()
             .map(|(key, place)| (key, place.shape().to_vec(), format!("{:?}", place.dtype())))
             .collect())
@@ -104,7 +124,7 @@ impl Checkpoint {
     ///
     /// A [`CheckpointError`].
     pub fn dtype(&self) -> Result<DType, CheckpointError> {
-        let places = tensor_places(&self.dir)?;
+        let places = tensor_places(&self.dir, &self.fields)?;
         let mut dtypes = places.values().filter_map(|place| run_dtype(place.dtype()));
         let first = dtypes.next().unwrap_or(DType::F32);
         Ok(match dtypes.all(|dtype| dtype == first) {
@@ -148,6 +168,7 @@ impl Checkpoint {
             _ => Naming::DECODER,
         };
         let mut places = self.places(&naming)?;
+        self.check_memory(places.values().map(TensorPlace::shape), device, dtype)?;
         let own_head = has_own_head(&naming, &places)?;
         let tied = config.has_tied_head() && !own_head;
         if let (true, Some((head, _))) = (tied, naming.tied) {
@@ -155,6 +176,48 @@ impl Checkpoint {
         }
         let model = config.clone().with_tied_head(tied).init(device);
         self.fill(model, places, dtype, |_| false)
+    }
+
+    /// A decoder of the config's sizes with fresh weights, for a directory that has none.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::WrongKind`] for an encoder, [`CheckpointError::Memory`] for one that is too large.
+    pub fn draw(&self, device: &Device) -> Result<LanguageModel, CheckpointError> {
+        let model = self.language_model_config()?.init(device);
+        let params = stored_params(&model);
+        let shapes = params.iter().map(|param| param.shape.as_slice());
+        self.check_memory(shapes, device, DType::F32)?;
+        Ok(model)
+    }
+
+    /// Parts of the file that are none of the model's, and are left alone: the towers and projectors of a model of text and images.
+    ///
+    /// # Errors
+    ///
+    /// A [`CheckpointError`].
+    pub fn left_alone(&self) -> Result<Vec<String>, CheckpointError> {
+        match self.wrapped {
+            true => Ok(text_part(unwrapped(tensor_places(&self.dir, &self.fields)?)).1),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether the machine holds tensors of these shapes in `dtype`.
+    pub(super) fn check_memory<'a>(
+        &self,
+        shapes: impl IntoIterator<Item = &'a [usize]>,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<(), CheckpointError> {
+        if self.any_size {
+            return Ok(());
+        }
+        let what = || format!("the model in {dtype:?}");
+        MemoryError::check(what, shapes, dtype, device).map_err(|source| CheckpointError::Memory {
+            dir: self.dir.clone(),
+            source,
+        })
     }
 
     /// The fields of `config.json` for a model that was made of this checkpoint.
@@ -177,7 +240,11 @@ impl Checkpoint {
 
     /// The stored tensors by their keys, without wrappers around the model.
     pub(super) fn stored(&self) -> Result<BTreeMap<String, TensorPlace>, CheckpointError> {
-        Ok(unwrapped(tensor_places(&self.dir)?))
+        let places = unwrapped(tensor_places(&self.dir, &self.fields)?);
+        Ok(match self.wrapped {
+            true => text_part(places).0,
+            false => places,
+        })
     }
 
     pub(super) fn tensors_error(&self, problems: Vec<CheckpointProblem>) -> CheckpointError {
@@ -227,10 +294,20 @@ fn mismatches(
     places: &BTreeMap<String, TensorPlace>,
 ) -> Vec<CheckpointProblem> {
     let mut problems = Vec::new();
+    let known: HashSet<&str> = expected.iter().map(|param| param.path.as_str()).collect();
+    let strangers = places
+        .iter()
+        .filter(|(path, _)| !known.contains(path.as_str()));
+    let strangers: Vec<String> = strangers.map(|(_, place)| place.key().to_owned()).collect();
+    // Each is compared with each.
+    let few = strangers.len() <= MAX_COMPARED && expected.len() <= MAX_COMPARED;
     for param in expected {
         let key = || param.path.clone();
         match places.get(&param.path) {
-            None => problems.push(CheckpointProblem::Missing { key: key() }),
+            None => problems.push(CheckpointProblem::Missing {
+                key: key(),
+                nearest: few.then(|| nearest(&param.path, &strangers)).flatten(),
+            }),
             Some(place) if place.shape() != param.shape => {
                 problems.push(CheckpointProblem::Shape {
                     key: key(),
@@ -247,10 +324,7 @@ fn mismatches(
             Some(_) => {}
         }
     }
-    let known: HashSet<&str> = expected.iter().map(|param| param.path.as_str()).collect();
-    let unexpected = places.keys().filter(|path| !known.contains(path.as_str()));
-    problems.extend(unexpected.map(|path| CheckpointProblem::Unexpected {
-        key: places[path].key().to_owned(),
-    }));
+    let unexpected = strangers.into_iter();
+    problems.extend(unexpected.map(|key| CheckpointProblem::Unexpected { key }));
     problems
 }

@@ -7,6 +7,7 @@ mod config;
 mod encoder;
 mod error;
 mod file;
+mod index;
 mod load;
 mod naming;
 mod precision;

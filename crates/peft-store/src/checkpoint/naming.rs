@@ -44,6 +44,38 @@ pub(super) fn unwrapped(
     places
 }
 
+/// The tensors of the text part of a model of text and images, by the keys that they have in a model of text alone, and the names
+/// of the other parts.
+pub(super) fn text_part(
+    places: BTreeMap<String, TensorPlace>,
+) -> (BTreeMap<String, TensorPlace>, Vec<String>) {
+    let mut text = BTreeMap::new();
+    let mut others: Vec<String> = Vec::new();
+    for (key, place) in places {
+        let inner = ["model.language_model.", "language_model."];
+        let inner = inner.iter().find_map(|part| key.strip_prefix(part));
+        let path = match inner {
+            Some(inner) if inner.starts_with("model.") || inner.starts_with("lm_head.") => {
+                inner.to_owned()
+            }
+            Some(inner) => format!("model.{inner}"),
+            None if key.starts_with("lm_head.") => key,
+            None => {
+                let name = key.strip_prefix("model.").unwrap_or(&key);
+                let part = name.split('.').next().unwrap_or(name);
+                if others.last().is_none_or(|last| last != part) {
+                    others.push(part.to_owned());
+                }
+                continue;
+            }
+        };
+        text.insert(path, place);
+    }
+    others.sort();
+    others.dedup();
+    (text, others)
+}
+
 impl Naming {
     /// Of the decoders whose architecture is one with Llama's.
     pub(super) const DECODER: Self = Self {

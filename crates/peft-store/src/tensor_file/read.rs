@@ -47,14 +47,17 @@ fn read(
         _ => Bytes::from_elems(vec![0u32; rows * columns]),
     };
     let mut at = 0; // elements read
-    let mut refused = false;
+    let mut refused = 0;
     place.chunks(|bytes| {
         let bytes = converted(bytes, from, to);
-        if finite && has_special(&bytes, to) {
-            refused = true;
-            return false;
-        }
-        if rows == 1 {
+        let here = match finite {
+            true => specials(&bytes, to),
+            false => 0,
+        };
+        refused += here;
+        if refused > 0 {
+            // Only counted from here on.
+        } else if rows == 1 {
             out[at * size..][..bytes.len()].copy_from_slice(&bytes);
         } else {
             scatter(&bytes, at, rows, columns, size, &mut out);
@@ -62,18 +65,17 @@ fn read(
         at += bytes.len() / size;
         true
     })?;
-    if refused {
-        return Err(ReadError::Malformed {
+    if refused > 0 {
+        return Err(ReadError::NotFinite {
             path: place.path().into(),
-            reason: format!(
-                "`{}` has a value that is NaN or infinite, or is so in {to:?}{}",
-                place.key(),
-                if to == DType::F16 {
-                    "; bf16 and f32 hold larger ones"
-                } else {
-                    ""
-                }
-            ),
+            key: place.key().into(),
+            count: refused,
+            total: at,
+            dtype: match to {
+                DType::F16 => "F16",
+                DType::BF16 => "BF16",
+                _ => "F32",
+            },
         });
     }
     if rows > 1 || transposed {
@@ -82,19 +84,20 @@ fn read(
     Ok(TensorData::from_bytes(out, shape, to).convert_dtype(dtype))
 }
 
-/// Whether any of these elements is NaN or infinite: one whose exponent is all ones.
-fn has_special(bytes: &[u8], dtype: DType) -> bool {
+/// How many of these elements are NaN or infinite: those whose exponent is all ones.
+fn specials(bytes: &[u8], dtype: DType) -> usize {
     let short = |mask: u16| {
-        bytes
-            .chunks_exact(2)
-            .any(|b| u16::from_le_bytes([b[0], b[1]]) & mask == mask)
+        let elements = bytes.chunks_exact(2);
+        elements
+            .filter(|b| u16::from_le_bytes([b[0], b[1]]) & mask == mask)
+            .count()
     };
+    let wide =
+        |b: &&[u8]| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) & 0x7f80_0000 == 0x7f80_0000;
     match dtype {
         DType::F16 => short(0x7c00),
         DType::BF16 => short(0x7f80),
-        _ => bytes
-            .chunks_exact(4)
-            .any(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) & 0x7f80_0000 == 0x7f80_0000),
+        _ => bytes.chunks_exact(4).filter(wide).count(),
     }
 }
 

@@ -185,7 +185,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
                 _ => plan(&lengths, config.batch_size, config.seed, epoch),
             };
             let start = (step % length.steps_per_epoch) * config.grad_accum;
-            let end = (start + config.grad_accum).min(batches.len());
+            let end = start.saturating_add(config.grad_accum).min(batches.len());
             let (_, batches) = planned.insert((epoch, batches));
             let rows = &batches[start..end];
 

@@ -177,6 +177,7 @@ pub(super) fn failed(error: ReadError) -> TrainError {
             source,
         },
         ReadError::Malformed { path, reason } => cannot(format!("{}: {reason}", path.display())),
+        error @ ReadError::NotFinite { .. } => cannot(error.to_string()),
     }
 }
 

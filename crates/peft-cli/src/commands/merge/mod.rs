@@ -28,7 +28,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     let device = device(&args.device)?;
     end_without_traces()?;
     let place = NewDir::beside(&args.out)?;
-    let checkpoint = Checkpoint::open(&args.model)?;
+    let checkpoint = Checkpoint::open(&args.model)?.with_any_size(args.any_size);
     let saved = Saved::open(&args.adapter)?;
     if saved.virtual_tokens() > 0 {
         return Err(CliError::Usage(format!(

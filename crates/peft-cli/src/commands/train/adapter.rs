@@ -1,7 +1,7 @@
 //! From the flags to an adapter.
 
 use burn::module::Module;
-use peft_core::{ForwardPath, Names, Targets, has_suffix, layers};
+use peft_core::{ForwardPath, LayerKind, Names, Targets, has_suffix, layers};
 use peft_ia3::Ia3Config;
 use peft_lora::{LoraConfig, LoraScaling};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixShape, Transformer};
@@ -10,7 +10,7 @@ use peft_store::{AdapterConfig, Checkpoint};
 use peft_train::{EncodeSpecial, TextTokenizer};
 
 use crate::args::{EncoderArg, InitArg, Method, TrainArgs};
-use crate::commands::OUTPUT_LAYER;
+use crate::commands::{OUTPUT_LAYER, check_memory};
 use crate::error::CliError;
 
 /// What tells a regular expression over whole paths from suffixes.
@@ -35,8 +35,9 @@ pub(super) fn adapter_config<M: Transformer>(
     let n = of.n_virtual_tokens(args.method());
     // With what the tokenizer puts around a text, as PEFT has it.
     let tokens = |text: &str| tokenizer.encode(text, EncodeSpecial::Both);
+    check_inputs(args, model)?;
     Ok(Some(match args.method() {
-        Method::Lora | Method::Ia3 => weights(args, whole, checkpoint, model),
+        Method::Lora | Method::Ia3 => weights(args, whole, checkpoint, model)?,
         Method::PromptTuning => {
             let init = match &of.prompt_init {
                 None | Some(InitArg::Vocab) => PromptInit::Vocabulary,
@@ -88,9 +89,10 @@ fn weights<M: Module>(
     whole: Vec<String>,
     checkpoint: &Checkpoint,
     model: &M,
-) -> AdapterConfig {
+) -> Result<AdapterConfig, CliError> {
     let of = &args.of_method;
-    let paths: Vec<String> = layers(model).into_iter().map(|layer| layer.path).collect();
+    let all = layers(model);
+    let paths: Vec<String> = all.iter().map(|layer| layer.path.clone()).collect();
     let family = checkpoint.family_targets();
     let all_linear = of.targets.is_empty() || of.targets == ["all-linear"];
     // One expression, put together again where it has a comma; PEFT takes a string for one too.
@@ -135,14 +137,30 @@ fn weights<M: Module>(
             .with_modules_to_save(whole)
             .with_path(ForwardPath::Factored);
         let inputs = || Names::suffixes(family.ia3_feedforward.iter().copied());
-        return AdapterConfig::Ia3(match feedforward {
+        return Ok(AdapterConfig::Ia3(match feedforward {
             true => config.with_feedforward(inputs()),
             false => config,
-        });
+        }));
     }
     let mut of = of.clone();
     of.complete(Method::Lora);
     let (rank, alpha) = (of.rank.unwrap_or_default(), of.alpha.unwrap_or_default());
+    let adapted = all.iter().filter(|layer| {
+        let named = |names: &[String]| names.iter().any(|name| has_suffix(&layer.path, name));
+        match &regex {
+            Some(pattern) => Names::Regex(pattern.clone()).has(&layer.path),
+            None if all_linear => layer.kind == LayerKind::Linear,
+            None => named(&of.targets),
+        }
+    });
+    let shapes: Vec<Vec<usize>> = adapted
+        .flat_map(|layer| layer.shape.map(|side| vec![side, rank]))
+        .collect();
+    check_memory(
+        &args.model,
+        &format!("--rank {rank}, with its gradients and moments,"),
+        &shapes,
+    )?;
     let config = LoraConfig::new(rank, alpha)
         .with_targets(targets)
         .with_dropout(of.dropout.unwrap_or(0.0))
@@ -152,5 +170,31 @@ fn weights<M: Module>(
         })
         .with_modules_to_save(whole)
         .with_path(ForwardPath::Factored);
-    AdapterConfig::Lora(config)
+    Ok(AdapterConfig::Lora(config))
+}
+
+/// Whether the machine holds the encoder of a prompt or a prefix.
+fn check_inputs<M: Transformer>(args: &TrainArgs, model: &M) -> Result<(), CliError> {
+    let of = &args.of_method;
+    let Some(hidden) = of.encoder_hidden else {
+        return Ok(());
+    };
+    let (width, out) = match args.method() {
+        Method::PTuning => (model.d_model(), model.d_model()),
+        _ => {
+            let shape = PrefixShape::of(model);
+            (shape.width(), shape.flat_width())
+        }
+    };
+    let mut shapes = vec![vec![width, hidden], vec![hidden, out]];
+    match (args.method(), of.encoder) {
+        // Two layers in both directions, of four gates each.
+        (Method::PTuning, Some(EncoderArg::Lstm)) => {
+            shapes.extend([vec![8, width, hidden], vec![40, hidden, hidden]])
+        }
+        (Method::PTuning, _) => shapes.push(vec![hidden, hidden]),
+        _ => {}
+    }
+    let what = format!("--encoder-hidden {hidden}, with its gradients and moments,");
+    check_memory(&args.model, &what, &shapes)
 }

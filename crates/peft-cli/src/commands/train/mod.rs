@@ -44,7 +44,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         .as_ref()
         .map(|path| super::read_rows(path))
         .transpose()?;
-    let checkpoint = Checkpoint::open(&args.model.model)?;
+    let checkpoint = super::opened(&args.model)?;
+    super::say_left_alone(&checkpoint)?;
     let (tokenizer, companions) = tokenizer(&checkpoint, args.init_adapter.as_deref())?;
     companions.check(args.method() == Method::Full)?;
     let args = &TrainArgs {
@@ -94,7 +95,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     device.seed(args.seed);
     let model = match checkpoint.has_weights() {
         true => checkpoint.load(&device, dtype)?,
-        false if args.method() == Method::Full => checkpoint.language_model_config()?.init(&device),
+        false if args.method() == Method::Full => checkpoint.draw(&device)?,
         // Says which files are missing.
         false => checkpoint.load(&device, dtype)?,
     };

@@ -4,6 +4,7 @@ use peft_models::{Activation, DecoderConfig, ProjectionBias, RopeConfig};
 use serde_json::Value;
 
 use super::super::CheckpointError;
+use super::defaults::Defaults;
 use super::fields::Fields;
 use super::{activation, rope};
 
@@ -23,21 +24,23 @@ pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<DecoderConfig, C
     fields.must_be_one("pretraining_tp")?;
     fields.must_be_off(&["use_bidirectional_attention"])?;
     let gemma = family.starts_with("gemma");
-    let d_model = fields.count("hidden_size")?;
-    let n_heads = fields.count("num_attention_heads")?;
+    let default = Defaults::of(family);
+    let d_model = fields.count_if("hidden_size", default.hidden_size)?;
+    let n_heads = fields.count_if("num_attention_heads", default.num_attention_heads)?;
     let head_dim = match family {
         "qwen3" => 128,
         "gemma2" | "gemma3_text" => 256,
         _ => d_model / n_heads.max(1),
     };
     // A field that is missing is the family's default, one that is null is as many as there are heads.
-    let n_kv_heads = match (family, fields.has("num_key_value_heads")) {
-        ("mistral", false) => 8,
-        ("qwen2" | "qwen3", false) => 32,
-        ("gemma2" | "gemma3_text", false) => 4,
+    let n_kv_heads = match (
+        default.num_key_value_heads,
+        fields.has("num_key_value_heads"),
+    ) {
+        (Some(default), false) => default,
         _ => fields.count_or("num_key_value_heads", n_heads)?,
     };
-    let n_layers = fields.layers("num_hidden_layers")?;
+    let n_layers = fields.layers("num_hidden_layers", default.num_hidden_layers)?;
     let max_positions = match family {
         "qwen2" | "qwen3" => 32_768,
         "mistral" | "gemma3_text" => 131_072,
@@ -57,9 +60,9 @@ pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<DecoderConfig, C
         _ => (rope::shared(fields)?, None),
     };
     Ok(DecoderConfig {
-        vocab_size: fields.count("vocab_size")?,
+        vocab_size: fields.count_if("vocab_size", default.vocab_size)?,
         d_model,
-        d_ff: fields.count("intermediate_size")?,
+        d_ff: fields.count_if("intermediate_size", default.intermediate_size)?,
         n_layers,
         n_heads,
         n_kv_heads,
@@ -132,44 +135,43 @@ fn windows(
         ("mistral" | "gemma2" | "gemma3_text" | "qwen2" | "qwen3", false) => Some(WINDOW),
         _ => fields.optional_count("sliding_window")?,
     };
-    let by_rule = |windowed: &dyn Fn(usize) -> bool| {
-        (0..n_layers)
-            .map(|i| windowed(i).then_some(window).flatten())
-            .collect::<Vec<_>>()
-    };
-    let listed = match fields.get("layer_types") {
+    let types = match fields.get("layer_types") {
         Value::Null => None,
         Value::Array(types) if types.len() == n_layers => Some(types),
         _ => return Err(fields.wrong("layer_types", "a list with an entry for each layer")),
     };
-    let all_windowed = matches!(family, "mistral" | "phi3");
-    let Some(types) = listed else {
-        let first = fields.count_or("max_window_layers", 28)?;
-        let pattern = fields.count_or("sliding_window_pattern", 6)?.max(1);
-        return Ok(match family {
-            "gemma2" => by_rule(&|i| i % 2 == 0),
-            "gemma3_text" => by_rule(&|i| (i + 1) % pattern != 0),
-            "qwen2" | "qwen3" => by_rule(&|i| i >= first),
-            _ => by_rule(&|_| all_windowed),
-        });
+    // These models do not read it: all their layers are of one kind. (A Mistral with a list is a Ministral.)
+    let types = types.filter(|_| !matches!(family, "llama" | "phi3"));
+    let windowed: Vec<bool> = match types {
+        Some(types) => {
+            let kind = |kind: &Value| match kind.as_str() {
+                Some("sliding_attention") => Ok(true),
+                Some("full_attention") => Ok(false),
+                _ => Err(fields.unsupported("layer_types", "full_attention, sliding_attention")),
+            };
+            types.iter().map(kind).collect::<Result<_, _>>()?
+        }
+        None => {
+            let first = fields.count_or("max_window_layers", 28)?;
+            let pattern = fields.count_or("sliding_window_pattern", 6)?.max(1);
+            let rule = |i: usize| match family {
+                "gemma2" => i % 2 == 0,
+                "gemma3_text" => (i + 1) % pattern != 0,
+                "qwen2" | "qwen3" => window.is_some() && i >= first,
+                _ => window.is_some(),
+            };
+            (0..n_layers).map(rule).collect()
+        }
     };
-    let mut windows = Vec::with_capacity(n_layers);
-    for kind in types {
-        windows.push(match (kind.as_str(), window) {
-            (Some("full_attention"), None) => None,
-            (Some("full_attention"), Some(_)) if !all_windowed => None,
-            (Some("sliding_attention"), Some(window)) => Some(window),
-            _ => {
-                let supported = match (all_windowed, window) {
-                    (true, Some(_)) => "sliding_attention in each layer",
-                    (_, None) => "full_attention without a sliding_window",
-                    _ => "full_attention and sliding_attention",
-                };
-                return Err(fields.unsupported("layer_types", supported));
-            }
-        });
+    if window.is_none() && windowed.contains(&true) {
+        let field = match fields.get("use_sliding_window") {
+            Value::Null => "sliding_window",
+            _ => "use_sliding_window",
+        };
+        return Err(fields.wrong(field, "the window of the layers that have one"));
     }
-    Ok(windows)
+    let window_of = |windowed: &bool| windowed.then_some(window).flatten();
+    Ok(windowed.iter().map(window_of).collect())
 }
 
 /// The settings of a decoder as the `config.json` of a Llama: what its family adds is not said.

@@ -23,23 +23,34 @@ pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<EncoderConfig, C
         return Err(fields.unsupported("position_embedding_type", "absolute"));
     }
     Ok(match family {
-        "bert" => EncoderConfig::Bert(bert(fields, 0)?),
+        "bert" => EncoderConfig::Bert(bert(fields, 30_522, 0)?),
         "distilbert" => EncoderConfig::DistilBert(distilbert(fields)?),
         "modernbert" => EncoderConfig::ModernBert(modernbert(fields)?),
         // Positions begin behind the padding token's.
-        _ => EncoderConfig::Roberta(bert(fields, fields.count_or("pad_token_id", 1)? + 1)?),
+        family => {
+            let vocabulary = match family {
+                "roberta" => 50_265,
+                _ => 30_522,
+            };
+            let offset = fields.count_or("pad_token_id", 1)?.saturating_add(1);
+            EncoderConfig::Roberta(bert(fields, vocabulary, offset)?)
+        }
     })
 }
 
-fn bert(fields: &Fields<'_>, position_offset: usize) -> Result<BertConfig, CheckpointError> {
+fn bert(
+    fields: &Fields<'_>,
+    vocabulary: usize,
+    position_offset: usize,
+) -> Result<BertConfig, CheckpointError> {
     let hidden_dropout = fields.rate_or("hidden_dropout_prob", 0.1)?;
     let rows = fields.count_or("max_position_embeddings", 512)?;
     Ok(BertConfig {
-        vocab_size: fields.count("vocab_size")?,
-        d_model: fields.count("hidden_size")?,
-        d_ff: fields.count("intermediate_size")?,
-        n_layers: fields.layers("num_hidden_layers")?,
-        n_heads: fields.count("num_attention_heads")?,
+        vocab_size: fields.count_if("vocab_size", vocabulary)?,
+        d_model: fields.count_if("hidden_size", 768)?,
+        d_ff: fields.count_if("intermediate_size", 3072)?,
+        n_layers: fields.layers("num_hidden_layers", 12)?,
+        n_heads: fields.count_if("num_attention_heads", 12)?,
         max_positions: rows.saturating_sub(position_offset),
         position_offset,
         n_token_types: fields.count_or("type_vocab_size", 2)?,
@@ -53,12 +64,13 @@ fn bert(fields: &Fields<'_>, position_offset: usize) -> Result<BertConfig, Check
 }
 
 fn distilbert(fields: &Fields<'_>) -> Result<DistilBertConfig, CheckpointError> {
+    let count = |name, other, default| fields.count_if(fields.alias(name, other), default);
     Ok(DistilBertConfig {
-        vocab_size: fields.count("vocab_size")?,
-        d_model: fields.count("dim")?,
-        d_ff: fields.count("hidden_dim")?,
-        n_layers: fields.layers("n_layers")?,
-        n_heads: fields.count("n_heads")?,
+        vocab_size: fields.count_if("vocab_size", 30_522)?,
+        d_model: count("dim", "hidden_size", 768)?,
+        d_ff: fields.count_if("hidden_dim", 3072)?,
+        n_layers: fields.layers(fields.alias("n_layers", "num_hidden_layers"), 6)?,
+        n_heads: count("n_heads", "num_attention_heads", 12)?,
         max_positions: fields.count_or("max_position_embeddings", 512)?,
         activation: activation(fields, "activation", Activation::Gelu)?,
         hidden_dropout: fields.rate_or("dropout", 0.1)?,
@@ -68,7 +80,7 @@ fn distilbert(fields: &Fields<'_>) -> Result<DistilBertConfig, CheckpointError> 
 }
 
 fn modernbert(fields: &Fields<'_>) -> Result<ModernBertConfig, CheckpointError> {
-    let n_layers = fields.layers("num_hidden_layers")?;
+    let n_layers = fields.layers("num_hidden_layers", 22)?;
     let every = fields.count_or("global_attn_every_n_layers", 3)?.max(1);
     let windowed = match fields.get("layer_types") {
         Value::Null => (0..n_layers).map(|i| i % every != 0).collect(),
@@ -84,13 +96,17 @@ fn modernbert(fields: &Fields<'_>) -> Result<ModernBertConfig, CheckpointError> 
     };
     let (global_rope, local_rope) = rope::modernbert(fields)?;
     Ok(ModernBertConfig {
-        vocab_size: fields.count("vocab_size")?,
-        d_model: fields.count("hidden_size")?,
-        d_ff: fields.count("intermediate_size")?,
-        n_heads: fields.count("num_attention_heads")?,
+        vocab_size: fields.count_if("vocab_size", 50_368)?,
+        d_model: fields.count_if("hidden_size", 768)?,
+        d_ff: fields.count_if("intermediate_size", 1152)?,
+        n_heads: fields.count_if("num_attention_heads", 12)?,
         max_positions: fields.count_or("max_position_embeddings", 8192)?,
         windowed,
-        reach: fields.count_or("local_attention", 128)? / 2,
+        // The newer name is the older one's half, and is set over it.
+        reach: match fields.optional_count("sliding_window")? {
+            Some(reach) => reach,
+            None => fields.count_or("local_attention", 128)? / 2,
+        },
         global_rope,
         local_rope,
         norm_epsilon: fields.number_or("norm_eps", 1e-5)?,

@@ -29,6 +29,23 @@ impl<'a> Fields<'a> {
         self.map.get(field).unwrap_or(&Value::Null)
     }
 
+    /// The one of two names of a field under which it is looked for: the `other` wins where both are there, as in transformers,
+    /// which sets what it knows under its own name first.
+    pub(super) fn alias<'n>(&self, own: &'n str, other: &'n str) -> &'n str {
+        match self.has(other) {
+            true => other,
+            false => own,
+        }
+    }
+
+    /// A whole number that the reference has a default for where the field is missing; null is none.
+    pub(super) fn count_if(&self, field: &str, default: usize) -> Result<usize, CheckpointError> {
+        match self.has(field) {
+            true => self.count(field),
+            false => Ok(default),
+        }
+    }
+
     pub(super) fn has(&self, field: &str) -> bool {
         self.map.contains_key(field)
     }
@@ -47,9 +64,9 @@ impl<'a> Fields<'a> {
     pub(super) fn wrong(&self, field: &str, expected: &'static str) -> CheckpointError {
         CheckpointError::Field {
             field: self.named(field),
-            found: match self.get(field) {
-                Value::Null => "missing".into(),
-                value => value.to_string(),
+            found: match self.map.get(field) {
+                None => "missing".into(),
+                Some(value) => value.to_string(),
             },
             expected,
         }
@@ -71,8 +88,8 @@ impl<'a> Fields<'a> {
     }
 
     /// How many layers there are.
-    pub(super) fn layers(&self, field: &str) -> Result<usize, CheckpointError> {
-        match self.count(field)? {
+    pub(super) fn layers(&self, field: &str, default: usize) -> Result<usize, CheckpointError> {
+        match self.count_if(field, default)? {
             count if count <= MAX_LAYERS => Ok(count),
             _ => Err(self.unsupported(field, format!("at most {MAX_LAYERS}"))),
         }

@@ -9,20 +9,13 @@ use super::fields::Fields;
 /// Read the config of a GPT-2.
 pub(super) fn read(fields: &Fields<'_>) -> Result<Gpt2Config, CheckpointError> {
     fields.must_be_off(&["add_cross_attention"])?;
-    let count = |name, other, default| match fields.has(name) {
-        true => fields.count(name),
-        false => fields.count_or(other, default),
-    };
+    let count = |name, other, default| fields.count_if(fields.alias(name, other), default);
     let d_model = count("n_embd", "hidden_size", 768)?;
     Ok(Gpt2Config {
-        vocab_size: fields.count_or("vocab_size", 50_257)?,
+        vocab_size: fields.count_if("vocab_size", 50_257)?,
         d_model,
         d_ff: fields.count_or("n_inner", d_model.saturating_mul(4))?,
-        n_layers: match ["n_layer", "num_hidden_layers"].map(|name| fields.has(name)) {
-            [true, _] => fields.layers("n_layer")?,
-            [false, true] => fields.layers("num_hidden_layers")?,
-            [false, false] => 12,
-        },
+        n_layers: fields.layers(fields.alias("n_layer", "num_hidden_layers"), 12)?,
         n_heads: count("n_head", "num_attention_heads", 12)?,
         max_positions: count("n_positions", "max_position_embeddings", 1024)?,
         norm_epsilon: fields.number_or("layer_norm_epsilon", 1e-5)?,

@@ -1,16 +1,21 @@
 //! `config.json` to a model's config and back.
 
 mod decoder;
+mod defaults;
 mod encoder;
 mod fields;
 mod gpt2;
+mod names;
 mod rope;
+mod wrapper;
 
+use peft_core::nearest;
 use peft_models::{Activation, DecoderConfig, EncoderConfig, LanguageModelConfig, ProjectionBias};
 use serde_json::{Map, Value, json};
 
 use super::CheckpointError;
 use fields::Fields;
+pub(super) use wrapper::text_fields;
 
 /// The sizes of a model, by what it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,17 +122,14 @@ impl CheckpointConfig {
     }
 }
 
-/// Read the fields of a `config.json`, in the spelling of any release of transformers.
+/// Read the fields of a `config.json`, in the spelling of any release of transformers. What a model is, `model_type` decides, as in
+/// `AutoModel`: the classes that `architectures` names do not.
 ///
 /// # Errors
 ///
 /// A [`CheckpointError`] that names the field.
 pub fn checkpoint_config(map: &Map<String, Value>) -> Result<CheckpointConfig, CheckpointError> {
     let fields = Fields::new(map);
-    let families = || {
-        let (decoders, encoders) = (decoder::FAMILIES.join(", "), encoder::FAMILIES.join(", "));
-        format!("{decoders}, gpt2, {encoders}")
-    };
     let family = match fields.string("model_type")? {
         Some(family) => family,
         None => return Err(fields.wrong("model_type", "a model family, such as llama")),
@@ -140,39 +142,28 @@ pub fn checkpoint_config(map: &Map<String, Value>) -> Result<CheckpointConfig, C
         }
         family if encoder::FAMILIES.contains(&family) => {
             let config = encoder::read(family, &fields)?;
-            config.validate()?;
+            config
+                .validate()
+                .map_err(|error| names::in_file(family, &error))?;
             return Ok(CheckpointConfig::Encoder(config));
         }
-        _ => return Err(fields.unsupported("model_type", families())),
+        family => return Err(fields.unsupported("model_type", families(family))),
     };
-    check_architecture(&fields, family)?;
-    config.validate()?;
+    config
+        .validate()
+        .map_err(|error| names::in_file(family, &error))?;
     Ok(CheckpointConfig::LanguageModel(config))
 }
 
-/// The class that a checkpoint was written by must be one that predicts the next token, or that model without its output layer.
-fn check_architecture(fields: &Fields<'_>, family: &str) -> Result<(), CheckpointError> {
-    let name = match family {
-        "gpt2" => "GPT2".to_owned(),
-        "gemma3_text" => "Gemma3".to_owned(),
-        family => family[..1].to_uppercase() + &family[1..],
-    };
-    let mut classes = [format!("{name}ForCausalLM"), format!("{name}Model")];
-    match family {
-        "gpt2" => classes[0] = "GPT2LMHeadModel".into(),
-        "gemma3_text" => classes[1] = "Gemma3TextModel".into(),
-        _ => {}
-    }
-    let known = |class: &Value| {
-        let class = class.as_str().unwrap_or_default();
-        classes
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(class))
-    };
-    match fields.get("architectures") {
-        Value::Null => Ok(()),
-        Value::Array(found) if found.is_empty() || found.iter().any(known) => Ok(()),
-        _ => Err(fields.unsupported("architectures", classes.join(", "))),
+/// The families that there are, the one that is most like `family` before all.
+fn families(family: &str) -> String {
+    let wrappers = wrapper::WRAPPERS.iter().map(|(name, _)| name);
+    let all = decoder::FAMILIES.iter().chain([&"gpt2"]);
+    let all = all.chain(encoder::FAMILIES.iter()).chain(wrappers);
+    let all: Vec<String> = all.map(|name| (*name).to_owned()).collect();
+    match nearest(family, &all) {
+        Some(near) => format!("{}; `{near}` is most like it", all.join(", ")),
+        None => all.join(", "),
     }
 }
 

@@ -14,10 +14,7 @@ pub(super) fn shared(fields: &Fields<'_>) -> Result<RopeConfig, CheckpointError>
     let theta = fields.number_or("rope_theta", THETA)?;
     match parameters(fields)? {
         Some(inner) => rope(fields, &inner, theta),
-        None => {
-            fields.must_be_one("partial_rotary_factor")?;
-            Ok(RopeConfig::new(theta))
-        }
+        None => rope(fields, &Fields::new(&Map::new()), theta),
     }
 }
 
@@ -28,43 +25,70 @@ pub(super) fn modernbert(fields: &Fields<'_>) -> Result<(RopeConfig, RopeConfig)
         Value::Null => 10_000.0,
         _ => fields.number("local_rope_theta")?,
     };
-    by_sight(fields, full, window)
+    by_sight(fields, full, window, true)
 }
 
 /// Gemma 3's settings, of layers that see all positions and of those with a window.
 pub(super) fn gemma3(fields: &Fields<'_>) -> Result<(RopeConfig, RopeConfig), CheckpointError> {
     let full = fields.number_or("rope_theta", 1e6)?;
     let window = fields.number_or("rope_local_base_freq", 1e4)?;
-    by_sight(fields, full, window)
+    by_sight(fields, full, window, false)
 }
 
-/// The settings of layers that see all positions, and of those with a window, which may differ.
+/// The settings of layers that see all positions, and of those with a window, which may differ. Those of `rope_scaling`, which is
+/// older, are put over those of `rope_parameters`: for the layers that see all, and where `both`, for those with a window too.
 fn by_sight(
     fields: &Fields<'_>,
     full: f64,
     window: f64,
+    both: bool,
 ) -> Result<(RopeConfig, RopeConfig), CheckpointError> {
-    let nested = fields.get("rope_parameters").as_object();
-    let of = |name: &'static str, theta: f64| match nested.map(|map| map.get(name)) {
-        Some(Some(Value::Object(map))) => rope(fields, &Fields::within(map, name), theta),
-        None | Some(None | Some(Value::Null)) => Ok(RopeConfig::new(theta)),
-        Some(Some(_)) => Err(fields.wrong("rope_parameters", "an object of objects")),
+    let nested = match fields.get("rope_parameters") {
+        Value::Null => None,
+        Value::Object(map) => Some(map),
+        _ => return Err(fields.wrong("rope_parameters", "an object or null")),
     };
-    let window = of("sliding_attention", window)?;
-    let full = match fields.get("rope_scaling") {
-        Value::Null => of("full_attention", full)?,
-        Value::Object(map) => rope(fields, &Fields::within(map, "rope_scaling"), full)?,
+    let scaling = match fields.get("rope_scaling") {
+        Value::Null => None,
+        Value::Object(map) => Some(map),
         _ => return Err(fields.wrong("rope_scaling", "an object or null")),
     };
-    Ok((full, window))
+    let of = |name: &'static str, theta: f64, scaled: bool| {
+        let own = match nested.map(|map| map.get(name)) {
+            Some(Some(Value::Object(map))) => Some(map),
+            None | Some(None | Some(Value::Null)) => None,
+            Some(Some(_)) => return Err(fields.wrong("rope_parameters", "an object of objects")),
+        };
+        let mut settings = own.cloned().unwrap_or_default();
+        if own.is_none() {
+            settings.insert("rope_type".into(), "default".into());
+        }
+        let over = scaling.filter(|map| scaled && !map.is_empty());
+        settings.extend(
+            over.into_iter()
+                .flatten()
+                .map(|(k, v)| (k.clone(), v.clone())),
+        );
+        let within = if over.is_some() { "rope_scaling" } else { name };
+        rope(fields, &Fields::within(&settings, within), theta)
+    };
+    Ok((
+        of("full_attention", full, true)?,
+        of("sliding_attention", window, both)?,
+    ))
 }
 
 fn parameters<'a>(fields: &Fields<'a>) -> Result<Option<Fields<'a>>, CheckpointError> {
+    // An empty object says nothing.
     match (fields.get("rope_scaling"), fields.get("rope_parameters")) {
-        (Value::Object(map), _) => Ok(Some(Fields::within(map, "rope_scaling"))),
-        (Value::Null, Value::Object(map)) => Ok(Some(Fields::within(map, "rope_parameters"))),
-        (Value::Null, Value::Null) => Ok(None),
-        (Value::Null, _) => Err(fields.wrong("rope_parameters", "an object or null")),
+        (Value::Object(map), _) if !map.is_empty() => Ok(Some(Fields::within(map, "rope_scaling"))),
+        (Value::Null | Value::Object(_), Value::Object(map)) => {
+            Ok(Some(Fields::within(map, "rope_parameters")))
+        }
+        (Value::Null | Value::Object(_), Value::Null) => Ok(None),
+        (Value::Null | Value::Object(_), _) => {
+            Err(fields.wrong("rope_parameters", "an object or null"))
+        }
         _ => Err(fields.wrong("rope_scaling", "an object or null")),
     }
 }
@@ -84,10 +108,16 @@ fn rope(outer: &Fields<'_>, inner: &Fields<'_>, theta: f64) -> Result<RopeConfig
         Some(fraction) => fraction,
         None => outer.number_or("partial_rotary_factor", 1.0)?,
     };
-    if fraction != 1.0 && outer.string("model_type")? != Some("phi3") {
-        inner.must_be_one("partial_rotary_factor")?;
-        outer.must_be_one("partial_rotary_factor")?;
-    }
+    let fraction = match outer.string("model_type")? {
+        Some("phi3") => fraction,
+        // Settings without scaling do not read it but in Phi-3; with scaling no other model takes it.
+        _ if kind == "default" => 1.0,
+        _ => {
+            inner.must_be_one("partial_rotary_factor")?;
+            outer.must_be_one("partial_rotary_factor")?;
+            1.0
+        }
+    };
     let max_positions = || outer.count("max_position_embeddings");
     // The field of the config around them wins over their own.
     let original = || match outer.optional_count("original_max_position_embeddings")? {
