@@ -1,9 +1,9 @@
 //! What is of a decoder's forward pass alone, each property by a second way to compute the same; what any model must keep is in [`crate::conformance`].
 
-use burn::module::{Module, Param};
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, s};
-use peft_core::Targets;
+use peft_core::{Summary, Targets};
 use peft_lora::LoraConfig;
 use peft_models::{
     CausalLm, DecoderAttention, DecoderConfig, FromEmbeddings, ProjectionBias, RmsNorm,
@@ -20,6 +20,7 @@ peft_tests::cases!(
     tied_head_is_the_embedding,
     untied_head_trains_if_the_embedding_does,
     parameter_paths_are_keys,
+    what_trains_is_told_without_weights,
 );
 
 fn grouped_queries_equal_repeated_heads(device: &Device) {
@@ -184,4 +185,26 @@ fn parameter_paths_are_keys(device: &Device) {
 
 fn max_difference<const D: usize>(a: &Tensor<D>, b: &Tensor<D>) -> f32 {
     (a.clone() - b.clone()).abs().max().into_scalar()
+}
+
+fn what_trains_is_told_without_weights(device: &Device) {
+    struct Lazy(usize);
+    impl ModuleVisitor for Lazy {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0 += usize::from(!param.is_initialized());
+        }
+    }
+    for device in [device.clone(), device.clone().autodiff()] {
+        let model = tiny().init(&device);
+        let mut before = Lazy(0);
+        model.visit(&mut before);
+        assert!(before.0 > 20, "{}", before.0);
+        let whole = Summary::of(&model);
+        assert_eq!(whole.trainable, whole.total);
+        let mut after = Lazy(0);
+        model.visit(&mut after);
+        assert_eq!(after.0, before.0);
+        let frozen = model.no_grad();
+        assert_eq!(Summary::of(&frozen).trainable, 0);
+    }
 }

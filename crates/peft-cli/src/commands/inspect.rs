@@ -5,14 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use peft_core::LayerKind;
-use peft_store::{AdapterConfig, Checkpoint, CheckpointConfig};
+use peft_store::{AdapterConfig, Checkpoint, CheckpointConfig, CheckpointError};
 use serde_json::{Map, Value, json};
 
 use super::adapted::Saved;
 use super::{OUTPUT_LAYER, print_line};
 use crate::args::InspectArgs;
 use crate::error::CliError;
-use crate::say::clean;
+use crate::say::{clean, say};
 
 pub(crate) fn run(args: &InspectArgs) -> Result<(), CliError> {
     if args.path.extension().is_some_and(|end| end == "gguf") {
@@ -33,10 +33,13 @@ pub(crate) fn run(args: &InspectArgs) -> Result<(), CliError> {
     for (field, value) in fields {
         match value {
             Value::Array(rows) => {
-                print_line(format!("{field}:"))?;
+                // In one piece: there may be as many as a million.
+                let mut text = format!("{field}:");
                 for row in rows {
-                    print_line(clean(&format!("  {}", shown(row))))?;
+                    text.push('\n');
+                    text.push_str(&clean(&format!("  {}", shown(row))));
                 }
+                print_line(text)?;
             }
             value => print_line(clean(&format!("{field}: {}", shown(value))))?,
         }
@@ -116,7 +119,14 @@ fn adapter(args: &InspectArgs) -> Result<Value, CliError> {
 
 fn model(args: &InspectArgs) -> Result<Value, CliError> {
     let checkpoint = Checkpoint::open(&args.path)?;
-    let tensors = checkpoint.tensors()?;
+    let tensors = match checkpoint.tensors() {
+        // A config alone says much, and can be trained from.
+        Err(error @ CheckpointError::NoWeights { .. }) => {
+            say!("{error}");
+            Vec::new()
+        }
+        tensors => tensors?,
+    };
     let parameters: usize = tensors
         .iter()
         .map(|(_, s, _)| s.iter().product::<usize>())

@@ -25,13 +25,20 @@ pub enum CheckpointError {
     /// The directory holds no checkpoint.
     #[error(
         "{} is no model directory: it has no config.json{}", dir.display(),
-        if *is_adapter { "; it is an adapter (adapter_config.json), to be given as the adapter" } else { "" }
+        match (is_adapter, snapshot) {
+            (true, _) => "; it is an adapter (adapter_config.json), to be given as the adapter".to_owned(),
+            (false, Some(snapshot)) => format!("; it is of a hub's cache, with a model in {}", snapshot.display()),
+            (false, None) if !dir.exists() => "; it does not exist".to_owned(),
+            (false, None) => String::new(),
+        }
     )]
     NotACheckpoint {
         /// The directory.
         dir: PathBuf,
         /// Whether it looks like an adapter.
         is_adapter: bool,
+        /// A model that lies in it as a hub's cache keeps one.
+        snapshot: Option<PathBuf>,
     },
     /// The directory has no weights.
     #[error(

@@ -1,6 +1,7 @@
 //! [`Checkpoint`]: a checkpoint directory, opened and loaded.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -45,7 +46,12 @@ impl Checkpoint {
         let path = dir.join("config.json");
         if !regular(&path)? {
             let is_adapter = dir.join("adapter_config.json").is_file();
-            return Err(CheckpointError::NotACheckpoint { dir, is_adapter });
+            let snapshot = snapshot(&dir);
+            return Err(CheckpointError::NotACheckpoint {
+                dir,
+                is_adapter,
+                snapshot,
+            });
         }
         let text = peft_files::read_text(&path, LARGEST_JSON)
             .map_err(|source| io("read", &path, source))?;
@@ -270,6 +276,15 @@ impl Checkpoint {
         }
         Ok(load_tensors(model, places, Some(dtype))?)
     }
+}
+
+/// A model in a directory of a hub's cache: `snapshots/REVISION`.
+fn snapshot(dir: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(dir.join("snapshots")).ok()?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths
+        .filter(|path| path.join("config.json").is_file())
+        .min()
 }
 
 /// Whether an output layer is stored that is not the embedding.

@@ -155,8 +155,8 @@ fn windows(
             let first = fields.count_or("max_window_layers", 28)?;
             let pattern = fields.count_or("sliding_window_pattern", 6)?.max(1);
             let rule = |i: usize| match family {
-                "gemma2" => i % 2 == 0,
-                "gemma3_text" => (i + 1) % pattern != 0,
+                "gemma2" => i.is_multiple_of(2),
+                "gemma3_text" => !(i + 1).is_multiple_of(pattern),
                 "qwen2" | "qwen3" => window.is_some() && i >= first,
                 _ => window.is_some(),
             };
