@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::shell::{cargo, root, status};
-use crate::{test, tidy};
+use crate::{deny, test, tidy};
 
 /// Run it; whether all passed. A check that fails does not stop the later ones.
 pub(crate) fn run() -> io::Result<bool> {
@@ -13,6 +13,7 @@ pub(crate) fn run() -> io::Result<bool> {
     for fault in &faults {
         println!("  {fault}");
     }
+    let allowed = deny::run()?;
     let clippy = status(test::clippy())?;
-    Ok(format && clippy && faults.is_empty())
+    Ok(format && faults.is_empty() && allowed && clippy)
 }

@@ -4,6 +4,7 @@ mod assets;
 mod backend;
 mod bench;
 mod check;
+mod deny;
 mod evidence;
 mod mutants;
 mod shell;
@@ -26,7 +27,7 @@ struct Cli {
 enum Verb {
     /// Format, clippy, documentation and every test on each backend that is asked for, with a table at the end; writes the tables of docs/
     Test(test::Args),
-    /// What is quick: format, clippy and the tidy rules
+    /// What is quick: format, the tidy rules, licences and advisories, clippy
     Check,
     /// Deliberate faults, one at a time in a copy of the tree, each of which must turn its cases red
     Mutants(mutants::Args),
