@@ -11,6 +11,7 @@ as labels, `instruct` SmolLM2-135M-Instruct (smollm2.py) on a habit of answering
 All else is the command's default: 3 epochs in batches of 8. A cell is the validation loss after the
 last step and, after the stroke, the accuracy over labels or the share of rows whose targets are all
 the likeliest; `diverged` and `no better` are the command's own words. The best loss of a row is bold.
+Rates go up from the method's lowest until two in a row are worse than the best before them.
 """
 
 import argparse
@@ -23,22 +24,23 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ASSETS = ROOT / "crates/peft-cli/assets"
-RATES = ["3e-5", "1e-4", "3e-4", "1e-3", "3e-3", "1e-2", "3e-2"]
+RATES = ["1e-4", "3e-4", "1e-3", "3e-3", "1e-2", "3e-2", "1e-1"]
+# Flags, and the lowest rate that is tried.
 METHODS = {
-    "lora": "",
-    "ia3": "",
-    "prompt-tuning": "",
-    "p-tuning": "",
-    "prefix-tuning": "",
-    "full": "",
-    "head": "",
-    "top-layers": "",
-    "freeze-bottom": "--layers 1",
-    "bitfit": "",
-    "norms": "",
-    "gradual": "--every 1epoch",
-    "lisa": "--layers 1 --every 10",
-    "badam": "--every 10",
+    "lora": ("", "3e-4"),
+    "ia3": ("", "1e-3"),
+    "prompt-tuning": ("", "3e-3"),
+    "p-tuning": ("", "3e-4"),
+    "prefix-tuning": ("", "1e-3"),
+    "full": ("", "1e-4"),
+    "head": ("", "1e-3"),
+    "top-layers": ("", "1e-4"),
+    "freeze-bottom": ("--layers 1", "1e-4"),
+    "bitfit": ("", "1e-3"),
+    "norms": ("", "1e-3"),
+    "gradual": ("--every 1epoch", "1e-4"),
+    "lisa": ("--layers 1 --every 10", "1e-4"),
+    "badam": ("--every 10", "1e-4"),
 }
 WORDS = """anchor apple bell bread bridge candle castle cloud compass copper desert door eagle engine
 feather fire forest garden glass hammer harbour honey island ivory jacket kettle ladder lamp lemon
@@ -83,7 +85,7 @@ def run(args, task, out, method, rate):
     """The last validation loss, the share that is right, and a word of the command."""
     model, train, valid = task
     command = [args.peft, "train", "--model", model, "--train", train, "--valid", valid, "--out", out]
-    command += ["--method", method, *METHODS[method].split(), "--max-length", 128]
+    command += ["--method", method, *METHODS[method][0].split(), "--max-length", 128]
     # States on the way are no part of the question, and large where all of a model trains.
     command += ["--save-every", 1_000_000]
     command += ["--lr", rate] if rate != "default" else []
@@ -100,29 +102,30 @@ def run(args, task, out, method, rate):
     return report["loss"], report.get("accuracy", report.get("exact_match")), word
 
 
+def worse_twice(losses):
+    """Whether neither of the last two is as low as the lowest before them."""
+    return len(losses) > 2 and min(losses[-2:]) > min(losses[:-2])
+
+
 def table(args, task, work):
-    rates = args.rates
+    rates = args.rates or RATES
     print("| method | " + " | ".join(rates) + " |")
     print("|---" * (len(rates) + 1) + "|")
     for method in args.methods:
-        found = []
+        losses, cells = [], {}
         for rate in rates:
+            if not args.rates and float(rate) < float(METHODS[method][1]):
+                continue
             out = work / f"{method}-{rate}"
             loss, right, word = run(args, task, out, method, rate)
             shutil.rmtree(out, ignore_errors=True)
-            found.append((loss, right, word))
-            if loss is None and word != "diverged":
+            cells[rate] = word if loss is None else f"{loss:.3f} / {right:.2f} {word}".strip()
+            losses.append(float("inf") if loss is None else loss)
+            if word not in ("", "diverged", "no better", "has learnt nothing") or worse_twice(losses):
                 break
-        best = min((loss for loss, _, _ in found if loss is not None), default=None)
-        cells = []
-        for loss, right, word in found:
-            if loss is None:
-                cells.append(word)
-                continue
-            cell = f"{loss:.3f} / {right:.2f}"
-            cells.append((f"**{cell}**" if loss == best else cell) + (f" {word}" if word else ""))
-        cells += [""] * (len(rates) - len(cells))
-        print(f"| `{method}` | " + " | ".join(cells) + " |", flush=True)
+        best = list(cells)[losses.index(min(losses))]
+        cells[best] = f"**{cells[best]}**"
+        print(f"| `{method}` | " + " | ".join(cells.get(rate, "") for rate in rates) + " |", flush=True)
 
 
 def main():
@@ -132,7 +135,7 @@ def main():
     parser.add_argument("--rows", type=Path)
     parser.add_argument("--peft", type=Path, default=ROOT / "target/release/peft")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument("--rates", nargs="+", default=RATES, help="or `default`")
+    parser.add_argument("--rates", nargs="+", help="in place of the method's; or `default`")
     parser.add_argument("--n", type=int, help="training rows; 480, or 64 conversations, if not given")
     parser.add_argument("--n-valid", type=int, help="validation rows; 256, or 16, if not given")
     parser.add_argument("--steps", type=int, help="in place of 3 epochs")

@@ -30,6 +30,21 @@ fn lora<'a>(extra: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
+fn a_run_says_the_rate_of_its_method() {
+    let place = Place::new();
+    for (method, rate) in [("lora", "1e-3"), ("prompt-tuning", "3e-2")] {
+        let run = "train --model model --train train.jsonl --max-steps 1 --method";
+        let args = run.split(' ').chain([method, "--out", method]);
+        let out = place.run(&args.collect::<Vec<_>>());
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        let origin = format!("learning rate {rate} ({method}'s default), linear");
+        assert!(out.status.success() && said.contains(&origin), "{said}");
+        let end = format!("at a learning rate of {rate} ({method}'s default)");
+        assert!(said.contains(&end), "{said}");
+    }
+}
+
+#[test]
 fn a_run_leaves_what_the_other_verbs_take() {
     let place = Place::new();
     let out = place.run(&lora(&[
@@ -49,7 +64,8 @@ fn a_run_leaves_what_the_other_verbs_take() {
         "validation loss",
         "s left",
         "saved run",
-        "learning rate 1e-2",
+        "learning rate 1e-2,",
+        "at a learning rate of 1e-2\n",
         "(before training)",
         "best: step 12",
         "peft eval --model model --adapter run/best --data valid.jsonl",

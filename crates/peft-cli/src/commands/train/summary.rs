@@ -66,7 +66,11 @@ impl Outcome {
 /// Say what was best, and how fast it went.
 pub(super) fn show(args: &TrainArgs, outcome: &Outcome, seconds: f64, speed: Option<f64>) {
     let speed = speed.map_or_else(String::new, |speed| format!(", {speed:.0} target tokens/s"));
-    say!("took {seconds:.0} s{speed}");
+    say!(
+        "took {seconds:.0} s{speed}, at a learning rate of {:e}{}",
+        args.peak(),
+        args.lr_origin
+    );
     let before = outcome.evaluations.before;
     let before = before.map_or_else(String::new, |loss| format!(", {loss:.4} before training"));
     if let Some((step, loss)) = outcome.evaluations.best {
