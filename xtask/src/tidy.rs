@@ -8,6 +8,8 @@ const MAX_LINES: usize = 400;
 /// Written in two parts, so that this file keeps the rule.
 const UNFINISHED: &str = concat!("todo", "!(");
 
+const BACKENDS: [&str; 2] = ["Device::flex(", "Device::ndarray("];
+
 /// Every breach in the sources of the workspace at `root`, one a line.
 pub(crate) fn faults(root: &Path) -> io::Result<Vec<String>> {
     let mut files = Vec::new();
@@ -19,9 +21,22 @@ pub(crate) fn faults(root: &Path) -> io::Result<Vec<String>> {
     for file in files {
         let text = std::fs::read_to_string(&file)?;
         let name = file.strip_prefix(root).unwrap_or(&file).display();
-        faults.extend(breaches(&text).map(|fault| format!("{name}: {fault}")));
+        let of_suite = file.starts_with(root.join("tests/tests"));
+        let one_backend = of_suite.then(|| names_a_backend(&text)).flatten();
+        let all = breaches(&text).chain(one_backend);
+        faults.extend(all.map(|fault| format!("{name}: {fault}")));
     }
     Ok(faults)
+}
+
+/// A device by its backend, which a build of the suite for another backend has not.
+fn names_a_backend(text: &str) -> Option<String> {
+    let named = |line: &str| BACKENDS.iter().any(|backend| line.contains(backend));
+    let at = text.lines().position(named)?;
+    Some(format!(
+        "line {}: a device of one backend; take the case's",
+        at + 1
+    ))
 }
 
 fn breaches(text: &str) -> impl Iterator<Item = String> {
@@ -68,5 +83,7 @@ mod tests {
         let found: Vec<String> = breaches(&long).collect();
         assert_eq!(found.len(), 3, "{found:?}");
         assert_eq!(breaches("//! A file.\n").count(), 0);
+        let one = names_a_backend("let device = Device::flex();");
+        assert!(one.is_some() && names_a_backend("device: &Device").is_none());
     }
 }

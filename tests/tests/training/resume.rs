@@ -19,6 +19,7 @@ peft_tests::cases!(
     a_whole_model_goes_on_to_the_same_bits,
     what_does_not_fit_is_refused,
     a_finished_run_goes_on_longer,
+    of_two_states_the_newest_whole_one_is_taken,
 );
 
 /// Ends a run after a step, and keeps its state.
@@ -304,12 +305,10 @@ fn a_finished_run_goes_on_longer(device: &Device) {
 }
 
 /// The newest state that is whole is found, whatever became of the others.
-#[test]
-fn of_two_states_the_newest_whole_one_is_taken() {
-    let device = Device::flex();
+fn of_two_states_the_newest_whole_one_is_taken(device: &Device) {
     let settings = config(4, 7);
     let states: Vec<TrainState> = [1, 2, 3]
-        .map(|after| interrupted(adapted(&device, 0.0), &settings, after))
+        .map(|after| interrupted(adapted(device, 0.0), &settings, after))
         .into();
     let dir = tempfile::tempdir().expect("a directory");
     let kept = StateDir::new(dir.path());
