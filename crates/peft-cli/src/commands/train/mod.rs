@@ -13,6 +13,7 @@ mod metrics;
 mod run;
 mod strategy;
 mod summary;
+mod trained;
 
 use peft_store::Checkpoint;
 use peft_train::{

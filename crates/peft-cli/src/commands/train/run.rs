@@ -6,17 +6,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::tensor::DType;
 use peft_core::Transformer;
-use peft_store::{
-    AdapterConfig, Companions, Labels, TrainedConfig, TrainedFormat, base_digest, save_trained,
-    write_checkpoint,
-};
 use peft_train::{
     Evaluations, Observer, Progress, Report, StateDir, StepReport, TrainError, TrainState,
     TrunkReport,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::cadence::Cadence;
 use super::directory::has_begun;
@@ -24,8 +19,9 @@ use super::interrupt::Interrupts;
 use super::lock::Lock;
 use super::metrics::Metrics;
 use super::summary::{self, Leaves, Outcome, Verdict};
+use super::trained::{Kind, Trained};
 use crate::args::TrainArgs;
-use crate::commands::adapted::{Adapted, save};
+use crate::commands::adapted::Adapted;
 use crate::config_file::{RESOLVED, resolved};
 use crate::error::CliError;
 use crate::progress::Display;
@@ -59,37 +55,6 @@ pub(super) struct Run<'a> {
 struct Begun {
     metrics: Metrics,
     interrupts: Interrupts,
-}
-
-/// What of a model a run saves.
-pub(super) enum Kind {
-    /// An adapter.
-    Adapter(Box<AdapterConfig>),
-    /// All of it, as a checkpoint.
-    Whole,
-    /// Normalisation layers and modules of these paths, as PEFT's LN tuning.
-    Norms(Vec<String>),
-    /// The parameters that have trained; what trained them.
-    Own(Value),
-}
-
-/// What the run saves.
-pub(super) struct Trained {
-    pub(super) kind: Kind,
-    pub(super) base: String,
-    /// The `config.json` of a whole model.
-    pub(super) fields: Map<String, Value>,
-    /// The files that go with a whole model, and the tokenizer that goes with an adapter.
-    pub(super) companions: Companions,
-    pub(super) dtype: DType,
-    /// What a classifier's outputs are called.
-    pub(super) labels: Option<Labels>,
-    /// What the adapter is for, in PEFT's words.
-    pub(super) task_type: &'static str,
-    /// The loss of a guess that takes everything for equally likely.
-    pub(super) uniform: Option<f64>,
-    /// Paths of the model's own parameters that differed from the base's before the run, and are saved with what it trains.
-    pub(super) begun_with: Vec<String>,
 }
 
 impl<'a> Run<'a> {
@@ -217,7 +182,7 @@ impl<'a> Run<'a> {
     /// Keep what was trained, then the state to go on from with more steps, and say how it went.
     pub(super) fn finish<M: Transformer>(&mut self, model: &Adapted<M>) -> Result<(), CliError> {
         self.display.end();
-        self.save(model, &self.args.out)?;
+        self.what.save(model, &self.touched, &self.args.out)?;
         let kept = self.last.take().map(|state| self.states.finish(&state));
         let kept = kept.transpose()?;
         let out = summary::quoted(&self.args.out);
@@ -250,54 +215,6 @@ impl<'a> Run<'a> {
             say!("{}", summary::state(&state));
         }
         Ok(())
-    }
-
-    fn save<M: Transformer>(&self, model: &Adapted<M>, dir: &Path) -> Result<(), CliError> {
-        let what = &self.what;
-        let format = match &what.kind {
-            Kind::Whole => {
-                let companions = Some(&what.companions);
-                write_checkpoint(model, &what.fields, companions, what.dtype, dir)?;
-                return Ok(());
-            }
-            Kind::Adapter(config) => {
-                self.save_tokenizer(dir)?;
-                let mut fields = Map::new();
-                fields.insert("task_type".into(), what.task_type.into());
-                save(model, config, &what.base, &fields, dir)?;
-                None
-            }
-            Kind::Norms(modules) => Some(TrainedFormat::LnTuning {
-                modules_to_save: modules.clone(),
-            }),
-            Kind::Own(method) => Some(TrainedFormat::Own {
-                method: method.clone(),
-                base_digest: base_digest(model, &self.touched),
-            }),
-        };
-        if let Some(format) = format {
-            self.save_tokenizer(dir)?;
-            let config = TrainedConfig {
-                format,
-                base: Some(what.base.clone()),
-                task_type: Some(what.task_type.into()),
-            };
-            save_trained(model, &self.touched, &config, dir)?;
-        }
-        if let Some(labels) = &what.labels {
-            labels.write(dir)?;
-        }
-        Ok(())
-    }
-
-    /// As other trainers do, so that the directory is used with what it was trained with.
-    fn save_tokenizer(&self, dir: &Path) -> Result<(), CliError> {
-        fs::create_dir_all(dir).map_err(|source| CliError::Io {
-            action: "create",
-            path: dir.into(),
-            source,
-        })?;
-        Ok(self.what.companions.copy_tokenizer(dir)?)
     }
 
     /// What has trained only grows.
@@ -361,7 +278,12 @@ impl<M: Transformer, R: Report> Observer<Adapted<M>, R> for Run<'_> {
         self.note(progress.trained());
         self.evaluations = progress.evaluations;
         if best {
-            self.save(&progress.model.valid(), &self.args.out.join(BEST))
+            self.what
+                .save(
+                    &progress.model.valid(),
+                    &self.touched,
+                    &self.args.out.join(BEST),
+                )
                 .map_err(observed)?;
         }
         self.record(&json!({ "step": progress.step, "best": best, "valid": report }))?;

@@ -1,0 +1,58 @@
+//! `peft eval` on labelled rows.
+
+use std::path::Path;
+
+use burn::tensor::{DType, Device};
+use peft_train::{Dataset, RowKind};
+use serde_json::{Value, json};
+
+use super::{Task, adapted, positions, without_head};
+use crate::args::EvalArgs;
+use crate::commands::opened;
+use crate::commands::tokenizer::tokenizer;
+use crate::device::placed;
+use crate::error::CliError;
+use crate::say::say;
+
+/// What `peft eval` finds on labelled rows.
+pub(in crate::commands) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<Value, CliError> {
+    let checkpoint = opened(&args.model)?;
+    let (device, dtype): (Device, DType) = placed(&args.model)?;
+    checkpoint.encoder_config()?;
+    let adapter = args.adapter.as_deref();
+    let (tokenizer, _) = tokenizer(&checkpoint, adapter)?;
+    let task = Task::of_model(&checkpoint, adapter, dataset)?;
+    say!("{}", task.describe());
+    let checkpoint = without_head(checkpoint, adapter)?;
+    let longest = positions(&checkpoint, adapter)?;
+    let max_length = args.max_length.unwrap_or(longest).min(longest);
+    let (vocab, n) = (checkpoint.config().vocab_size(), task.labels.len());
+    Ok(match dataset.kind() {
+        RowKind::Tagged => {
+            let rows = task.tags(dataset, &tokenizer, max_length, vocab)?;
+            let loaded = checkpoint.load_tagger(n, &device, dtype)?;
+            let model = adapted(loaded, adapter, &checkpoint)?;
+            let objective = peft_train::TokenClassification;
+            json!(peft_train::Objective::evaluate(
+                &objective,
+                &model,
+                &rows,
+                args.batch_size
+            ))
+        }
+        _ => {
+            let rows = task.texts(dataset, &tokenizer, max_length, vocab)?;
+            let loaded = checkpoint.load_classifier(n, &device, dtype)?;
+            let model = adapted(loaded, adapter, &checkpoint)?;
+            let objective = peft_train::SequenceClassification {
+                problem: task.problem,
+            };
+            json!(peft_train::Objective::evaluate(
+                &objective,
+                &model,
+                &rows,
+                args.batch_size
+            ))
+        }
+    })
+}

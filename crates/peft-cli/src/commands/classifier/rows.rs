@@ -1,0 +1,100 @@
+//! The rows of a task, encoded; what does not fit its labels says where they are from.
+
+use peft_train::{
+    ClassExample, Dataset, TagExample, Target, TextTokenizer, TrainError, encode_classes,
+    encode_tags, labels_fit,
+};
+
+use super::Task;
+use super::kept::Source;
+use crate::error::CliError;
+use crate::say::say;
+
+impl Task {
+    /// An error of rows, with where the labels come from where it is they that do not fit.
+    fn explained(&self, error: TrainError, rows: &Dataset) -> CliError {
+        let of_labels = matches!(error, TrainError::Rows { .. })
+            && !labels_fit(rows, self.problem, &self.labels);
+        match (of_labels, &self.source) {
+            (false, _) => error.into(),
+            (true, Source::Head(_)) => CliError::Usage(format!(
+                "{error}\n  the labels are those of {}; train --new-head puts a fresh one in its place, for the labels of the rows",
+                self.source
+            )),
+            (true, Source::Rows | Source::Trained(_)) => CliError::Usage(format!(
+                "{error}\n  the labels are those of {}",
+                self.source
+            )),
+        }
+    }
+
+    pub(in crate::commands) fn texts(
+        &self,
+        rows: &Dataset,
+        tokenizer: &TextTokenizer,
+        max_length: usize,
+        vocab_size: usize,
+    ) -> Result<Vec<ClassExample>, CliError> {
+        let set = encode_classes(
+            rows,
+            tokenizer,
+            self.problem,
+            &self.labels,
+            max_length,
+            vocab_size,
+        )
+        .map_err(|error| self.explained(error, rows))?;
+        say!(
+            "{} labelled texts, {} cut",
+            set.examples.len(),
+            set.truncated
+        );
+        if let (Some(target), true) = (set.only_target(), set.examples.len() > 1) {
+            self.warn_of_one(rows, &self.shown(target));
+        }
+        Ok(set.examples)
+    }
+
+    pub(in crate::commands) fn tags(
+        &self,
+        rows: &Dataset,
+        tokenizer: &TextTokenizer,
+        max_length: usize,
+        vocab_size: usize,
+    ) -> Result<Vec<TagExample>, CliError> {
+        let set = encode_tags(rows, tokenizer, &self.labels, max_length, vocab_size)
+            .map_err(|error| self.explained(error, rows))?;
+        say!(
+            "{} tagged texts, {} cut, {} left out for having no tag",
+            set.examples.len(),
+            set.truncated,
+            set.dropped
+        );
+        if let (Some(tag), true) = (set.only_tag(), set.examples.len() > 1) {
+            self.warn_of_one(rows, &self.shown(&Target::Class(tag)));
+        }
+        Ok(set.examples)
+    }
+
+    fn warn_of_one(&self, rows: &Dataset, target: &str) {
+        say!(
+            "warning: all rows of {} have {target}: what is told of them says nothing of other texts, and a model that is trained on them alone says it of every text",
+            rows.path().display()
+        );
+    }
+
+    fn shown(&self, target: &Target) -> String {
+        match target {
+            Target::Class(id) => format!("the label `{}`", self.labels.name(*id)),
+            Target::Value(value) => format!("the value {value}"),
+            Target::Classes(applies) => {
+                let names = self.labels.names().iter().zip(applies);
+                let names: Vec<&str> = names
+                    .filter(|(_, on)| **on)
+                    .map(|(name, _)| name.as_str())
+                    .collect();
+                format!("the labels [{}]", names.join(", "))
+            }
+        }
+    }
+}

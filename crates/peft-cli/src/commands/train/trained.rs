@@ -1,0 +1,102 @@
+//! [`Trained`]: what a run saves of its model.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use burn::tensor::DType;
+use peft_core::Transformer;
+use peft_store::{
+    AdapterConfig, Companions, Labels, TrainedConfig, TrainedFormat, base_digest, save_trained,
+    write_checkpoint,
+};
+use serde_json::{Map, Value};
+
+use crate::commands::adapted::{Adapted, save};
+use crate::error::CliError;
+
+/// What of a model a run saves.
+pub(super) enum Kind {
+    /// An adapter.
+    Adapter(Box<AdapterConfig>),
+    /// All of it, as a checkpoint.
+    Whole,
+    /// Normalisation layers and modules of these paths, as PEFT's LN tuning.
+    Norms(Vec<String>),
+    /// The parameters that have trained; what trained them.
+    Own(Value),
+}
+
+/// What the run saves.
+pub(super) struct Trained {
+    pub(super) kind: Kind,
+    pub(super) base: String,
+    /// The `config.json` of a whole model.
+    pub(super) fields: Map<String, Value>,
+    /// The files that go with a whole model, and the tokenizer that goes with an adapter.
+    pub(super) companions: Companions,
+    pub(super) dtype: DType,
+    /// What a classifier's outputs are called.
+    pub(super) labels: Option<Labels>,
+    /// What the adapter is for, in PEFT's words.
+    pub(super) task_type: &'static str,
+    /// The loss of a guess that takes everything for equally likely.
+    pub(super) uniform: Option<f64>,
+    /// Paths of the model's own parameters that differed from the base's before the run, and are saved with what it trains.
+    pub(super) begun_with: Vec<String>,
+}
+
+impl Trained {
+    /// Write what has trained of a model; `touched` are the paths of its own parameters that differ from the base's.
+    pub(super) fn save<M: Transformer>(
+        &self,
+        model: &Adapted<M>,
+        touched: &BTreeSet<String>,
+        dir: &Path,
+    ) -> Result<(), CliError> {
+        let format = match &self.kind {
+            Kind::Whole => {
+                let companions = Some(&self.companions);
+                write_checkpoint(model, &self.fields, companions, self.dtype, dir)?;
+                return Ok(());
+            }
+            Kind::Adapter(config) => {
+                self.save_tokenizer(dir)?;
+                let mut fields = Map::new();
+                fields.insert("task_type".into(), self.task_type.into());
+                save(model, config, &self.base, &fields, dir)?;
+                None
+            }
+            Kind::Norms(modules) => Some(TrainedFormat::LnTuning {
+                modules_to_save: modules.clone(),
+            }),
+            Kind::Own(method) => Some(TrainedFormat::Own {
+                method: method.clone(),
+                base_digest: base_digest(model, touched),
+            }),
+        };
+        if let Some(format) = format {
+            self.save_tokenizer(dir)?;
+            let config = TrainedConfig {
+                format,
+                base: Some(self.base.clone()),
+                task_type: Some(self.task_type.into()),
+            };
+            save_trained(model, touched, &config, dir)?;
+        }
+        if let Some(labels) = &self.labels {
+            labels.write(dir)?;
+        }
+        Ok(())
+    }
+
+    /// As other trainers do, so that the directory is used with what it was trained with.
+    fn save_tokenizer(&self, dir: &Path) -> Result<(), CliError> {
+        fs::create_dir_all(dir).map_err(|source| CliError::Io {
+            action: "create",
+            path: dir.into(),
+            source,
+        })?;
+        Ok(self.companions.copy_tokenizer(dir)?)
+    }
+}

@@ -1,0 +1,105 @@
+//! Runs that diverge, that cannot move, or whose settings come to nothing.
+
+mod common;
+
+use std::fs;
+
+use common::Place;
+
+const RUN: &str = "train --model model --train train.jsonl --valid valid.jsonl --rank 2 --lr 0.01 \
+                   --batch-size 4 --seed 3 --dropout 0.1";
+
+/// A run by these flags beside the common ones.
+fn flags(extra: &str) -> Vec<&str> {
+    RUN.split_whitespace()
+        .chain(extra.split_whitespace())
+        .collect()
+}
+
+#[test]
+fn gradients_that_are_all_zero_are_said() {
+    let place = Place::new();
+    // One position sees itself alone, whatever its query: nothing of a query reaches the loss.
+    fs::write(place.path("one.jsonl"), "{\"text\": \"the animal\"}\n").expect("it is written");
+    let run = |targets: &str| {
+        let words = format!(
+            "train --model model --train one.jsonl --targets {targets} --max-steps 2 --out {targets}"
+        );
+        let ended = place.run(&words.split_whitespace().collect::<Vec<_>>());
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.success(), "{said}");
+        said
+    };
+    let said = run("q_proj");
+    assert!(said.contains("every gradient of step 1 is 0"), "{said}");
+    let said = run("v_proj");
+    assert!(!said.contains("every gradient"), "{said}");
+}
+
+#[test]
+fn what_comes_to_nothing_is_said() {
+    let place = Place::new();
+    // Weights that have learnt something, so that there is something to lose.
+    place.runs(
+        &"train --model model --train train.jsonl --method full --lr 0.01 --epochs 6 --out taught"
+            .split_whitespace()
+            .collect::<Vec<_>>(),
+    );
+    let ended = place.run(
+        &"train --model taught --train train.jsonl --valid valid.jsonl --lr 1e6 --out steep"
+            .split_whitespace()
+            .collect::<Vec<_>>(),
+    );
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("diverged"), "{said}");
+    assert!(
+        !said.contains("(best)") && !place.path("steep/best").exists(),
+        "{said}"
+    );
+
+    for (change, part) in [
+        ("--warmup 1.5", "--warmup is 1.5"),
+        ("--warmup 500", "the warm-up takes 500 steps"),
+        ("--alpha 0", "--alpha is 0"),
+        ("--alpha inf", "--alpha is no finite"),
+        ("--method gradual", "--every"),
+        ("--save-every 0", "save-every is 0"),
+        ("--eval-every 0", "evaluation interval"),
+        ("--valid none.jsonl", "none.jsonl"),
+        ("--out train.jsonl/x", "train.jsonl"),
+    ] {
+        let message = place.refuses(
+            &flags(&format!(
+                "{} {change}",
+                if change.contains("--out") {
+                    ""
+                } else {
+                    "--out x"
+                }
+            ))
+            .into_iter()
+            .filter(|word| {
+                !(change.contains("--valid") && ["--valid", "valid.jsonl"].contains(word))
+            })
+            .collect::<Vec<_>>(),
+        );
+        assert!(message.contains(part), "{change}: {message}");
+        assert!(!place.path("x").exists(), "{change}");
+    }
+    // Before a model is read: this one has no weights.
+    for length in ["--max-steps 7 --warmup 7", "--epochs 1 --warmup 7"] {
+        let words = format!("train --model fresh --train train.jsonl {length} --out x");
+        let message = place.refuses(&words.split_whitespace().collect::<Vec<_>>());
+        assert!(message.contains("the warm-up takes 7 steps"), "{message}");
+    }
+    // All of it at once.
+    let message = place.refuses(
+        &"train --model none --train no.jsonl --warmup 1.5 --batch-size 0 --out x"
+            .split_whitespace()
+            .collect::<Vec<_>>(),
+    );
+    for part in ["none", "no.jsonl", "--warmup", "batch size"] {
+        assert!(message.contains(part), "{part} is not in {message}");
+    }
+}
