@@ -85,6 +85,10 @@ impl Batch {
 }
 
 /// The batches of an epoch, as indices of examples of these lengths: shuffled by `(seed, epoch)`, similar lengths together.
+///
+/// # Panics
+///
+/// If `batch_size` is 0.
 pub fn plan(lengths: &[usize], batch_size: usize, seed: u64, epoch: usize) -> Vec<Vec<usize>> {
     let mut rng = StdRng::seed_from_u64(seed ^ (epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let mut order: Vec<usize> = (0..lengths.len()).collect();
@@ -98,6 +102,10 @@ pub fn plan(lengths: &[usize], batch_size: usize, seed: u64, epoch: usize) -> Ve
 }
 
 /// The batches of an evaluation: all examples once, by length.
+///
+/// # Panics
+///
+/// If `batch_size` is 0.
 pub fn plan_evaluation<E: TrainExample>(examples: &[E], batch_size: usize) -> Vec<Vec<&E>> {
     let mut order: Vec<&E> = examples.iter().collect();
     order.sort_by_key(|example| example.length());

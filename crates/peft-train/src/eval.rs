@@ -32,7 +32,7 @@ pub struct EvalReport {
 ///
 /// # Panics
 ///
-/// If there is no example.
+/// If there is no example, or `batch_size` is 0.
 pub fn evaluate<M: CausalLm>(model: &M, examples: &[Example], batch_size: usize) -> EvalReport {
     let device = device_of(model);
     let (mut total, mut tokens, mut right, mut rows_right) = (0.0, 0, 0, 0);
@@ -75,7 +75,7 @@ pub fn evaluate<M: CausalLm>(model: &M, examples: &[Example], batch_size: usize)
 ///
 /// # Errors
 ///
-/// A [`TrainError`] where the tokenizer fails, a prompt or an option has no tokens, or both are longer than the model takes.
+/// A [`TrainError`] where the tokenizer fails, a prompt or an option has no tokens, both are longer than the model takes, or `batch_size` is 0.
 pub fn choose<M: CausalLm>(
     model: &M,
     tokenizer: &TextTokenizer,
@@ -83,6 +83,7 @@ pub fn choose<M: CausalLm>(
     options: &[String],
     batch_size: usize,
 ) -> Result<Vec<usize>, TrainError> {
+    check_batch_size(batch_size)?;
     let device = device_of(model);
     let cases = prompts
         .iter()
@@ -217,6 +218,18 @@ pub(crate) fn id_tensor(rows: &[&[u32]], device: &Device) -> Tensor<2, Int> {
         .collect();
     let shape = [rows.len(), rows[0].len()];
     Tensor::from_data(TensorData::new(ids, shape), (device, DType::I64))
+}
+
+/// An error where there are no rows in a batch.
+pub(crate) fn check_batch_size(batch_size: usize) -> Result<(), TrainError> {
+    match batch_size {
+        0 => Err(TrainError::Setting {
+            field: "batch size",
+            value: "0".into(),
+            expected: "at least 1",
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Where a model's parameters are.

@@ -6,13 +6,17 @@ use peft_core::{AttachReport, ForwardPath, PeftError, Transformer};
 use peft_prefix::Prefixed;
 use peft_ptuning::Prompted;
 use peft_store::{
-    AdapterConfig, AdapterDir, AdapterFileError, TrainedDir, TrainedFormat, save_adapter,
-    save_prefix, save_prompt,
+    AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, CheckpointConfig, TrainedDir,
+    TrainedFormat, save_adapter, save_prefix, save_prompt,
 };
 use serde_json::{Map, Value};
 
+use crate::error::CliError;
+
 /// The name under which the command attaches an adapter.
 const ADAPTER: &str = "default";
+/// What PEFT puts before the keys of a model's own tensors.
+const WRAPPED: &str = "base_model.model.";
 
 /// A model with room for a soft prompt and for a prefix; without them it is the model.
 pub(super) type Adapted<M> = Prompted<Prefixed<M>>;
@@ -36,6 +40,13 @@ impl Saved {
             Some(trained) => Self::Trained(trained),
             None => Self::Adapter(AdapterDir::open(dir)?),
         })
+    }
+
+    /// What is there for a model of this kind.
+    pub(super) fn of(dir: &Path, checkpoint: &Checkpoint) -> Result<Self, CliError> {
+        let saved = Self::open(dir)?;
+        saved.check_task(dir, checkpoint)?;
+        Ok(saved)
     }
 
     /// Attach it; the paths of the base's parameters in whose place others are read.
@@ -76,12 +87,45 @@ impl Saved {
         }
     }
 
-    /// As many labels as a head tells apart that is in the directory whole, if there is one.
-    pub(super) fn outputs(&self) -> Result<Option<usize>, AdapterFileError> {
-        let shapes: Vec<(String, Vec<usize>)> = match self {
+    /// An error where it was trained for labels or embeddings, and the model is a decoder, which gives neither here.
+    pub(super) fn check_task(&self, dir: &Path, checkpoint: &Checkpoint) -> Result<(), CliError> {
+        let of = match (self.task_type(), checkpoint.config()) {
+            (Some("SEQ_CLS" | "TOKEN_CLS"), CheckpointConfig::LanguageModel(_)) => "labels",
+            (Some("QUESTION_ANS"), _) => "the places of answers",
+            (Some("SEQ_2_SEQ_LM"), _) => "models of an encoder and a decoder",
+            (Some("FEATURE_EXTRACTION"), CheckpointConfig::LanguageModel(_)) => "embeddings",
+            _ => return Ok(()),
+        };
+        Err(CliError::Usage(format!(
+            "{} was trained for {of} (`task_type` in its adapter_config.json), which {} is not run for: decoders write text, and labels and embeddings are what encoders give, such as bert",
+            dir.display(),
+            checkpoint.dir().display()
+        )))
+    }
+
+    /// Whether it was attached to the encoder with a head, or to the bare one; none where its tensors do not tell, as those of a soft prompt.
+    pub(super) fn is_of_headed(&self, checkpoint: &Checkpoint) -> Result<Option<bool>, CliError> {
+        let mut found = None;
+        for (key, _) in self.shapes()? {
+            if key.contains(".lora_") || key.contains(".ia3_l") {
+                let path = key.strip_prefix(WRAPPED).unwrap_or(&key);
+                found = Some(found == Some(true) || checkpoint.is_of_headed(path)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The shapes of its tensors, by key.
+    fn shapes(&self) -> Result<Vec<(String, Vec<usize>)>, AdapterFileError> {
+        Ok(match self {
             Self::Adapter(dir) => dir.tensor_shapes()?,
             Self::Trained(dir) => dir.shapes()?.into_iter().collect(),
-        };
+        })
+    }
+
+    /// As many labels as a head tells apart that is in the directory whole, if there is one.
+    pub(super) fn outputs(&self) -> Result<Option<usize>, AdapterFileError> {
+        let shapes = self.shapes()?;
         let weight = shapes.iter().find(|(key, _)| is_output_layer(key));
         Ok(weight.and_then(|(_, shape)| shape.first().copied()))
     }

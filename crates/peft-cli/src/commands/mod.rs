@@ -38,7 +38,7 @@ fn load(
     let (device, dtype) = placed(args)?;
     let checkpoint = opened(args)?;
     say_left_alone(&checkpoint)?;
-    let adapter = adapter.map(Saved::open).transpose()?;
+    let adapter = adapter.map(|dir| Saved::of(dir, &checkpoint)).transpose()?;
     let mut model = bare(checkpoint.load(&device, dtype)?);
     if let Some(adapter) = adapter {
         adapter.attach(&mut model)?;

@@ -2,9 +2,9 @@
 
 use burn::module::Module;
 use burn::tensor::DType;
-use peft_models::{FromEmbeddings, mean_pooled};
+use peft_models::{FromEmbeddings, Transformer, mean_pooled};
 use peft_store::Checkpoint;
-use peft_train::{Padded, TextTokenizer, classify, tag_words};
+use peft_train::{Padded, TextTokenizer, TrainError, classify, tag_words};
 use serde_json::{Map, Value, json};
 
 use super::adapted::{Saved, bare};
@@ -62,6 +62,10 @@ fn embedding(
     let (ids, _) = tokenizer.encode_within(args.text(), longest)?;
     if ids.is_empty() {
         return Err(CliError::Usage("the text has no tokens".into()));
+    }
+    let vocab_size = model.vocab_size();
+    if let Some(token) = ids.iter().copied().find(|id| *id as usize >= vocab_size) {
+        return Err(TrainError::TokenOutOfRange { token, vocab_size }.into());
     }
     let batch = Padded::new(&[&ids], &device);
     let hidden = model

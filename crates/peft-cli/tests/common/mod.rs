@@ -1,6 +1,8 @@
 //! What tests of the command share.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod models;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,8 +1,6 @@
 //! [`AdapterDir`]: an adapter directory, read.
 
-#[cfg(feature = "lora")]
-use std::collections::BTreeMap;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -10,7 +8,6 @@ use burn::tensor::{DType, TensorData};
 use peft_core::{
     AttachReport, ForwardPath, Layer, LayerKind, Summary, edit_slots, layers, module_paths,
 };
-#[cfg(feature = "lora")]
 use peft_safetensors::TensorPlace;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
@@ -126,7 +123,11 @@ impl AdapterDir {
     ) -> Result<AttachReport, AdapterFileError> {
         let all_layers = layers(model);
         let paths: Vec<String> = all_layers.iter().map(|layer| layer.path.clone()).collect();
-        let mut config = fitted(&self.config, &paths, &module_paths(model));
+        let mut config = self.config.clone();
+        if let Some(placement) = config.placement_mut() {
+            placement.modules_to_save = self.modules_to_save()?;
+        }
+        let mut config = fitted(&config, &paths, &module_paths(model));
         if let Some(placement) = config.placement_mut() {
             placement.path = path;
         }
@@ -267,8 +268,7 @@ impl AdapterDir {
     }
 
     /// Where the tensors are, by key.
-    #[cfg(feature = "lora")]
-    fn places(&self) -> Result<BTreeMap<String, TensorPlace>, AdapterFileError> {
+    pub(super) fn places(&self) -> Result<BTreeMap<String, TensorPlace>, AdapterFileError> {
         Ok(peft_safetensors::open(&self.tensors_path()?)?.tensors)
     }
 

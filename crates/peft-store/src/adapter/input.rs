@@ -84,7 +84,7 @@ impl AdapterDir {
         name: &str,
         attach: impl FnOnce(&mut WithInput<M, A>, &[String]) -> Result<AttachReport, PeftError>,
     ) -> Result<AttachReport, AdapterFileError> {
-        let whole = fitted_modules(self.config.modules_to_save(), &module_paths(&model.model));
+        let whole = fitted_modules(&self.modules_to_save()?, &module_paths(&model.model));
         let mut adapted = model.clone();
         let mut report = attach(&mut adapted, &whole)?;
         let layers = layers(&model.model);

@@ -8,6 +8,7 @@ mod error;
 mod fields;
 mod fitted;
 mod found;
+mod heads;
 #[cfg(feature = "inputs")]
 mod input;
 mod key_forms;

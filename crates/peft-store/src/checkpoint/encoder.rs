@@ -83,6 +83,16 @@ impl Checkpoint {
         Ok(weight.and_then(|(_, shape)| shape.first().copied()))
     }
 
+    /// Whether a tensor of this key is of the encoder with a head, and not of the bare one, whose keys begin with no `bert.` or the like.
+    ///
+    /// # Errors
+    ///
+    /// As [`encoder_config`](Self::encoder_config).
+    pub fn is_of_headed(&self, key: &str) -> Result<bool, CheckpointError> {
+        let base = base(self.encoder_config()?);
+        Ok(key.starts_with(base) || HEADS.iter().any(|head| key.starts_with(head)))
+    }
+
     /// The encoder without a head.
     ///
     /// # Errors

@@ -89,6 +89,17 @@ pub enum CheckpointError {
         /// What is taken.
         expected: &'static str,
     },
+    /// A decoder that tells labels, answers' places or rewards, and not the next token.
+    #[error(
+        "{} is a decoder with a head (`{key}`) in place of its output layer, which is not run; decoders that write text are, and classifiers on encoders, such as bert",
+        dir.display()
+    )]
+    DecoderHead {
+        /// The directory.
+        dir: PathBuf,
+        /// A tensor of the head.
+        key: String,
+    },
     /// A config that is to be written as a Llama's has what Llama does not have.
     #[error("the model has what no Llama has, so its config.json cannot be a Llama's")]
     NotLlama,

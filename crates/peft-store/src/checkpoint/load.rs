@@ -20,6 +20,8 @@ use crate::MemoryError;
 use crate::params::{StoredParam, stored_params};
 use crate::tensor_file::{load_tensors, run_dtype};
 
+/// Heads on a decoder that tell something else than the next token, by the beginnings of their keys.
+const HEADS: [&str; 4] = ["classifier.", "qa_outputs.", "score.", "v_head."];
 /// As many keys as are searched for the one that is most like another.
 const MAX_COMPARED: usize = 1000;
 
@@ -174,6 +176,7 @@ impl Checkpoint {
             _ => Naming::DECODER,
         };
         let mut places = self.places(&naming)?;
+        self.check_no_head(&places)?;
         self.check_memory(places.values().map(TensorPlace::shape), device, dtype)?;
         let own_head = has_own_head(&naming, &places)?;
         let tied = config.has_tied_head() && !own_head;
@@ -182,6 +185,18 @@ impl Checkpoint {
         }
         let model = config.clone().with_tied_head(tied).init(device);
         self.fill(model, places, dtype, |_| false)
+    }
+
+    /// An error where the files hold a decoder with a head that is not the output layer.
+    fn check_no_head(&self, places: &BTreeMap<String, TensorPlace>) -> Result<(), CheckpointError> {
+        let of_head = |place: &&TensorPlace| HEADS.iter().any(|head| place.key().starts_with(head));
+        match places.values().find(of_head) {
+            None => Ok(()),
+            Some(place) => Err(CheckpointError::DecoderHead {
+                dir: self.dir.clone(),
+                key: place.key().into(),
+            }),
+        }
     }
 
     /// A decoder of the config's sizes with fresh weights, for a directory that has none.

@@ -6,14 +6,15 @@ use super::sequence::{class_logits, likeliest, likely, score_rows};
 use super::tag_example::firsts;
 use super::token::logits_at;
 use super::{LabelSet, Prediction, ProblemType};
-use crate::eval::device_of;
+use crate::data::check_vocabulary;
+use crate::eval::{check_batch_size, device_of};
 use crate::{TextTokenizer, TrainError};
 
 /// What a model says of each text.
 ///
 /// # Errors
 ///
-/// A [`TrainError`] where the tokenizer fails.
+/// A [`TrainError`] where the tokenizer fails, a text has no tokens or one that the model does not know, or `batch_size` is 0.
 pub fn classify<M: SequenceClassifier>(
     model: &M,
     tokenizer: &TextTokenizer,
@@ -23,12 +24,17 @@ pub fn classify<M: SequenceClassifier>(
     max_length: usize,
     batch_size: usize,
 ) -> Result<Vec<Prediction>, TrainError> {
+    check_batch_size(batch_size)?;
     let device = device_of(model);
     let rows = texts
         .iter()
-        .map(|text| match tokenizer.encode_within(text, max_length)? {
-            (ids, _) if ids.is_empty() => Err(no_tokens(text)),
-            (ids, _) => Ok(ids),
+        .map(|text| {
+            let (ids, _) = tokenizer.encode_within(text, max_length)?;
+            check_vocabulary(&ids, model.vocab_size())?;
+            match ids.is_empty() {
+                true => Err(no_tokens(text)),
+                false => Ok(ids),
+            }
         })
         .collect::<Result<Vec<_>, _>>()?;
     let mut order: Vec<usize> = (0..rows.len()).collect();
@@ -83,7 +89,7 @@ fn softmax(scores: &[f32]) -> Vec<f64> {
 ///
 /// # Errors
 ///
-/// A [`TrainError`] where the tokenizer fails.
+/// A [`TrainError`] where the tokenizer fails, a text has a token that the model does not know, or `batch_size` is 0.
 pub fn tag_words<M: TokenClassifier>(
     model: &M,
     tokenizer: &TextTokenizer,
@@ -92,6 +98,7 @@ pub fn tag_words<M: TokenClassifier>(
     max_length: usize,
     batch_size: usize,
 ) -> Result<Vec<Vec<Option<String>>>, TrainError> {
+    check_batch_size(batch_size)?;
     let device = device_of(model);
     let tokenizer = tokenizer.for_words()?;
     let mut tags: Vec<Vec<Option<String>>> = texts.iter().map(|t| vec![None; t.len()]).collect();
@@ -104,7 +111,14 @@ pub fn tag_words<M: TokenClassifier>(
             .iter()
             .map(|row| (row.ids.as_slice(), firsts(&row.words)))
             .unzip();
-        if ids.iter().all(|ids| ids.is_empty()) {
+        for ids in &ids {
+            check_vocabulary(ids, model.vocab_size())?;
+        }
+        // Nothing is read of texts that have no words, such as white space.
+        if words
+            .iter()
+            .all(|words| words.iter().flatten().next().is_none())
+        {
             continue;
         }
         let places: Vec<Vec<usize>> = words

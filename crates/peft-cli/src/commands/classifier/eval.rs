@@ -1,7 +1,5 @@
 //! `peft eval` on labelled rows.
 
-use std::path::Path;
-
 use burn::tensor::{DType, Device};
 use peft_train::{Dataset, RowKind};
 use serde_json::{Value, json};

@@ -76,10 +76,19 @@ impl Kept {
                 let head = Self::of_head(checkpoint);
                 match outputs {
                     None => {
-                        return Ok(head?.map(|head| Self {
-                            of_tokens: of_tokens.or(head.of_tokens),
-                            ..head
-                        }));
+                        return match (head?, saved.is_of_headed(checkpoint)?) {
+                            // The features of a model whose head is left aside.
+                            (_, Some(false)) => Ok(None),
+                            (None, Some(true)) => Err(CliError::Usage(format!(
+                                "{} was trained on a model with a head, and neither it nor {} has one",
+                                dir.display(),
+                                checkpoint.dir().display()
+                            ))),
+                            (head, _) => Ok(head.map(|head| Self {
+                                of_tokens: of_tokens.or(head.of_tokens),
+                                ..head
+                            })),
+                        };
                     }
                     // The base's own names, where it has as many; its head is not read.
                     Some(outputs) => match head.ok().flatten() {

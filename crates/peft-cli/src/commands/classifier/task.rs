@@ -131,7 +131,7 @@ impl Task {
     }
 
     /// Of a trained model.
-    fn of_model(
+    pub(super) fn of_model(
         checkpoint: &Checkpoint,
         adapter: Option<&Path>,
         dataset: &Dataset,

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     end_without_traces()?;
     let place = NewDir::beside(&args.out)?;
     let checkpoint = Checkpoint::open(&args.model)?.with_any_size(args.any_size);
-    let saved = Saved::open(&args.adapter)?;
+    let saved = Saved::of(&args.adapter, &checkpoint)?;
     if saved.virtual_tokens() > 0 {
         return Err(CliError::Usage(format!(
             "{} holds what stands beside a text ({}) and is no part of the weights, so it cannot be merged; run the model with --adapter, or train --method lora for a model that needs none",

@@ -57,6 +57,15 @@ pub(super) fn run(
     }
     let task = Task::of_run(checkpoint, begins.flatten(), &files, args.new_head)?;
     say!("{}", task.describe());
+    if let (true, Some(init)) = (task.is_fresh(), &inputs.init)
+        && init.adapter().is_some()
+    {
+        return Err(CliError::Usage(format!(
+            "neither {} nor {} has a head for labels, and an adapter that goes on gets no fresh one; leave --init-adapter out",
+            init.dir().display(),
+            checkpoint.dir().display()
+        )));
+    }
     let checkpoint = &match task.is_fresh() {
         true => dropping(checkpoint)?,
         false => without_head(checkpoint.clone(), init)?,

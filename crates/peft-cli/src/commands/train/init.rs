@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use peft_core::Transformer;
-use peft_store::{AdapterConfig, TrainedFormat};
+use peft_store::{AdapterConfig, Checkpoint, TrainedFormat};
 use serde_json::Value;
 
 use crate::args::{Cli, Method, TrainArgs, Verb};
@@ -132,6 +132,11 @@ impl Init {
             Saved::Adapter(of) => Some(of.config()),
             Saved::Trained(_) => None,
         }
+    }
+
+    /// An error where it was trained for what the model is not run for.
+    pub(super) fn check(&self, checkpoint: &Checkpoint) -> Result<(), CliError> {
+        self.saved.check_task(&self.dir, checkpoint)
     }
 
     /// Put what was trained into a model; the paths of the base's parameters that are others now.

@@ -47,6 +47,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         .transpose()?;
     let checkpoint = super::opened(&args.model)?;
     super::say_left_alone(&checkpoint)?;
+    if let Some(init) = &init {
+        init.check(&checkpoint)?;
+    }
     let (tokenizer, companions) = tokenizer(&checkpoint, args.init_adapter.as_deref())?;
     companions.check(args.method() == Method::Full)?;
     let args = &TrainArgs {
