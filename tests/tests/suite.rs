@@ -12,6 +12,8 @@ mod kernels;
 mod layerwise;
 mod lora;
 mod models;
+#[cfg(feature = "flex")]
+mod mutations;
 mod prefix;
 mod prompts;
 mod properties;

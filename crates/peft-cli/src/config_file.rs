@@ -157,6 +157,7 @@ mod tests {
     use std::fs;
 
     use clap::Parser;
+    use peft_mutate::{Kind, check};
 
     use super::*;
     use crate::args::Verb;
@@ -216,5 +217,25 @@ mod tests {
         let again = parse(expanded(&resolved, "peft train").expect("it expands"));
         assert_eq!(resolved, again);
         assert!(resolved.contains("batch-size = 8"), "{resolved}");
+    }
+
+    #[test]
+    fn changed_files_are_read_or_refused() {
+        let line = "peft train --model m --train t --out o --rank 3 --rslora --lr 0.5 --targets a,b --warmup 0.1";
+        let Ok(Some(Verb::Train(args))) = Cli::try_parse_from(words(line)).map(|cli| cli.verb)
+        else {
+            panic!("it is `train`");
+        };
+        let resolved = resolved(&args).expect("it is TOML").into_bytes();
+        let sound = vec![[(RESOLVED.to_owned(), resolved)].into()];
+        let settings = Kind::new("settings of a run", sound, |dir, _| {
+            let mut args = words("peft train --config");
+            args.push(dir.join(RESOLVED).into());
+            expand(args).is_ok_and(|args| Cli::try_parse_from(args).is_ok())
+        });
+        check(
+            "config_file::tests::changed_files_are_read_or_refused",
+            &[settings],
+        );
     }
 }

@@ -1,7 +1,6 @@
 //! Tokenizers: their tokens and special tokens, and what is refused.
 
 mod limits;
-mod mutations;
 mod offsets;
 mod special;
 
