@@ -1,6 +1,7 @@
 """What Jinja2 gives as transformers sets it up for chat templates: expressions, the products of values with filters and tests, and templates.
 Run: python make_jinja.py"""
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -726,6 +727,7 @@ big // 3
 'ǆ'.upper()
 '\x00\x1f\x7f\x80\u00ad\ufeff\ue000'|list
 ['\U0001f642', '\u0301', '\u3000']
+('<'|safe) + '<'
 """.strip("\n").split("\n")
 TEMPLATES = [
     "{% for x in xs %}{{ loop.index }}{{ loop.index0 }}{{ loop.revindex }}{{ loop.revindex0 }}{{ loop.first }}{{ loop.last }}{{ loop.length }};{% endfor %}",
@@ -801,9 +803,9 @@ def rendered(source, spans=False):
         template = _compile_jinja_template(source)
         blocks, marks = [], []
         with template.environment.activate_tracker(blocks, marks):
-            for block in template.generate(**CONTEXT):
+            for block in template.generate(**copy.deepcopy(CONTEXT)):
                 blocks.append(block)
-        text = re.sub(r" at 0x[0-9a-f]+", "", "".join(blocks))
+        text = re.sub(r"(?i) at 0x[0-9a-f]+", "", "".join(blocks))
         text.encode()
         return [text, marks] if spans else text
     except Exception:
@@ -811,7 +813,11 @@ def rendered(source, spans=False):
 
 
 def main():
-    products = [f"{value}|{name}" for value in VALUES for name in FILTERS if name not in ("random", "urlize")]
+    printable = [value for value in VALUES if value not in ("dict", "s.upper")]
+    marked = ("e", "escape", "forceescape", "safe")
+    products = [f"{value}|{name}" for value in printable for name in FILTERS if name not in ("random", "urlize", *marked)
+                and not ("map" in value and name in ("center", "wordcount"))]
+    products += [f"({value}|{name}) ~ ''" for value in printable for name in marked]
     products += [f"{value} is {name}" for value in VALUES for name in TESTS if name.isalpha()]
     products += [f"{a} {op} {b}" for op in ["+", "-", "*", "/", "//", "%", "**", "==", "<", ">=", "in", "~", "and"]
                  for a in ["s", "i", "neg", "f", "yes", "nothing", "xs", "d", "missing", "(1, 2)", "'%s'"] for b in ["s", "2", "-1", "f", "no", "nothing", "xs", "d", "missing", "(1, 2)"]]

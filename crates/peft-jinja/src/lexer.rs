@@ -181,6 +181,9 @@ impl<'a> Lexer<'a> {
             }
             self.at += self.rest().chars().next().map_or(1, char::len_utf8);
         }
+        if start == self.source.len() {
+            return Ok(());
+        }
         self.at = start;
         self.fail("missing end of comment tag".into())
     }
@@ -223,6 +226,9 @@ impl<'a> Lexer<'a> {
             }
         }
         self.at = start;
+        if start == self.source.len() {
+            return Ok(());
+        }
         self.fail("missing end of raw directive".into())
     }
 

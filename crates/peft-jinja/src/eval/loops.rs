@@ -79,7 +79,7 @@ impl Interp<'_> {
     fn pull(&mut self, state: &LoopState) -> Res<Option<Value>> {
         loop {
             self.budget.step()?;
-            let next = state.source.borrow().next();
+            let next = state.source.borrow().next()?;
             let test = state.def.test.as_ref().filter(|_| !state.tested.get());
             let (Some(item), Some(test)) = (next.clone(), test) else {
                 return Ok(next);

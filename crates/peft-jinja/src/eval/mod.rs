@@ -123,7 +123,7 @@ impl Interp<'_> {
     }
 
     /// One level deeper.
-    fn nested<T>(&mut self, run: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
+    pub(crate) fn nested<T>(&mut self, run: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
         self.budget.step()?;
         if self.depth >= MAX_EVAL_DEPTH {
             return Err(Fault::Limit(format!("{MAX_EVAL_DEPTH} levels of calls")));
@@ -186,7 +186,7 @@ impl Interp<'_> {
                 dict.entries.iter().map(pair).collect::<Res<_>>()?
             }
             Value::Range(span) => (0..span.len).map(|i| span.at(i)).collect(),
-            Value::Iter(iter) => iter.rest(),
+            Value::Iter(iter) => iter.rest()?,
             Value::Loop(state) => {
                 let mut items = Vec::new();
                 while let Some(item) = self.advance(state)? {

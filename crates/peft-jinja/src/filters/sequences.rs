@@ -47,17 +47,10 @@ impl Interp<'_> {
             "groupby" => self.groupby(&value, args),
             "unique" => {
                 let [case, attribute] = args.bind(name, ["case_sensitive", "attribute"], 0)?;
-                let parts = attribute_parts(attribute)?;
                 let case = truth_or(case.as_ref(), false);
-                let mut seen = HashSet::new();
                 let mut items = Vec::new();
-                for item in self.items(&value)? {
-                    let key = self.key(&item, &parts, case)?;
-                    if seen.insert(key_of(&key, &self.budget)?) {
-                        items.push(item);
-                    }
-                }
-                Value::iter("generator object sync_do_unique", items, &self.budget)
+                let made = self.unique_into(&mut items, &value, case, attribute);
+                Value::lazy("generator object sync_do_unique", items, made, &self.budget)
             }
             "min" | "max" => {
                 let [case, attribute] = args.bind(name, ["case_sensitive", "attribute"], 0)?;
@@ -123,7 +116,7 @@ impl Interp<'_> {
         match (name, &value) {
             ("reverse", _) => self.reversed(&value),
             ("first", _) => {
-                let next = self.iterate(&value)?.next();
+                let next = self.iterate(&value)?.next()?;
                 Ok(next.unwrap_or_else(|| Value::undefined("no first item, sequence was empty")))
             }
             ("last", Value::Iter(_)) => fail!("'generator' object is not reversible"),
@@ -139,19 +132,29 @@ impl Interp<'_> {
                 let pairs = self.items(&pairs)?;
                 Value::iter("generator object do_items", pairs, &self.budget)
             }
-            ("items", _) => fail!("can only get item pairs from a mapping"),
+            ("items", _) => Value::lazy(
+                "generator object do_items",
+                Vec::new(),
+                fail!("can only get item pairs from a mapping"),
+                &self.budget,
+            ),
             _ => Value::list(self.items(&value)?, &self.budget),
         }
     }
 
     fn map(&mut self, value: &Value, args: Args) -> Res<Value> {
-        let name = "generator object sync_do_map";
-        if !value.truth() {
-            return Value::iter(name, Vec::new(), &self.budget);
-        }
+        let mut mapped = Vec::new();
+        let made = if value.truth() {
+            self.map_into(&mut mapped, value, args)
+        } else {
+            Ok(())
+        };
+        Value::lazy("generator object sync_do_map", mapped, made, &self.budget)
+    }
+
+    fn map_into(&mut self, mapped: &mut Vec<Value>, value: &Value, args: Args) -> Res<()> {
         let by_attribute =
             args.positional.is_empty() && args.named.iter().any(|(name, _)| **name == *"attribute");
-        let mut mapped = Vec::new();
         if by_attribute {
             let [attribute, default] = args.bind("map", ["attribute", "default"], 1)?;
             let parts = attribute_parts(attribute)?;
@@ -159,29 +162,43 @@ impl Interp<'_> {
             for item in self.items(value)? {
                 mapped.push(self.picked(&item, &parts, default.as_ref())?);
             }
-        } else {
-            let Args { positional, named } = args;
-            let Some((Value::Str(filter), rest)) = positional.split_first() else {
-                return fail!("map requires a filter argument");
-            };
-            for item in self.items(value)? {
-                let args = Args {
-                    positional: rest.to_vec(),
-                    named: named.clone(),
-                };
-                self.budget.steps(rest.len())?;
-                mapped.push(self.filter(filter, item, args)?);
-            }
+            return Ok(());
         }
-        Value::iter(name, mapped, &self.budget)
+        let Args { positional, named } = args;
+        let Some((Value::Str(filter), rest)) = positional.split_first() else {
+            return fail!("map requires a filter argument");
+        };
+        for item in self.items(value)? {
+            let args = Args {
+                positional: rest.to_vec(),
+                named: named.clone(),
+            };
+            self.budget.steps(rest.len())?;
+            mapped.push(self.nested(|i| i.filter(filter, item, args))?);
+        }
+        Ok(())
     }
 
     /// Items that a test, or their truth, wants or not.
     fn select(&mut self, value: &Value, args: Args, attr: bool, wanted: bool) -> Res<Value> {
+        let mut selected = Vec::new();
+        let made = if value.truth() {
+            self.select_into(&mut selected, value, args, attr, wanted)
+        } else {
+            Ok(())
+        };
         let name = "generator object select_or_reject";
-        if !value.truth() {
-            return Value::iter(name, Vec::new(), &self.budget);
-        }
+        Value::lazy(name, selected, made, &self.budget)
+    }
+
+    fn select_into(
+        &mut self,
+        selected: &mut Vec<Value>,
+        value: &Value,
+        args: Args,
+        attr: bool,
+        wanted: bool,
+    ) -> Res<()> {
         let Args { positional, named } = args;
         let mut rest = &positional[..];
         let mut parts = Vec::new();
@@ -192,7 +209,6 @@ impl Interp<'_> {
             parts = parts_of(attribute)?;
             rest = others;
         }
-        let mut selected = Vec::new();
         for item in self.items(value)? {
             let looked = self.picked(&item, &parts, None)?;
             self.budget.steps(rest.len())?;
@@ -213,7 +229,25 @@ impl Interp<'_> {
                 selected.push(item);
             }
         }
-        Value::iter(name, selected, &self.budget)
+        Ok(())
+    }
+
+    fn unique_into(
+        &mut self,
+        unique: &mut Vec<Value>,
+        value: &Value,
+        case: bool,
+        attribute: Option<Value>,
+    ) -> Res<()> {
+        let parts = attribute_parts(attribute)?;
+        let mut seen = HashSet::new();
+        for item in self.items(value)? {
+            let key = self.key(&item, &parts, case)?;
+            if seen.insert(key_of(&key, &self.budget)?) {
+                unique.push(item);
+            }
+        }
+        Ok(())
     }
 
     fn ordered(&self, keyed: Vec<(Value, Value)>, reverse: bool) -> Res<Vec<(Value, Value)>> {
@@ -283,8 +317,12 @@ impl Interp<'_> {
         let mut parts: Vec<Vec<Value>> = Vec::new();
         if name == "batch" {
             for item in items {
+                let full = parts.last().map_or(0, Vec::len) as i128 == count;
+                if parts.is_empty() && count == 0 {
+                    parts.push(Vec::new());
+                }
                 match parts.last_mut() {
-                    Some(last) if last.len() as i128 != count => last.push(item),
+                    Some(last) if !full => last.push(item),
                     _ => parts.push(vec![item]),
                 }
             }

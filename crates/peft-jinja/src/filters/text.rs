@@ -163,14 +163,12 @@ impl Interp<'_> {
         if room < 0 || leeway < 0 {
             return fail!("truncate to {length} with {leeway} more and '{end}'");
         }
-        if let Value::Undefined(_) = value {
+        let len = value.len().map_or(i128::MAX, |len| len as i128);
+        if len <= length.saturating_add(leeway) {
             return Ok(value.clone());
         }
         let text = text_of(value, "truncate")?;
         self.budget.text(text.len())?;
-        if chars(text) as i128 <= length.saturating_add(leeway) {
-            return Ok(value.clone());
-        }
         let cut = &text[..byte_of(text, room as usize)];
         let kept = if truth_or(kill.as_ref(), false) {
             cut
@@ -208,11 +206,15 @@ impl Interp<'_> {
 
     fn urlencode(&mut self, value: &Value) -> Res<Value> {
         let pairs = match value {
-            Value::Str(_) | Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {
-                return Ok(Value::str(quoted(&self.soft(value)?, false)));
-            }
             Value::Dict(dict) => Value::View(crate::value::View::Items, dict.clone()),
-            other => other.clone(),
+            Value::Undefined(_)
+            | Value::List(_)
+            | Value::Tuple(_)
+            | Value::Range(_)
+            | Value::View(..)
+            | Value::Iter(_)
+            | Value::Loop(_) => value.clone(),
+            _ => return Ok(Value::str(quoted(&self.soft(value)?, false))),
         };
         let mut parts = Vec::new();
         for pair in self.items(&pairs)? {

@@ -49,7 +49,7 @@ struct Fields<'a, 'b> {
 
 impl Fields<'_, '_> {
     fn text(&mut self, text: &str, depth: usize) -> Res<String> {
-        if depth > 1 {
+        if depth > 2 {
             return fail!("fields within fields within fields");
         }
         let mut out = String::new();
@@ -104,7 +104,7 @@ impl Fields<'_, '_> {
         let end = field.find(['.', '[']).unwrap_or(field.len());
         let (first, mut rest) = field.split_at(end);
         let number = match first {
-            "" => {
+            "" if field.is_empty() => {
                 let Some(n) = self.automatic.filter(|_| !self.manual) else {
                     return fail!("cannot switch from manual field specification to automatic");
                 };
@@ -112,10 +112,10 @@ impl Fields<'_, '_> {
                 Some(n)
             }
             first if first.bytes().all(|b| b.is_ascii_digit()) => {
-                if self.automatic.is_some_and(|n| n > 0) {
+                if rest.is_empty() && self.automatic.is_some_and(|n| n > 0) {
                     return fail!("cannot switch from automatic field numbering to manual");
                 }
-                self.manual = true;
+                self.manual |= rest.is_empty();
                 first.parse().ok()
             }
             _ => None,

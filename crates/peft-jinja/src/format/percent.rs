@@ -105,7 +105,12 @@ pub(crate) fn percent(format: &str, given: &Value, budget: &Budget) -> Res<Strin
         budget.text(out.len() / 64)?;
     }
     let unused = values.at < values.items.len();
-    if unused && !matches!(given, Value::Dict(_) | Value::List(_) | Value::Range(_)) {
+    if unused
+        && !matches!(
+            given,
+            Value::Dict(_) | Value::List(_) | Value::Range(_) | Value::Undefined(_)
+        )
+    {
         return fail!("not all arguments converted during string formatting");
     }
     budget.text(out.len())?;

@@ -185,7 +185,18 @@ impl Interp<'_> {
         items.reverse();
         match value {
             Value::Iter(_) => Value::list(items, &self.budget),
-            _ => Value::iter("list_reverseiterator object", items, &self.budget),
+            Value::List(_) => Value::iter("list_reverseiterator object", items, &self.budget),
+            Value::Range(_) => Value::iter("range_iterator object", items, &self.budget),
+            Value::Dict(_) | Value::View(View::Keys, _) => {
+                Value::iter("dict_reversekeyiterator object", items, &self.budget)
+            }
+            Value::View(View::Values, _) => {
+                Value::iter("dict_reversevalueiterator object", items, &self.budget)
+            }
+            Value::View(View::Items, _) => {
+                Value::iter("dict_reverseitemiterator object", items, &self.budget)
+            }
+            _ => Value::iter("reversed object", items, &self.budget),
         }
     }
 }

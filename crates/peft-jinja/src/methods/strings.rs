@@ -119,7 +119,15 @@ impl Interp<'_> {
         Ok(match name {
             "upper" => Value::str(text.to_uppercase()),
             "lower" => Value::str(text.to_lowercase()),
-            "casefold" => Value::str(text.to_lowercase().replace('ß', "ss").replace('ς', "σ")),
+            "casefold" => {
+                let upper = text.to_uppercase();
+                Value::str(
+                    upper
+                        .chars()
+                        .flat_map(char::to_lowercase)
+                        .collect::<String>(),
+                )
+            }
             "title" => Value::str(title(text)),
             "capitalize" => Value::str(capitalize(text)),
             "swapcase" => {

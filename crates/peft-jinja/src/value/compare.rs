@@ -46,7 +46,17 @@ pub(crate) fn key_of(value: &Value, budget: &Budget) -> Res<Key> {
         Value::Joiner(value) => address(Rc::as_ptr(value).cast()),
         Value::Macro(value) => address(Rc::as_ptr(value).cast()),
         Value::Method(value) => address(Rc::as_ptr(value).cast()),
-        Value::List(_) | Value::Dict(_) | Value::Range(_) | Value::View(..) => {
+        Value::Range(span) => {
+            let start = if span.len > 0 { span.start } else { 0 };
+            let step = if span.len > 1 { span.step } else { 0 };
+            Ok(Key::Tuple(vec![
+                Key::Address(0),
+                Key::Int(span.len as i128),
+                Key::Int(start),
+                Key::Int(step),
+            ]))
+        }
+        Value::List(_) | Value::Dict(_) | Value::View(..) => {
             fail!("unhashable type: '{}'", value.kind())
         }
     }
@@ -204,7 +214,7 @@ pub(crate) fn contains(container: &Value, item: &Value, budget: &Budget) -> Res<
             Ok(false)
         }
         Value::Iter(iter) => {
-            while let Some(other) = iter.next() {
+            while let Some(other) = iter.next()? {
                 if equal(item, &other, budget)? {
                     return Ok(true);
                 }

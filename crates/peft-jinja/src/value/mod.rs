@@ -144,9 +144,24 @@ impl Value {
     }
 
     pub(crate) fn iter(name: &'static str, items: Vec<Self>, budget: &Budget) -> Res<Self> {
+        Self::lazy(name, items, Ok(()), budget)
+    }
+
+    /// What Python would make item by item: a failure after the items made is told only to who reads so far.
+    pub(crate) fn lazy(
+        name: &'static str,
+        items: Vec<Self>,
+        made: Res<()>,
+        budget: &Budget,
+    ) -> Res<Self> {
         budget.items(items.len())?;
         depth_over(&items)?;
-        Ok(Self::Iter(Rc::new(Iter::new(name, items))))
+        let failed = match made {
+            Ok(()) => None,
+            Err(fault @ Fault::Failed(_)) => Some(fault),
+            Err(fault) => return Err(fault),
+        };
+        Ok(Self::Iter(Rc::new(Iter::new(name, items, failed))))
     }
 
     pub(crate) fn undefined(hint: &'static str) -> Self {

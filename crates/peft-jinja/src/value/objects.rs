@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Value;
 use crate::ast::{For, MacroDef};
+use crate::error::{Fault, Res};
 use crate::scope::Scope;
 
 /// Why a value is undefined.
@@ -49,23 +50,30 @@ pub(crate) struct Iter {
     pub(crate) name: &'static str,
     pub(crate) depth: usize,
     items: RefCell<std::vec::IntoIter<Value>>,
+    /// What failed after these items; it is told to who reads so far.
+    failed: RefCell<Option<Fault>>,
 }
 
 impl Iter {
-    pub(super) fn new(name: &'static str, items: Vec<Value>) -> Self {
+    pub(super) fn new(name: &'static str, items: Vec<Value>, failed: Option<Fault>) -> Self {
         Self {
             name,
             depth: 1 + items.iter().map(Value::depth).max().unwrap_or(0),
             items: RefCell::new(items.into_iter()),
+            failed: RefCell::new(failed),
         }
     }
 
-    pub(crate) fn next(&self) -> Option<Value> {
-        self.items.borrow_mut().next()
+    pub(crate) fn next(&self) -> Res<Option<Value>> {
+        match self.items.borrow_mut().next() {
+            Some(item) => Ok(Some(item)),
+            None => self.failed.take().map_or(Ok(None), Err),
+        }
     }
 
-    pub(crate) fn rest(&self) -> Vec<Value> {
-        self.items.borrow_mut().by_ref().collect()
+    pub(crate) fn rest(&self) -> Res<Vec<Value>> {
+        let rest = self.items.borrow_mut().by_ref().collect();
+        self.failed.take().map_or(Ok(rest), Err)
     }
 }
 
