@@ -18,10 +18,41 @@ pub(crate) fn in_out(data: TensorData, to: (&Device, DType)) -> Tensor<2> {
 /// A parameter as it is stored.
 pub(crate) struct StoredParam {
     pub(crate) path: String,
+    /// The type of the module that holds it, as Burn names it.
+    #[cfg(feature = "adapters")]
+    container: String,
     /// In the file's layout.
     pub(crate) shape: Vec<usize>,
     /// Whether that is Burn's the other way round.
     pub(crate) transposed: bool,
+}
+
+/// Burn's norms, which call scale and shift `gamma` and `beta`; torch's call them `weight` and `bias`.
+#[cfg(feature = "adapters")]
+const NORMS: [&str; 5] = [
+    "Struct:BatchNorm",
+    "Struct:GroupNorm",
+    "Struct:InstanceNorm",
+    "Struct:LayerNorm",
+    "Struct:RmsNorm",
+];
+
+#[cfg(feature = "adapters")]
+impl StoredParam {
+    /// What a file calls it in its module.
+    pub(crate) fn name(&self) -> &str {
+        let name = self.path.rsplit('.').next().unwrap_or(&self.path);
+        match (name, NORMS.contains(&self.container.as_str())) {
+            ("gamma", true) => "weight",
+            ("beta", true) => "bias",
+            _ => name,
+        }
+    }
+
+    /// Whether it is in a batch norm, of which torch keeps how many batches it has seen.
+    pub(crate) fn is_of_batch_norm(&self) -> bool {
+        self.container == NORMS[0]
+    }
 }
 
 /// Modules whose parameters are an adapter's: inside a slot, and what a model reads beside its text.
@@ -68,6 +99,8 @@ impl ModuleVisitor for Scan {
         }
         self.params.push(StoredParam {
             path: self.path.join("."),
+            #[cfg(feature = "adapters")]
+            container: self.containers.last().cloned().unwrap_or_default(),
             shape,
             transposed,
         });

@@ -2,6 +2,7 @@
 
 mod kept;
 mod refused;
+mod statistics;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
 use peft_core::{
     AttachReport, ForwardPath, Layer, LayerKind, Summary, edit_slots, layers, module_paths,
+    set_statistics,
 };
-use peft_safetensors::TensorPlace;
-use safetensors::SafeTensors;
-use safetensors::tensor::TensorView;
 use serde_json::{Map, Value};
 
 #[cfg(feature = "lora")]
@@ -18,9 +16,9 @@ use super::fitted::chosen;
 use super::fitted::{OUTPUT_LAYER, fitted};
 use super::found::{found, instead_of_tensors};
 use super::key_forms::own_key;
-use super::keys::{Entry, entries};
+use super::keys::{Entry, entries, running};
 use super::save::io;
-use super::tensors::{read_f32, read_shaped};
+use super::tensors::TensorsFile;
 use super::{AdapterConfig, AdapterFileError, TensorProblem};
 use crate::LARGEST_JSON;
 use crate::params::stored_params;
@@ -29,8 +27,6 @@ pub(crate) const CONFIG: &str = "adapter_config.json";
 /// What mlx-lm calls the tensors of an adapter.
 const MLX: &str = "adapters.safetensors";
 pub(crate) const TENSORS: &str = "adapter_model.safetensors";
-/// The largest file of an adapter's tensors that is read, whole.
-pub(super) const LARGEST: u64 = 64 << 30;
 
 /// An adapter directory whose config has been read and understood.
 #[derive(Debug, Clone)]
@@ -97,14 +93,10 @@ impl AdapterDir {
     ///
     /// Where the tensors' file cannot be read.
     pub fn tensor_shapes(&self) -> Result<Vec<(String, Vec<usize>)>, AdapterFileError> {
-        let bytes = self.read_tensors()?;
-        let tensors = self.parse(&bytes)?;
-        let mut shapes: Vec<_> = tensors
-            .iter()
-            .map(|(key, view)| (key.to_owned(), view.shape().to_vec()))
-            .collect();
-        shapes.sort();
-        Ok(shapes)
+        let file = self.tensors()?;
+        let shapes = file.places().iter();
+        let shapes = shapes.map(|(key, place)| (key.clone(), place.shape().to_vec()));
+        Ok(shapes.collect())
     }
 
     /// Attach the adapter to `model` under `name`, with the file's weights.
@@ -148,8 +140,11 @@ impl AdapterDir {
     ) -> Result<(), AdapterFileError> {
         #[cfg(feature = "lora")]
         if let AdapterConfig::Lora(lora) = config {
-            let tensors = self.places()?;
-            let ranks = tensors.iter().filter(|(key, _)| key.contains("lora_"));
+            let tensors = self.tensors()?;
+            let ranks = tensors
+                .places()
+                .iter()
+                .filter(|(key, _)| key.contains("lora_"));
             let ranks = ranks.map(|(_, place)| place.shape().iter().copied().min().unwrap_or(0));
             let largest = ranks.max().unwrap_or(0);
             let adapted = chosen(&lora.placement.targets, layers);
@@ -187,71 +182,89 @@ impl AdapterDir {
         layers: &[Layer],
         read: &[&str],
     ) -> Result<(), AdapterFileError> {
-        let bytes = self.read_tensors()?;
-        let tensors = self.parse(&bytes)?;
+        let mut file = self.tensors()?;
         let prefix = self.config.prefix();
         let expected = entries(model, name, prefix)?;
-        let wanted: HashSet<&str> = expected.iter().map(|entry| entry.key.as_str()).collect();
-        // Keys as they are come first, whatever others stand for the same.
-        let mut held: HashMap<String, &str> = HashMap::new();
-        let keys = tensors.names();
-        let exact = keys.iter().filter(|key| wanted.contains(**key));
-        held.extend(exact.map(|key| ((*key).to_owned(), *key)));
-        let mut others: Vec<&str> = keys.to_vec();
-        others.sort_unstable();
-        for key in others {
-            if let Some(own) = own_key(key, prefix, &wanted) {
-                held.entry(own).or_insert(key);
-            }
-        }
-        let taken: HashSet<&str> = held.values().copied().collect();
-        let transposed: HashSet<String> = stored_params(model)
-            .into_iter()
-            .filter(|param| param.transposed)
-            .map(|param| param.path)
+        let running = running(model, name, prefix);
+        let wanted = expected.iter().map(|entry| entry.key.as_str());
+        let wanted: HashSet<&str> = wanted
+            .chain(running.values.iter().map(|(_, key, _)| key.as_str()))
+            .chain(running.counts.iter().map(String::as_str))
             .collect();
-        let mut problems = Vec::new();
-        let mut values: HashMap<String, Vec<(&Entry, TensorData)>> = HashMap::new();
-        for entry in &expected {
-            let key = held.get(&entry.key).copied().unwrap_or(&entry.key);
-            match read_shaped(key, entry.shape(), &tensors) {
-                Ok(data) => values
-                    .entry(entry.slot.clone())
-                    .or_default()
-                    .push((entry, data)),
-                Err(problem) => problems.push(problem),
-            }
-        }
-        for (key, view) in tensors.iter() {
-            if read.contains(&key) || taken.contains(key) {
-                continue;
-            }
-            match base_copy(key, prefix, layers) {
-                None => problems.push(TensorProblem::Unexpected { key: key.into() }),
-                Some(layer)
-                    if !is_base(layer, transposed.contains(&layer.weight_path()), key, &view) =>
-                {
-                    problems.push(TensorProblem::OtherBase { key: key.into() });
-                }
-                Some(_) => {}
-            }
-        }
-        if !problems.is_empty() {
-            return Err(AdapterFileError::Tensors {
-                path: self.dir.join(TENSORS),
-                problems,
-            });
+        file.rename(|key| own_key(key, prefix, &wanted));
+        for key in read
+            .iter()
+            .copied()
+            .chain(running.counts.iter().map(String::as_str))
+        {
+            file.pass_over(key);
         }
         let device = layers
             .first()
             .map(|layer| layer.device.clone())
             .unwrap_or_default();
+        let mut by_slot: HashMap<&str, Vec<&Entry>> = HashMap::new();
+        for entry in &expected {
+            by_slot.entry(&entry.slot).or_default().push(entry);
+        }
+        let mut broken = None;
         edit_slots(model, |path, slot| {
-            for (entry, data) in values.remove(path).unwrap_or_default() {
-                entry.write(slot, name, data, &device);
+            for entry in by_slot.remove(path).unwrap_or_default() {
+                match file.take(&entry.key, entry.shape()) {
+                    Ok(Some(data)) => entry.write(slot, name, data, &device),
+                    Ok(None) => {}
+                    Err(error) => broken = Some(error),
+                }
             }
             Ok(())
         })?;
+        if let Some(error) = broken {
+            return Err(error);
+        }
+        let mut values = BTreeMap::new();
+        for (path, key, now) in running.values {
+            if let Some(data) = file.take(&key, &now.shape().to_vec())? {
+                values.insert(path, data);
+            }
+        }
+        self.check_copies(&mut file, model, layers)?;
+        file.finish()?;
+        Ok(set_statistics(model, name, &values)?)
+    }
+
+    /// Copies of the base's weights, which PEFT saves beside adapters on embeddings, are the base's.
+    fn check_copies<M: Module>(
+        &self,
+        file: &mut TensorsFile,
+        model: &M,
+        layers: &[Layer],
+    ) -> Result<(), AdapterFileError> {
+        let copies: Vec<(String, &Layer)> = file
+            .places()
+            .keys()
+            .filter_map(|key| Some((key.clone(), base_copy(key, self.config.prefix(), layers)?)))
+            .collect();
+        if copies.is_empty() {
+            return Ok(());
+        }
+        let transposed: HashSet<String> = stored_params(model)
+            .into_iter()
+            .filter(|param| param.transposed)
+            .map(|param| param.path)
+            .collect();
+        for (key, layer) in copies {
+            let weight = match transposed.contains(&layer.weight_path()) {
+                true => layer.base_weight().transpose(),
+                false => layer.base_weight(),
+            };
+            let is_base = match file.take(&key, &weight.dims())? {
+                Some(data) => same_base(weight, &data),
+                None => true,
+            };
+            if !is_base {
+                file.refuse(TensorProblem::OtherBase { key });
+            }
+        }
         Ok(())
     }
 
@@ -267,21 +280,8 @@ impl AdapterDir {
         }
     }
 
-    /// Where the tensors are, by key.
-    pub(super) fn places(&self) -> Result<BTreeMap<String, TensorPlace>, AdapterFileError> {
-        Ok(peft_safetensors::open(&self.tensors_path()?)?.tensors)
-    }
-
-    pub(super) fn read_tensors(&self) -> Result<Vec<u8>, AdapterFileError> {
-        let path = self.tensors_path()?;
-        peft_files::read(&path, LARGEST).map_err(|source| io("read", &path, source))
-    }
-
-    pub(super) fn parse<'a>(&self, bytes: &'a [u8]) -> Result<SafeTensors<'a>, AdapterFileError> {
-        SafeTensors::deserialize(bytes).map_err(|source| AdapterFileError::Safetensors {
-            path: self.dir.join(TENSORS),
-            reason: source.to_string(),
-        })
+    pub(super) fn tensors(&self) -> Result<TensorsFile, AdapterFileError> {
+        TensorsFile::open(&self.tensors_path()?)
     }
 }
 
@@ -307,21 +307,11 @@ fn base_copy<'a>(key: &str, prefix: &str, layers: &'a [Layer]) -> Option<&'a Lay
     own.filter(whole).or_else(tied)
 }
 
-fn is_base(layer: &Layer, transposed: bool, key: &str, view: &TensorView<'_>) -> bool {
-    let weight = match transposed {
-        true => layer.base_weight().transpose(),
-        false => layer.base_weight(),
-    };
-    let Ok(data) = read_f32(key, view) else {
-        return false;
-    };
-    if view.shape() != weight.dims() {
-        return false;
-    }
-    // The copy may have been stored in another precision than the run's.
+/// The copy may have been stored in another precision than the run's.
+fn same_base(weight: Tensor<2>, copy: &TensorData) -> bool {
     let weight = weight.cast(DType::F32).into_data();
     weight
         .iter::<f32>()
-        .zip(data.iter::<f32>())
+        .zip(copy.iter::<f32>())
         .all(|(a, b)| (a - b).abs() <= 1e-2 * a.abs().max(b.abs()).max(1e-3))
 }

@@ -22,7 +22,8 @@ impl AdapterDir {
         if !task.is_some_and(|task| TASKS.contains(&task)) {
             return Ok(modules);
         }
-        let places = self.places()?;
+        let tensors = self.tensors()?;
+        let places = tensors.places();
         for head in HEADS {
             let whole = |key: &String| {
                 let mut segments = key.split('.');

@@ -1,24 +1,21 @@
 //! What a model reads beside its text, in files: one tensor that PEFT reads, and a file of ours with what it is trained through.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::{DType, TensorData};
+use burn::tensor::TensorData;
 use peft_core::{
-    AttachReport, FromEmbeddings, InputAdapter, PeftError, Summary, WithInput, layers,
-    module_paths, slots,
+    AttachReport, FromEmbeddings, InputAdapter, PeftError, Summary, WithInput, layers, module_paths,
 };
-use safetensors::SafeTensors;
 use serde_json::{Map, Value};
 
-use super::directory::{CONFIG, LARGEST, TENSORS};
+use super::directory::{CONFIG, TENSORS};
 use super::fitted::fitted_modules;
-use super::keys::entries;
+use super::keys::{entries, named_tensors};
 use super::save::{Named, io, pretty, replace, write};
-use super::tensors::read_shaped;
-use super::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem};
+use super::tensors::TensorsFile;
+use super::{AdapterConfig, AdapterDir, AdapterFileError};
 
 /// The key of what acts, whatever it is trained through.
 const EMBEDDINGS: &str = "prompt_embeddings";
@@ -30,28 +27,20 @@ const ROUNDED: f32 = 1e-2;
 impl AdapterDir {
     /// What acts, of the shape that the model needs.
     pub(super) fn embeddings(&self, shape: [usize; 2]) -> Result<TensorData, AdapterFileError> {
-        let bytes = self.read_tensors()?;
-        read_shaped(EMBEDDINGS, &shape, &self.parse(&bytes)?)
-            .map_err(|problem| misfit(&self.dir.join(TENSORS), vec![problem]))
+        self.tensors()?.only(EMBEDDINGS, &shape)
     }
 
     /// What `read` makes of the file of ours; none where there is no such file, as in a directory that PEFT wrote.
     pub(super) fn trained_through<T>(
         &self,
         file: &str,
-        read: impl FnOnce(&SafeTensors<'_>) -> Result<T, Vec<TensorProblem>>,
+        read: impl FnOnce(TensorsFile) -> Result<T, AdapterFileError>,
     ) -> Result<Option<T>, AdapterFileError> {
         let path = self.dir.join(file);
-        if !path.exists() {
-            return Ok(None);
+        match path.exists() {
+            true => read(TensorsFile::open(&path)?).map(Some),
+            false => Ok(None),
         }
-        let bytes = peft_files::read(&path, LARGEST).map_err(|source| io("read", &path, source))?;
-        let sound = SafeTensors::deserialize(&bytes).map_err(|source| {
-            let (path, reason) = (path.clone(), source.to_string());
-            AdapterFileError::Safetensors { path, reason }
-        })?;
-        let made = read(&sound).map_err(|problems| misfit(&path, problems))?;
-        Ok(Some(made))
     }
 
     /// What the file of ours makes is what acts, or one of the two files is not of this adapter.
@@ -62,10 +51,9 @@ impl AdapterDir {
         acts: &TensorData,
     ) -> Result<(), AdapterFileError> {
         let largest = acts.iter::<f32>().fold(0.0, |m: f32, v| m.max(v.abs()));
-        let stored = self
-            .parse(&self.read_tensors()?)?
-            .iter()
-            .all(|(_, view)| view.dtype() == safetensors::Dtype::F32);
+        let tensors = self.tensors()?;
+        let mut places = tensors.places().values();
+        let stored = places.all(|place| place.dtype() == safetensors::Dtype::F32);
         let limit = largest * if stored { SAME } else { ROUNDED };
         let near = |(a, b): (f32, f32)| (a - b).abs() <= limit;
         if made.iter::<f32>().zip(acts.iter::<f32>()).all(near) {
@@ -106,13 +94,8 @@ pub(super) fn save_input<M: Module>(
     dir: &Path,
 ) -> Result<(), AdapterFileError> {
     let mut tensors = vec![(EMBEDDINGS.to_owned(), acts.shape().to_vec(), acts)];
-    let slots: HashMap<String, _> = slots(model).into_iter().collect();
-    for entry in entries(model, name, config.prefix())? {
-        if let Some(data) = entry.read(&slots[&entry.slot], name) {
-            let data = data.convert_dtype(DType::F32);
-            tensors.push((entry.key.clone(), entry.shape().to_vec(), data));
-        }
-    }
+    let entries = entries(model, name, config.prefix())?;
+    tensors.extend(named_tensors(model, name, &entries, config.prefix()));
     let json = pretty(dir, fields)?;
 
     fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
@@ -126,11 +109,4 @@ pub(super) fn save_input<M: Module>(
     }
     write(&dir.join(TENSORS), tensors)?;
     replace(&dir.join(CONFIG), &json)
-}
-
-fn misfit(path: &Path, problems: Vec<TensorProblem>) -> AdapterFileError {
-    AdapterFileError::Tensors {
-        path: path.into(),
-        problems,
-    }
 }

@@ -1,14 +1,15 @@
 //! Which tensor of an adapter is which key of `adapter_model.safetensors`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap};
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use peft_core::{AdapterSlot, LayerKind, Whole, layers, slots};
+use peft_core::{AdapterSlot, LayerKind, Whole, layers, slots, statistics};
 
 use super::AdapterFileError;
 use super::methods::{Part, parts};
-use crate::params::{in_out, stored_params};
+use super::save::Named;
+use crate::params::{StoredParam, in_out, stored_params};
 
 /// One tensor of an attached adapter.
 pub(super) struct Entry {
@@ -28,11 +29,9 @@ pub(super) fn entries<M: Module>(
         .into_iter()
         .map(|layer| (layer.path, layer.kind))
         .collect();
-    let transposed: HashSet<String> = stored_params(model)
-        .into_iter()
-        .filter(|param| param.transposed)
-        .map(|param| param.path)
-        .collect();
+    let stored = stored_params(model).into_iter();
+    let stored: HashMap<String, StoredParam> =
+        stored.map(|param| (param.path.clone(), param)).collect();
     let slots = slots(model);
     let mut entries = Vec::new();
     for (path, slot) in slots.iter().filter(|(_, slot)| slot.contains(name)) {
@@ -51,11 +50,13 @@ pub(super) fn entries<M: Module>(
                         && slot.contains(name)
                         && slot.method(name) != Some("whole")
                 });
+            let own = stored.get(path);
             let suffix = match wrapped {
                 true => "base_layer.bias".to_owned(),
-                false => param.to_owned(),
+                false => own.map_or(param, StoredParam::name).to_owned(),
             };
-            vec![whole_part(suffix, shape, transposed.contains(path))]
+            let transposed = own.is_some_and(|param| param.transposed);
+            vec![whole_part(suffix, shape, transposed)]
         } else {
             return Err(AdapterFileError::UnsupportedMethod {
                 adapter: name.into(),
@@ -70,6 +71,63 @@ pub(super) fn entries<M: Module>(
         }));
     }
     Ok(entries)
+}
+
+/// The running statistics that belong to an adapter: those of batch norms that train whole with it, for instance.
+pub(super) struct Running {
+    /// Their values, with the path and the key of each.
+    pub(super) values: Vec<(String, String, TensorData)>,
+    /// The keys of the counts of batches that torch keeps beside them. PEFT asks for them; here, as with torch's usual momentum, they do nothing.
+    pub(super) counts: BTreeSet<String>,
+}
+
+/// The running statistics of adapter `name`.
+pub(super) fn running<M: Module>(model: &M, name: &str, prefix: &str) -> Running {
+    let values = statistics(model, name);
+    let of_norm = |param: &StoredParam| {
+        let module = param.path.rsplit_once('.').map_or("", |(module, _)| module);
+        (values.contains_key(&param.path) && param.is_of_batch_norm())
+            .then(|| format!("{prefix}{module}.num_batches_tracked"))
+    };
+    let counts = match values.is_empty() {
+        true => BTreeSet::new(),
+        false => stored_params(model).iter().filter_map(of_norm).collect(),
+    };
+    let keyed = |(path, data): (String, TensorData)| {
+        let key = format!("{prefix}{path}");
+        (path, key, data)
+    };
+    Running {
+        values: values.into_iter().map(keyed).collect(),
+        counts,
+    }
+}
+
+/// All tensors of adapter `name` with their keys and shapes, as a file has them.
+pub(super) fn named_tensors<M: Module>(
+    model: &M,
+    name: &str,
+    entries: &[Entry],
+    prefix: &str,
+) -> Named {
+    let slots: HashMap<String, AdapterSlot> = slots(model).into_iter().collect();
+    let mut tensors = Named::with_capacity(entries.len());
+    for entry in entries {
+        let slot = slots.get(&entry.slot);
+        if let Some(data) = slot.and_then(|slot| entry.read(slot, name)) {
+            let data = data.convert_dtype(DType::F32);
+            tensors.push((entry.key.clone(), entry.shape().to_vec(), data));
+        }
+    }
+    let running = running(model, name, prefix);
+    for (_, key, data) in running.values {
+        let data = data.convert_dtype(DType::F32);
+        tensors.push((key, data.shape().to_vec(), data));
+    }
+    for key in running.counts {
+        tensors.push((key, Vec::new(), TensorData::new(vec![0_i64], [0; 0])));
+    }
+    tensors
 }
 
 /// Runs `$body` with `$rank` as each rank that a model's parameters have.

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::{DType, TensorData};
+use burn::tensor::TensorData;
 use peft_core::{LayerKind, layers, module_paths, slots};
 use serde_json::{Map, Value};
 
 use super::directory::{CONFIG, TENSORS};
 use super::fitted::told_apart;
-use super::keys::entries;
+use super::keys::{entries, named_tensors};
 use super::{AdapterConfig, AdapterFileError};
 use crate::params::stored_params;
 use crate::tensor_file::{Stored, write_tensors};
@@ -64,13 +64,7 @@ pub fn save_adapter<M: Module>(
         .filter_map(|entry| entry.slot.strip_suffix(".weight").map(str::to_owned))
         .collect();
 
-    let mut tensors = Vec::with_capacity(entries.len());
-    for entry in &entries {
-        if let Some(data) = entry.read(&slots[&entry.slot], name) {
-            let data = data.convert_dtype(DType::F32);
-            tensors.push((entry.key.clone(), entry.shape().to_vec(), data));
-        }
-    }
+    let tensors = named_tensors(model, name, &entries, config.prefix());
     let mut written = config.to_fields(&adapted);
     name_modules(&mut written, config, model);
     let straight = |path: &String| {

@@ -1,55 +1,159 @@
-//! Tensors in and out of a safetensors file, in f32.
+//! [`TensorsFile`]: the tensors of a file, taken out of it one at a time, as f32.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
+use peft_safetensors::{ReadError, TensorPlace};
 
-use super::TensorProblem;
+use super::{AdapterFileError, TensorProblem};
+use crate::tensor_file::{read_f32, run_dtype};
 
-/// The values of a tensor as f32.
-pub(super) fn read_f32(key: &str, view: &TensorView<'_>) -> Result<TensorData, TensorProblem> {
-    let bytes = view.data();
-    let values: Vec<f32> = match view.dtype() {
-        Dtype::F32 => bytes
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect(),
-        Dtype::F16 => bytes
-            .chunks_exact(2)
-            .map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32())
-            .collect(),
-        Dtype::BF16 => bytes
-            .chunks_exact(2)
-            .map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32())
-            .collect(),
-        other => {
-            return Err(TensorProblem::Dtype {
-                key: key.into(),
-                found: format!("{other:?}"),
-            });
-        }
-    };
-    if values.iter().any(|value| !value.is_finite()) {
-        return Err(TensorProblem::NotFinite { key: key.into() });
-    }
-    Ok(TensorData::new(values, view.shape().to_vec()))
+/// A file of tensors, each of which is to be taken by what needs it.
+///
+/// A tensor is compared with what is asked for by the file's header; its values are read when it is taken.
+pub(super) struct TensorsFile {
+    path: PathBuf,
+    places: BTreeMap<String, TensorPlace>,
+    problems: Vec<TensorProblem>,
 }
 
-/// The values of the tensor of this key and shape as f32.
-pub(super) fn read_shaped(
-    key: &str,
-    shape: &[usize],
-    tensors: &SafeTensors<'_>,
-) -> Result<TensorData, TensorProblem> {
-    let view = tensors
-        .tensor(key)
-        .map_err(|_| TensorProblem::Missing { key: key.into() })?;
-    if view.shape() != shape {
-        return Err(TensorProblem::Shape {
-            key: key.into(),
-            expected: shape.to_vec(),
-            found: view.shape().to_vec(),
-        });
+impl TensorsFile {
+    pub(super) fn open(path: &Path) -> Result<Self, AdapterFileError> {
+        Ok(Self {
+            path: path.into(),
+            places: peft_safetensors::open(path)?.tensors,
+            problems: Vec::new(),
+        })
     }
-    read_f32(key, &view)
+
+    /// The tensors that have not been taken.
+    pub(super) fn places(&self) -> &BTreeMap<String, TensorPlace> {
+        &self.places
+    }
+
+    /// Know each tensor whose key `own` gives another for by that one, unless the file has one of that key.
+    pub(super) fn rename(&mut self, own: impl Fn(&str) -> Option<String>) {
+        let keys: Vec<String> = self.places.keys().cloned().collect();
+        for key in keys {
+            let free = own(&key).filter(|own| !self.places.contains_key(own));
+            if let (Some(own), true) = (free, self.places.contains_key(&key))
+                && let Some(place) = self.places.remove(&key)
+            {
+                self.places.insert(own, place);
+            }
+        }
+    }
+
+    /// Whether the file has this tensor, in this shape and a precision that is read; what is not so is a problem.
+    pub(super) fn has(&mut self, key: &str, shape: &[usize]) -> bool {
+        let problem = match self.places.get(key) {
+            None => TensorProblem::Missing { key: key.into() },
+            Some(place) if place.shape() != shape => TensorProblem::Shape {
+                key: place.key().into(),
+                expected: shape.to_vec(),
+                found: place.shape().to_vec(),
+            },
+            Some(place) if run_dtype(place.dtype()).is_none() => TensorProblem::Dtype {
+                key: place.key().into(),
+                found: format!("{:?}", place.dtype()),
+            },
+            Some(_) => return true,
+        };
+        self.problems.push(problem);
+        self.places.remove(key);
+        false
+    }
+
+    /// Take the values of the tensor of this key and shape; none where that is a problem.
+    pub(super) fn take(
+        &mut self,
+        key: &str,
+        shape: &[usize],
+    ) -> Result<Option<TensorData>, AdapterFileError> {
+        if !self.has(key, shape) {
+            return Ok(None);
+        }
+        let Some(place) = self.places.remove(key) else {
+            return Ok(None);
+        };
+        match read_f32(&place) {
+            Ok(data) => Ok(Some(data)),
+            Err(ReadError::NotFinite { key, .. }) => {
+                self.problems.push(TensorProblem::NotFinite { key });
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The values of the one tensor that is asked for; others are of no interest.
+    pub(super) fn only(
+        mut self,
+        key: &str,
+        shape: &[usize],
+    ) -> Result<TensorData, AdapterFileError> {
+        let data = self.take(key, shape)?;
+        self.places.clear();
+        self.last(data)
+    }
+
+    /// The values that were taken last, if nothing is wrong with any tensor of the file.
+    pub(super) fn last(mut self, data: Option<TensorData>) -> Result<TensorData, AdapterFileError> {
+        match data {
+            Some(data) => self.finish().map(|()| data),
+            None => Err(self.failed()),
+        }
+    }
+
+    /// These tensors are there, in these shapes, and no others: asked before anything of their sizes is made.
+    pub(super) fn expect(
+        &mut self,
+        wanted: &[(String, Vec<usize>)],
+    ) -> Result<(), AdapterFileError> {
+        for (key, shape) in wanted {
+            self.has(key, shape);
+        }
+        let known: HashSet<&str> = wanted.iter().map(|(key, _)| key.as_str()).collect();
+        for key in self
+            .places
+            .keys()
+            .filter(|key| !known.contains(key.as_str()))
+        {
+            self.problems
+                .push(TensorProblem::Unexpected { key: key.clone() });
+        }
+        match self.problems.is_empty() {
+            true => Ok(()),
+            false => Err(self.failed()),
+        }
+    }
+
+    /// Take a tensor without its values, if it is there.
+    pub(super) fn pass_over(&mut self, key: &str) -> Option<TensorPlace> {
+        self.places.remove(key)
+    }
+
+    pub(super) fn refuse(&mut self, problem: TensorProblem) {
+        self.problems.push(problem);
+    }
+
+    /// All that was wrong, and what nothing has taken, in one error.
+    pub(super) fn finish(mut self) -> Result<(), AdapterFileError> {
+        for place in self.places.values() {
+            let key = place.key().into();
+            self.problems.push(TensorProblem::Unexpected { key });
+        }
+        match self.problems.is_empty() {
+            true => Ok(()),
+            false => Err(self.failed()),
+        }
+    }
+
+    fn failed(&mut self) -> AdapterFileError {
+        AdapterFileError::Tensors {
+            path: self.path.clone(),
+            problems: std::mem::take(&mut self.problems),
+        }
+    }
 }

@@ -7,7 +7,7 @@ mod write;
 
 pub(crate) use own::stored_tensors;
 #[cfg(feature = "adapters")]
-pub(crate) use read::is_finite;
+pub(crate) use read::{is_finite, read_f32};
 pub(crate) use read::{load_tensors, run_dtype};
 #[cfg(feature = "adapters")]
 pub(crate) use write::Stored;

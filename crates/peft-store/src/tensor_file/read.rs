@@ -84,6 +84,12 @@ fn read(
     Ok(TensorData::from_bytes(out, shape, to).convert_dtype(dtype))
 }
 
+/// A tensor's values in f32, as the file lays them out; one that is not finite is refused.
+#[cfg(feature = "adapters")]
+pub(crate) fn read_f32(place: &TensorPlace) -> Result<TensorData, ReadError> {
+    read(place, false, DType::F32, true)
+}
+
 /// How many of these elements are NaN or infinite: those whose exponent is all ones.
 fn specials(bytes: &[u8], dtype: DType) -> usize {
     let short = |mask: u16| {

@@ -62,6 +62,7 @@ impl Writes for Stored {
         match self.dtype {
             DType::BF16 => Dtype::BF16,
             DType::F16 => Dtype::F16,
+            DType::I64 => Dtype::I64,
             _ => Dtype::F32,
         }
     }
@@ -93,7 +94,10 @@ pub(crate) fn write_tensors(
     tensors: impl IntoIterator<Item = (String, Stored)>,
 ) -> io::Result<()> {
     let tensors: Vec<(String, Stored)> = tensors.into_iter().collect();
-    let is_read = |tensor: &Stored| run_dtype(tensor.dtype()) == Some(tensor.dtype);
+    // A count, as torch's batch norms keep one, is written and not read.
+    let is_read = |tensor: &Stored| {
+        tensor.dtype == DType::I64 || run_dtype(tensor.dtype()) == Some(tensor.dtype)
+    };
     if let Some((key, tensor)) = tensors.iter().find(|(_, tensor)| !is_read(tensor)) {
         let reason = format!("`{key}` is of {:?}, which is not saved", tensor.dtype);
         return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));

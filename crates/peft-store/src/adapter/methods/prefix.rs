@@ -4,13 +4,12 @@ use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_prefix::{Prefix, PrefixConfig, PrefixInit, PrefixProjection, PrefixShape};
-use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
+use super::super::AdapterFileError;
 use super::super::fields::Fields;
 use super::super::save::Named;
-use super::super::tensors::read_shaped;
-use super::super::{AdapterFileError, TensorProblem};
+use super::super::tensors::TensorsFile;
 use super::virtual_tokens;
 use crate::params::in_out;
 
@@ -83,39 +82,36 @@ pub(in super::super) fn restored(
     n_virtual_tokens: usize,
     hidden: usize,
     shape: PrefixShape,
-    tensors: &SafeTensors<'_>,
+    mut file: TensorsFile,
     device: &Device,
-) -> Result<Prefix, Vec<TensorProblem>> {
-    let mut problems = Vec::new();
-    let mut known: Vec<String> = Vec::new();
-    let mut read = |key: String, shape: &[usize]| {
-        let data = read_shaped(&key, shape, tensors);
-        known.push(key);
-        data.map_err(|problem| problems.push(problem)).ok()
-    };
-    let embedding = read(EMBEDDING.into(), &[n_virtual_tokens, shape.width()]);
-    let mut layer = |name: &str, d_in: usize, d_out: usize| {
-        let weight = read(format!("{name}.weight"), &[d_out, d_in]);
-        let bias = read(format!("{name}.bias"), &[d_out]);
-        Some(linear(weight?, bias?, device))
-    };
-    let down = layer(DOWN, shape.width(), hidden);
-    let up = layer(UP, hidden, shape.flat_width());
-    for key in tensors
-        .names()
-        .into_iter()
-        .filter(|key| !known.iter().any(|k| k == key))
-    {
-        problems.push(TensorProblem::Unexpected { key: key.into() });
+) -> Result<Prefix, AdapterFileError> {
+    let (width, flat) = (shape.width(), shape.flat_width());
+    let inputs = [n_virtual_tokens, width];
+    let layers = [(DOWN, width, hidden), (UP, hidden, flat)];
+    let mut wanted = vec![(EMBEDDING.to_owned(), inputs.to_vec())];
+    for (name, d_in, d_out) in layers {
+        wanted.push((format!("{name}.weight"), vec![d_out, d_in]));
+        wanted.push((format!("{name}.bias"), vec![d_out]));
     }
-    match (embedding, down, up) {
-        (Some(embedding), Some(down), Some(up)) if problems.is_empty() => {
-            let embedding = Tensor::from_data(embedding, (device, DType::F32));
-            let projection = Some(PrefixProjection { down, up });
-            Prefix::new(embedding, projection, shape).map_err(|_| problems)
-        }
-        _ => Err(problems),
+    file.expect(&wanted)?;
+    let mut made = Vec::new();
+    for (name, d_in, d_out) in layers {
+        let weight = file.take(&format!("{name}.weight"), &[d_out, d_in])?;
+        let bias = file.take(&format!("{name}.bias"), &[d_out])?;
+        made.extend(
+            weight
+                .zip(bias)
+                .map(|(weight, bias)| linear(weight, bias, device)),
+        );
     }
+    let inputs = file.take(EMBEDDING, &inputs)?;
+    let inputs = file.last(inputs)?;
+    let projection = match <[Linear; 2]>::try_from(made) {
+        Ok([down, up]) => Some(PrefixProjection { down, up }),
+        Err(_) => None,
+    };
+    let inputs = Tensor::from_data(inputs, (device, DType::F32));
+    Ok(Prefix::new(inputs, projection, shape)?)
 }
 
 fn linear(weight: TensorData, bias: TensorData, device: &Device) -> Linear {

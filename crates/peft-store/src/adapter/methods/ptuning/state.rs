@@ -2,16 +2,13 @@
 //!
 //! PyTorch lays a linear layer `[out, in]`, and an LSTM's four gates on top of each other: input, forget, cell, output.
 
-use std::collections::HashMap;
-
 use burn::module::Param;
 use burn::nn::{Linear, Lstm};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_ptuning::{PTuningConfig, PromptEncoder, PromptEncoderConfig, SoftPrompt};
-use safetensors::SafeTensors;
 
-use super::super::super::TensorProblem;
-use super::super::super::tensors::read_shaped;
+use super::super::super::AdapterFileError;
+use super::super::super::tensors::TensorsFile;
 
 /// The key of what the encoder makes the vectors of.
 const INPUTS: &str = "embedding.weight";
@@ -140,38 +137,27 @@ pub(in super::super::super) fn state(
 pub(in super::super::super) fn restored(
     config: &PTuningConfig,
     d_model: usize,
-    tensors: &SafeTensors<'_>,
+    mut file: TensorsFile,
     device: &Device,
-) -> Result<SoftPrompt, Vec<TensorProblem>> {
+) -> Result<SoftPrompt, AdapterFileError> {
     let hidden = config.hidden.unwrap_or(d_model);
     let stacks = stacks(&config.encoder, d_model, hidden);
-    let mut problems = Vec::new();
-    let mut data: HashMap<String, TensorData> = HashMap::new();
-    let mut read = |key: &str, shape: &[usize]| match read_shaped(key, shape, tensors) {
-        Ok(values) => drop(data.insert(key.to_owned(), values)),
-        Err(problem) => problems.push(problem),
-    };
-    read(INPUTS, &[config.n_virtual_tokens, d_model]);
+    let inputs = [config.n_virtual_tokens, d_model];
+    let mut wanted = vec![(INPUTS.to_owned(), inputs.to_vec())];
     for stack in &stacks {
         let shape = stack.weight_shape();
-        read(&stack.weight, &shape);
-        read(&stack.bias, &shape[..1]);
+        wanted.push((stack.weight.clone(), shape.to_vec()));
+        wanted.push((stack.bias.clone(), shape[..1].to_vec()));
     }
-    let known = |key: &str| {
-        let of_stack = |stack: &Stack| stack.weight == key || stack.bias == key;
-        key == INPUTS || stacks.iter().any(of_stack)
-    };
-    for key in tensors.names().into_iter().filter(|key| !known(key)) {
-        problems.push(TensorProblem::Unexpected { key: key.into() });
-    }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
+    file.expect(&wanted)?;
     // The sizes are those of the file by now, so what is made is not larger than it.
     let mut encoder = config.encoder.init(d_model, hidden, device);
-    let mut take = |key: &str| data.remove(key).map(|data| (data, (device, DType::F32)));
+    let to = (device, DType::F32);
     for (stack, linears) in stacks.iter().zip(linears(&mut encoder)) {
-        if let (Some((weight, to)), Some((bias, _))) = (take(&stack.weight), take(&stack.bias)) {
+        let shape = stack.weight_shape();
+        let weight = file.take(&stack.weight, &shape)?;
+        let bias = file.take(&stack.bias, &shape[..1])?;
+        if let (Some(weight), Some(bias)) = (weight, bias) {
             let weights = Tensor::<2>::from_data(weight, to).chunk(stack.n, 0);
             let biases = Tensor::<1>::from_data(bias, to).chunk(stack.n, 0);
             for ((linear, weight), bias) in linears.into_iter().zip(weights).zip(biases) {
@@ -182,8 +168,7 @@ pub(in super::super::super) fn restored(
             }
         }
     }
-    let inputs = take(INPUTS).map(|(inputs, to)| Tensor::<2>::from_data(inputs, to));
-    let missing = || vec![TensorProblem::Missing { key: INPUTS.into() }];
-    let inputs = inputs.ok_or_else(missing)?;
-    Ok(SoftPrompt::encoded(inputs, encoder))
+    let inputs = file.take(INPUTS, &inputs)?;
+    let inputs = file.last(inputs)?;
+    Ok(SoftPrompt::encoded(Tensor::from_data(inputs, to), encoder))
 }
