@@ -1,8 +1,9 @@
-//! Developer commands: `cargo xtask test | check | mutants | bench | assets`. One file a verb.
+//! Developer commands: `cargo xtask test | check | mutants | chaos | bench | assets`. One file a verb.
 
 mod assets;
 mod backend;
 mod bench;
+mod chaos;
 mod check;
 mod deny;
 mod evidence;
@@ -31,6 +32,8 @@ enum Verb {
     Check,
     /// Deliberate faults, one at a time in a copy of the tree, each of which must turn its cases red
     Mutants(mutants::Args),
+    /// Runs of the command that are killed, damaged, starved and started twice, with figures
+    Chaos(chaos::Args),
     /// Measurements, side by side in one run
     Bench(bench::Args),
     /// Rebuild data, tokenizer and model of the default run from WordNet
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Verb::Test(args) => test::run(&args),
         Verb::Check => check::run(),
         Verb::Mutants(args) => mutants::run(&args),
+        Verb::Chaos(args) => chaos::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Assets(args) => assets::run(&args),
     };
