@@ -23,7 +23,7 @@ const METHODS: [&str; 15] = [
     "freeze-bottom --layers 1",
     "bitfit",
     "norms",
-    "matching --params down_proj",
+    "matching --params down_proj.weight",
     "gradual --every 8",
     "lisa --layers 1 --every 8",
     "badam --every 8",
@@ -54,7 +54,8 @@ pub(super) fn run(place: &Place, kills: u64, seed: u64, report: &mut Report) -> 
             } else {
                 Vec::new()
             };
-            let partial = |name: &std::path::PathBuf| name.to_string_lossy().contains(".unfinished");
+            let partial =
+                |name: &std::path::PathBuf| name.to_string_lossy().contains(".unfinished");
             torn += u64::from(left.iter().any(partial));
             let mut ended = place.run("train --resume --out cut")?;
             if ended.refused() && ended.said.contains("no run to resume") {
