@@ -26,7 +26,7 @@ fn flags_of_nothing() {
         ),
         (
             "eval --model model --data valid.jsonl --max-length 1",
-            "max-length",
+            "maximal length",
         ),
         (
             "train --model model --train train.jsonl --batch-size 0 --out out",
@@ -38,7 +38,7 @@ fn flags_of_nothing() {
         ),
         (
             "train --model model --train train.jsonl --max-length 1 --out out",
-            "max-length",
+            "maximal length",
         ),
         (
             "train --model model --train train.jsonl --grad-accum 0 --out out",
@@ -85,7 +85,7 @@ fn flags_of_nothing() {
             "top",
         ),
         (
-            "generate --model model --prompt the --temperature -1",
+            "generate --model model --prompt the --temperature=-1",
             "temperature",
         ),
         (
@@ -114,6 +114,9 @@ fn flags_of_nothing() {
 #[test]
 fn files_of_nothing() {
     let place = place();
+    edit(&place, "model/tokenizer_config.json", |config| {
+        config["chat_template"] = "{% for m in messages %}{{ m.content }}{% endfor %}".into();
+    });
     fs::write(place.path("empty.jsonl"), "").expect("it is written");
     fs::write(place.path("blank.jsonl"), "\n \n\t\n").expect("it is written");
     fs::create_dir(place.path("dir")).expect("a directory");

@@ -216,10 +216,24 @@ fn choices_beyond_the_models_positions() {
         "--choices takes",
     );
     // A soft prompt takes positions of the model's.
-    place.runs(&"train --model model --train train.jsonl --method prompt-tuning --virtual-tokens 60 --max-steps 1 --out soft".split(' ').collect::<Vec<_>>());
+    place.runs(&"train --model model --train train.jsonl --method prompt-tuning --virtual-tokens 50 --max-steps 1 --out soft".split(' ').collect::<Vec<_>>());
+    let longer = "the animal ".repeat(20);
+    write(
+        &place,
+        "longer.jsonl",
+        &[
+            &json!({"prompt": longer, "completion": " animal"}).to_string(),
+            &json!({"prompt": "the", "completion": " plant"}).to_string(),
+        ],
+    );
+    place.runs(
+        &"eval --model model --data longer.jsonl --choices"
+            .split(' ')
+            .collect::<Vec<_>>(),
+    );
     refused(
         &place,
-        "eval --model model --data valid.jsonl --choices --adapter soft",
+        "eval --model model --data longer.jsonl --choices --adapter soft",
         "tokens",
     );
 }

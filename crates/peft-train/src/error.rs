@@ -57,6 +57,15 @@ pub enum TrainError {
         /// The limit.
         max_length: usize,
     },
+    /// No row has a target, whatever the maximal length.
+    #[error(
+        "no row of {} has a target: the completions, or what the chat template renders of the assistant's turns, have no token",
+        path.display()
+    )]
+    Targetless {
+        /// The file.
+        path: PathBuf,
+    },
     /// The rows are of a kind that the task does not take.
     #[error("{} holds {found} rows, but {task} takes {expected}", path.display())]
     WrongTask {

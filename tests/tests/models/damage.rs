@@ -44,7 +44,10 @@ fn all_mismatches_are_reported_together(device: &Device) {
     // In Burn's layout and not in torch's.
     tensors.push((up_proj.into(), view(Dtype::F32, vec![12, 20], 960)));
     tensors.push((norm.into(), view(Dtype::F64, vec![12], 96)));
-    tensors.push(("score.weight".into(), view(Dtype::F32, vec![2, 12], 96)));
+    tensors.push((
+        "model.extra.weight".into(),
+        view(Dtype::F32, vec![2, 12], 96),
+    ));
     let buffer = "model.layers.0.self_attn.rotary_emb.inv_freq"; // old releases wrote it
     tensors.push((buffer.into(), view(Dtype::F32, vec![3], 12)));
     safetensors::serialize_to_file(tensors, None, &path).expect("it can be written");
@@ -69,7 +72,7 @@ fn all_mismatches_are_reported_together(device: &Device) {
             found: "F64".into(),
         },
         CheckpointProblem::Unexpected {
-            key: "score.weight".into(),
+            key: "model.extra.weight".into(),
         },
     ];
     assert_eq!(problems.len(), expected.len(), "{error}");

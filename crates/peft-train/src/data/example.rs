@@ -137,6 +137,11 @@ pub fn encode(
     if !wrong.is_empty() {
         return Err(dataset.refuse(wrong));
     }
+    if encoded.examples.is_empty() && encoded.truncated == 0 {
+        return Err(TrainError::Targetless {
+            path: dataset.path().into(),
+        });
+    }
     if encoded.examples.is_empty() {
         return Err(TrainError::NoTargets {
             what: dataset.path().display().to_string(),
