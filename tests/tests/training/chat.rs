@@ -201,11 +201,36 @@ fn dates_are_todays_and_mistakes_are_named() {
             "{{ raise_exception('no such ' ~ 'thing') }}",
             "no such thing",
         ),
-        ("{% if %}", "syntax"),
-        ("{{ messages[0].a.b }}", "undefined"),
+        ("\n{% if %}", "line 2: expected an expression"),
+        ("{{ messages[0].a.b }}", "has no attribute 'a'"),
         ("{{ messages | tojson(wrong=1) }}", "wrong"),
     ] {
         let error = render(source).expect_err("it fails").to_string();
         assert!(error.contains(part), "{part} is not in {error}");
+    }
+}
+
+#[test]
+fn a_hostile_template_ends_soon_with_an_error_that_names_it() {
+    let loops = "{% for i in range(99999) %}".repeat(3) + &"{% endfor %}".repeat(3);
+    for source in [
+        loops.as_str(),
+        "{{ [1] * 10000000000 }}",
+        "{{ messages | tojson(indent=10000000000) }}",
+        "{{ 'a'.center(10000000000) }}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{% set ns = namespace(x='ab') %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+        &"{% if 1 %}".repeat(100_000),
+    ] {
+        let started = std::time::Instant::now();
+        let error = with_template(source).render(&user("x"), false);
+        let error = error.expect_err("it takes too much").to_string();
+        assert!(
+            error.contains("the chat template failed: line 1: "),
+            "{error}"
+        );
+        assert!(error.len() < 200, "{error}");
+        let took = started.elapsed();
+        assert!(took.as_secs() < 30, "{error} after {took:?}");
     }
 }

@@ -1,42 +1,40 @@
 //! [`ChatTemplate`]: a checkpoint's own way to write a conversation, in Jinja as transformers runs it.
 
+use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
 
-use minijinja::{Environment, Error};
+pub use peft_jinja::Rendered;
+use peft_jinja::{JinjaError, Template};
 use serde_json::{Map, Value, json};
 
-use super::{generation_blocks, jinja};
 use crate::{Message, TrainError};
-
-const NAME: &str = "chat";
-
-/// A conversation as text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendered {
-    /// The text.
-    pub text: String,
-    /// The bytes of the text that the template says the assistant wrote, in `{% generation %}` blocks.
-    pub generated: Vec<std::ops::Range<usize>>,
-}
 
 /// A chat template. It is compiled when it is first used.
 #[derive(Debug, Clone)]
 pub(super) struct ChatTemplate {
     source: String,
-    env: Arc<OnceLock<Result<Environment<'static>, String>>>,
+    compiled: Arc<OnceLock<Result<Template, JinjaError>>>,
 }
 
 impl ChatTemplate {
     pub(super) fn new(source: String) -> Self {
         Self {
             source,
-            env: Arc::default(),
+            compiled: Arc::default(),
         }
+    }
+
+    fn compiled(&self) -> Result<&Template, TrainError> {
+        let compile = || {
+            let template = Template::new(&self.source)?;
+            Ok(template.with_function("strftime_now", Arc::new(strftime_now)))
+        };
+        self.compiled.get_or_init(compile).as_ref().map_err(failed)
     }
 
     /// Whether it says which text is the assistant's.
     pub(super) fn marks_generation(&self) -> bool {
-        generation_blocks::translate(&self.source).1
+        self.compiled().is_ok_and(Template::marks_generation)
     }
 
     /// A conversation with what transformers gives a template: `messages`, `add_generation_prompt`, `tools` and `documents`, which are none where `variables` has
@@ -48,38 +46,29 @@ impl ChatTemplate {
         generation: bool,
         special: &Map<String, Value>,
     ) -> Result<Rendered, TrainError> {
-        let failed = |reason: String| TrainError::ChatTemplate { reason };
-        let env = self.env.get_or_init(|| self.compile());
-        let env = env.as_ref().map_err(|reason| failed(reason.clone()))?;
         let mut context = special.clone();
         context.insert("messages".into(), json!(messages));
         context.insert("add_generation_prompt".into(), json!(generation));
         context.insert("tools".into(), Value::Null);
         context.insert("documents".into(), Value::Null);
         context.extend(variables.clone());
-        let text = env
-            .get_template(NAME)
-            .and_then(|template| template.render(context))
-            .map_err(|error| failed(shown(&error)))?;
-        Ok(generation_blocks::spans(&text))
-    }
-
-    fn compile(&self) -> Result<Environment<'static>, String> {
-        let mut env = jinja::environment();
-        let source = generation_blocks::translate(&self.source).0;
-        let added = env.add_template_owned(NAME, source);
-        added.map_err(|error| shown(&error))?;
-        Ok(env)
+        self.compiled()?
+            .render(&context)
+            .map_err(|error| failed(&error))
     }
 }
 
-/// An error with what led to it.
-fn shown(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+fn failed(error: &JinjaError) -> TrainError {
+    TrainError::ChatTemplate {
+        reason: error.to_string(),
     }
-    text
+}
+
+/// The local time in a format of C's `strftime`.
+fn strftime_now(format: &str) -> Result<String, String> {
+    let mut text = String::new();
+    match write!(text, "{}", chrono::Local::now().format(format)) {
+        Ok(()) => Ok(text),
+        Err(_) => Err(format!("`{format}` is no date format")),
+    }
 }

@@ -6,12 +6,9 @@ mod classes;
 mod encode;
 mod ends;
 mod files;
-mod generation_blocks;
 mod guard;
-mod jinja;
 mod outline;
 mod pattern;
-mod python_json;
 mod special;
 mod words;
 
