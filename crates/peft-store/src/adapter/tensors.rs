@@ -1,6 +1,8 @@
 //! [`TensorsFile`]: the tensors of a file, taken out of it one at a time, as f32.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+#[cfg(feature = "inputs")]
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
@@ -88,6 +90,7 @@ impl TensorsFile {
     }
 
     /// The values of the one tensor that is asked for; others are of no interest.
+    #[cfg(feature = "inputs")]
     pub(super) fn only(
         mut self,
         key: &str,
@@ -99,6 +102,7 @@ impl TensorsFile {
     }
 
     /// The values that were taken last, if nothing is wrong with any tensor of the file.
+    #[cfg(feature = "inputs")]
     pub(super) fn last(mut self, data: Option<TensorData>) -> Result<TensorData, AdapterFileError> {
         match data {
             Some(data) => self.finish().map(|()| data),
@@ -107,6 +111,7 @@ impl TensorsFile {
     }
 
     /// These tensors are there, in these shapes, and no others: asked before anything of their sizes is made.
+    #[cfg(feature = "inputs")]
     pub(super) fn expect(
         &mut self,
         wanted: &[(String, Vec<usize>)],
