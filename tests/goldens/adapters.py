@@ -24,6 +24,11 @@ ADAPTERS = {
                                alpha_pattern={"down_proj": 9})),
     "lora_embedding": ("gqa", L(r=4, lora_alpha=6, target_modules=["embed_tokens", "q_proj"])),
     "lora_embedding_tied": ("tied", L(r=4, lora_alpha=6, target_modules=["embed_tokens", "q_proj"])),
+    # An adapter on a tied output layer unties it.
+    "lora_head_tied": ("tied", L(r=4, lora_alpha=6, target_modules=["lm_head", "q_proj"])),
+    "lora_ends_tied": ("tied", L(r=4, lora_alpha=6, target_modules=["embed_tokens", "lm_head"])),
+    "lora_whole_head_tied": ("tied", L(r=4, lora_alpha=6, target_modules=QV, modules_to_save=["lm_head"])),
+    "lora_whole_ends_tied": ("tied", L(r=4, lora_alpha=6, target_modules=QV, modules_to_save=["embed_tokens", "lm_head"])),
     "lora_layers": ("gqa", L(r=4, lora_alpha=6, target_modules=QV, layers_to_transform=[1])),
     "lora_modules_to_save": ("gqa", L(r=4, lora_alpha=6, target_modules=QV, modules_to_save=["lm_head"])),
     "lora_bias_all": ("biased", L(r=4, lora_alpha=6, target_modules=QV, bias="all")),
@@ -47,6 +52,7 @@ ADAPTERS |= {
     "gpt2_lora_attn": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_attn", "attn.c_proj"], fan_in_fan_out=True)),
     "gpt2_lora_all_linear": ("gpt2", L(r=2, lora_alpha=5, target_modules="all-linear")),
     "gpt2_lora_embedding": ("gpt2", L(r=3, lora_alpha=8, target_modules=["wte", "c_fc"])),
+    "gpt2_lora_head": ("gpt2", L(r=3, lora_alpha=8, target_modules=["lm_head", "c_fc"])),
     # The embedding's adapter is scaled as the embedding is.
     "gemma2_lora_embedding": ("gemma2", L(r=3, lora_alpha=8, target_modules=["embed_tokens", "q_proj"])),
 }

@@ -53,9 +53,13 @@ fn load(base: &Path, adapter: &Path, device: &Device) -> LanguageModel {
     let mut model = Checkpoint::open(base)
         .and_then(|checkpoint| checkpoint.load(device, DType::F32))
         .expect("the base loads");
-    AdapterDir::open(adapter)
-        .and_then(|dir| dir.attach(&mut model, NAME, ForwardPath::Factored))
-        .unwrap_or_else(|error| panic!("{}: {error}", adapter.display()));
+    let attached = AdapterDir::open(adapter).and_then(|dir| {
+        if dir.changes_output_layer()? {
+            model = model.clone().untie();
+        }
+        dir.attach(&mut model, NAME, ForwardPath::Factored)
+    });
+    attached.unwrap_or_else(|error| panic!("{}: {error}", adapter.display()));
     model
 }
 

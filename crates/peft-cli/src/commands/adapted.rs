@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use peft_core::{AttachReport, ForwardPath, PeftError, Transformer};
+use peft_models::LanguageModel;
 use peft_prefix::Prefixed;
 use peft_ptuning::Prompted;
 use peft_store::{
@@ -128,6 +129,18 @@ impl Saved {
         let shapes = self.shapes()?;
         let weight = shapes.iter().find(|(key, _)| is_output_layer(key));
         Ok(weight.and_then(|(_, shape)| shape.first().copied()))
+    }
+
+    /// The model with an output layer of its own, where this changes one and the model's is tied to its embedding.
+    pub(super) fn untied(&self, model: LanguageModel) -> Result<LanguageModel, AdapterFileError> {
+        let changes = match self {
+            Self::Adapter(dir) => dir.changes_output_layer()?,
+            Self::Trained(_) => false,
+        };
+        Ok(match changes {
+            true => model.untie(),
+            false => model,
+        })
     }
 
     /// How many positions it takes from a text.

@@ -39,10 +39,12 @@ fn load(
     let checkpoint = opened(args)?;
     say_left_alone(&checkpoint)?;
     let adapter = adapter.map(|dir| Saved::of(dir, &checkpoint)).transpose()?;
-    let mut model = bare(checkpoint.load(&device, dtype)?);
-    if let Some(adapter) = adapter {
-        adapter.attach(&mut model)?;
-    }
+    let model = checkpoint.load(&device, dtype)?;
+    let Some(adapter) = adapter else {
+        return Ok((checkpoint, bare(model), device));
+    };
+    let mut model = bare(adapter.untied(model)?);
+    adapter.attach(&mut model)?;
     Ok((checkpoint, model, device))
 }
 

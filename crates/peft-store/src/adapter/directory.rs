@@ -99,6 +99,31 @@ impl AdapterDir {
         Ok(shapes.collect())
     }
 
+    /// Whether it changes the output layer: by an adapter on it, or as a module that trains whole.
+    ///
+    /// A model whose output layer is tied to its embedding has none of its own to change; [`LanguageModel::untie`](peft_models::LanguageModel::untie) gives it
+    /// one before the adapter is attached, as PEFT's wrapper of the layer does.
+    ///
+    /// # Errors
+    ///
+    /// Where the tensors' file cannot be read.
+    pub fn changes_output_layer(&self) -> Result<bool, AdapterFileError> {
+        let entries = self.fields.get("modules_to_save").and_then(Value::as_array);
+        let mut entries = entries.into_iter().flatten().filter_map(Value::as_str);
+        // PEFT asks only how a path ends.
+        let whole = entries.any(|entry| OUTPUT_LAYER.ends_with(entry));
+        let shapes = self.tensor_shapes()?;
+        Ok(shapes.iter().any(|(key, _)| {
+            let mut names = key.split('.').skip_while(|name| *name != OUTPUT_LAYER);
+            let own = ["lora_", "ia3_", "modules_to_save"];
+            match names.nth(1) {
+                Some("weight") => whole,
+                Some(name) => own.iter().any(|start| name.starts_with(start)),
+                None => false,
+            }
+        }))
+    }
+
     /// Attach the adapter to `model` under `name`, with the file's weights.
     ///
     /// `path` says how the model reads its adapted layers. As in PEFT, entries of the config's lists that match nothing are passed over; but

@@ -14,6 +14,8 @@ const DEPTH: usize = 8;
 const STEPS: usize = 512;
 /// The most times as long as it was that a text may become.
 const GROWTH: u64 = 4096;
+/// The longest token in bytes that is looked for in each text; the field's have some thirty.
+const TOKEN: usize = 4096;
 /// The longest word that is looked up by all its parts.
 const WORD: u64 = 1 << 14;
 
@@ -30,6 +32,8 @@ pub(super) struct Outline {
     decoder: Value,
     #[serde(default)]
     model: Model,
+    #[serde(default)]
+    added_tokens: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -59,6 +63,10 @@ impl Outline {
                 "`max_input_chars_per_word` is {chars}, expected at most {WORD}"
             ));
         }
+        let added = outline.added_tokens.as_array();
+        for token in added.into_iter().flatten() {
+            check_token(token["content"].as_str().unwrap_or_default())?;
+        }
         let mut steps = 0;
         let mut growth = |name: &str, part: &Value| {
             let growth = walk(part, 0, &mut steps).map_err(|why| format!("`{name}`: {why}"))?;
@@ -79,6 +87,16 @@ impl Outline {
             }
         }
         Ok(Growth { encoded, decoded })
+    }
+}
+
+/// What is looked for as a token has a bounded length: the library's search takes time that grows faster than it.
+pub(super) fn check_token(token: &str) -> Result<(), String> {
+    match token.len() {
+        0..=TOKEN => Ok(()),
+        length => Err(format!(
+            "a token that is added has {length} bytes, expected at most {TOKEN}"
+        )),
     }
 }
 

@@ -8,6 +8,7 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use super::classes;
 use super::files::{read_json, wrong};
+use super::outline::check_token;
 use crate::TrainError;
 
 /// The names that each tokenizer has, in the order in which transformers adds their tokens.
@@ -93,6 +94,10 @@ impl Special {
         if let Some(token) = padding {
             fields.named.entry("pad_token").or_insert(token.into());
         }
+        let short = |token: &str| check_token(token).map_err(|reason| wrong(&path, reason));
+        for token in added.values() {
+            short(&token.content)?;
+        }
         let mut special = Self::default();
         special.append(inner, added.into_values());
         let defaults =
@@ -109,9 +114,10 @@ impl Special {
         let others = others.filter(|(name, _)| !NAMES.contains(&name.as_str()));
         let named = standard.chain(others.map(|(_, token)| token));
         let named: Vec<&str> = named.filter_map(Value::as_str).collect();
-        let all = named
-            .into_iter()
-            .chain(fields.extra.iter().map(String::as_str));
+        let extra = fields.extra.iter().map(String::as_str);
+        let all: Vec<&str> = named.into_iter().chain(extra).collect();
+        all.iter().try_for_each(|token| short(token))?;
+        let all = all.into_iter();
         special.append(inner, all.map(|token| AddedToken::from(token, true)));
         special.named = fields.named;
         Ok(special)

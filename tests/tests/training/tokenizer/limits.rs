@@ -130,6 +130,34 @@ fn panics_are_the_files_fault() {
     );
 }
 
+/// To look for a token in each text takes time that grows with the token.
+#[test]
+fn a_token_has_a_bounded_length() {
+    let sound = words(&["<unk>", "</s>", "a"]);
+    let long = "x".repeat(70_000);
+    let mut broken = sound.clone();
+    broken["added_tokens"] = json!([{
+        "id": 9, "content": &long, "single_word": false, "lstrip": false, "rstrip": false,
+        "normalized": false, "special": true,
+    }]);
+    let config = json!({ "eos_token": &long });
+    let decoder = json!({ "added_tokens_decoder": { "9": { "content": &long } } });
+    for files in [
+        vec![("tokenizer.json", &broken)],
+        vec![
+            ("tokenizer.json", &sound),
+            ("tokenizer_config.json", &config),
+        ],
+        vec![
+            ("tokenizer.json", &sound),
+            ("tokenizer_config.json", &decoder),
+        ],
+    ] {
+        let error = read(&files).expect_err("it is refused").to_string();
+        assert!(error.contains("70000 bytes"), "{error}");
+    }
+}
+
 /// Files beside it are objects, and files: to read a pipe may never end.
 #[test]
 fn files_beside_it_are_checked() {

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     drop(read);
     match (decoder, kept) {
         (true, _) => {
-            let mut model = bare(checkpoint.load(&device, RUN)?);
+            let mut model = bare(saved.untied(checkpoint.load(&device, RUN)?)?);
             saved.attach(&mut model)?;
             job.fold(
                 model.model.model.valid(),

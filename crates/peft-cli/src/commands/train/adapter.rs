@@ -83,6 +83,25 @@ pub(super) fn adapter_config<M: Transformer>(
     }))
 }
 
+/// Whether the flags of an adapter name the output layer, as one of the targets or as what trains whole.
+pub(super) fn names_output_layer(args: &TrainArgs) -> bool {
+    let of = &args.of_method;
+    let named = |entries: &[String]| entries.iter().any(|name| has_suffix(OUTPUT_LAYER, name));
+    let whole = named(&of.modules_to_save);
+    match args.method() {
+        Method::Lora | Method::Ia3 => {
+            let joined = of.targets.join(",");
+            let target = match joined.strip_prefix(REGEX) {
+                Some(pattern) => Names::Regex(pattern.into()).has(OUTPUT_LAYER),
+                None => named(&of.targets),
+            };
+            whole || (target && !named(&of.exclude))
+        }
+        Method::PromptTuning | Method::PTuning | Method::PrefixTuning => whole,
+        _ => false,
+    }
+}
+
 /// An adapter of weights.
 fn weights<M: Module>(
     args: &TrainArgs,

@@ -16,7 +16,7 @@ use crate::error::CliError;
 /// What a directory holds, for a run to begin with.
 pub(super) struct Init {
     dir: PathBuf,
-    saved: Saved,
+    pub(super) saved: Saved,
 }
 
 /// Put the method and the settings of `--init-adapter` into the flags; what contradicts them is an error.

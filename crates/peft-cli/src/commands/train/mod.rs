@@ -15,6 +15,7 @@ mod strategy;
 mod summary;
 mod trained;
 
+use peft_models::LanguageModel;
 use peft_store::Checkpoint;
 use peft_train::{
     EncodeOptions, Encoded, NextToken, RowKind, Schedule, TrainConfig, Warmup, encode, pack,
@@ -103,6 +104,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         // Says which files are missing.
         false => checkpoint.load(&device, dtype)?,
     };
+    let model = match &init {
+        Some(init) => init.saved.untied(model)?,
+        None => untied(&args, model),
+    };
     if !checkpoint.has_weights() {
         let dir = args.model.model.display();
         say!("{dir} has no weights: they are drawn by the seed");
@@ -128,6 +133,17 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         fields,
     };
     fit(args, &config, &NextToken, job)
+}
+
+/// The model with an output layer of its own, where the flags name it and it is tied to the embedding; that costs as much memory as the embedding.
+fn untied(args: &TrainArgs, model: LanguageModel) -> LanguageModel {
+    if !model.config().has_tied_head() || !adapter::names_output_layer(args) {
+        return model;
+    }
+    say!(
+        "the output layer, which is tied to the embedding, has weights of its own from here on: the flags name it"
+    );
+    model.untie()
 }
 
 fn describe(set: &Encoded, what: &str) {
