@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from transformers.utils.chat_template_utils import _compile_jinja_template
+from transformers.utils.chat_template_utils import _compile_jinja_template, _render_with_assistant_indices
 
 PROGRAM = Path(__file__).parents[2] / "target/debug/examples/render"
 
@@ -49,20 +49,22 @@ def main():
         try:
             template = _compile_jinja_template(source)
             template.globals["strftime_now"] = lambda format: format
-            wanted.append(template.render(**copy.deepcopy(context)))
+            text, spans = _render_with_assistant_indices(compiled_template=template, **copy.deepcopy(context))
+            wanted.append((text, [text[start:end] for start, end in spans]))
         except Exception as error:
             wanted.append(error)
     given = json.dumps([[source, context] for *_, source, context in cases])
     found = json.loads(subprocess.run([program], input=given, capture_output=True, text=True, check=True).stdout)
-    same = refused = 0
+    same = refused = marked = 0
     for (path, name, prompt, *_), expected, result in zip(cases, wanted, found):
-        if isinstance(expected, str) and result.get("text") == expected:
+        if isinstance(expected, tuple) and (result.get("text"), result.get("generated")) == expected:
             same += 1
-        elif not isinstance(expected, str) and "error" in result:
+            marked += bool(expected[1])
+        elif not isinstance(expected, tuple) and "error" in result:
             refused += 1
         else:
             print(f"{path} {name} prompt={prompt}\n  Jinja2: {expected!r}\n  here:   {result}")
-    print(f"{len({case[0] for case in cases})} templates, {len(cases)} renderings: {same} the same, {refused} refused by both, {len(cases) - same - refused} differ")
+    print(f"{len({case[0] for case in cases})} templates, {len(cases)} renderings: {same} the same ({marked} with marked answers), {refused} refused by both, {len(cases) - same - refused} differ")
 
 
 if __name__ == "__main__":

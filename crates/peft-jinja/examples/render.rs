@@ -1,4 +1,5 @@
-//! Renders templates: a JSON list of `[source, context]` on standard input gives one of texts on standard output, none where one fails.
+//! Renders templates: a JSON list of `[source, context]` on standard input gives one of texts, with what is in their `{% generation %}` blocks, on
+//! standard output, and of errors.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -14,7 +15,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let now = Arc::new(|format: &str| Ok(format.to_owned()));
         let template = Template::new(source).map(|t| t.with_function("strftime_now", now));
         match template.and_then(|template| template.render(context)) {
-            Ok(rendered) => serde_json::json!({ "text": rendered.text }),
+            Ok(rendered) => {
+                let spans = rendered.generated.iter();
+                let spans: Vec<&str> = spans.map(|span| &rendered.text[span.clone()]).collect();
+                serde_json::json!({ "text": rendered.text, "generated": spans })
+            }
             Err(error) => serde_json::json!({ "error": error.to_string() }),
         }
     });
