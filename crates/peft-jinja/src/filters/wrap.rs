@@ -12,8 +12,8 @@ fn chunks(text: &str, hyphens: bool) -> Vec<&str> {
         let (chunk, after) = rest.split_at(end);
         rest = after;
         let mut word = chunk;
-        while hyphens && !space {
-            let Some(at) = hyphen(word) else { break };
+        let splits = hyphens && !space;
+        while let Some(at) = hyphen(word).filter(|_| splits) {
             chunks.push(&word[..at]);
             word = &word[at..];
         }

@@ -168,8 +168,7 @@ fn grouped(digits: &str, sign: Option<char>, group: usize, width: usize) -> Stri
     let (whole, rest) = digits.split_at(end);
     let mut reversed = String::new();
     let zeros = std::iter::repeat('0');
-    let mut taken = 0;
-    for c in whole.chars().rev().chain(zeros) {
+    for (taken, c) in whole.chars().rev().chain(zeros).enumerate() {
         if taken >= whole.len() && reversed.len() + rest.len() >= width {
             break;
         }
@@ -177,7 +176,6 @@ fn grouped(digits: &str, sign: Option<char>, group: usize, width: usize) -> Stri
             reversed.push(sign);
         }
         reversed.push(c);
-        taken += 1;
     }
     reversed.chars().rev().collect::<String>() + rest
 }

@@ -182,8 +182,9 @@ impl Parser {
         };
         let mut chain = Vec::new();
         self.postfix(&mut chain)?;
-        while filters {
+        loop {
             match self.tok() {
+                _ if !filters => break,
                 Tok::Op("|") => {
                     self.next();
                     self.filter(&mut chain)?;
