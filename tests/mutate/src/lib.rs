@@ -15,4 +15,4 @@ mod run;
 mod worker;
 
 pub use mutate::mutate;
-pub use run::{Kind, MAX_GROWTH_KIB, MAX_SECONDS, check};
+pub use run::{Kind, MAX_GROWTH_KIB, MAX_SECONDS, Reader, check};

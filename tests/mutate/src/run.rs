@@ -22,6 +22,9 @@ const COUNT: u64 = 60;
 /// Faults of one kind that are looked for.
 const MAX_FAULTS: usize = 20;
 
+/// Reads a directory that stands in the place of this one among the sound ones; whether it was taken.
+pub type Reader<'a> = Box<dyn Fn(&Path, usize) -> bool + 'a>;
+
 /// Directories and what reads them.
 pub struct Kind<'a> {
     /// What they are.
@@ -29,7 +32,7 @@ pub struct Kind<'a> {
     /// Sound directories: the bytes of each file by its name.
     pub sound: Vec<BTreeMap<String, Vec<u8>>>,
     /// Whether a directory was read, that of this place among the sound ones with one file changed.
-    pub read: Box<dyn Fn(&Path, usize) -> bool + 'a>,
+    pub read: Reader<'a>,
 }
 
 impl<'a> Kind<'a> {

@@ -106,7 +106,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     };
     let model = match &init {
         Some(init) => init.saved.untied(model)?,
-        None => untied(&args, model),
+        None => untied(args, model),
     };
     if !checkpoint.has_weights() {
         let dir = args.model.model.display();
