@@ -335,9 +335,9 @@ const FAULTS: [Fault; 39] = [
     },
     Fault {
         name: "saving drops a tensor",
-        file: "crates/peft-store/src/adapter/save.rs",
-        text: "    for entry in &entries {\n        if let Some(data)",
-        instead: "    for entry in entries.iter().skip(1) {\n        if let Some(data)",
+        file: "crates/peft-store/src/adapter/keys.rs",
+        text: "    for entry in entries {\n        let slot = slots.get",
+        instead: "    for entry in entries.iter().skip(1) {\n        let slot = slots.get",
         cases: &[
             "adapters::flex::files_round_trip",
             "properties::flex::directories_hold_any_config",
