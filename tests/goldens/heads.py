@@ -24,7 +24,8 @@ def lora(task, targets=QV, **fields):
     return L(r=3, lora_alpha=8, task_type=task, target_modules=targets, **fields)
 
 
-# The base, the class that reads it, the labels of a fresh head, the adapter, and whether its config does not name the head.
+# The base, the class that reads it, the labels of a fresh head, the adapter, and whether its config
+# does not name the head.
 CASES = {
     # As PEFT writes it now: the head is in the file and named; the base has none.
     "fresh_head": ("bert", TEXTS, 4, lora("SEQ_CLS"), False),

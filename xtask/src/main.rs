@@ -1,4 +1,5 @@
-//! Developer commands: `cargo xtask test | check | mutants | chaos | bench | assets`. One file a verb.
+//! Developer commands: `cargo xtask test | check | mutants | chaos | bench | assets`. One file a
+//! verb.
 
 mod assets;
 mod backend;

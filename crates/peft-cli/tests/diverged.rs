@@ -4,17 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::Place;
-
-const RUN: &str = "train --model model --train train.jsonl --valid valid.jsonl --rank 2 --lr 0.01 \
-                   --batch-size 4 --seed 3 --dropout 0.1";
-
-/// A run by these flags beside the common ones.
-fn flags(extra: &str) -> Vec<&str> {
-    RUN.split_whitespace()
-        .chain(extra.split_whitespace())
-        .collect()
-}
+use common::{Place, flags};
 
 #[test]
 fn gradients_that_are_all_zero_are_said() {

@@ -1,4 +1,5 @@
-//! Adapters of classifiers and of feature extractors that PEFT wrote, wherever their head is: evaluated, asked, and merged into models that compute what PEFT does.
+//! Adapters of classifiers and of feature extractors that PEFT wrote, wherever their head is:
+//! evaluated, asked, and merged into models that compute what PEFT does.
 
 mod common;
 

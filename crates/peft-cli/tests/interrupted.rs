@@ -9,17 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::{Place, command};
-
-const RUN: &str = "train --model model --train train.jsonl --valid valid.jsonl --rank 2 --lr 0.01 \
-                   --batch-size 4 --seed 3 --dropout 0.1";
-
-/// A run by these flags beside the common ones.
-fn flags(extra: &str) -> Vec<&str> {
-    RUN.split_whitespace()
-        .chain(extra.split_whitespace())
-        .collect()
-}
+use common::{Place, command, flags};
 
 fn start(place: &Place, extra: &str) -> Child {
     command(&flags(extra))

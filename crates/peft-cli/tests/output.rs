@@ -1,4 +1,5 @@
-//! Standard output and error that cannot be written: they end nothing that is not theirs, and panic nowhere.
+//! Standard output and error that cannot be written: they end nothing that is not theirs, and panic
+//! nowhere.
 #![cfg(target_os = "linux")]
 
 mod common;

@@ -1,4 +1,5 @@
-//! Flags, files and directories that hold nothing, or something else, are refused by a message, and nothing panics on them.
+//! Flags, files and directories that hold nothing, or something else, are refused by a message, and
+//! nothing panics on them.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! Rows, labels, texts and templates that make no sense are refused by a message, and nothing panics on them.
+//! Rows, labels, texts and templates that make no sense are refused by a message, and nothing
+//! panics on them.
 
 mod common;
 
@@ -265,4 +266,32 @@ fn templates_that_render_nothing() {
         );
     }
     refused(&place, "generate --model model --raw --prompt=", "prompt");
+}
+
+#[test]
+fn rows_without_a_target_say_what_they_lack() {
+    let place = place();
+    edit(&place, "model/tokenizer_config.json", |config| {
+        config["chat_template"] =
+            "{% for m in messages %}{{ m.role + ' ' + m.content }}{% endfor %}".into();
+    });
+    let unweighted = json!({"messages": [
+        {"role": "user", "content": "the"},
+        {"role": "assistant", "content": "animal", "weight": 0},
+    ]});
+    for (model, row, part) in [
+        ("model", json!({"text": "the"}), "a second one"),
+        ("model", unweighted, "`weight` 0"),
+        (
+            "words",
+            json!({"tokens": ["red"], "tags": [-100]}),
+            "every tag is -100",
+        ),
+    ] {
+        write(&place, "rows.jsonl", &[&row.to_string()]);
+        let eval = format!("eval --model {model} --data rows.jsonl");
+        refused(&place, &eval, part);
+        let train = format!("train --model {model} --train rows.jsonl --no-eos --out out");
+        refused(&place, &train, part);
+    }
 }

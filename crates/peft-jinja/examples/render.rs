@@ -1,5 +1,6 @@
-//! Renders templates: a JSON list of `[source, context]` on standard input gives one of texts, with what is in their `{% generation %}` blocks, on
-//! standard output, and of errors.
+//! Renders templates. Standard input has a JSON list of `[source, context]`; standard output gets a
+//! list with an object for each: the `text` and what was `generated` in `{% generation %}` blocks,
+//! or the `error`.
 
 use std::io::{Read, Write};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A compiled template. Chains of operators are flat, so that a tree is no deeper than its source's brackets and blocks.
+//! A compiled template. Chains of operators are flat, so that a tree is no deeper than its source's
+//! brackets and blocks.
 
 use std::sync::Arc;
 

@@ -1,6 +1,8 @@
-//! What a template may use. Templates are programs of strangers: each limit is far above what a conversation needs, and below what harms a machine.
+//! What a template may use. Templates are programs of strangers: each limit is far above what a
+//! conversation needs, and below what harms a machine.
 
-/// Work of one rendering: expressions and statements evaluated, items made or compared, and a step for each [`BYTES_PER_STEP`] bytes of text made or read.
+/// Work of one rendering: expressions and statements evaluated, items made or compared, and a step
+/// for each [`BYTES_PER_STEP`] bytes of text made or read.
 pub const MAX_STEPS: u64 = 20_000_000;
 /// Bytes of text that count as one step.
 pub const BYTES_PER_STEP: usize = 32;
@@ -18,5 +20,6 @@ pub const MAX_EVAL_DEPTH: usize = 2_000;
 pub const MAX_VALUE_DEPTH: usize = 500;
 /// Bytes of a template's source.
 pub const MAX_SOURCE: usize = 16 << 20;
-/// Bytes of the stack that a template is compiled and run on; pages are taken when they are touched.
+/// Bytes of the stack that a template is compiled and run on; pages are taken when they are
+/// touched.
 pub(crate) const STACK: usize = 64 << 20;

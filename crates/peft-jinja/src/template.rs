@@ -35,7 +35,8 @@ impl Template {
     ///
     /// # Errors
     ///
-    /// [`JinjaError::Syntax`] where it is no template, and [`JinjaError::Limit`] where it is too long or too deep.
+    /// [`JinjaError::Syntax`] where it is no template, and [`JinjaError::Limit`] where it is too
+    /// long or too deep.
     pub fn new(source: &str) -> Result<Self, JinjaError> {
         let (body, generation) = on_own_stack(|| parse(source))?;
         Ok(Self {
@@ -62,7 +63,8 @@ impl Template {
     ///
     /// # Errors
     ///
-    /// [`JinjaError::Render`] where an expression fails, [`JinjaError::Raised`] where the template says so, and [`JinjaError::Limit`] where it takes too much.
+    /// [`JinjaError::Render`] where an expression fails, [`JinjaError::Raised`] where the template
+    /// says so, and [`JinjaError::Limit`] where it takes too much.
     pub fn render(
         &self,
         context: &serde_json::Map<String, serde_json::Value>,

@@ -102,15 +102,24 @@ pub(crate) fn title_char(c: char) -> String {
 
 /// Python's `str.title`.
 pub(crate) fn title(text: &str) -> String {
+    title_by(text, title_char, is_cased)
+}
+
+/// The text with `first` of each character that begins a word, and the others in lower case; behind
+/// a character that is `inside` a word the word goes on.
+pub(crate) fn title_by(
+    text: &str,
+    first: impl Fn(char) -> String,
+    inside: impl Fn(char) -> bool,
+) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut inside = false;
+    let mut goes_on = false;
     for c in text.chars() {
-        if inside {
-            out.extend(c.to_lowercase());
-        } else {
-            out.push_str(&title_char(c));
+        match goes_on {
+            true => out.extend(c.to_lowercase()),
+            false => out.push_str(&first(c)),
         }
-        inside = is_cased(c);
+        goes_on = inside(c);
     }
     out
 }

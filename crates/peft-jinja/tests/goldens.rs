@@ -1,4 +1,5 @@
-//! What Jinja2 gives by `tests/goldens/make_jinja.py`, compared with what this gives. Where they differ, a line says why.
+//! What Jinja2 gives by `tests/goldens/make_jinja.py`, compared with what this gives. Where they
+//! differ, a line says why.
 
 use std::sync::Arc;
 

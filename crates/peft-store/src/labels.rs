@@ -131,6 +131,7 @@ impl Labels {
     }
 
     /// Put them into the fields of a `config.json`, in place of those that it has.
+    #[cfg(feature = "models")]
     pub(crate) fn into_config(self, fields: &mut Map<String, Value>, of_tokens: bool) {
         let names = || self.names.iter().enumerate();
         let by_id: Map<String, Value> = names()

@@ -27,7 +27,8 @@ pub(crate) struct StoredParam {
     pub(crate) transposed: bool,
 }
 
-/// Burn's norms, which call scale and shift `gamma` and `beta`; torch's call them `weight` and `bias`.
+/// Burn's norms, which call scale and shift `gamma` and `beta`; torch's call them `weight` and
+/// `bias`.
 #[cfg(feature = "adapters")]
 const NORMS: [&str; 5] = [
     "Struct:BatchNorm",

@@ -58,13 +58,12 @@ pub enum TrainError {
         max_length: usize,
     },
     /// No row has a target, whatever the maximal length.
-    #[error(
-        "no row of {} has a target: the completions, or what the chat template renders of the assistant's turns, have no token",
-        path.display()
-    )]
+    #[error("no row of {} has a target: {reason}", path.display())]
     Targetless {
         /// The file.
         path: PathBuf,
+        /// What rows of its kind lack.
+        reason: &'static str,
     },
     /// The rows are of a kind that the task does not take.
     #[error("{} holds {found} rows, but {task} takes {expected}", path.display())]

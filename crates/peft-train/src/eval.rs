@@ -75,7 +75,8 @@ pub fn evaluate<M: CausalLm>(model: &M, examples: &[Example], batch_size: usize)
 ///
 /// # Errors
 ///
-/// A [`TrainError`] where the tokenizer fails, a prompt or an option has no tokens, both are longer than the model takes, or `batch_size` is 0.
+/// A [`TrainError`] where the tokenizer fails, a prompt or an option has no tokens, both are longer
+/// than the model takes, or `batch_size` is 0.
 pub fn choose<M: CausalLm>(
     model: &M,
     tokenizer: &TextTokenizer,

@@ -1,4 +1,5 @@
-//! An adapter trained by the `Learner` of `burn-train`, saved in PEFT's format: `cargo run --release` in this directory.
+//! An adapter trained by the `Learner` of `burn-train`, saved in PEFT's format: `cargo run
+//! --release` in this directory.
 
 use std::error::Error;
 

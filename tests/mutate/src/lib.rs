@@ -1,11 +1,15 @@
-//! Readers of files against files with seeded changes: each file is read or refused, and nothing panics, aborts, hangs, or takes memory without bound.
+//! Readers of files against files with seeded changes: each file is read or refused, and nothing
+//! panics, aborts, hangs, or takes memory without bound.
 //!
-//! A [`Kind`] is a directory that the project's own writers made, and the reader of it. [`check`] changes one of its files by a seed ([`mutate`]), reads the directory, and goes on to the next seed.
-//! `MUTATIONS=10000` tries that many seeds of each kind, `MUTATION_SEED=5000` begins with that one; both are printed.
+//! A [`Kind`] is a directory that the project's own writers made, and the reader of it. [`check`]
+//! changes one of its files by a seed ([`mutate`]), reads the directory, and goes on to the next
+//! seed. `MUTATIONS=10000` tries that many seeds of each kind, `MUTATION_SEED=5000` begins with
+//! that one; both are printed.
 //!
 //! # What this crate does not do
 //!
-//! It knows no format but JSON, safetensors and text, and looks for no coverage: that is what `fuzz/` is for.
+//! It knows no format but JSON, safetensors and text, and looks for no coverage: that is what
+//! `fuzz/` is for.
 #![deny(missing_docs)]
 
 mod bytes;

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::{bytes, json};
 
-/// The bytes of a file with the change of this seed. Its name says what they are; `donors` are other files of that name, whose parts may come in.
+/// The bytes of a file with the change of this seed. Its name says what they are; `donors` are
+/// other files of that name, whose parts may come in.
 pub fn mutate(seed: u64, name: &str, file: &[u8], donors: &[&[u8]]) -> Vec<u8> {
     let rng = &mut StdRng::seed_from_u64(seed);
     let by_format = rng.random_range(0..4) > 0;

@@ -22,7 +22,8 @@ const COUNT: u64 = 60;
 /// Faults of one kind that are looked for.
 const MAX_FAULTS: usize = 20;
 
-/// Reads a directory that stands in the place of this one among the sound ones; whether it was taken.
+/// Reads a directory that stands in the place of this one among the sound ones; whether it was
+/// taken.
 pub type Reader<'a> = Box<dyn Fn(&Path, usize) -> bool + 'a>;
 
 /// Directories and what reads them.
@@ -61,11 +62,14 @@ struct Outcome {
 
 /// Change and read directories of each kind.
 ///
-/// `test` is the full name of the test that calls this: it is started again, by that name, as the process that reads.
+/// `test` is the full name of the test that calls this: it is started again, by that name, as the
+/// process that reads.
 ///
 /// # Panics
 ///
-/// Where a reader panics, aborts, takes more than [`MAX_SECONDS`] or raises the peak of memory by more than [`MAX_GROWTH_KIB`]: all faults are named with their seeds. And where a sound directory is refused.
+/// Where a reader panics, aborts, takes more than [`MAX_SECONDS`] or raises the peak of memory by
+/// more than [`MAX_GROWTH_KIB`]: all faults are named with their seeds. And where a sound directory
+/// is refused.
 pub fn check(test: &str, kinds: &[Kind<'_>]) {
     if let Ok(work) = env::var(WORKER) {
         return worker::run(&work, kinds);

@@ -1,4 +1,5 @@
-//! The process that reads: it says which seed it is at, what it came to, and dies where a reader aborts.
+//! The process that reads: it says which seed it is at, what it came to, and dies where a reader
+//! aborts.
 
 use std::any::Any;
 use std::fs;

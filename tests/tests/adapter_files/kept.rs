@@ -120,7 +120,8 @@ fn what_a_model_has_not_is_passed_over(device: &Device) {
     assert!(error.to_string().starts_with(said), "{error}");
 }
 
-/// Attach, fill, save, and load into a fresh base: the fields of the file, which gives the same logits.
+/// Attach, fill, save, and load into a fresh base: the fields of the file, which gives the same
+/// logits.
 fn reloaded(config: &AdapterConfig, device: &Device) -> Map<String, Value> {
     let mut model = base("gqa", device);
     config.attach(&mut model, "default").expect("it attaches");

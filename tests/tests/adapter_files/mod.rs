@@ -1,4 +1,5 @@
-//! Adapter directories: what is refused and how it is said, what survives being read and written, and lists that PEFT takes and a model has not.
+//! Adapter directories: what is refused and how it is said, what survives being read and written,
+//! and lists that PEFT takes and a model has not.
 
 mod kept;
 mod refused;

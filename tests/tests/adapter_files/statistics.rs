@@ -3,36 +3,23 @@
 use std::fs;
 use std::path::Path;
 
-use burn::module::{Module, Param, RunningState};
-use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+use burn::module::{Param, RunningState};
+use burn::nn::{BatchNormConfig, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
-use peft_core::{ForwardPath, linear, set_disabled};
+use peft_core::{ForwardPath, set_disabled};
 use peft_store::{AdapterDir, save_adapter};
 use peft_tests::tolerance::GOLDEN_LOGITS;
 use safetensors::SafeTensors;
 use serde_json::{Map, Value};
 
 use super::{TENSORS, golden};
-use crate::fixture::{assert_close, assert_same};
+use crate::fixture::{Normed, assert_close, assert_same};
 
 peft_tests::cases!(
     what_peft_saved_gives_its_values,
     what_is_written_is_what_peft_reads,
     a_statistic_that_is_missing_or_unfit_is_named,
 );
-
-#[derive(Module, Debug)]
-struct Net {
-    up: Linear,
-    bn: BatchNorm,
-    down: Linear,
-}
-
-impl Net {
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        linear(&self.down, self.bn.forward(linear(&self.up, x)))
-    }
-}
 
 struct Golden {
     values: Value,
@@ -67,7 +54,7 @@ impl Golden {
         Tensor::from_data(TensorData::new(numbers, shape), &self.device)
     }
 
-    fn base(&self) -> Net {
+    fn base(&self) -> Normed {
         let layer = |name: &str, d_in, d_out| {
             let mut layer = LinearConfig::new(d_in, d_out).init(&self.device);
             let weight = self.vector(&format!("{name}.weight"));
@@ -81,14 +68,14 @@ impl Golden {
         bn.beta = Param::from_tensor(self.vector("bn.bias"));
         bn.running_mean = RunningState::new(self.vector("bn.running_mean"));
         bn.running_var = RunningState::new(self.vector("bn.running_var"));
-        Net {
+        Normed {
             up: layer("up", 3, 4),
             bn,
             down: layer("down", 4, 2),
         }
     }
 
-    fn adapted(&self, dir: &Path) -> Net {
+    fn adapted(&self, dir: &Path) -> Normed {
         let mut net = self.base();
         let dir = AdapterDir::open(dir).expect("it opens");
         dir.attach(&mut net, "default", ForwardPath::Factored)

@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Flag, Module, Param, RunningState};
-use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+use burn::nn::{BatchNormConfig, Linear, LinearConfig};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Distribution, Tensor};
 use peft_core::{
-    ForwardPath, ParamSet, PeftError, Targets, detach, freeze_all_but, linear, merge,
-    moving_statistics, rename, replace, route, set_active, set_disabled, set_statistics,
-    statistics, train_whole,
+    ForwardPath, ParamSet, PeftError, Targets, detach, freeze_all_but, merge, moving_statistics,
+    rename, replace, route, set_active, set_disabled, set_statistics, statistics, train_whole,
 };
 use peft_lora::LoraConfig;
 
-use crate::fixture::params;
+use crate::fixture::{Normed, params};
 
 peft_tests::cases!(
     a_frozen_base_keeps_its_statistics,
@@ -27,14 +26,7 @@ peft_tests::cases!(
     rows_cannot_differ_in_them,
 );
 
-#[derive(Module, Debug)]
-struct Net {
-    up: Linear,
-    bn: BatchNorm,
-    down: Linear,
-}
-
-impl Net {
+impl Normed {
     fn new(device: &Device) -> Self {
         let mut net = Self {
             up: LinearConfig::new(3, 4).init(device),
@@ -46,10 +38,6 @@ impl Net {
         net.bn.running_mean = of([0.5, -0.25, 1.0, 0.0]);
         net.bn.running_var = of([2.0, 0.5, 1.0, 3.0]);
         net
-    }
-
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        linear(&self.down, self.bn.forward(linear(&self.up, x)))
     }
 
     fn output(&self, x: &Tensor<2>) -> Vec<f32> {
@@ -66,7 +54,7 @@ fn rows(device: &Device) -> Tensor<2> {
 }
 
 /// A few steps by Burn's own optimizer, as a user of Burn trains.
-fn trained(mut net: Net, x: &Tensor<2>, n: usize) -> Net {
+fn trained(mut net: Normed, x: &Tensor<2>, n: usize) -> Normed {
     let mut sgd = SgdConfig::new().init();
     for _ in 0..n {
         let loss = net.forward(x.clone()).powi_scalar(2).mean();
@@ -86,7 +74,7 @@ fn whole() -> LoraConfig {
     lora().with_modules_to_save(["bn"])
 }
 
-fn running(net: &Net) -> BTreeMap<String, Vec<f32>> {
+fn running(net: &Normed) -> BTreeMap<String, Vec<f32>> {
     let all = params(&net.valid());
     let wanted = all.into_iter().filter(|(path, _)| path.contains("running"));
     wanted
@@ -96,7 +84,7 @@ fn running(net: &Net) -> BTreeMap<String, Vec<f32>> {
 
 fn a_frozen_base_keeps_its_statistics(device: &Device) {
     let device = device.clone().autodiff();
-    let base = Net::new(&device);
+    let base = Normed::new(&device);
     let x = rows(&device);
     let (before, expected) = (running(&base), base.valid().output(&x));
     let mut net = base.clone();
@@ -113,10 +101,10 @@ fn a_frozen_base_keeps_its_statistics(device: &Device) {
 
 fn what_trains_whole_has_statistics_of_its_own(device: &Device) {
     let device = device.clone().autodiff();
-    let base = Net::new(&device);
+    let base = Normed::new(&device);
     let x = rows(&device);
     let (before, expected) = (running(&base), base.valid().output(&x));
-    let attaches: [fn(&mut Net); 2] = [
+    let attaches: [fn(&mut Normed); 2] = [
         |net| drop(whole().attach(net, "a").expect("it attaches")),
         |net| drop(train_whole(net, "a", &["bn".into()]).expect("it trains")),
     ];
@@ -152,7 +140,7 @@ fn what_trains_whole_has_statistics_of_its_own(device: &Device) {
 fn each_adapter_has_its_own(device: &Device) {
     let device = device.clone().autodiff();
     let x = rows(&device);
-    let base = Net::new(&device);
+    let base = Normed::new(&device);
     let before = running(&base);
     let mut net = base.valid().train();
     whole().attach(&mut net, "a").expect("it attaches");
@@ -181,7 +169,7 @@ fn each_adapter_has_its_own(device: &Device) {
 fn they_go_where_their_adapter_goes(device: &Device) {
     let device = device.clone().autodiff();
     let x = rows(&device);
-    let mut net = Net::new(&device);
+    let mut net = Normed::new(&device);
     let before = running(&net);
     whole().attach(&mut net, "a").expect("it attaches");
     let mut net = trained(net, &x, 3);
@@ -202,7 +190,7 @@ fn they_go_where_their_adapter_goes(device: &Device) {
 fn clones_do_not_share_what_is_exchanged(device: &Device) {
     let device = device.clone().autodiff();
     let x = rows(&device);
-    let mut net = Net::new(&device);
+    let mut net = Normed::new(&device);
     whole().attach(&mut net, "a").expect("it attaches");
     let net = trained(net, &x, 3);
     let own = running(&net);
@@ -222,7 +210,7 @@ fn clones_do_not_share_what_is_exchanged(device: &Device) {
 fn they_can_be_read_and_given(device: &Device) {
     let device = device.clone().autodiff();
     let x = rows(&device);
-    let base = Net::new(&device);
+    let base = Normed::new(&device);
     let mut net = base.valid().train();
     whole().attach(&mut net, "a").expect("it attaches");
     let mut net = trained(net, &x, 3);
@@ -254,7 +242,7 @@ fn they_can_be_read_and_given(device: &Device) {
 fn a_mask_freezes_them_with_their_module(device: &Device) {
     let device = device.clone().autodiff();
     let x = rows(&device);
-    let base = Net::new(&device);
+    let base = Normed::new(&device);
     let before = running(&base);
     let mut net = base.valid().train();
     let names = |name: &str| ParamSet::Names(peft_core::Names::suffixes([name]));
@@ -297,7 +285,7 @@ fn what_cannot_be_frozen_is_refused(device: &Device) {
 
 fn rows_cannot_differ_in_them(device: &Device) {
     let device = device.clone().autodiff();
-    let mut net = Net::new(&device);
+    let mut net = Normed::new(&device);
     whole().attach(&mut net, "a").expect("it attaches");
     let mut net = net.valid();
     let refused = route(&mut net, &[Some("a"), None]).expect_err("one set of statistics");

@@ -1,6 +1,7 @@
 //! Files with seeded changes, of every format that is read: each is read and used, or refused.
 //!
-//! `MUTATIONS=10000 cargo test -p peft-tests --test suite -- mutations` tries that many of each kind.
+//! `MUTATIONS=10000 cargo test -p peft-tests --test suite -- mutations` tries that many of each
+//! kind.
 
 mod adapters;
 mod checkpoints;

@@ -1,7 +1,7 @@
 //! Running statistics in a run: they move where their module trains, and belong to its state.
 
 use burn::module::Module;
-use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+use burn::nn::{BatchNormConfig, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use peft_core::{ForwardPath, Targets, linear, moving_statistics};
 use peft_layerwise::{Length, Strategy};
@@ -13,38 +13,29 @@ use peft_train::{
 use serde::Serialize;
 
 use super::bits;
+use crate::fixture::Normed;
 
 peft_tests::cases!(
     a_run_that_goes_on_has_the_statistics_of_one_that_was_not_interrupted,
     they_move_in_the_stages_in_which_their_module_trains,
 );
 
-/// A model that is no transformer.
-#[derive(Module, Debug)]
-struct Net {
-    up: Linear,
-    bn: BatchNorm,
-    down: Linear,
-}
-
-impl Net {
-    /// The same at each call.
-    fn new(device: &Device) -> Self {
-        let fill = |dims: [usize; 2]| {
-            let values: Vec<f32> = (0..dims[0] * dims[1])
-                .map(|i| (i as f32 * 1.7).sin())
-                .collect();
-            Tensor::from_data(TensorData::new(values, dims), device)
-        };
-        let mut net = Self {
-            up: LinearConfig::new(3, 4).with_bias(false).init(device),
-            bn: BatchNormConfig::new(4).init(device),
-            down: LinearConfig::new(4, 1).with_bias(false).init(device),
-        };
-        net.up.weight = burn::module::Param::from_tensor(fill([3, 4]));
-        net.down.weight = burn::module::Param::from_tensor(fill([4, 1]));
-        net
-    }
+/// The same at each call.
+fn net(device: &Device) -> Normed {
+    let fill = |dims: [usize; 2]| {
+        let values: Vec<f32> = (0..dims[0] * dims[1])
+            .map(|i| (i as f32 * 1.7).sin())
+            .collect();
+        Tensor::from_data(TensorData::new(values, dims), device)
+    };
+    let mut net = Normed {
+        up: LinearConfig::new(3, 4).with_bias(false).init(device),
+        bn: BatchNormConfig::new(4).init(device),
+        down: LinearConfig::new(4, 1).with_bias(false).init(device),
+    };
+    net.up.weight = burn::module::Param::from_tensor(fill([3, 4]));
+    net.down.weight = burn::module::Param::from_tensor(fill([4, 1]));
+    net
 }
 
 struct Row([f32; 3]);
@@ -81,7 +72,7 @@ impl Report for Loss {
 /// The square of the output less the sum of the inputs.
 struct Sum;
 
-impl Objective<Net> for Sum {
+impl Objective<Normed> for Sum {
     type Example = Row;
     type Report = Loss;
 
@@ -89,14 +80,14 @@ impl Objective<Net> for Sum {
         "sum".into()
     }
 
-    fn loss_sum(&self, model: &Net, rows: &[&Row], device: &Device) -> Tensor<1> {
+    fn loss_sum(&self, model: &Normed, rows: &[&Row], device: &Device) -> Tensor<1> {
         let values: Vec<f32> = rows.iter().flat_map(|row| row.0).collect();
         let x: Tensor<2> = Tensor::from_data(TensorData::new(values, [rows.len(), 3]), device);
         let y = linear(&model.down, model.bn.forward(linear(&model.up, x.clone())));
         (y - x.sum_dim(1)).powi_scalar(2).sum()
     }
 
-    fn evaluate(&self, model: &Net, rows: &[Row], _: usize) -> Loss {
+    fn evaluate(&self, model: &Normed, rows: &[Row], _: usize) -> Loss {
         let rows: Vec<&Row> = rows.iter().collect();
         let loss = self.loss_sum(model, &rows, &model.devices()[0]);
         Loss(f64::from(loss.into_scalar::<f32>()))
@@ -125,11 +116,11 @@ struct Log {
     moving: Vec<usize>,
 }
 
-impl Observer<Net, Loss> for Log {
+impl Observer<Normed, Loss> for Log {
     fn on_step(
         &mut self,
         report: &StepReport,
-        progress: &Progress<'_, Net>,
+        progress: &Progress<'_, Normed>,
     ) -> Result<(), TrainError> {
         self.moving.push(moving_statistics(progress.model).len());
         if report.step == self.after {
@@ -138,7 +129,7 @@ impl Observer<Net, Loss> for Log {
         Ok(())
     }
 
-    fn on_eval(&mut self, _: &Loss, _: bool, _: &Progress<'_, Net>) -> Result<(), TrainError> {
+    fn on_eval(&mut self, _: &Loss, _: bool, _: &Progress<'_, Normed>) -> Result<(), TrainError> {
         Ok(())
     }
 }
@@ -147,7 +138,7 @@ fn a_run_that_goes_on_has_the_statistics_of_one_that_was_not_interrupted(device:
     let device = device.clone().autodiff();
     let (rows, config) = (rows(), config(7));
     let make = || {
-        let mut net = Net::new(&device);
+        let mut net = net(&device);
         let mut lora = LoraConfig::new(2, 3.0)
             .with_targets(Targets::suffixes(["up", "down"]))
             .with_path(ForwardPath::Factored);
@@ -210,7 +201,6 @@ fn they_move_in_the_stages_in_which_their_module_trains(device: &Device) {
     let (rows, config) = (rows(), config(4));
     let mut log = Log::default();
     let run = Trainer::new(&config, &rows).with_strategy(&Alternate);
-    run.run(Net::new(&device), &Sum, &mut log)
-        .expect("it trains");
+    run.run(net(&device), &Sum, &mut log).expect("it trains");
     assert_eq!(log.moving, [0, 2, 0, 2]);
 }

@@ -1,4 +1,6 @@
-//! `cargo xtask chaos`: runs of the built command on a tiny model that are killed, damaged, starved and started twice. What goes on must end at the bytes of an undisturbed run, or be refused with exit 2.
+//! `cargo xtask chaos`: runs of the built command on a tiny model that are killed, damaged, starved
+//! and started twice. What goes on must end at the bytes of an undisturbed run, or be refused with
+//! exit 2.
 
 mod damage;
 mod kills;

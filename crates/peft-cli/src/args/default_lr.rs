@@ -3,7 +3,8 @@
 use super::Method;
 
 impl Method {
-    /// The peak learning rate; every method has its own, since what trains differs in size and in where it starts. `docs/methods.md` has what was measured.
+    /// The peak learning rate; every method has its own, since what trains differs in size and in
+    /// where it starts. `docs/methods.md` has what was measured.
     pub(crate) fn default_lr(self) -> f64 {
         match self {
             Self::Full | Self::Lisa => 3e-4,

@@ -88,7 +88,8 @@ impl Saved {
         }
     }
 
-    /// An error where it was trained for labels or embeddings, and the model is a decoder, which gives neither here.
+    /// An error where it was trained for labels or embeddings, and the model is a decoder, which
+    /// gives neither here.
     pub(super) fn check_task(&self, dir: &Path, checkpoint: &Checkpoint) -> Result<(), CliError> {
         let of = match (self.task_type(), checkpoint.config()) {
             (Some("SEQ_CLS" | "TOKEN_CLS"), CheckpointConfig::LanguageModel(_)) => "labels",
@@ -104,7 +105,8 @@ impl Saved {
         )))
     }
 
-    /// Whether it was attached to the encoder with a head, or to the bare one; none where its tensors do not tell, as those of a soft prompt.
+    /// Whether it was attached to the encoder with a head, or to the bare one; none where its
+    /// tensors do not tell, as those of a soft prompt.
     pub(super) fn is_of_headed(&self, checkpoint: &Checkpoint) -> Result<Option<bool>, CliError> {
         let mut found = None;
         for (key, _) in self.shapes()? {
@@ -131,7 +133,8 @@ impl Saved {
         Ok(weight.and_then(|(_, shape)| shape.first().copied()))
     }
 
-    /// The model with an output layer of its own, where this changes one and the model's is tied to its embedding.
+    /// The model with an output layer of its own, where this changes one and the model's is tied to
+    /// its embedding.
     pub(super) fn untied(&self, model: LanguageModel) -> Result<LanguageModel, AdapterFileError> {
         let changes = match self {
             Self::Adapter(dir) => dir.changes_output_layer()?,

@@ -111,3 +111,14 @@ impl Place {
         fs::read(self.path(name)).expect("a file")
     }
 }
+
+/// A short run of LoRA with dropout.
+pub const RUN: &str = "train --model model --train train.jsonl --valid valid.jsonl --rank 2 --lr 0.01 \
+                   --batch-size 4 --seed 3 --dropout 0.1";
+
+/// A run by these flags beside the common ones.
+pub fn flags(extra: &str) -> Vec<&str> {
+    RUN.split_whitespace()
+        .chain(extra.split_whitespace())
+        .collect()
+}

@@ -7,7 +7,7 @@ use crate::eval::Interp;
 use crate::format::percent;
 use crate::limits::MAX_TEXT;
 use crate::methods::stripped;
-use crate::text::{byte_of, capitalize, chars, is_space, lines};
+use crate::text::{byte_of, capitalize, chars, is_space, lines, title_by};
 use crate::value::{Value, repr};
 
 impl Interp<'_> {
@@ -255,17 +255,7 @@ impl Interp<'_> {
 /// Jinja's own title case: each part between white space, hyphens and brackets.
 fn title(text: &str) -> String {
     let breaks = |c: char| is_space(c) || "-({[<".contains(c);
-    let mut out = String::with_capacity(text.len());
-    let mut inside = false;
-    for c in text.chars() {
-        if inside {
-            out.extend(c.to_lowercase());
-        } else {
-            out.extend(c.to_uppercase());
-        }
-        inside = !breaks(c);
-    }
-    out
+    title_by(text, |c| c.to_uppercase().collect(), |c| !breaks(c))
 }
 
 fn escaped(text: &str) -> String {

@@ -1,4 +1,5 @@
-//! Expressions, by Jinja's precedence: filters and tests bind tighter than arithmetic, `~` tighter than `+`.
+//! Expressions, by Jinja's precedence: filters and tests bind tighter than arithmetic, `~` tighter
+//! than `+`.
 
 use super::{Parsed, Parser};
 use crate::ast::{Binary, Comparison, Expr, Postfix, Unary};

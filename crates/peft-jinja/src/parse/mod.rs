@@ -190,7 +190,8 @@ impl Parser {
         }
     }
 
-    /// The inside of a tag's end, and statements up to one of these tags, which is passed but for its closing; its name.
+    /// The inside of a tag's end, and statements up to one of these tags, which is passed but for
+    /// its closing; its name.
     fn block(&mut self, ends: &[&str]) -> Parsed<(Body, Arc<str>)> {
         self.skip_op(":");
         self.expect(&Tok::BlockEnd)?;
@@ -198,7 +199,8 @@ impl Parser {
         Ok((body, self.name()?))
     }
 
-    /// [`block`](Self::block) with one end, in a scope of its own: an unknown filter in it is always a fault.
+    /// [`block`](Self::block) with one end, in a scope of its own: an unknown filter in it is
+    /// always a fault.
     fn scope(&mut self, end: &str) -> Parsed<Body> {
         let soft = std::mem::replace(&mut self.soft, false);
         let parsed = self.block(&[end]);

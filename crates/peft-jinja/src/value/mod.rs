@@ -1,4 +1,5 @@
-//! Values as Python has them. Lists, tuples and mappings never change once made, as the sandbox forbids it; a namespace is the one thing that does.
+//! Values as Python has them. Lists, tuples and mappings never change once made, as the sandbox
+//! forbids it; a namespace is the one thing that does.
 
 mod compare;
 mod numbers;
@@ -147,7 +148,8 @@ impl Value {
         Self::lazy(name, items, Ok(()), budget)
     }
 
-    /// What Python would make item by item: a failure after the items made is told only to who reads so far.
+    /// What Python would make item by item: a failure after the items made is told only to who
+    /// reads so far.
     pub(crate) fn lazy(
         name: &'static str,
         items: Vec<Self>,
@@ -294,7 +296,8 @@ fn seq(items: Vec<Value>, budget: &Budget) -> Res<Seq> {
     })
 }
 
-/// The depth of what holds these values. It is bounded, since values are compared, written and freed by recursion.
+/// The depth of what holds these values. It is bounded, since values are compared, written and
+/// freed by recursion.
 pub(crate) fn depth_over<'a>(values: impl IntoIterator<Item = &'a Value>) -> Res<usize> {
     let depth = 1 + values.into_iter().map(Value::depth).max().unwrap_or(0);
     if depth > MAX_VALUE_DEPTH {

@@ -77,7 +77,8 @@ impl Iter {
     }
 }
 
-/// What `namespace` gives. The interpreter holds each until its end and empties it then, since one may hold itself.
+/// What `namespace` gives. The interpreter holds each until its end and empties it then, since one
+/// may hold itself.
 #[derive(Debug, Default)]
 pub(crate) struct Namespace {
     pub(crate) attributes: RefCell<Vec<(Arc<str>, Value)>>,

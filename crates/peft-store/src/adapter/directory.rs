@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 #[cfg(feature = "lora")]
 use super::fitted::chosen;
-use super::fitted::{OUTPUT_LAYER, fitted};
+use super::fitted::{OUTPUT_LAYER, fitted, fitted_modules};
 use super::found::{found, instead_of_tensors};
 use super::key_forms::own_key;
 use super::keys::{Entry, entries, running};
@@ -101,19 +101,17 @@ impl AdapterDir {
 
     /// Whether it changes the output layer: by an adapter on it, or as a module that trains whole.
     ///
-    /// A model whose output layer is tied to its embedding has none of its own to change; [`LanguageModel::untie`](peft_models::LanguageModel::untie) gives it
-    /// one before the adapter is attached, as PEFT's wrapper of the layer does.
+    /// A model whose output layer is tied to its embedding has none of its own to change;
+    /// [`LanguageModel::untie`](peft_models::LanguageModel::untie) gives it one before the adapter
+    /// is attached, as PEFT's wrapper of the layer does.
     ///
     /// # Errors
     ///
     /// Where the tensors' file cannot be read.
     pub fn changes_output_layer(&self) -> Result<bool, AdapterFileError> {
-        let entries = self.fields.get("modules_to_save").and_then(Value::as_array);
-        let mut entries = entries.into_iter().flatten().filter_map(Value::as_str);
-        // PEFT asks only how a path ends.
-        let whole = entries.any(|entry| OUTPUT_LAYER.ends_with(entry));
-        let shapes = self.tensor_shapes()?;
-        Ok(shapes.iter().any(|(key, _)| {
+        let output_layer = [OUTPUT_LAYER.to_owned()];
+        let whole = !fitted_modules(self.config.modules_to_save(), &output_layer).is_empty();
+        Ok(self.tensors()?.places().keys().any(|key| {
             let mut names = key.split('.').skip_while(|name| *name != OUTPUT_LAYER);
             let own = ["lora_", "ia3_", "modules_to_save"];
             match names.nth(1) {
@@ -163,7 +161,9 @@ impl AdapterDir {
         config: &AdapterConfig,
         layers: &[String],
     ) -> Result<(), AdapterFileError> {
+        // The only one, where no other method is built.
         #[cfg(feature = "lora")]
+        #[allow(irrefutable_let_patterns)]
         if let AdapterConfig::Lora(lora) = config {
             let tensors = self.tensors()?;
             let ranks = tensors
@@ -257,7 +257,8 @@ impl AdapterDir {
         Ok(set_statistics(model, name, &values)?)
     }
 
-    /// Copies of the base's weights, which PEFT saves beside adapters on embeddings, are the base's.
+    /// Copies of the base's weights, which PEFT saves beside adapters on embeddings, are the
+    /// base's.
     fn check_copies<M: Module>(
         &self,
         file: &mut TensorsFile,

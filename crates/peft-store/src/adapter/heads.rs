@@ -1,14 +1,17 @@
-//! The head that PEFT trains whole with an adapter of a classifier, whatever `modules_to_save` lists.
+//! The head that PEFT trains whole with an adapter of a classifier, whatever `modules_to_save`
+//! lists.
 
 use super::{AdapterDir, AdapterFileError};
 
 /// The tasks whose head trains whole.
 const TASKS: [&str; 2] = ["SEQ_CLS", "TOKEN_CLS"];
-/// What PEFT adds to `modules_to_save` when such an adapter is loaded; old releases did not write it.
+/// What PEFT adds to `modules_to_save` when such an adapter is loaded; old releases did not write
+/// it.
 const HEADS: [&str; 2] = ["classifier", "score"];
 
 impl AdapterDir {
-    /// The modules, by suffix, that train whole: those of the config, and a classifier's head that is in the file.
+    /// The modules, by suffix, that train whole: those of the config, and a classifier's head that
+    /// is in the file.
     ///
     /// # Errors
     ///

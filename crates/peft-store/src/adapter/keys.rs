@@ -73,11 +73,13 @@ pub(super) fn entries<M: Module>(
     Ok(entries)
 }
 
-/// The running statistics that belong to an adapter: those of batch norms that train whole with it, for instance.
+/// The running statistics that belong to an adapter: those of batch norms that train whole with it,
+/// for instance.
 pub(super) struct Running {
     /// Their values, with the path and the key of each.
     pub(super) values: Vec<(String, String, TensorData)>,
-    /// The keys of the counts of batches that torch keeps beside them. PEFT asks for them; here, as with torch's usual momentum, they do nothing.
+    /// The keys of the counts of batches that torch keeps beside them. PEFT asks for them; here, as
+    /// with torch's usual momentum, they do nothing.
     pub(super) counts: BTreeSet<String>,
 }
 

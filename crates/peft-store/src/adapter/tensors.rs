@@ -13,7 +13,8 @@ use crate::tensor_file::{read_f32, run_dtype};
 
 /// A file of tensors, each of which is to be taken by what needs it.
 ///
-/// A tensor is compared with what is asked for by the file's header; its values are read when it is taken.
+/// A tensor is compared with what is asked for by the file's header; its values are read when it is
+/// taken.
 pub(super) struct TensorsFile {
     path: PathBuf,
     places: BTreeMap<String, TensorPlace>,
@@ -34,7 +35,8 @@ impl TensorsFile {
         &self.places
     }
 
-    /// Know each tensor whose key `own` gives another for by that one, unless the file has one of that key.
+    /// Know each tensor whose key `own` gives another for by that one, unless the file has one of
+    /// that key.
     pub(super) fn rename(&mut self, own: impl Fn(&str) -> Option<String>) {
         let keys: Vec<String> = self.places.keys().cloned().collect();
         for key in keys {
@@ -47,7 +49,8 @@ impl TensorsFile {
         }
     }
 
-    /// Whether the file has this tensor, in this shape and a precision that is read; what is not so is a problem.
+    /// Whether the file has this tensor, in this shape and a precision that is read; what is not so
+    /// is a problem.
     pub(super) fn has(&mut self, key: &str, shape: &[usize]) -> bool {
         let problem = match self.places.get(key) {
             None => TensorProblem::Missing { key: key.into() },
@@ -110,7 +113,8 @@ impl TensorsFile {
         }
     }
 
-    /// These tensors are there, in these shapes, and no others: asked before anything of their sizes is made.
+    /// These tensors are there, in these shapes, and no others: asked before anything of their
+    /// sizes is made.
     #[cfg(feature = "inputs")]
     pub(super) fn expect(
         &mut self,

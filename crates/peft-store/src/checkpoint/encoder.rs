@@ -83,7 +83,8 @@ impl Checkpoint {
         Ok(weight.and_then(|(_, shape)| shape.first().copied()))
     }
 
-    /// Whether a tensor of this key is of the encoder with a head, and not of the bare one, whose keys begin with no `bert.` or the like.
+    /// Whether a tensor of this key is of the encoder with a head, and not of the bare one, whose
+    /// keys begin with no `bert.` or the like.
     ///
     /// # Errors
     ///

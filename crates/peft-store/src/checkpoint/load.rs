@@ -20,7 +20,8 @@ use crate::MemoryError;
 use crate::params::{StoredParam, stored_params};
 use crate::tensor_file::{load_tensors, run_dtype};
 
-/// Heads on a decoder that tell something else than the next token, by the beginnings of their keys.
+/// Heads on a decoder that tell something else than the next token, by the beginnings of their
+/// keys.
 const HEADS: [&str; 4] = ["classifier.", "qa_outputs.", "score.", "v_head."];
 /// As many keys as are searched for the one that is most like another.
 const MAX_COMPARED: usize = 1000;

@@ -14,7 +14,8 @@ use crate::{TextTokenizer, TrainError};
 ///
 /// # Errors
 ///
-/// A [`TrainError`] where the tokenizer fails, a text has no tokens or one that the model does not know, or `batch_size` is 0.
+/// A [`TrainError`] where the tokenizer fails, a text has no tokens or one that the model does not
+/// know, or `batch_size` is 0.
 pub fn classify<M: SequenceClassifier>(
     model: &M,
     tokenizer: &TextTokenizer,
@@ -89,7 +90,8 @@ fn softmax(scores: &[f32]) -> Vec<f64> {
 ///
 /// # Errors
 ///
-/// A [`TrainError`] where the tokenizer fails, a text has a token that the model does not know, or `batch_size` is 0.
+/// A [`TrainError`] where the tokenizer fails, a text has a token that the model does not know, or
+/// `batch_size` is 0.
 pub fn tag_words<M: TokenClassifier>(
     model: &M,
     tokenizer: &TextTokenizer,

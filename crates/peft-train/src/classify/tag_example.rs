@@ -78,10 +78,7 @@ pub fn encode_tags(
         return Err(dataset.refuse(wrong));
     }
     if encoded.examples.is_empty() {
-        return Err(TrainError::NoTargets {
-            what: dataset.path().display().to_string(),
-            max_length,
-        });
+        return Err(dataset.no_targets(encoded.truncated, max_length));
     }
     Ok(encoded)
 }

@@ -165,6 +165,20 @@ impl Dataset {
             expected,
         }
     }
+
+    /// An error for rows of which none has a target, `truncated` of them cut at the maximal length.
+    pub(crate) fn no_targets(&self, truncated: usize, max_length: usize) -> TrainError {
+        match truncated {
+            0 => TrainError::Targetless {
+                path: self.path.clone(),
+                reason: self.kind.without_target(),
+            },
+            _ => TrainError::NoTargets {
+                what: self.path.display().to_string(),
+                max_length,
+            },
+        }
+    }
 }
 
 fn rejected(path: PathBuf, mut rows: Vec<BadRow>) -> TrainError {

@@ -137,16 +137,8 @@ pub fn encode(
     if !wrong.is_empty() {
         return Err(dataset.refuse(wrong));
     }
-    if encoded.examples.is_empty() && encoded.truncated == 0 {
-        return Err(TrainError::Targetless {
-            path: dataset.path().into(),
-        });
-    }
     if encoded.examples.is_empty() {
-        return Err(TrainError::NoTargets {
-            what: dataset.path().display().to_string(),
-            max_length: options.max_length,
-        });
+        return Err(dataset.no_targets(encoded.truncated, options.max_length));
     }
     Ok(encoded)
 }

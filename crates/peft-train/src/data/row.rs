@@ -104,6 +104,18 @@ const ELSEWHERE: [(&str, &str); 14] = [
 const FORMS: &str = "{\"text\"}, {\"prompt\", \"completion\"}, {\"messages\"}, {\"text\", \"label\"} or {\"tokens\", \"tags\"}";
 
 impl RowKind {
+    /// Why rows of this kind that are not cut may have no target.
+    pub(crate) fn without_target(self) -> &'static str {
+        match self {
+            Self::Text => "a text's first token is none, and no text has a second one",
+            Self::Completion => "no completion has a token",
+            Self::Chat => {
+                "the chat template renders no token of an assistant's turn, or every such turn has `weight` 0"
+            }
+            Self::Labelled => "no text has a label",
+            Self::Tagged => "every tag is -100, or its word has no token",
+        }
+    }
     /// The keys of such a row.
     pub fn keys(self) -> &'static str {
         match self {

@@ -90,7 +90,8 @@ impl Outline {
     }
 }
 
-/// What is looked for as a token has a bounded length: the library's search takes time that grows faster than it.
+/// What is looked for as a token has a bounded length: the library's search takes time that grows
+/// faster than it.
 pub(super) fn check_token(token: &str) -> Result<(), String> {
     match token.len() {
         0..=TOKEN => Ok(()),

@@ -73,6 +73,7 @@ impl Special {
                 let path = sources.dir.join("added_tokens.json");
                 for (token, id) in read_json(&path)?.as_object().into_iter().flatten() {
                     let id = id.as_u64().ok_or_else(|| no_id(&path, token, id))?;
+                    short(&path, token)?;
                     let special = fields.names(token);
                     added.insert(id, AddedToken::from(token.as_str(), special));
                 }
@@ -85,6 +86,7 @@ impl Special {
                     let field = || format!("added_tokens_decoder.{id}");
                     let token = serde_json::from_value(with_flags(token));
                     let token: AddedToken = token.map_err(|_| no_token(&path, &field()))?;
+                    short(&path, &token.content)?;
                     added.insert(number, token);
                 }
             }
@@ -92,11 +94,8 @@ impl Special {
         }
         let padding = inner.get_padding().map(|padding| padding.pad_token.clone());
         if let Some(token) = padding {
+            short(&sources.dir.join("tokenizer.json"), &token)?;
             fields.named.entry("pad_token").or_insert(token.into());
-        }
-        let short = |token: &str| check_token(token).map_err(|reason| wrong(&path, reason));
-        for token in added.values() {
-            short(&token.content)?;
         }
         let mut special = Self::default();
         special.append(inner, added.into_values());
@@ -114,10 +113,9 @@ impl Special {
         let others = others.filter(|(name, _)| !NAMES.contains(&name.as_str()));
         let named = standard.chain(others.map(|(_, token)| token));
         let named: Vec<&str> = named.filter_map(Value::as_str).collect();
-        let extra = fields.extra.iter().map(String::as_str);
-        let all: Vec<&str> = named.into_iter().chain(extra).collect();
-        all.iter().try_for_each(|token| short(token))?;
-        let all = all.into_iter();
+        let all = named
+            .into_iter()
+            .chain(fields.extra.iter().map(String::as_str));
         special.append(inner, all.map(|token| AddedToken::from(token, true)));
         special.named = fields.named;
         Ok(special)
@@ -203,7 +201,10 @@ impl Fields {
             }
             _ => return Err(no_token(path, field)),
         }
-        Ok(())
+        // Those of an earlier file have been found short.
+        let named = self.named.values().filter_map(Value::as_str);
+        let mut all = named.chain(self.extra.iter().map(String::as_str));
+        all.try_for_each(|token| short(path, token))
     }
 
     /// Whether a token is one of them.
@@ -211,6 +212,11 @@ impl Fields {
         let mut named = self.named.values();
         named.any(|value| value.as_str() == Some(token)) || self.extra.iter().any(|t| t == token)
     }
+}
+
+/// An error that names the file where a token is too long to be looked for.
+fn short(path: &Path, token: &str) -> Result<(), TrainError> {
+    check_token(token).map_err(|reason| wrong(path, reason))
 }
 
 /// A special token, written as a text or as an object with its `content`.

@@ -142,18 +142,23 @@ fn a_token_has_a_bounded_length() {
     }]);
     let config = json!({ "eos_token": &long });
     let decoder = json!({ "added_tokens_decoder": { "9": { "content": &long } } });
-    for files in [
-        vec![("tokenizer.json", &broken)],
-        vec![
-            ("tokenizer.json", &sound),
-            ("tokenizer_config.json", &config),
-        ],
-        vec![
-            ("tokenizer.json", &sound),
-            ("tokenizer_config.json", &decoder),
-        ],
+    let added = json!({ &long: 9 });
+    let mut padded = sound.clone();
+    padded["padding"] = json!({
+        "strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": null,
+        "pad_id": 0, "pad_type_id": 0, "pad_token": &long,
+    });
+    for (name, file) in [
+        ("tokenizer.json", &broken),
+        ("tokenizer.json", &padded),
+        ("tokenizer_config.json", &config),
+        ("tokenizer_config.json", &decoder),
+        ("special_tokens_map.json", &config),
+        ("added_tokens.json", &added),
     ] {
+        let files = [("tokenizer.json", &sound), (name, file)];
         let error = read(&files).expect_err("it is refused").to_string();
+        assert!(error.contains(name), "{error}");
         assert!(error.contains("70000 bytes"), "{error}");
     }
 }

@@ -48,7 +48,8 @@ impl Kept {
         }))
     }
 
-    /// Those of what was trained: kept beside it, or else as many as its head has outputs; of the checkpoint's head where it has none of its own.
+    /// Those of what was trained: kept beside it, or else as many as its head has outputs; of the
+    /// checkpoint's head where it has none of its own.
     pub(in crate::commands) fn of_trained(
         checkpoint: &Checkpoint,
         dir: &Path,

@@ -29,7 +29,8 @@ pub(in crate::commands) struct Task {
 }
 
 impl Task {
-    /// By what is kept, for the rows of these files; none of them are there where texts are to be told.
+    /// By what is kept, for the rows of these files; none of them are there where texts are to be
+    /// told.
     fn of_kept(kept: Kept, checkpoint: &Checkpoint, files: &[&Dataset]) -> Result<Self, CliError> {
         let n = kept.labels.names.len();
         let tagged = files.first().map(|rows| rows.kind() == RowKind::Tagged);

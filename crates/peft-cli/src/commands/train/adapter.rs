@@ -1,7 +1,7 @@
 //! From the flags to an adapter.
 
 use burn::module::Module;
-use peft_core::{ForwardPath, LayerKind, Names, Targets, has_suffix, layers};
+use peft_core::{Choice, ForwardPath, LayerKind, Names, Targets, has_suffix, layers};
 use peft_ia3::Ia3Config;
 use peft_lora::{LoraConfig, LoraScaling};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixShape, Transformer};
@@ -9,7 +9,7 @@ use peft_ptuning::{PTuningConfig, PromptEncoderConfig, PromptInit, PromptTuningC
 use peft_store::{AdapterConfig, Checkpoint};
 use peft_train::{EncodeSpecial, TextTokenizer};
 
-use crate::args::{EncoderArg, InitArg, Method, TrainArgs};
+use crate::args::{EncoderArg, InitArg, Method, MethodArgs, TrainArgs};
 use crate::commands::{OUTPUT_LAYER, check_memory};
 use crate::error::CliError;
 
@@ -83,22 +83,30 @@ pub(super) fn adapter_config<M: Transformer>(
     }))
 }
 
-/// Whether the flags of an adapter name the output layer, as one of the targets or as what trains whole.
+/// Whether the flags of an adapter name the output layer, as one of the targets or as what trains
+/// whole.
 pub(super) fn names_output_layer(args: &TrainArgs) -> bool {
     let of = &args.of_method;
-    let named = |entries: &[String]| entries.iter().any(|name| has_suffix(OUTPUT_LAYER, name));
-    let whole = named(&of.modules_to_save);
+    let among = |entries: &[String]| entries.iter().any(|name| has_suffix(OUTPUT_LAYER, name));
+    let whole = among(&of.modules_to_save);
     match args.method() {
         Method::Lora | Method::Ia3 => {
-            let joined = of.targets.join(",");
-            let target = match joined.strip_prefix(REGEX) {
-                Some(pattern) => Names::Regex(pattern.into()).has(OUTPUT_LAYER),
-                None => named(&of.targets),
-            };
-            whole || (target && !named(&of.exclude))
+            let target = target_names(of).is_some_and(|names| names.has(OUTPUT_LAYER));
+            whole || (target && !among(&of.exclude))
         }
         Method::PromptTuning | Method::PTuning | Method::PrefixTuning => whole,
         _ => false,
+    }
+}
+
+/// The names by which the flags choose layers; none for all linear ones.
+fn target_names(of: &MethodArgs) -> Option<Names> {
+    // One expression, put together again where it has a comma; PEFT takes a string for one too.
+    let joined = of.targets.join(",");
+    match joined.strip_prefix(REGEX) {
+        Some(pattern) => Some(Names::Regex(pattern.into())),
+        None if of.targets.is_empty() || of.targets == ["all-linear"] => None,
+        None => Some(Names::suffixes(of.targets.clone())),
     }
 }
 
@@ -113,37 +121,26 @@ fn weights<M: Module>(
     let all = layers(model);
     let paths: Vec<String> = all.iter().map(|layer| layer.path.clone()).collect();
     let family = checkpoint.family_targets();
-    let all_linear = of.targets.is_empty() || of.targets == ["all-linear"];
-    // One expression, put together again where it has a comma; PEFT takes a string for one too.
-    let joined = of.targets.join(",");
-    let regex = joined.strip_prefix(REGEX).map(str::to_owned);
+    let names = target_names(of);
     let mut exclude = of.exclude.clone();
-    let mut targets = match (all_linear, args.method()) {
-        (true, Method::Ia3) => Targets::suffixes(family.ia3.iter().copied()),
-        (true, _) => {
+    let mut targets = match (&names, args.method()) {
+        (None, Method::Ia3) => Targets::suffixes(family.ia3.iter().copied()),
+        (None, _) => {
             if paths.iter().any(|path| path == OUTPUT_LAYER) {
                 exclude.push(OUTPUT_LAYER.into());
             }
             Targets::all_linear()
         }
-        (false, _) => match &regex {
-            Some(pattern) => Targets::regex(pattern.clone()),
-            None => Targets::suffixes(of.targets.clone()),
-        },
+        (Some(names), _) => Targets::new(Choice::Names(names.clone())),
     };
     // A feed-forward layer that is a target at all is one by its input.
     let feedforward = paths.iter().any(|path| {
-        let named = |entries: &[String]| entries.iter().any(|entry| has_suffix(path, entry));
-        let target = match &regex {
-            Some(pattern) => Names::Regex(pattern.clone()).has(path),
-            None => named(&of.targets),
-        };
         family
             .ia3_feedforward
             .iter()
             .any(|name| has_suffix(path, name))
-            && (all_linear || target)
-            && !named(&exclude)
+            && names.as_ref().is_none_or(|names| names.has(path))
+            && !exclude.iter().any(|entry| has_suffix(path, entry))
     });
     if !exclude.is_empty() {
         targets = targets.excluding(exclude);
@@ -164,13 +161,9 @@ fn weights<M: Module>(
     let mut of = of.clone();
     of.complete(Method::Lora);
     let (rank, alpha) = (of.rank.unwrap_or_default(), of.alpha.unwrap_or_default());
-    let adapted = all.iter().filter(|layer| {
-        let named = |names: &[String]| names.iter().any(|name| has_suffix(&layer.path, name));
-        match &regex {
-            Some(pattern) => Names::Regex(pattern.clone()).has(&layer.path),
-            None if all_linear => layer.kind == LayerKind::Linear,
-            None => named(&of.targets),
-        }
+    let adapted = all.iter().filter(|layer| match &names {
+        Some(names) => names.has(&layer.path),
+        None => layer.kind == LayerKind::Linear,
     });
     let shapes: Vec<Vec<usize>> = adapted
         .flat_map(|layer| layer.shape.map(|side| vec![side, rank]))

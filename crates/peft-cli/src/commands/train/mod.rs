@@ -135,7 +135,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     fit(args, &config, &NextToken, job)
 }
 
-/// The model with an output layer of its own, where the flags name it and it is tied to the embedding; that costs as much memory as the embedding.
+/// The model with an output layer of its own, where the flags name it and it is tied to the
+/// embedding; that costs as much memory as the embedding.
 fn untied(args: &TrainArgs, model: LanguageModel) -> LanguageModel {
     if !model.config().has_tied_head() || !adapter::names_output_layer(args) {
         return model;

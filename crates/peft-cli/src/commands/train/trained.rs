@@ -42,12 +42,14 @@ pub(super) struct Trained {
     pub(super) task_type: &'static str,
     /// The loss of a guess that takes everything for equally likely.
     pub(super) uniform: Option<f64>,
-    /// Paths of the model's own parameters that differed from the base's before the run, and are saved with what it trains.
+    /// Paths of the model's own parameters that differed from the base's before the run, and are
+    /// saved with what it trains.
     pub(super) begun_with: Vec<String>,
 }
 
 impl Trained {
-    /// Write what has trained of a model; `touched` are the paths of its own parameters that differ from the base's.
+    /// Write what has trained of a model; `touched` are the paths of its own parameters that differ
+    /// from the base's.
     pub(super) fn save<M: Transformer>(
         &self,
         model: &Adapted<M>,
