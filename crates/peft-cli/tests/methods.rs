@@ -205,6 +205,10 @@ fn a_methods_mistakes_are_named() {
         ("--method gradual", "--every"),
         ("--method matching", "--params"),
         ("--method matching --params nothing", "nothing"),
+        (
+            "--method matching --params q_proj.weight",
+            "did you mean `.*q_proj.weight`",
+        ),
         ("--method bitfit", "bias"),
         ("--method head", "tied"),
     ] {

@@ -252,14 +252,19 @@ impl PeftError {
     }
 }
 
-/// The end of a path that is most like `entry`, of as many segments.
+/// The end of a path that is most like `entry`, of as many segments. Where it is the entry itself, that
+/// was an expression, which matches whole paths: the one that does is given.
 pub(crate) fn nearest_end(entry: &str, paths: &[String]) -> Option<String> {
     let segments = entry.split('.').count();
     let end = |path: &String| {
         let all: Vec<&str> = path.split('.').collect();
         all[all.len().saturating_sub(segments)..].join(".")
     };
-    nearest(entry, &paths.iter().map(end).collect::<Vec<_>>())
+    let found = nearest(entry, &paths.iter().map(end).collect::<Vec<_>>())?;
+    Some(match found == entry {
+        true => format!(".*{found}"),
+        false => found,
+    })
 }
 
 /// The name most like `entry`, if one is like it at all.
@@ -298,6 +303,7 @@ mod tests {
             Some("attn.q_proj")
         );
         assert_eq!(nearest_end("haed", &paths).as_deref(), Some("head"));
+        assert_eq!(nearest_end("up_proj", &paths).as_deref(), Some(".*up_proj"));
     }
 
     #[test]

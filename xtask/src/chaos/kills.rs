@@ -23,7 +23,7 @@ const METHODS: [&str; 15] = [
     "freeze-bottom --layers 1",
     "bitfit",
     "norms",
-    "matching --params down_proj.weight",
+    "matching --params .*down_proj.weight",
     "gradual --every 8",
     "lisa --layers 1 --every 8",
     "badam --every 8",
