@@ -29,6 +29,11 @@ ADAPTERS = {
     "lora_ends_tied": ("tied", L(r=4, lora_alpha=6, target_modules=["embed_tokens", "lm_head"])),
     "lora_whole_head_tied": ("tied", L(r=4, lora_alpha=6, target_modules=QV, modules_to_save=["lm_head"])),
     "lora_whole_ends_tied": ("tied", L(r=4, lora_alpha=6, target_modules=QV, modules_to_save=["embed_tokens", "lm_head"])),
+    # The base's own ends in the file, with other values than the base's: PEFT puts them over it.
+    "lora_saved_ends": ("gqa", L(r=4, lora_alpha=6, target_modules=QV)),
+    "lora_saved_ends_tied": ("tied", L(r=4, lora_alpha=6, target_modules=QV)),
+    "lora_saved_embedding": ("gqa", L(r=4, lora_alpha=6, target_modules=["embed_tokens", "q_proj"])),
+    "lora_saved_head_tied": ("tied", L(r=4, lora_alpha=6, target_modules=["lm_head", "q_proj"])),
     "lora_layers": ("gqa", L(r=4, lora_alpha=6, target_modules=QV, layers_to_transform=[1])),
     "lora_modules_to_save": ("gqa", L(r=4, lora_alpha=6, target_modules=QV, modules_to_save=["lm_head"])),
     "lora_bias_all": ("biased", L(r=4, lora_alpha=6, target_modules=QV, bias="all")),
@@ -52,6 +57,7 @@ ADAPTERS |= {
     "gpt2_lora_attn": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_attn", "attn.c_proj"], fan_in_fan_out=True)),
     "gpt2_lora_all_linear": ("gpt2", L(r=2, lora_alpha=5, target_modules="all-linear")),
     "gpt2_lora_embedding": ("gpt2", L(r=3, lora_alpha=8, target_modules=["wte", "c_fc"])),
+    "gpt2_lora_saved_ends": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_fc"])),
     "gpt2_lora_head": ("gpt2", L(r=3, lora_alpha=8, target_modules=["lm_head", "c_fc"])),
     # The embedding's adapter is scaled as the embedding is.
     "gemma2_lora_embedding": ("gemma2", L(r=3, lora_alpha=8, target_modules=["embed_tokens", "q_proj"])),
@@ -122,8 +128,13 @@ def make_adapter(name):
     with torch.no_grad():
         for p in (p for p in model.parameters() if p.requires_grad):
             p.add_(torch.randn_like(p) * 0.2)
+        if "saved" in name:
+            ends = {id(end): end for end in (model.get_input_embeddings(), model.get_output_embeddings())}.values()
+            weights = {id(w): w for w in (getattr(end, "base_layer", end).weight for end in ends)}.values()
+            for w in weights:
+                w.add_(torch.randn_like(w) * 0.2)
     dir = fresh("adapters", name)
-    model.save_pretrained(dir)
+    model.save_pretrained(dir, save_embedding_layers="saved" in name or "auto")
     (dir / "README.md").unlink(missing_ok=True)
     (dir / "base.txt").write_text(base + "\n")
     saved = read_json(dir / "adapter_config.json") | {"base_model_name_or_path": base}

@@ -151,6 +151,7 @@ pub fn attach<M: Module, A: Adapter>(
         method: A::NAME,
         layers: layers.iter().map(AdaptedLayer::new).collect(),
         trained_whole: whole,
+        replaced: Vec::new(),
         active: first,
         summary: Summary::of(model),
     })

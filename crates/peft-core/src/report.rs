@@ -39,6 +39,8 @@ pub struct AttachReport {
     pub layers: Vec<AdaptedLayer>,
     /// The parameters that train as a whole beside the adapter.
     pub trained_whole: Vec<String>,
+    /// The base's parameters that have other values now, which the adapter's file held.
+    pub replaced: Vec<String>,
     /// Whether the adapter acts at once: the first one of a model does.
     pub active: bool,
     /// What trains now.
@@ -62,6 +64,9 @@ impl fmt::Display for AttachReport {
             },
             if self.active { "" } else { ", not active yet" },
         )?;
+        for path in &self.replaced {
+            writeln!(f, "the base's `{path}` is replaced by the adapter's")?;
+        }
         self.summary.fmt(f)
     }
 }

@@ -98,6 +98,7 @@ impl Prefix {
             method: Self::NAME,
             layers: Vec::new(),
             trained_whole,
+            replaced: Vec::new(),
             active: true,
             summary: Summary::of(model),
         })

@@ -96,6 +96,7 @@ impl SoftPrompt {
             method,
             layers: Vec::new(),
             trained_whole,
+            replaced: Vec::new(),
             active: true,
             summary: Summary::of(model),
         })

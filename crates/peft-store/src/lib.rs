@@ -32,7 +32,9 @@ pub use adapter::save_prefix;
 #[cfg(feature = "ptuning")]
 pub use adapter::save_prompt;
 #[cfg(feature = "adapters")]
-pub use adapter::{AdapterConfig, AdapterDir, AdapterFileError, TensorProblem, save_adapter};
+pub use adapter::{
+    AdapterBase, AdapterConfig, AdapterDir, AdapterFileError, TensorProblem, save_adapter,
+};
 #[cfg(feature = "models")]
 pub use checkpoint::{
     Checkpoint, CheckpointConfig, CheckpointError, CheckpointProblem, FamilyTargets, Headed,

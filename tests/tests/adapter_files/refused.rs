@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;
-use peft_core::slots;
+use peft_core::{ForwardPath, slots};
 use peft_lora::LoraConfig;
 use peft_store::{AdapterDir, AdapterFileError, TensorProblem};
 use safetensors::SafeTensors;
@@ -16,7 +16,8 @@ use crate::fixture::params;
 
 peft_tests::cases!(
     tensors_that_do_not_fit_are_named_together,
-    a_copy_of_another_base_is_refused,
+    weights_of_a_base_have_their_shape_and_place,
+    weights_of_another_base_are_put_over_it,
     no_prefix_of_a_file_attaches,
     a_rank_that_the_file_has_not_makes_nothing,
 );
@@ -131,15 +132,69 @@ fn tensors_that_do_not_fit_are_named_together(device: &Device) {
     assert_eq!(params(&model), before);
 }
 
-fn a_copy_of_another_base_is_refused(device: &Device) {
+/// A file with one more tensor, of zeros.
+fn with_zeros(name: &str, key: &str, shape: [usize; 2]) -> tempfile::TempDir {
+    let dir = copied(name);
+    let path = dir.path().join(TENSORS);
+    let bytes = fs::read(&path).expect("tensors");
+    let sound = SafeTensors::deserialize(&bytes).expect("sound");
+    let zeros = vec![0_u8; 4 * shape[0] * shape[1]];
+    let zeros = TensorView::new(Dtype::F32, shape.into(), &zeros).expect("a tensor");
+    let tensors = sound.tensors().into_iter().chain([(key.to_owned(), zeros)]);
+    safetensors::serialize_to_file(tensors, None, &path).expect("it is written");
+    dir
+}
+
+fn weights_of_a_base_have_their_shape_and_place(device: &Device) {
+    let embedding = "base_model.model.model.embed_tokens.weight";
+    // Another vocabulary, and another width.
+    let dir = with_zeros("lora_attn", embedding, [98, 32]);
+    let mut model = base("gqa", device);
+    let before = params(&model);
+    let error = attach(dir.path(), &mut model).expect_err("resized");
+    let said = "is of 98 tokens, but the model has 96: the adapter was trained on a model whose vocabulary was resized";
+    assert!(error.to_string().contains(said), "{error}");
+    assert!(slots(&model).is_empty());
+    assert_eq!(params(&model), before);
+    let dir = with_zeros("lora_attn", embedding, [96, 31]);
+    let error = attach(dir.path(), &mut model).expect_err("narrower");
+    assert!(error.to_string().contains("has shape [96, 31]"), "{error}");
+    // PEFT passes in silence over what is under an adapter by a name that no adapter has, and over
+    // one beside no adapter by the name of what is under one.
+    let below = "base_model.model.model.embed_tokens.base_layer.weight";
+    let other = "base_model.model.model.layers.0.mlp.up_proj.weight";
+    for (name, key, shape) in [
+        ("lora_embedding", embedding, [96, 32]),
+        ("lora_attn", below, [96, 32]),
+        ("lora_attn", other, [48, 32]),
+    ] {
+        let dir = with_zeros(name, key, shape);
+        let error = attach(dir.path(), &mut model).expect_err("no place");
+        let said = format!("unexpected `{key}`");
+        assert!(error.to_string().contains(&said), "{error}");
+    }
+}
+
+/// The base has the adapter's weights as PEFT's has, and says so; a second adapter is on it too.
+fn weights_of_another_base_are_put_over_it(device: &Device) {
     let adapter = golden("adapters").join("lora_embedding");
-    attach(&adapter, &mut base("gqa", device)).expect("its own base");
-    // Of the same shapes, and other values.
-    let error = attach(&adapter, &mut base("llama3_rope", device)).expect_err("another");
-    let AdapterFileError::Tensors { problems, .. } = &error else {
-        panic!("{error}");
+    let path = "model.embed_tokens.weight";
+    let (mut own, mut other) = (base("gqa", device), base("llama3_rope", device));
+    let kept = params(&other);
+    let attached = |model| {
+        let adapter = AdapterDir::open(&adapter)?;
+        adapter.attach(model, "default", ForwardPath::Factored)
     };
-    assert!(matches!(problems[..], [TensorProblem::OtherBase { .. }]));
+    let report = attached(&mut own).expect("its own base");
+    assert!(report.replaced.is_empty());
+    let report = attached(&mut other).expect("another base");
+    assert_eq!(report.replaced, [path]);
+    assert!(report.to_string().contains(path), "{report}");
+    let now = params(&other);
+    assert_eq!(now[path], params(&own)[path]);
+    for (key, value) in &kept {
+        assert_eq!(&now[key] == value, key != path, "{key}");
+    }
 }
 
 fn no_prefix_of_a_file_attaches(device: &Device) {

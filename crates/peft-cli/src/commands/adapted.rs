@@ -7,12 +7,13 @@ use peft_models::LanguageModel;
 use peft_prefix::Prefixed;
 use peft_ptuning::Prompted;
 use peft_store::{
-    AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, CheckpointConfig, TrainedDir,
-    TrainedFormat, save_adapter, save_prefix, save_prompt,
+    AdapterBase, AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, CheckpointConfig,
+    TrainedDir, TrainedFormat, save_adapter, save_prefix, save_prompt,
 };
 use serde_json::{Map, Value};
 
 use crate::error::CliError;
+use crate::say::say;
 
 /// The name under which the command attaches an adapter.
 const ADAPTER: &str = "default";
@@ -25,6 +26,14 @@ pub(super) type Adapted<M> = Prompted<Prefixed<M>>;
 /// A model that has nothing attached.
 pub(super) fn bare<M>(model: M) -> Adapted<M> {
     Prompted::new(Prefixed::new(model))
+}
+
+/// What was attached in the place of the base's parameters, by their paths.
+pub(super) struct Attached {
+    /// Copies that train beside an adapter.
+    pub(super) whole: Vec<String>,
+    /// What the base has in place of its own values.
+    pub(super) replaced: Vec<String>,
 }
 
 /// What a run has left in a directory.
@@ -50,14 +59,19 @@ impl Saved {
         Ok(saved)
     }
 
-    /// Attach it; the paths of the base's parameters in whose place others are read.
+    /// Attach it.
     pub(super) fn attach<M: Transformer>(
         &self,
         model: &mut Adapted<M>,
-    ) -> Result<Vec<String>, AdapterFileError> {
+    ) -> Result<Attached, AdapterFileError> {
         let dir = match self {
             Self::Adapter(dir) => dir,
-            Self::Trained(dir) => return Ok(dir.attach(model)?.paths.into_iter().collect()),
+            Self::Trained(dir) => {
+                return Ok(Attached {
+                    whole: Vec::new(),
+                    replaced: dir.attach(model)?.paths.into_iter().collect(),
+                });
+            }
         };
         let report = match dir.config() {
             AdapterConfig::PromptTuning(_) | AdapterConfig::PTuning(_) => {
@@ -66,7 +80,15 @@ impl Saved {
             AdapterConfig::Prefix(_) => dir.attach_prefix(&mut model.model, ADAPTER)?,
             _ => dir.attach(model, ADAPTER, ForwardPath::Factored)?,
         };
-        Ok(report.trained_whole)
+        for path in &report.replaced {
+            say!(
+                "warning: `{path}` of the base is replaced by the adapter's, which was trained with another"
+            );
+        }
+        Ok(Attached {
+            whole: report.trained_whole,
+            replaced: report.replaced,
+        })
     }
 
     /// What trained it.
@@ -191,11 +213,10 @@ pub(super) fn attach_fresh<M: Transformer>(
 pub(super) fn save<M: Transformer>(
     model: &Adapted<M>,
     config: &AdapterConfig,
-    base: &str,
+    base: AdapterBase<'_>,
     fields: &Map<String, Value>,
     dir: &Path,
 ) -> Result<(), AdapterFileError> {
-    let base = Some(base);
     match config {
         AdapterConfig::PromptTuning(_) | AdapterConfig::PTuning(_) => {
             save_prompt(model, ADAPTER, config, base, fields, dir)

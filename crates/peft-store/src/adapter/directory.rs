@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::tensor::{DType, Tensor, TensorData};
 use peft_core::{
-    AttachReport, ForwardPath, Layer, LayerKind, Summary, edit_slots, layers, module_paths,
-    set_statistics,
+    AttachReport, ForwardPath, Layer, Summary, edit_slots, layers, module_paths, set_statistics,
 };
 use serde_json::{Map, Value};
 
+use super::base_copies::BaseCopies;
 #[cfg(feature = "lora")]
 use super::fitted::chosen;
 use super::fitted::{OUTPUT_LAYER, fitted, fitted_modules};
@@ -19,9 +18,8 @@ use super::key_forms::own_key;
 use super::keys::{Entry, entries, running};
 use super::save::io;
 use super::tensors::TensorsFile;
-use super::{AdapterConfig, AdapterFileError, TensorProblem};
+use super::{AdapterConfig, AdapterFileError};
 use crate::LARGEST_JSON;
-use crate::params::stored_params;
 
 pub(crate) const CONFIG: &str = "adapter_config.json";
 /// What mlx-lm calls the tensors of an adapter.
@@ -125,7 +123,8 @@ impl AdapterDir {
     /// Attach the adapter to `model` under `name`, with the file's weights.
     ///
     /// `path` says how the model reads its adapted layers. As in PEFT, entries of the config's lists that match nothing are passed over; but
-    /// every tensor of the file must have its place and every place its tensor.
+    /// every tensor of the file must have its place and every place its tensor. A weight of the base that the file holds, as PEFT's
+    /// `save_embedding_layers` saves them, takes the place of the base's; the report names it.
     ///
     /// # Errors
     ///
@@ -149,7 +148,7 @@ impl AdapterDir {
         self.check_ranks(&config, &paths)?;
         let mut adapted = model.clone();
         let mut report = config.attach(&mut adapted, name)?;
-        self.load_into(&mut adapted, name, &all_layers, &[])?;
+        report.replaced = self.load_into(&mut adapted, name, &all_layers, &[])?;
         report.summary = Summary::of(&adapted);
         *model = adapted;
         Ok(report)
@@ -200,13 +199,14 @@ impl AdapterDir {
     }
 
     /// Put the file's weights into the slots that the attached adapter `name` has; `read` are the keys of what is read already.
+    /// Returns the paths of the base's weights that were replaced.
     pub(super) fn load_into<M: Module>(
         &self,
         model: &mut M,
         name: &str,
         layers: &[Layer],
         read: &[&str],
-    ) -> Result<(), AdapterFileError> {
+    ) -> Result<Vec<String>, AdapterFileError> {
         let mut file = self.tensors()?;
         let prefix = self.config.prefix();
         let expected = entries(model, name, prefix)?;
@@ -252,46 +252,10 @@ impl AdapterDir {
                 values.insert(path, data);
             }
         }
-        self.check_copies(&mut file, model, layers)?;
+        let copies = BaseCopies::take(&mut file, model, (name, prefix), layers)?;
         file.finish()?;
-        Ok(set_statistics(model, name, &values)?)
-    }
-
-    /// Copies of the base's weights, which PEFT saves beside adapters on embeddings, are the
-    /// base's.
-    fn check_copies<M: Module>(
-        &self,
-        file: &mut TensorsFile,
-        model: &M,
-        layers: &[Layer],
-    ) -> Result<(), AdapterFileError> {
-        let copies: Vec<(String, &Layer)> = file
-            .places()
-            .keys()
-            .filter_map(|key| Some((key.clone(), base_copy(key, self.config.prefix(), layers)?)))
-            .collect();
-        if copies.is_empty() {
-            return Ok(());
-        }
-        let transposed: HashSet<String> = stored_params(model)
-            .into_iter()
-            .filter(|param| param.transposed)
-            .map(|param| param.path)
-            .collect();
-        for (key, layer) in copies {
-            let weight = match transposed.contains(&layer.weight_path()) {
-                true => layer.base_weight().transpose(),
-                false => layer.base_weight(),
-            };
-            let is_base = match file.take(&key, &weight.dims())? {
-                Some(data) => same_base(weight, &data),
-                None => true,
-            };
-            if !is_base {
-                file.refuse(TensorProblem::OtherBase { key });
-            }
-        }
-        Ok(())
+        set_statistics(model, name, &values)?;
+        Ok(copies.put(model))
     }
 
     /// The file of tensors; an error that says what to do where another form of it is there.
@@ -309,35 +273,4 @@ impl AdapterDir {
     pub(super) fn tensors(&self) -> Result<TensorsFile, AdapterFileError> {
         TensorsFile::open(&self.tensors_path()?)
     }
-}
-
-/// The layer of whose base weight `key` is the copy that PEFT saves beside an adapter on an embedding or an output layer.
-fn base_copy<'a>(key: &str, prefix: &str, layers: &'a [Layer]) -> Option<&'a Layer> {
-    let path = key.strip_prefix(prefix)?.strip_suffix(".weight")?;
-    let (path, beside) = match path.strip_suffix(".base_layer") {
-        Some(path) => (path, true),
-        None => (path, false),
-    };
-    let embedding = |layer: &&Layer| layer.kind == LayerKind::Embedding;
-    // Beside no adapter PEFT saves these two alone, where the vocabulary was changed or it is asked to.
-    let whole =
-        |layer: &&Layer| beside || layer.kind == LayerKind::Embedding || layer.path == OUTPUT_LAYER;
-    let own = layers.iter().find(|layer| layer.path == path);
-    // An output layer that is tied has no weight of its own.
-    let tied = || {
-        layers
-            .iter()
-            .find(embedding)
-            .filter(|_| path == OUTPUT_LAYER)
-    };
-    own.filter(whole).or_else(tied)
-}
-
-/// The copy may have been stored in another precision than the run's.
-fn same_base(weight: Tensor<2>, copy: &TensorData) -> bool {
-    let weight = weight.cast(DType::F32).into_data();
-    weight
-        .iter::<f32>()
-        .zip(copy.iter::<f32>())
-        .all(|(a, b)| (a - b).abs() <= 1e-2 * a.abs().max(b.abs()).max(1e-3))
 }

@@ -200,10 +200,14 @@ pub enum TensorProblem {
         /// Its key.
         key: String,
     },
-    /// It is a copy of a base weight, and differs from the model's.
-    OtherBase {
+    /// It is an embedding or output layer of another number of tokens than the model's.
+    Vocabulary {
         /// Its key.
         key: String,
+        /// The tokens of the model.
+        rows: usize,
+        /// Those of the tensor.
+        found: usize,
     },
 }
 
@@ -221,9 +225,9 @@ impl fmt::Display for TensorProblem {
                 write!(f, "`{key}` is {found}, expected F32, F16 or BF16")
             }
             Self::NotFinite { key } => write!(f, "`{key}` has values that are not finite"),
-            Self::OtherBase { key } => write!(
+            Self::Vocabulary { key, rows, found } => write!(
                 f,
-                "`{key}` differs from the model's own weight: the adapter was trained on another base"
+                "`{key}` is of {found} tokens, but the model has {rows}: the adapter was trained on a model whose vocabulary was resized, which is not done here; save the base resized by transformers (`resize_token_embeddings({found})`) and take that"
             ),
         }
     }

@@ -10,6 +10,7 @@ use peft_core::{
 };
 use serde_json::{Map, Value};
 
+use super::base_copies::base_tensors;
 use super::directory::{CONFIG, TENSORS};
 use super::fitted::fitted_modules;
 use super::keys::{entries, named_tensors};
@@ -76,26 +77,27 @@ impl AdapterDir {
         let mut adapted = model.clone();
         let mut report = attach(&mut adapted, &whole)?;
         let layers = layers(&model.model);
-        self.load_into(&mut adapted.model, name, &layers, &[EMBEDDINGS])?;
+        report.replaced = self.load_into(&mut adapted.model, name, &layers, &[EMBEDDINGS])?;
         report.summary = Summary::of(&adapted);
         *model = adapted;
         Ok(report)
     }
 }
 
-/// Write what acts, the modules of `model` that train whole under `name`, and the file of ours; without tensors of ours, an old file of them goes.
+/// Write what acts, the modules of `model` that train whole under `name`, the base's weights that were replaced, and the file of ours; without tensors of ours, an old file of them goes.
 pub(super) fn save_input<M: Module>(
     model: &M,
     name: &str,
     config: &AdapterConfig,
     acts: TensorData,
     (file, through): (&str, Option<Named>),
-    fields: &Map<String, Value>,
+    (fields, replaced): (&Map<String, Value>, &[String]),
     dir: &Path,
 ) -> Result<(), AdapterFileError> {
     let mut tensors = vec![(EMBEDDINGS.to_owned(), acts.shape().to_vec(), acts)];
     let entries = entries(model, name, config.prefix())?;
     tensors.extend(named_tensors(model, name, &entries, config.prefix()));
+    tensors.extend(base_tensors(model, (name, config.prefix()), replaced));
     let json = pretty(dir, fields)?;
 
     fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;

@@ -2,6 +2,8 @@
 // What adapters of weights need is idle in a build without any.
 #![cfg_attr(not(any(feature = "lora", feature = "ia3")), allow(dead_code))]
 
+mod base;
+mod base_copies;
 mod config;
 mod directory;
 mod error;
@@ -24,6 +26,7 @@ mod tensors;
 pub(crate) use directory::{CONFIG, TENSORS, read_fields};
 pub(crate) use save::{io, replace};
 
+pub use base::AdapterBase;
 pub use config::AdapterConfig;
 pub use directory::AdapterDir;
 pub use error::{AdapterFileError, TensorProblem};

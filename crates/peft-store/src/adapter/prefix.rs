@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::input::save_input;
 use super::methods::prefix::{restored, state};
 use super::save::{complete, name_modules};
-use super::{AdapterConfig, AdapterDir, AdapterFileError};
+use super::{AdapterBase, AdapterConfig, AdapterDir, AdapterFileError};
 
 /// What a prefix is trained through; PEFT neither writes nor reads it.
 const ENCODER: &str = "prefix_encoder.safetensors";
@@ -66,11 +66,11 @@ impl AdapterDir {
 /// # Errors
 ///
 /// An [`AdapterFileError`]; [`PeftError::NoAdapter`] where there is no prefix. Files that were there before are then as they were, or already replaced as a whole.
-pub fn save_prefix<M: Transformer>(
+pub fn save_prefix<'a, M: Transformer>(
     model: &Prefixed<M>,
     name: &str,
     config: &AdapterConfig,
-    base: Option<&str>,
+    base: impl Into<AdapterBase<'a>>,
     fields: &Map<String, Value>,
     dir: impl AsRef<Path>,
 ) -> Result<(), AdapterFileError> {
@@ -87,14 +87,15 @@ pub fn save_prefix<M: Transformer>(
     written.insert("token_dim".into(), json!(shape.width()));
     written.insert("num_attention_heads".into(), json!(shape.n_kv_heads));
     name_modules(&mut written, config, &model.model);
-    complete(&mut written, base, fields);
+    let base = base.into();
+    complete(&mut written, base.name, fields);
     save_input(
         &model.model,
         name,
         config,
         prefix.flat().into_data(),
         (ENCODER, state(&prefix)),
-        &written,
+        (&written, base.replaced),
         dir.as_ref(),
     )
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::input::save_input;
 use super::methods::ptuning::{restored, state};
 use super::save::{complete, name_modules};
-use super::{AdapterConfig, AdapterDir, AdapterFileError};
+use super::{AdapterBase, AdapterConfig, AdapterDir, AdapterFileError};
 
 /// What a prompt of P-Tuning is trained through; PEFT neither writes nor reads it.
 const ENCODER: &str = "prompt_encoder.safetensors";
@@ -66,11 +66,11 @@ impl AdapterDir {
 /// # Errors
 ///
 /// An [`AdapterFileError`]; [`PeftError::NoAdapter`] where there is no prompt. Files that were there before are then as they were, or already replaced as a whole.
-pub fn save_prompt<M: Transformer>(
+pub fn save_prompt<'a, M: Transformer>(
     model: &Prompted<M>,
     name: &str,
     config: &AdapterConfig,
-    base: Option<&str>,
+    base: impl Into<AdapterBase<'a>>,
     fields: &Map<String, Value>,
     dir: impl AsRef<Path>,
 ) -> Result<(), AdapterFileError> {
@@ -82,10 +82,19 @@ pub fn save_prompt<M: Transformer>(
     sizes(&mut written, &model.model, fields);
     let acts = prompt.vectors().into_data();
     name_modules(&mut written, config, &model.model);
-    complete(&mut written, base, fields);
+    let base = base.into();
+    complete(&mut written, base.name, fields);
     let beside = (ENCODER, through);
-    let dir = dir.as_ref();
-    save_input(&model.model, name, config, acts, beside, &written, dir)
+    let fields = (&written, base.replaced);
+    save_input(
+        &model.model,
+        name,
+        config,
+        acts,
+        beside,
+        fields,
+        dir.as_ref(),
+    )
 }
 
 /// The config with the sizes that the prompt has.

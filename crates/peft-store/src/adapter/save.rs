@@ -9,10 +9,11 @@ use burn::tensor::TensorData;
 use peft_core::{LayerKind, layers, module_paths, slots};
 use serde_json::{Map, Value};
 
+use super::base_copies::base_tensors;
 use super::directory::{CONFIG, TENSORS};
 use super::fitted::told_apart;
 use super::keys::{entries, named_tensors};
-use super::{AdapterConfig, AdapterFileError};
+use super::{AdapterBase, AdapterConfig, AdapterFileError};
 use crate::params::stored_params;
 use crate::tensor_file::{Stored, write_tensors};
 
@@ -30,21 +31,21 @@ const DESCRIPTIVE: [&str; 8] = [
 
 /// Write adapter `name` of `model` as an adapter directory that PEFT loads.
 ///
-/// `config` is what the adapter was attached with; `base` names the base model in the config. `fields` are kept where nothing here writes
+/// `config` is what the adapter was attached with; `base` is the base model's name, or an [`AdapterBase`]. `fields` are kept where nothing here writes
 /// them, such as those of a directory that was read. Each file is written beside its place and renamed.
 ///
 /// # Errors
 ///
 /// An [`AdapterFileError`]; files that were there before are then as they were, or already replaced as a whole.
-pub fn save_adapter<M: Module>(
+pub fn save_adapter<'a, M: Module>(
     model: &M,
     name: &str,
     config: &AdapterConfig,
-    base: Option<&str>,
+    base: impl Into<AdapterBase<'a>>,
     fields: &Map<String, Value>,
     dir: impl AsRef<Path>,
 ) -> Result<(), AdapterFileError> {
-    let dir = dir.as_ref();
+    let (dir, base) = (dir.as_ref(), base.into());
     if config.placement().is_none() {
         return Err(config.elsewhere().into());
     }
@@ -64,7 +65,8 @@ pub fn save_adapter<M: Module>(
         .filter_map(|entry| entry.slot.strip_suffix(".weight").map(str::to_owned))
         .collect();
 
-    let tensors = named_tensors(model, name, &entries, config.prefix());
+    let mut tensors = named_tensors(model, name, &entries, config.prefix());
+    tensors.extend(base_tensors(model, (name, config.prefix()), base.replaced));
     let mut written = config.to_fields(&adapted);
     name_modules(&mut written, config, model);
     let straight = |path: &String| {
@@ -73,7 +75,7 @@ pub fn save_adapter<M: Module>(
         linear && stored.get(&weight) == Some(&false)
     };
     written.insert("fan_in_fan_out".into(), adapted.iter().any(straight).into());
-    complete(&mut written, base, fields);
+    complete(&mut written, base.name, fields);
     let json = pretty(dir, &written)?;
     fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
     write(&dir.join(TENSORS), tensors)?;

@@ -30,13 +30,14 @@ pub(in crate::commands) fn adapted<M: Transformer>(
     let mut model = bare(model);
     match adapter {
         Some(dir) => {
-            let whole = Saved::open(dir)?.attach(&mut model)?;
+            let attached = Saved::open(dir)?.attach(&mut model)?;
+            let held = attached.whole.iter().chain(&attached.replaced);
             let missing = fresh.iter().find(|module| {
                 let within = format!("{module}.");
-                let held = |path: &String| {
+                let is_within = |path: &String| {
                     path.starts_with(&within) || path.contains(&format!(".{within}"))
                 };
-                !whole.iter().any(held)
+                !held.clone().any(is_within)
             });
             if let Some(module) = missing {
                 return Err(CliError::Usage(format!(

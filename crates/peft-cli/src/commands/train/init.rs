@@ -154,10 +154,6 @@ impl Init {
                 "{dir} was trained by {method}, but the flags ask for {now}"
             )));
         }
-        let paths = self.saved.attach(model)?;
-        Ok(match self.saved {
-            Saved::Trained(_) => paths,
-            Saved::Adapter(_) => Vec::new(),
-        })
+        Ok(self.saved.attach(model)?.replaced)
     }
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use burn::tensor::DType;
 use peft_core::Transformer;
 use peft_store::{
-    AdapterConfig, Companions, Labels, TrainedConfig, TrainedFormat, base_digest, save_trained,
-    write_checkpoint,
+    AdapterBase, AdapterConfig, Companions, Labels, TrainedConfig, TrainedFormat, base_digest,
+    save_trained, write_checkpoint,
 };
 use serde_json::{Map, Value};
 
@@ -66,7 +66,11 @@ impl Trained {
                 self.save_tokenizer(dir)?;
                 let mut fields = Map::new();
                 fields.insert("task_type".into(), self.task_type.into());
-                save(model, config, &self.base, &fields, dir)?;
+                let base = AdapterBase {
+                    name: Some(&self.base),
+                    replaced: &self.begun_with,
+                };
+                save(model, config, base, &fields, dir)?;
                 None
             }
             Kind::Norms(modules) => Some(TrainedFormat::LnTuning {
