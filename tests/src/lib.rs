@@ -1,8 +1,12 @@
-//! Support for this workspace's own suite: what `peft-conformance` gives to anyone, and files of tensors.
+//! Support for this workspace's own suite: what `peft-conformance` gives to anyone, files of tensors,
+//! and what is read of files by format.
 
+pub mod kinds;
 mod tensors;
+mod words;
 
 pub use peft_conformance::{
     Invariant, adapter_suite, backend, cases, computes_in, device, read, tolerance, verified,
 };
 pub use tensors::{Tensors, read_tensors};
+pub use words::words;

@@ -8,15 +8,17 @@
 //!
 //! # What this crate does not do
 //!
-//! It knows no format but JSON, safetensors and text, and looks for no coverage: that is what
-//! `fuzz/` is for.
+//! It knows no format but JSON, safetensors and text, and looks for no coverage: `fuzz/` does,
+//! by [`Sound`], with the same readers.
 #![deny(missing_docs)]
 
 mod bytes;
 mod json;
 mod mutate;
 mod run;
+mod sound;
 mod worker;
 
 pub use mutate::mutate;
 pub use run::{Kind, MAX_GROWTH_KIB, MAX_SECONDS, Reader, check};
+pub use sound::{Place, Sound, Tried};

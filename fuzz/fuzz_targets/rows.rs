@@ -1,0 +1,4 @@
+//! Rows.
+#![no_main]
+
+peft_fuzz::of!(peft_tests::kinds::rows());

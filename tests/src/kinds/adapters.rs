@@ -1,0 +1,102 @@
+//! Adapter directories of language models, and directories of trained parameters.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use burn::tensor::{DType, Device};
+use peft_core::{ForwardPath, Transformer};
+use peft_models::LanguageModel;
+use peft_mutate::Kind;
+use peft_prefix::Prefixed;
+use peft_ptuning::Prompted;
+use peft_store::{
+    AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, TrainedConfig, TrainedDir,
+    TrainedFormat, base_digest, save_trained,
+};
+use serde_json::json;
+
+use super::{files, goldens};
+
+pub(super) const FILES: [&str; 4] = [
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "prompt_encoder.safetensors",
+    "prefix_encoder.safetensors",
+];
+
+/// Adapters of each method, and the models that they are for.
+const ADAPTERS: [(&str, &str); 9] = [
+    ("adapters/lora_all_linear", "biased"),
+    ("adapters/lora_modules_to_save", "gqa"),
+    ("adapters/lora_patterns", "gqa"),
+    ("adapters/lora_regex", "gqa"),
+    ("adapters/gemma2_lora_embedding", "gemma2"),
+    ("adapters/ia3_default", "gqa"),
+    ("prompts/llama_prompt_tuning", "gqa"),
+    ("prompts/llama_mlp", "gqa"),
+    ("prefixes/llama", "gqa"),
+];
+
+pub(super) fn base(name: &str, device: &Device) -> LanguageModel {
+    Checkpoint::open(goldens().join("models").join(name))
+        .and_then(|checkpoint| checkpoint.load(device, DType::F32))
+        .expect("the base loads")
+}
+
+/// Adapter directories of each method for language models, opened and attached.
+pub fn adapters(device: &Device) -> Kind<'static> {
+    let sound = ADAPTERS.map(|(dir, _)| files(&goldens().join(dir), &FILES));
+    let bases = ADAPTERS.map(|(_, model)| base(model, device));
+    Kind::new("adapter", sound.into(), move |dir, of| {
+        used(dir, bases[of].clone()).is_ok()
+    })
+}
+
+pub(super) fn used<M: Transformer>(dir: &Path, mut model: M) -> Result<(), AdapterFileError> {
+    let adapter = AdapterDir::open(dir)?;
+    adapter.tensor_shapes()?;
+    match adapter.config() {
+        AdapterConfig::Prefix(_) => {
+            adapter.attach_prefix(&mut Prefixed::new(model), "default")?;
+        }
+        AdapterConfig::PromptTuning(_) | AdapterConfig::PTuning(_) => {
+            adapter.attach_prompt(&mut Prompted::new(model), "default")?;
+        }
+        _ => {
+            adapter.attach(&mut model, "default", ForwardPath::Factored)?;
+        }
+    }
+    Ok(())
+}
+
+/// Directories of parameters that were trained, in our format and in PEFT's of layer norms.
+pub fn trained(device: &Device) -> Kind<'static> {
+    let model = base("gqa", device);
+    let norms = ["model.norm.weight", "model.layers.0.input_layernorm.weight"];
+    let paths: BTreeSet<String> = norms.map(str::to_owned).into();
+    let formats = [
+        TrainedFormat::Own {
+            method: json!({ "norms": 2 }),
+            base_digest: base_digest(&model, &paths),
+        },
+        TrainedFormat::LnTuning {
+            modules_to_save: Vec::new(),
+        },
+    ];
+    let sound = formats.map(|format| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = TrainedConfig {
+            format,
+            base: Some("a-model".into()),
+            task_type: None,
+        };
+        save_trained(&model, &paths, &config, dir.path()).expect("it is written");
+        files(dir.path(), &FILES)
+    });
+    Kind::new("trained parameters", sound.into(), move |dir, _| {
+        let Ok(Some(found)) = TrainedDir::open(dir) else {
+            return false;
+        };
+        found.shapes().is_ok() && found.attach(&mut model.clone()).is_ok()
+    })
+}
