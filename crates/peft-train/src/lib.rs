@@ -36,7 +36,7 @@ pub use classify::{
 };
 pub use data::{
     Dataset, EncodeOptions, Encoded, Example, Label, LabelName, Message, Row, RowKind,
-    conversation, encode, pack,
+    conversation, encode, pack, template_variables,
 };
 pub use error::{BadRow, TrainError, WrongSetting};
 pub use eval::{EvalReport, choose, evaluate};

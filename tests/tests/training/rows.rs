@@ -331,3 +331,63 @@ fn files_of_other_kinds_are_named() {
         assert!(matches!(dataset(row), Err(TrainError::Rows { .. })));
     }
 }
+
+#[test]
+fn what_is_no_dialogue_is_said() {
+    let (user, answer) = (turns(&FOUR[..1]), turns(&FOUR[1..2]));
+    let unwanted = json!([{ "role": "assistant", "content": "b", "weight": 0 }]);
+    for (row, part) in [
+        (
+            json!({ "prompt": "a", "completion": answer }),
+            "`prompt` is a string, and the other of `prompt` and `completion` a list of messages",
+        ),
+        (
+            json!({ "prompt": user, "completion": "b" }),
+            "`completion` is a string",
+        ),
+        (
+            json!({ "prompt": user, "completion": 3 }),
+            "`completion` is not a list of messages",
+        ),
+        (
+            json!({ "prompt": [], "completion": answer }),
+            "`prompt` has no message",
+        ),
+        (
+            json!({ "prompt": user, "completion": user }),
+            "no message of `completion` has the role `assistant`",
+        ),
+        (
+            json!({ "prompt": ["a"], "completion": answer }),
+            "`prompt` message 1 is not an object",
+        ),
+        (
+            json!({ "prompt": user, "completion": unwanted }),
+            "message 1 of `completion` has the `weight` 0",
+        ),
+        (
+            json!({ "prompt": user, "completion": answer, "tool": [] }),
+            "did you mean `tools`?",
+        ),
+        (
+            json!({ "prompt": user, "completion": answer, "tools": 3 }),
+            "`tools` is not a list",
+        ),
+    ] {
+        let error = dataset(&row.to_string()).expect_err(part).to_string();
+        assert!(error.contains(part), "{row}: {error}");
+    }
+    let rows = [
+        json!({ "prompt": user, "completion": answer }),
+        json!({ "prompt": "a", "completion": "b" }),
+    ];
+    let error = dataset(&format!("{}\n{}", rows[0], rows[1])).expect_err("two kinds");
+    let part = r#"is {"prompt", "completion"}, but the rows before are {"prompt", "completion"} of messages"#;
+    assert!(error.to_string().contains(part), "{error}");
+    // A template that takes no prompt of this kind is told by the row.
+    let template = "{% if messages | length < 2 %}{{ raise_exception('too few') }}{% endif %}a";
+    let rows = dataset(&rows[0].to_string()).expect("a row");
+    let error = encode(&rows, &tokenizer(template), &options(1000, true)).expect_err("it fails");
+    let said = "line 1: the chat template failed at `prompt`: ";
+    assert!(error.to_string().contains(said), "{error}");
+}

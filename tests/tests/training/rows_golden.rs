@@ -93,3 +93,43 @@ fn turns_without_blocks_are_those_that_generation_blocks_mark() {
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
     assert_eq!(checked, 132);
 }
+
+/// Prompts and completions of messages (`tests/goldens/make_prompted.py`): the tokens and labels of TRL's trainer.
+#[test]
+fn dialogues_are_encoded_as_by_trl() {
+    let text = fs::read_to_string(goldens().join("rows/prompted.json")).expect("the golden");
+    let golden: Value = serde_json::from_str(&text).expect("JSON");
+    let (mut checked, mut apart) = (0, 0);
+    let mut wrong = Vec::new();
+    for (name, cases) in golden["found"].as_object().expect("templates") {
+        let template = golden["templates"][name].as_str().expect("a template");
+        let tokenizer = tokenizer("chat/tokenizer.json", template);
+        for (case, expected) in cases.as_object().expect("cases") {
+            let rows = dataset(&golden["rows"][case].to_string()).expect("a row");
+            let options = EncodeOptions {
+                max_length: 5000,
+                append_eos: true,
+                vocab_size: 1000,
+            };
+            let found = encode(&rows, &tokenizer, &options);
+            // Nothing precedes the first token, so it is never a target.
+            let given = expected["given"].as_u64().expect("a number").max(1) as usize;
+            if given == numbers(&expected["ids"]).len() {
+                // The template writes nothing of the completion.
+                assert!(matches!(found, Err(TrainError::Targetless { .. })));
+                checked += 1;
+                continue;
+            }
+            let mut found = found.expect("it encodes");
+            apart += found.apart;
+            let found = found.examples.remove(0);
+            let targets: Vec<bool> = (0..found.ids.len()).map(|i| i >= given).collect();
+            match numbers(&expected["ids"]) == found.ids && targets == found.targets {
+                true => checked += 1,
+                false => wrong.push(format!("{name}, {case}: {given}, {found:?}")),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(checked >= 328 && apart >= 60, "{checked} and {apart}");
+}

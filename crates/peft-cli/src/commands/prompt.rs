@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use peft_train::{EncodeSpecial, Message, TextTokenizer, conversation};
-use serde_json::{Value, json};
+use peft_train::{EncodeSpecial, Message, TextTokenizer, conversation, template_variables};
+use serde_json::{Map, Value, json};
 
 use crate::args::GenerateArgs;
 use crate::error::CliError;
@@ -41,7 +41,7 @@ impl Prompt {
             });
         }
         let mut notes = Vec::new();
-        let messages = match &args.messages {
+        let (messages, variables) = match &args.messages {
             Some(path) => read(path, args.system.as_deref())?,
             None => {
                 notes.push("the prompt is a user's turn in the model's chat template; --raw continues it as it is".to_owned());
@@ -50,10 +50,10 @@ impl Prompt {
                         "the prompt has the special token `{token}`: if it is a conversation by the template already, give --raw"
                     ));
                 }
-                turns(args.system.as_deref(), args.text())?
+                (turns(args.system.as_deref(), args.text())?, Map::new())
             }
         };
-        let text = tokenizer.render(&messages, true)?;
+        let text = tokenizer.render_marked(&messages, &variables, true)?.text;
         Ok(Self {
             ids: tokenizer.encode(&text, EncodeSpecial::None)?,
             notes,
@@ -72,8 +72,8 @@ fn turns(system: Option<&str>, user: &str) -> Result<Vec<Message>, CliError> {
     conversation(&Value::Array(turns)).map_err(CliError::Usage)
 }
 
-/// The messages of a file: a list, or an object that has them.
-fn read(path: &Path, system: Option<&str>) -> Result<Vec<Message>, CliError> {
+/// The messages of a file, a list or a row that has them, and what else the row has for a template.
+fn read(path: &Path, system: Option<&str>) -> Result<(Vec<Message>, Map<String, Value>), CliError> {
     let wrong = |why: String| CliError::Usage(format!("{}: {why}", path.display()));
     let text = peft_files::read_text(path, LARGEST).map_err(|source| CliError::Io {
         action: "read",
@@ -82,10 +82,14 @@ fn read(path: &Path, system: Option<&str>) -> Result<Vec<Message>, CliError> {
     })?;
     let text = text.trim_start_matches('\u{feff}');
     let mut value: Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-    if let Some(messages) = value.get_mut("messages") {
-        value = messages.take();
+    let row = value.as_object_mut().map(std::mem::take);
+    let variables = row.as_ref().map(template_variables).transpose();
+    let variables = variables.map_err(wrong)?.unwrap_or_default();
+    if let Some(mut row) = row {
+        let list = row.remove("messages").or_else(|| row.remove("prompt"));
+        value = list.unwrap_or_default();
     }
-    let form = "expected a list of messages, each with `role` and `content`";
+    let form = "expected a list of messages, each with `role` and `content`, or a row that has one as `messages` or `prompt`";
     let Value::Array(list) = &mut value else {
         return Err(wrong(form.into()));
     };
@@ -105,5 +109,5 @@ fn read(path: &Path, system: Option<&str>) -> Result<Vec<Message>, CliError> {
         (_, _, Some(system)) => list.insert(0, json!({ "role": "system", "content": system })),
         (_, _, None) => {}
     }
-    conversation(&value).map_err(wrong)
+    Ok((conversation(&value).map_err(wrong)?, variables))
 }

@@ -243,7 +243,9 @@ fn labels_of(dataset: &Dataset) -> Result<impl Iterator<Item = (usize, &[LabelNa
         match row {
             Row::Labelled { label, .. } => Some(label.names()),
             Row::Tagged { tags, .. } => Some(tags),
-            Row::Text { .. } | Row::Completion { .. } | Row::Chat { .. } => None,
+            Row::Text { .. } | Row::Completion { .. } | Row::Chat { .. } | Row::Dialogue { .. } => {
+                None
+            }
         }
     }
     if dataset.rows().iter().any(|row| of(row).is_none()) {

@@ -88,7 +88,7 @@ fn has_calls(fields: &Map<String, Value>) -> bool {
 ///
 /// Says which message is wrong.
 pub fn conversation(value: &Value) -> Result<Vec<Message>, String> {
-    let list = value.as_array().ok_or("`messages` is not a list")?;
+    let list = value.as_array().ok_or("is not a list of messages")?;
     list.iter()
         .enumerate()
         .map(|(i, message)| {
@@ -98,7 +98,11 @@ pub fn conversation(value: &Value) -> Result<Vec<Message>, String> {
 }
 
 /// What a row gives its template beside the messages, as TRL reads it: `tools`, a list or its JSON, and `chat_template_kwargs`.
-pub(super) fn variables(row: &Map<String, Value>) -> Result<Map<String, Value>, String> {
+///
+/// # Errors
+///
+/// Says which of the two is wrong.
+pub fn template_variables(row: &Map<String, Value>) -> Result<Map<String, Value>, String> {
     let mut variables = match row.get("chat_template_kwargs") {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(given)) => given.clone(),

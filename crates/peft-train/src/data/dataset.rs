@@ -129,7 +129,9 @@ impl Dataset {
         self.rows.iter().any(|row| match row {
             Row::Labelled { label, .. } => label.names().iter().any(named),
             Row::Tagged { tags, .. } => tags.iter().any(named),
-            Row::Text { .. } | Row::Completion { .. } | Row::Chat { .. } => false,
+            Row::Text { .. } | Row::Completion { .. } | Row::Chat { .. } | Row::Dialogue { .. } => {
+                false
+            }
         })
     }
 

@@ -1,11 +1,7 @@
 //! [`Example`]: a row's tokens, and which of them are targets.
 
-use std::ops::Range;
-
-use serde_json::{Map, Value};
-
-use super::turns::{self, Untold};
-use super::{Dataset, Message, Row};
+use super::conversation::{chat_example, dialogue_example};
+use super::{Dataset, Row};
 use crate::{EncodeSpecial, TextToken, TextTokenizer, TrainError};
 
 /// Tokens of a row.
@@ -35,7 +31,11 @@ impl Example {
     }
 
     /// From the tokens of one text, and how many of them a row may have.
-    fn of(tokens: &[TextToken], max_length: usize, is_target: impl Fn(&TextToken) -> bool) -> Self {
+    pub(super) fn of(
+        tokens: &[TextToken],
+        max_length: usize,
+        is_target: impl Fn(&TextToken) -> bool,
+    ) -> Self {
         let kept = tokens.iter().take(max_length);
         // Nothing precedes the first token, so it cannot be predicted.
         let targets = kept
@@ -69,6 +69,9 @@ pub struct Encoded {
     pub truncated: usize,
     /// How many rows have no target left and are left out.
     pub dropped: usize,
+    /// Of how many rows of messages the chat template writes the prompt alone otherwise than with its completion. The targets begin where the two part, as in TRL,
+    /// so what is asked for later is not what was trained.
+    pub apart: usize,
 }
 
 /// Tokenise the rows of a file for a causal language model.
@@ -80,6 +83,7 @@ pub struct Encoded {
 /// - `{"prompt", "completion"}`: the tokens of the completion are targets, and the end-of-sequence token after them, which is there once.
 /// - `{"messages"}`: the assistant's turns, up to the end that the template gives them; where it has `{% generation %}` blocks, what is in those. A turn with
 ///   OpenAI's `weight: 0` is none.
+/// - `{"prompt", "completion"}` of messages: what the template writes of all of them, from where the prompt alone ends, with its generation prompt.
 ///
 /// # Errors
 ///
@@ -93,6 +97,7 @@ pub fn encode(
         examples: Vec::with_capacity(dataset.rows().len()),
         truncated: 0,
         dropped: 0,
+        apart: 0,
     };
     let mut wrong = Vec::new();
     for (i, row) in dataset.rows().iter().enumerate() {
@@ -105,6 +110,16 @@ pub fn encode(
                 messages,
                 variables,
             } => chat_example(tokenizer, messages, variables, options),
+            Row::Dialogue {
+                prompt,
+                completion,
+                variables,
+            } => dialogue_example(tokenizer, (prompt, completion), variables, options).map(
+                |(example, cut, apart)| {
+                    encoded.apart += usize::from(apart);
+                    (example, cut)
+                },
+            ),
             Row::Labelled { .. } | Row::Tagged { .. } => {
                 return Err(dataset.wrong_task(
                     "a causal language model",
@@ -147,7 +162,7 @@ pub fn encode(
 const WRONG: usize = 20;
 
 /// Why there is no example.
-enum Refused {
+pub(super) enum Refused {
     /// What is wrong with the row.
     Row(String),
     /// No row can be encoded.
@@ -249,87 +264,4 @@ pub(crate) fn completion_tokens(
         });
     }
     Ok(tokens)
-}
-
-fn chat_example(
-    tokenizer: &TextTokenizer,
-    messages: &[Message],
-    variables: &Map<String, Value>,
-    options: &EncodeOptions,
-) -> Result<(Example, bool), Refused> {
-    let rendered = match tokenizer.render_marked(messages, variables, false) {
-        Err(TrainError::ChatTemplate { reason }) => {
-            let message = failing(tokenizer, messages, variables);
-            return Err(Refused::Row(format!(
-                "the chat template failed at message {message}: {reason}"
-            )));
-        }
-        rendered => rendered?,
-    };
-    let spans = match tokenizer.marks_generation() {
-        true => of_targets(messages, rendered.generated)?,
-        false => match turns::assistant(tokenizer, messages, variables, &rendered.text) {
-            Ok(spans) => spans,
-            Err(Untold::Failed(error)) => return Err(error.into()),
-            Err(Untold::Turn(turn)) => {
-                return Err(Refused::Row(format!(
-                    "where message {} begins and ends cannot be told, since the chat template does not write what is before it \
-                     as the beginning of the whole; a template with {{% generation %}} around the assistant's text tells it",
-                    turn + 1
-                )));
-            }
-        },
-    };
-    // The template writes the special tokens itself.
-    let most = options.max_length.saturating_add(1);
-    let tokens = tokenizer.encode_with_offsets(&rendered.text, EncodeSpecial::None, most)?;
-    let cut = tokens.len() > options.max_length;
-    let is_target = |token: &TextToken| {
-        // The spans are in order and apart: the first that ends behind the token's beginning is the one that it may be of.
-        let at = spans.partition_point(|span| span.end <= token.bytes.start);
-        spans
-            .get(at)
-            .is_some_and(|span| token.bytes.end > span.start)
-    };
-    Ok((Example::of(&tokens, options.max_length, is_target), cut))
-}
-
-/// What `{% generation %}` blocks hold, without the turns that are no targets.
-fn of_targets(
-    messages: &[Message],
-    generated: Vec<Range<usize>>,
-) -> Result<Vec<Range<usize>>, Refused> {
-    let assistant: Vec<&Message> = messages.iter().filter(|m| m.is_assistant()).collect();
-    if assistant.iter().all(|message| message.is_target()) {
-        return Ok(generated);
-    }
-    if assistant.len() != generated.len() {
-        return Err(Refused::Row(format!(
-            "has a turn with `weight: 0`, but the chat template has {} {{% generation %}} blocks for {} turns of the assistant's",
-            generated.len(),
-            assistant.len()
-        )));
-    }
-    let spans = assistant.iter().zip(generated);
-    Ok(spans
-        .filter(|(m, _)| m.is_target())
-        .map(|(_, span)| span)
-        .collect())
-}
-
-/// The first message, from 1, with which a template fails; the last one where it fails on the whole alone.
-fn failing(
-    tokenizer: &TextTokenizer,
-    messages: &[Message],
-    variables: &Map<String, Value>,
-) -> usize {
-    /// Beginnings that are tried.
-    const TRIED: usize = 64;
-    let fails = |upto: &usize| {
-        let tried = tokenizer.render_marked(&messages[..*upto], variables, false);
-        tried.is_err()
-    };
-    (1..messages.len().min(TRIED))
-        .find(fails)
-        .unwrap_or(messages.len())
 }

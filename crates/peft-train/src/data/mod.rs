@@ -2,6 +2,7 @@
 
 mod chat;
 mod container;
+mod conversation;
 mod dataset;
 mod example;
 mod label;
@@ -9,7 +10,7 @@ mod pack;
 mod row;
 mod turns;
 
-pub use chat::{Message, conversation};
+pub use chat::{Message, conversation, template_variables};
 pub use dataset::Dataset;
 pub use example::{EncodeOptions, Encoded, Example, encode};
 pub(crate) use example::{check_vocabulary, completion_tokens, is_completions};

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::chat::{Message, conversation, variables};
+use super::chat::{Message, conversation, template_variables};
 use super::{Label, LabelName};
 
 /// A row of training data.
@@ -28,6 +28,15 @@ pub enum Row {
         /// The turns.
         messages: Vec<Message>,
         /// What else the chat template is given: `tools`, and what `chat_template_kwargs` has.
+        variables: Map<String, Value>,
+    },
+    /// A conversation and how it goes on: all that follows the prompt is the target, as in TRL.
+    Dialogue {
+        /// The turns that are given.
+        prompt: Vec<Message>,
+        /// The turns that are to follow.
+        completion: Vec<Message>,
+        /// What else the chat template is given, as that of [`Chat`](Self::Chat).
         variables: Map<String, Value>,
     },
     /// A text with what it is.
@@ -56,6 +65,8 @@ pub enum RowKind {
     Completion,
     /// `{"messages"}`
     Chat,
+    /// `{"prompt", "completion"}` of messages
+    Dialogue,
     /// `{"text", "label"}`
     Labelled,
     /// `{"tokens", "tags"}`
@@ -112,6 +123,7 @@ impl RowKind {
             Self::Chat => {
                 "the chat template renders no token of an assistant's turn, or every such turn has `weight` 0"
             }
+            Self::Dialogue => "the chat template renders nothing of a completion",
             Self::Labelled => "no text has a label",
             Self::Tagged => "every tag is -100, or its word has no token",
         }
@@ -122,6 +134,7 @@ impl RowKind {
             Self::Text => "{\"text\"}",
             Self::Completion => "{\"prompt\", \"completion\"}",
             Self::Chat => "{\"messages\"}",
+            Self::Dialogue => "{\"prompt\", \"completion\"} of messages",
             Self::Labelled => "{\"text\", \"label\"}",
             Self::Tagged => "{\"tokens\", \"tags\"}",
         }
@@ -135,6 +148,7 @@ impl Row {
             Self::Text { .. } => RowKind::Text,
             Self::Completion { .. } => RowKind::Completion,
             Self::Chat { .. } => RowKind::Chat,
+            Self::Dialogue { .. } => RowKind::Dialogue,
             Self::Labelled { .. } => RowKind::Labelled,
             Self::Tagged { .. } => RowKind::Tagged,
         }
@@ -158,14 +172,21 @@ impl Row {
             return Err(format!("not an object; a row is {FORMS}"));
         };
         let (kind, keys) = form(&map)?;
-        let optional: &[&str] = if kind == RowKind::Chat { &OF_CHAT } else { &[] };
+        let kind = match kind {
+            RowKind::Completion if keys.iter().any(|key| map[*key].is_array()) => RowKind::Dialogue,
+            kind => kind,
+        };
+        let optional: &[&str] = match kind {
+            RowKind::Chat | RowKind::Dialogue => &OF_CHAT,
+            _ => &[],
+        };
         let used =
             |key: &&String| !keys.contains(&key.as_str()) && !optional.contains(&key.as_str());
         let more: Vec<String> = map.keys().filter(used).cloned().collect();
         // What is not there may be there misspelt, and would be passed over in silence.
         let missing: Vec<String> = match kind {
             RowKind::Text => vec!["label".into()],
-            RowKind::Chat => OF_CHAT.map(str::to_owned).to_vec(),
+            RowKind::Chat | RowKind::Dialogue => OF_CHAT.map(str::to_owned).to_vec(),
             RowKind::Completion | RowKind::Labelled | RowKind::Tagged => Vec::new(),
         };
         for key in &more {
@@ -198,9 +219,10 @@ impl Row {
             },
             RowKind::Tagged => tagged(&map["tokens"], &map["tags"])?,
             RowKind::Chat => Self::Chat {
-                messages: messages(&map["messages"])?,
-                variables: variables(&map)?,
+                messages: answered(&map, "messages")?,
+                variables: template_variables(&map)?,
             },
+            RowKind::Dialogue => dialogue(&map)?,
         };
         Ok((row, more))
     }
@@ -287,11 +309,43 @@ fn tagged(words: &Value, tags: &Value) -> Result<Row, String> {
     })
 }
 
-fn messages(value: &Value) -> Result<Vec<Message>, String> {
-    let messages = conversation(value)?;
-    if messages.iter().any(Message::is_assistant) {
-        Ok(messages)
-    } else {
-        Err("no message has the role `assistant`, so nothing is a target".into())
+/// The messages under a key, one of which is the assistant's.
+fn answered(map: &Map<String, Value>, key: &str) -> Result<Vec<Message>, String> {
+    let messages = conversation(&map[key]).map_err(|why| format!("`{key}` {why}"))?;
+    match messages.iter().any(Message::is_assistant) {
+        true => Ok(messages),
+        false => Err(format!(
+            "no message of `{key}` has the role `assistant`, so nothing is a target"
+        )),
+    }
+}
+
+fn dialogue(map: &Map<String, Value>) -> Result<Row, String> {
+    if let Some(text) = ["prompt", "completion"]
+        .iter()
+        .find(|key| map[**key].is_string())
+    {
+        return Err(format!(
+            "`{text}` is a string, and the other of `prompt` and `completion` a list of messages; both are one or the other"
+        ));
+    }
+    let prompt = conversation(&map["prompt"]).map_err(|why| format!("`prompt` {why}"))?;
+    if prompt.is_empty() {
+        return Err("`prompt` has no message".into());
+    }
+    let completion = answered(map, "completion")?;
+    match completion
+        .iter()
+        .position(|turn| turn.is_assistant() && !turn.is_target())
+    {
+        Some(turn) => Err(format!(
+            "message {} of `completion` has the `weight` 0, but all of a completion is a target; {{\"messages\"}} choose turns by it",
+            turn + 1
+        )),
+        None => Ok(Row::Dialogue {
+            prompt,
+            completion,
+            variables: template_variables(map)?,
+        }),
     }
 }

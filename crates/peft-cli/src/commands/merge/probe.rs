@@ -117,6 +117,15 @@ fn tokens(row: &Row, tokenizer: &TextTokenizer) -> Result<Vec<u32>, CliError> {
             let rendered = tokenizer.render_marked(messages, variables, false)?;
             (rendered.text, EncodeSpecial::None)
         }
+        Row::Dialogue {
+            prompt,
+            completion,
+            variables,
+        } => {
+            let messages = [prompt.as_slice(), completion].concat();
+            let rendered = tokenizer.render_marked(&messages, variables, false)?;
+            (rendered.text, EncodeSpecial::None)
+        }
         _ => return Err(CliError::Usage("--probe takes rows of texts".into())),
     };
     Ok(tokenizer.encode(&text, special)?)

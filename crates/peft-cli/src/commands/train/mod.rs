@@ -159,6 +159,12 @@ fn describe(set: &Encoded, what: &str) {
         set.truncated,
         set.dropped
     );
+    if set.apart > 0 {
+        say!(
+            "warning: the chat template writes {} of the prompts otherwise alone than with their completions; what is trained begins where the two part",
+            set.apart
+        );
+    }
 }
 
 /// The positions that are left for a text.
