@@ -5,17 +5,22 @@
 //! allocator kept count.
 #![cfg(target_os = "linux")]
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Distribution, Tensor};
-use peft_core::{Names, ParamSet, freeze_all_but, linear};
+use peft_core::{ForwardPath, Names, ParamSet, Targets, freeze_all_but, linear};
 use peft_lora::LoraConfig;
 use peft_models::DecoderConfig;
-use peft_store::{Checkpoint, fresh_config_json, write_checkpoint};
+use peft_store::{
+    AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, fresh_config_json, save_adapter,
+    write_checkpoint,
+};
 use peft_train::{Batch, Example, target_nll};
+use serde_json::{Map, Value, json};
 
 /// The width of a square layer: its weight is 64 MiB in f32.
 const WIDTH: usize = 4096;
@@ -27,6 +32,7 @@ peft_tests::cases!(on the cores:
     a_dense_gradient_is_formed_once,
     a_step_keeps_nothing_of_a_frozen_trunk,
     a_checkpoint_loads_in_the_models_memory,
+    a_whole_model_that_an_adapter_has_not_is_not_copied,
 );
 
 fn a_factored_step_forms_nothing_of_the_weights_shape(device: &Device) {
@@ -109,6 +115,52 @@ fn load(device: &Device, dir: &Path) -> usize {
     let growth = status_kib("VmHWM:").saturating_sub(before);
     drop(model);
     growth
+}
+
+/// A config may ask for the whole model to train with it; its file does not have that.
+fn a_whole_model_that_an_adapter_has_not_is_not_copied(device: &Device) {
+    let case = "a_whole_model_that_an_adapter_has_not_is_not_copied";
+    if let Ok(dir) = std::env::var(PROBE) {
+        println!("\ngrowth_kib={}", refuse(device, Path::new(&dir)));
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = DecoderConfig::llama(16_000, 512, 1536, 8, 8);
+    let fields = fresh_config_json(&config).expect("a config");
+    let mut model = config.init(device);
+    let model_kib = model.num_params() * 4 / 1024;
+    let base = dir.path().join("base");
+    write_checkpoint(&model, &fields, None, DType::BF16, &base).expect("it is written");
+    let lora = LoraConfig::new(2, 4.0).with_targets(Targets::suffixes(["lm_head"]));
+    lora.attach(&mut model, "a").expect("it attaches");
+    let adapter = dir.path().join("adapter");
+    let config = AdapterConfig::Lora(lora);
+    save_adapter(&model, "a", &config, None, &Map::new(), &adapter).expect("it is written");
+    let path = adapter.join("adapter_config.json");
+    let text = fs::read_to_string(&path).expect("it is read");
+    let mut fields: Value = serde_json::from_str(&text).expect("JSON");
+    fields["modules_to_save"] = json!(["model"]);
+    fs::write(&path, fields.to_string()).expect("it is written");
+    let growth = measured(device, case, dir.path().to_str().expect("UTF-8"));
+    println!("{device:?}: {growth} KiB, the model {model_kib} KiB");
+    assert!(growth < model_kib / 8, "{growth} KiB");
+}
+
+fn refuse(device: &Device, dir: &Path) -> usize {
+    let checkpoint = Checkpoint::open(dir.join("base")).expect("a checkpoint");
+    // Half as wide as the copies that train, where the backend can.
+    let dtype = match peft_tests::computes_in(device, DType::BF16) {
+        true => DType::BF16,
+        false => DType::F32,
+    };
+    let mut model = checkpoint.load(device, dtype).expect("it loads");
+    let adapter = AdapterDir::open(dir.join("adapter")).expect("it opens");
+    let before = status_kib("VmHWM:");
+    let refused = adapter.attach(&mut model, "a", ForwardPath::Factored);
+    let refused = refused.expect_err("its file has none of the model's tensors");
+    let missing = |error: &AdapterFileError| matches!(error, AdapterFileError::Tensors { .. });
+    assert!(missing(&refused), "{refused}");
+    status_kib("VmHWM:").saturating_sub(before)
 }
 
 /// How far a case raises the high-water mark of memory, in a process of its own.

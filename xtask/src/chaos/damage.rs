@@ -6,6 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::Report;
+use super::kills::name;
 use super::place::{Place, RUN, files};
 
 /// How a file is damaged; none where it is taken away.
@@ -39,7 +40,7 @@ pub(super) fn run(place: &Place, report: &mut Report) -> io::Result<()> {
 }
 
 fn of(place: &Place, method: &str, report: &mut Report) -> io::Result<()> {
-    let name = method.split(' ').next().unwrap_or(method);
+    let name = name(method);
     let begin = format!("{RUN} --eval-every 5 --method {method} --out");
     let whole = place.run(&format!("{begin} whole"))?;
     if !whole.succeeded() {

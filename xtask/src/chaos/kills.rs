@@ -11,7 +11,7 @@ use super::Report;
 use super::place::{Place, RUN, files};
 
 /// Each with what it needs.
-const METHODS: [&str; 15] = [
+pub(super) const METHODS: [&str; 15] = [
     "lora --dropout 0.1",
     "ia3",
     "prompt-tuning",
@@ -29,10 +29,15 @@ const METHODS: [&str; 15] = [
     "badam --every 8",
 ];
 
+/// A method without what it needs.
+pub(super) fn name(method: &str) -> &str {
+    method.split(' ').next().unwrap_or(method)
+}
+
 pub(super) fn run(place: &Place, kills: u64, seed: u64, report: &mut Report) -> io::Result<()> {
     let rng = &mut StdRng::seed_from_u64(seed);
     for method in METHODS {
-        let name = method.split(' ').next().unwrap_or(method);
+        let name = name(method);
         let begin = format!("{RUN} --method {method} --out");
         let started = Instant::now();
         let whole = place.run(&format!("{begin} whole"))?;

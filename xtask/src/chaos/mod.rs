@@ -5,6 +5,7 @@
 mod damage;
 mod kills;
 mod place;
+mod soak;
 mod starved;
 
 use std::io;
@@ -22,6 +23,9 @@ pub(crate) struct Args {
     /// Decides when they are killed
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Minutes of work without end, in place of all else
+    #[arg(long, value_name = "MINUTES")]
+    soak: Option<u64>,
     /// A command that is built already
     #[arg(long)]
     peft: Option<PathBuf>,
@@ -55,9 +59,14 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
     };
     let place = Place::new(peft)?;
     let mut report = Report::default();
-    kills::run(&place, args.kills, args.seed, &mut report)?;
-    damage::run(&place, &mut report)?;
-    starved::run(&place, &mut report)?;
+    match args.soak {
+        Some(minutes) => soak::run(&place, minutes, args.seed, &mut report)?,
+        None => {
+            kills::run(&place, args.kills, args.seed, &mut report)?;
+            damage::run(&place, &mut report)?;
+            starved::run(&place, &mut report)?;
+        }
+    }
     println!("\nseed {}", args.seed);
     report
         .figures

@@ -58,6 +58,7 @@ impl Place {
             peft,
         };
         let assets = root().join("crates/peft-cli/assets");
+        fs::create_dir(place.path("tmp"))?;
         fs::create_dir(place.path("fresh"))?;
         fs::write(place.path("fresh/config.json"), CONFIG)?;
         for file in ["tokenizer.json", "tokenizer_config.json"] {
@@ -88,6 +89,7 @@ impl Place {
         command
             .args(words.split_whitespace())
             .current_dir(self.dir.path())
+            .env("TMPDIR", self.path("tmp"))
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         command
@@ -104,6 +106,12 @@ impl Place {
 
     pub(super) fn run(&self, words: &str) -> io::Result<Ended> {
         ended(&mut self.command(words))
+    }
+
+    /// What it prints.
+    pub(super) fn printed(&self, words: &str) -> io::Result<String> {
+        let output = self.command(words).stdout(Stdio::piped()).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// What a run has come to, by name; a model of its own that it began with included.

@@ -28,7 +28,8 @@ impl<'a> Values<'a> {
         }
         let mut count = 0i128;
         while let Some(digit) = chars.next_if(char::is_ascii_digit) {
-            count = count.saturating_mul(10) + (digit as i128 - '0' as i128);
+            let digit = i128::from(digit as u8 - b'0');
+            count = count.saturating_mul(10).saturating_add(digit);
         }
         Ok(count)
     }

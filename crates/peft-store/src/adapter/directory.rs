@@ -146,6 +146,7 @@ impl AdapterDir {
             placement.path = path;
         }
         self.check_ranks(&config, &paths)?;
+        self.check_whole(model, config.modules_to_save())?;
         let mut adapted = model.clone();
         let mut report = config.attach(&mut adapted, name)?;
         report.replaced = self.load_into(&mut adapted, name, &all_layers, &[])?;

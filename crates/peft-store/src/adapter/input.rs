@@ -74,6 +74,7 @@ impl AdapterDir {
         attach: impl FnOnce(&mut WithInput<M, A>, &[String]) -> Result<AttachReport, PeftError>,
     ) -> Result<AttachReport, AdapterFileError> {
         let whole = fitted_modules(&self.modules_to_save()?, &module_paths(&model.model));
+        self.check_whole(&model.model, &whole)?;
         let mut adapted = model.clone();
         let mut report = attach(&mut adapted, &whole)?;
         let layers = layers(&model.model);

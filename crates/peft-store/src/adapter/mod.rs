@@ -22,6 +22,7 @@ mod prefix;
 mod prompt;
 mod save;
 mod tensors;
+mod whole;
 
 pub(crate) use directory::{CONFIG, TENSORS, read_fields};
 pub(crate) use save::{io, replace};

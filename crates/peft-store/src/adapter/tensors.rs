@@ -132,6 +132,11 @@ impl TensorsFile {
             self.problems
                 .push(TensorProblem::Unexpected { key: key.clone() });
         }
+        self.sound()
+    }
+
+    /// Nothing was wrong so far.
+    pub(super) fn sound(&mut self) -> Result<(), AdapterFileError> {
         match self.problems.is_empty() {
             true => Ok(()),
             false => Err(self.failed()),
@@ -153,10 +158,7 @@ impl TensorsFile {
             let key = place.key().into();
             self.problems.push(TensorProblem::Unexpected { key });
         }
-        match self.problems.is_empty() {
-            true => Ok(()),
-            false => Err(self.failed()),
-        }
+        self.sound()
     }
 
     fn failed(&mut self) -> AdapterFileError {
