@@ -14,7 +14,7 @@ pub(crate) const RESOLVED: &str = "train.toml";
 /// Flags that say where the others come from.
 const NOT_IN_A_FILE: [&str; 3] = ["config", "resume", "help"];
 /// The largest such file that is read.
-const LARGEST: u64 = 16 << 20;
+pub(crate) const LARGEST: u64 = 16 << 20;
 
 /// The settings of a run as that file holds them. Paths are absolute, so that `--resume` finds them from any directory.
 pub(crate) fn resolved(args: &TrainArgs) -> Result<String, CliError> {

@@ -3,6 +3,9 @@
 
 mod common;
 
+use std::fs::OpenOptions;
+use std::time::{Duration, Instant};
+
 use common::models::{edit, place, refused, write};
 use serde_json::json;
 
@@ -293,5 +296,45 @@ fn rows_without_a_target_say_what_they_lack() {
         refused(&place, &eval, part);
         let train = format!("train --model {model} --train rows.jsonl --no-eos --out out");
         refused(&place, &train, part);
+    }
+}
+
+/// A line of gigabytes is told by its number, and not held; what a message repeats of a row is cut.
+#[test]
+fn a_line_has_a_longest_length() {
+    let place = place();
+    for (model, row) in [
+        ("model", r#"{"text": "red"}"#),
+        ("texts", r#"{"text": "red", "label": "bad"}"#),
+    ] {
+        write(&place, "rows.jsonl", &[row, ""]);
+        let file = OpenOptions::new()
+            .append(true)
+            .open(place.path("rows.jsonl"));
+        // Nothing is on disk but the first line.
+        file.and_then(|file| file.set_len(8 << 30))
+            .expect("it grows");
+        for verb in [
+            "eval --data rows.jsonl",
+            "train --train rows.jsonl --out out",
+        ] {
+            let started = Instant::now();
+            refused(
+                &place,
+                &format!("{verb} --model {model}"),
+                "line 2: is longer than 64 MiB",
+            );
+            assert!(started.elapsed() < Duration::from_secs(20));
+        }
+    }
+    let long = "x".repeat(100_000);
+    let rows = [
+        json!({ "text": "red", "label": { long.clone(): 1 } }),
+        json!({ long: 1 }),
+    ];
+    for row in rows {
+        write(&place, "rows.jsonl", &[&row.to_string()]);
+        let message = place.refuses(&["eval", "--model", "texts", "--data", "rows.jsonl"]);
+        assert!(message.len() < 2000, "{}", message.len());
     }
 }

@@ -10,12 +10,14 @@
 #![deny(missing_docs)]
 
 mod copy;
+mod lines;
 mod new_dir;
 mod read;
 mod replace;
 mod unfinished;
 
 pub use copy::{Bounds, copy};
+pub use lines::Lines;
 pub use new_dir::{NewDir, NewDirError};
 pub use read::{open, read, read_text};
 pub use replace::{replace, replace_with, sync_dir};

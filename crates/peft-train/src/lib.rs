@@ -35,7 +35,7 @@ pub use classify::{
     tag_words,
 };
 pub use data::{
-    Dataset, EncodeOptions, Encoded, Example, Label, LabelName, Message, Row, RowKind,
+    Dataset, EncodeOptions, Encoded, Example, LONGEST_ROW, Label, LabelName, Message, Row, RowKind,
     conversation, encode, pack, template_variables,
 };
 pub use error::{BadRow, TrainError, WrongSetting};

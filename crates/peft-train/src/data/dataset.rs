@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use peft_files::Lines;
+
 use super::container;
 use super::{Label, LabelName, Row, RowKind};
 use crate::TrainError;
@@ -14,6 +16,12 @@ const NAMED: usize = 20;
 
 /// How many columns that nothing reads are named.
 const COLUMNS: usize = 50;
+
+/// The longest line, in bytes: far more than the text of any row, and no more than what is held at once.
+pub const LONGEST_ROW: usize = 64 << 20;
+
+/// As much of a reason is shown, in characters: it may repeat what a row has.
+const REASON: usize = 500;
 
 /// The rows of a JSONL file, all of one kind.
 #[derive(Debug, Clone)]
@@ -26,7 +34,7 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Read a JSONL file: one object a line, empty lines passed over.
+    /// Read a JSONL file: one object a line of at most [`LONGEST_ROW`] bytes, empty lines passed over.
     ///
     /// # Errors
     ///
@@ -53,9 +61,16 @@ impl Dataset {
         let mut left_alone: Vec<String> = Vec::new();
         let mut seen = HashSet::new();
         let mut lines = Vec::new();
-        let mut bad = Vec::new();
-        for (i, line) in reader.split(b'\n').enumerate() {
-            let line = line.map_err(io)?;
+        let mut bad = Bad::default();
+        for (i, line) in Lines::new(reader, LONGEST_ROW).enumerate() {
+            let Some(line) = line.map_err(io)? else {
+                // What follows may go on as long, and is not looked at.
+                bad.add(
+                    i + 1,
+                    format!("is longer than {} MiB, which no row is", LONGEST_ROW >> 20),
+                );
+                break;
+            };
             let parsed = match std::str::from_utf8(&line) {
                 // Some editors begin a file with a byte-order mark.
                 Ok(text) => match text.trim_start_matches('\u{feff}').trim() {
@@ -82,14 +97,11 @@ impl Dataset {
                     rows.push(row);
                     lines.push(i + 1);
                 }
-                Err(reason) => bad.push(BadRow {
-                    line: i + 1,
-                    reason,
-                }),
+                Err(reason) => bad.add(i + 1, reason),
             }
         }
-        if !bad.is_empty() {
-            return Err(rejected(path, bad));
+        if bad.count > 0 {
+            return Err(bad.of(path));
         }
         match rows.first().map(Row::kind) {
             None => Err(TrainError::Empty { path }),
@@ -151,11 +163,11 @@ impl Dataset {
 
     /// An error that names some rows together, by index.
     pub(crate) fn refuse(&self, rows: Vec<(usize, String)>) -> TrainError {
-        let bad = |(row, reason): (usize, String)| BadRow {
-            line: self.lines[row],
-            reason,
-        };
-        rejected(self.path.clone(), rows.into_iter().map(bad).collect())
+        let mut bad = Bad::default();
+        for (row, reason) in rows {
+            bad.add(self.lines[row], reason);
+        }
+        bad.of(self.path.clone())
     }
 
     /// An error that names what a task takes instead.
@@ -183,8 +195,30 @@ impl Dataset {
     }
 }
 
-fn rejected(path: PathBuf, mut rows: Vec<BadRow>) -> TrainError {
-    let count = rows.len();
-    rows.truncate(NAMED);
-    TrainError::Rows { path, count, rows }
+/// Rows that are wrong: how many there are, and the first of them.
+#[derive(Default)]
+struct Bad {
+    count: usize,
+    rows: Vec<BadRow>,
+}
+
+impl Bad {
+    fn add(&mut self, line: usize, mut reason: String) {
+        self.count += 1;
+        if self.rows.len() < NAMED {
+            if let Some((end, _)) = reason.char_indices().nth(REASON) {
+                reason.truncate(end);
+                reason.push_str(" ...");
+            }
+            self.rows.push(BadRow { line, reason });
+        }
+    }
+
+    fn of(self, path: PathBuf) -> TrainError {
+        TrainError::Rows {
+            path,
+            count: self.count,
+            rows: self.rows,
+        }
+    }
 }

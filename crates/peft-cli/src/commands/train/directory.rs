@@ -1,6 +1,5 @@
 //! [`Directory`]: what a run finds in its directory.
 
-use std::fs;
 use std::path::Path;
 
 use peft_train::{FoundState, StateDir};
@@ -8,7 +7,7 @@ use peft_train::{FoundState, StateDir};
 use super::lock::Lock;
 use super::run::BEST;
 use crate::args::TrainArgs;
-use crate::config_file::{RESOLVED, resolved};
+use crate::config_file::{LARGEST, RESOLVED, resolved};
 use crate::error::CliError;
 use crate::say::say;
 
@@ -35,7 +34,7 @@ pub(super) fn holds_result(out: &Path) -> Option<&'static str> {
 /// Whether the run that began in `--out` had these settings, whatever the number of its threads, which is not decided yet.
 fn same_settings(args: &TrainArgs) -> Result<bool, CliError> {
     let path = args.out.join(RESOLVED);
-    let text = fs::read_to_string(&path).map_err(|source| CliError::Io {
+    let text = peft_files::read_text(&path, LARGEST).map_err(|source| CliError::Io {
         action: "read",
         path,
         source,

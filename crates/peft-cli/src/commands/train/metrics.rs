@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use peft_files::Lines;
 use serde_json::Value;
 
 use super::run::write;
@@ -13,6 +14,8 @@ use crate::say::say;
 
 /// One object a line.
 const FILE: &str = "metrics.jsonl";
+/// The longest line, in bytes: those that are written have a few hundred.
+const LONGEST: usize = 1 << 20;
 /// Steps whose losses are averaged for the loss at the end.
 const RECENT: usize = 20;
 
@@ -40,29 +43,35 @@ impl Metrics {
                 source,
             }
         };
-        let text = match peft_files::read(&path, u64::MAX - 1) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        let found = match peft_files::open(&path) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(failed("read")(error)),
         };
         let (mut kept, mut lines, mut damaged) = (Vec::new(), Vec::new(), 0);
-        for line in text
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-        {
-            let value: Option<Value> = serde_json::from_slice(line).ok();
-            match value.and_then(|value| Some((value["step"].as_u64()?, value))) {
-                Some((step, value)) if step <= done as u64 => {
-                    kept.extend_from_slice(line);
-                    kept.push(b'\n');
-                    lines.push(value);
-                }
-                Some(_) => {}
-                None => damaged += 1,
+        // The last line may have been cut by what ended the run.
+        let mut last_is_damaged = false;
+        let found = found.map(|file| Lines::new(BufReader::new(file), LONGEST));
+        for line in found.into_iter().flatten() {
+            let line = line.map_err(failed("read"))?;
+            if line.as_ref().is_some_and(Vec::is_empty) {
+                continue;
+            }
+            let value = line
+                .as_ref()
+                .and_then(|line| serde_json::from_slice::<Value>(line).ok());
+            let value = value.and_then(|value| Some((value["step"].as_u64()?, value)));
+            last_is_damaged = value.is_none();
+            damaged += usize::from(last_is_damaged);
+            if let (Some((step, value)), Some(line)) = (value, line)
+                && step <= done as u64
+            {
+                kept.extend(line);
+                kept.push(b'\n');
+                lines.push(value);
             }
         }
-        // The last line may have been cut by what ended the run.
-        if damaged > usize::from(!text.ends_with(b"\n")) {
+        if damaged > usize::from(last_is_damaged) {
             say!("{}: {damaged} damaged lines are left out", path.display());
         }
         write(&path, &kept)?;
@@ -123,6 +132,8 @@ mod tests {
         let line = |step: u64| format!("{}\n", json!({"step": step, "train": {"loss": step}}));
         let mut text = line(1).into_bytes();
         text.extend(b"{\"step\": 2, \"tr\xff\n");
+        text.extend(vec![b'0'; LONGEST + 2]);
+        text.push(b'\n');
         text.extend((2..6).flat_map(|step| line(step).into_bytes()));
         text.extend(b"{\"step\": 6");
         fs::write(&path, text).expect("it is written");
