@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, CommandFactory};
+use clap::Arg;
 use toml::{Table, Value};
 
 use crate::args::{Cli, TrainArgs};
@@ -62,7 +62,7 @@ pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
         let reason = error.to_string();
         CliError::Usage(format!("{}: {}", file.display(), reason.trim_end()))
     })?;
-    let cli = Cli::command();
+    let cli = Cli::line();
     let known: Vec<&Arg> = cli
         .find_subcommand("train")
         .into_iter()
@@ -156,7 +156,6 @@ fn value<'a>(args: &'a [OsString], name: &str) -> Option<&'a OsStr> {
 mod tests {
     use std::fs;
 
-    use clap::Parser;
     use peft_mutate::{Kind, check};
 
     use super::*;
@@ -181,7 +180,7 @@ mod tests {
         let toml = "model = \"m\"\ntrain = 'a.jsonl'\nout = 'o'\nrank = 4\nlr = 1e-3\nrslora = true\n\
                     no_eos = false\ntargets = ['q_proj', 'v_proj']";
         let args = expanded(toml, "peft train --rank 16").expect("it expands");
-        let cli = Cli::try_parse_from(args).expect("it parses");
+        let cli = Cli::read(args).expect("it parses");
         let Some(Verb::Train(args)) = cli.verb else {
             panic!("it is `train`");
         };
@@ -209,7 +208,7 @@ mod tests {
     #[test]
     fn resolved_settings_are_a_config_file_that_gives_them_again() {
         let line = "peft train --model m --train t --out o --rank 3 --rslora --lr 0.5 --targets a,b --seed 7";
-        let parse = |args: Vec<OsString>| match Cli::try_parse_from(args).expect("it parses").verb {
+        let parse = |args: Vec<OsString>| match Cli::read(args).expect("it parses").verb {
             Some(Verb::Train(args)) => toml::to_string(&args).expect("it is TOML"),
             _ => panic!("it is `train`"),
         };
@@ -222,8 +221,7 @@ mod tests {
     #[test]
     fn changed_files_are_read_or_refused() {
         let line = "peft train --model m --train t --out o --rank 3 --rslora --lr 0.5 --targets a,b --warmup 0.1";
-        let Ok(Some(Verb::Train(args))) = Cli::try_parse_from(words(line)).map(|cli| cli.verb)
-        else {
+        let Ok(Some(Verb::Train(args))) = Cli::read(words(line)).map(|cli| cli.verb) else {
             panic!("it is `train`");
         };
         let resolved = resolved(&args).expect("it is TOML").into_bytes();
@@ -231,7 +229,7 @@ mod tests {
         let settings = Kind::new("settings of a run", sound, |dir, _| {
             let mut args = words("peft train --config");
             args.push(dir.join(RESOLVED).into());
-            expand(args).is_ok_and(|args| Cli::try_parse_from(args).is_ok())
+            expand(args).is_ok_and(|args| Cli::read(args).is_ok())
         });
         check(
             "config_file::tests::changed_files_are_read_or_refused",

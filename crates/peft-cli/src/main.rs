@@ -13,15 +13,13 @@ mod say;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use args::{Cli, Verb};
 use error::CliError;
 use say::say;
 
 fn main() -> ExitCode {
     let outcome = config_file::expand(std::env::args_os().collect())
-        .and_then(|args| run(Cli::parse_from(args).verb));
+        .and_then(|args| run(Cli::read(args).unwrap_or_else(|error| error.exit()).verb));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_closed_output() => ExitCode::SUCCESS,

@@ -86,6 +86,67 @@ fn flags_of_any_size_are_refused_or_taken() {
     }
 }
 
+/// Numbers below 0: the message says what is allowed, in the words of the flag.
+#[test]
+fn negative_numbers_are_told_what_is_allowed() {
+    let place = Place::new();
+    let train = "train --model model --train train.jsonl --out run";
+    let generate = "generate --model model --prompt a";
+    let eval = "eval --model model --data valid.jsonl";
+    let whole = "whole number of at least 0";
+    for (line, said) in [
+        (format!("{train} --epochs -1"), whole),
+        (format!("{train} --rank -8"), whole),
+        (format!("{train} --seed -1"), whole),
+        (format!("{train} --method badam --every -3"), "above 0"),
+        (format!("{eval} --batch-size -1"), whole),
+        (format!("{generate} --top-k -1"), whole),
+        (
+            format!("{train} --lr -1e-4"),
+            "learning rate is -0.0001, but must be above 0",
+        ),
+        (
+            format!("{train} --lr nan"),
+            "learning rate is NaN, but must be above 0",
+        ),
+        (
+            format!("{train} --warmup -0.5"),
+            "warm-up is -0.5, but must be a fraction",
+        ),
+        (format!("{train} --weight-decay -1"), "must be at least 0"),
+        (format!("{train} --max-grad-norm -1"), "must be above 0"),
+        (
+            format!("{train} --dropout -0.1"),
+            "--dropout must be at least 0 and below 1",
+        ),
+        (
+            format!("{train} --alpha -inf"),
+            "--alpha is no finite number",
+        ),
+        (
+            format!("{train} --method full --layer-decay -0.5"),
+            "--layer-decay is -0.5, but must be above 0",
+        ),
+        (format!("{generate} --temperature -1"), "temperature"),
+        (format!("{generate} --temperature -inf"), "temperature"),
+        (
+            format!("{generate} --temperature 1 --top-p -0.5"),
+            "top-p is -0.5",
+        ),
+        (
+            format!("{generate} --temperature 1 --min-p -0.5"),
+            "min-p is -0.5",
+        ),
+    ] {
+        let message = place.refuses(&words(&line));
+        assert!(message.contains(said), "{line}: {message}");
+        assert!(
+            !message.contains("unexpected argument"),
+            "{line}: {message}"
+        );
+    }
+}
+
 #[test]
 fn sizes_of_a_config_are_not_made_before_they_are_checked() {
     let place = Place::new();

@@ -2,10 +2,12 @@
 
 mod default_lr;
 mod method;
+mod numbers;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs};
@@ -20,6 +22,22 @@ pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) verb: Option<Verb>,
+}
+
+impl Cli {
+    /// All verbs and flags.
+    pub(crate) fn line() -> Command {
+        Self::command().mut_subcommands(|verb| verb.mut_args(numbers::numeric))
+    }
+
+    /// What a command line says.
+    pub(crate) fn read<W: Into<OsString> + Clone>(
+        words: impl IntoIterator<Item = W>,
+    ) -> Result<Self, clap::Error> {
+        let mut matches = Self::line().try_get_matches_from(words)?;
+        let found = Self::from_arg_matches_mut(&mut matches);
+        found.map_err(|error| error.format(&mut Self::line()))
+    }
 }
 
 #[derive(Subcommand)]

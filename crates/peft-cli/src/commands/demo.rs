@@ -7,7 +7,6 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use clap::Parser;
 use peft_train::{Dataset, Row};
 
 use super::{eval, generate, merge, print_line, train};
@@ -154,7 +153,7 @@ fn step(words: &[&str]) -> Result<Option<serde_json::Value>, CliError> {
     });
     let shown = shown.collect::<Vec<_>>().join(" ");
     print_line(format!("$ {} {shown}", program()))?;
-    let cli = Cli::try_parse_from([&["peft"], words].concat())
+    let cli = Cli::read([&["peft"], words].concat())
         .map_err(|error| CliError::Usage(error.to_string()))?;
     match cli.verb {
         Some(Verb::Eval(args)) => {

@@ -46,6 +46,14 @@ pub(super) fn check(args: &TrainArgs) -> Result<(), CliError> {
     if of.dropout.is_some_and(|rate| !(0.0..1.0).contains(&rate)) {
         note(usage("--dropout must be at least 0 and below 1"));
     }
+    if let Some(decay) = of
+        .layer_decay
+        .filter(|decay| !(*decay > 0.0 && *decay <= 1.0))
+    {
+        note(Err(CliError::Usage(format!(
+            "--layer-decay is {decay}, but must be above 0 and at most 1"
+        ))));
+    }
     if matches!(method, Method::Gradual | Method::Lisa | Method::Badam) && of.every.is_none() {
         note(Err(CliError::Usage(format!(
             "--method {method} goes from stage to stage: say how long one is by --every, in steps or as `1epoch`"

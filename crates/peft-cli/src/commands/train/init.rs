@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
 use peft_core::Transformer;
 use peft_store::{AdapterConfig, Checkpoint, TrainedFormat};
 use serde_json::Value;
@@ -111,7 +110,7 @@ fn settings_of(dir: &Path) -> Result<TrainArgs, CliError> {
         .map(OsString::from)
         .into_iter();
     let words = expand(words.chain([file.into()]).collect())?;
-    match Cli::try_parse_from(words).map(|cli| cli.verb) {
+    match Cli::read(words).map(|cli| cli.verb) {
         Ok(Some(Verb::Train(args))) => Ok(*args),
         _ => Err(CliError::Usage(format!(
             "{} holds no settings of a run",
