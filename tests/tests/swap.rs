@@ -7,8 +7,7 @@ use burn::tensor::{DType, Device, Tensor};
 use peft_core::{ForwardPath, PeftError, Targets, adapter_names, detach, replace, set_active};
 use peft_lora::LoraConfig;
 use peft_models::{CausalLm, FromEmbeddings, LanguageModel};
-use peft_store::{AdapterConfig, AdapterDir, Checkpoint, save_adapter};
-use serde_json::Map;
+use peft_store::{About, AdapterConfig, AdapterDir, Checkpoint, save_adapter};
 
 use crate::fixture::{assert_differs, assert_same, filled_adapters, ids, params, slot_state};
 
@@ -48,8 +47,7 @@ fn a_swap_equals_a_fresh_load(device: &Device) {
         &filled_adapters(other),
         "default",
         &config,
-        None,
-        &Map::new(),
+        &About::new(),
         &dir,
     )
     .expect("it is written");

@@ -92,3 +92,31 @@ fn what_contradicts_the_directory_is_refused() {
         assert!(!place.path("x").exists());
     }
 }
+
+#[test]
+fn an_adapter_of_another_base_is_said_to_be_one() {
+    let place = Place::new();
+    place.runs(&words(
+        "train --model fresh --train train.jsonl --method full --seed 9 --max-steps 2 --out other",
+    ));
+    let warns = |args: &str| {
+        let out = place.run(&words(args));
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.success(), "{said}");
+        said.contains("was trained on `model`")
+    };
+    for (i, method) in ["lora --modules-to-save norm", "prompt-tuning"]
+        .iter()
+        .enumerate()
+    {
+        let train = "train --model model --train train.jsonl --max-steps 2";
+        place.runs(&words(&format!("{train} --out of{i} --method {method}")));
+        for (model, other) in [("model", false), ("other", true)] {
+            let eval = format!("eval --model {model} --data valid.jsonl --adapter of{i}");
+            assert_eq!(warns(&eval), other, "{method}: {eval}");
+            let next = "train --train train.jsonl --max-steps 1";
+            let next = format!("{next} --init-adapter of{i} --model {model} --out {model}{i}");
+            assert_eq!(warns(&next), other, "{method}: {next}");
+        }
+    }
+}

@@ -154,6 +154,7 @@ pub fn attach<M: Module, A: Adapter>(
         replaced: Vec::new(),
         active: first,
         summary: Summary::of(model),
+        warnings: Vec::new(),
     })
 }
 

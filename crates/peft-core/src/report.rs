@@ -45,6 +45,8 @@ pub struct AttachReport {
     pub active: bool,
     /// What trains now.
     pub summary: Summary,
+    /// What may be amiss though the adapter is attached, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 impl fmt::Display for AttachReport {
@@ -64,9 +66,8 @@ impl fmt::Display for AttachReport {
             },
             if self.active { "" } else { ", not active yet" },
         )?;
-        for path in &self.replaced {
-            writeln!(f, "the base's `{path}` is replaced by the adapter's")?;
-        }
-        self.summary.fmt(f)
+        self.summary.fmt(f)?;
+        let mut warnings = self.warnings.iter();
+        warnings.try_for_each(|text| write!(f, "\nwarning: {text}"))
     }
 }

@@ -101,6 +101,7 @@ impl Prefix {
             replaced: Vec::new(),
             active: true,
             summary: Summary::of(model),
+            warnings: Vec::new(),
         })
     }
 

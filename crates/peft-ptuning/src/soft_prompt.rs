@@ -99,6 +99,7 @@ impl SoftPrompt {
             replaced: Vec::new(),
             active: true,
             summary: Summary::of(model),
+            warnings: Vec::new(),
         })
     }
 

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use serde_json::Value;
 
 /// A tensor that is asked for its bytes when they are written.
 pub trait Writes {
@@ -52,6 +53,14 @@ pub fn write<T: Writes>(
     };
     let places = tensors.iter().map(&mut place).collect();
     let header = Metadata::new(Some(texts), places).map_err(io::Error::other)?;
+    let mut header = serde_json::to_value(&header)?;
+    // The same file has the same bytes.
+    if let Some(texts) = header
+        .get_mut("__metadata__")
+        .and_then(Value::as_object_mut)
+    {
+        texts.sort_keys();
+    }
     let mut header = serde_json::to_vec(&header)?;
     header.resize(header.len().next_multiple_of(8), b' ');
 
@@ -145,16 +154,21 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("file");
         let shapes: [&[usize]; 4] = [&[3, 5], &[], &[0, 2], &[1 << 11, 1 << 10]];
-        let texts = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let tensors = shapes.map(numbers).into_iter().collect();
-        write(&path, texts.clone(), named(tensors)).expect("it is written");
-        let bytes = fs::read(&path).expect("it is read");
+        let texts = || ["format", "a", "b", "c"].map(|text| (text.to_owned(), "pt".to_owned()));
+        let written = || {
+            let tensors = shapes.map(numbers).into_iter().collect();
+            write(&path, HashMap::from(texts()), named(tensors)).expect("it is written");
+            fs::read(&path).expect("it is read")
+        };
+        let bytes = written();
+        // Two maps of the same texts have orders of their own.
+        assert!((0..8).all(|_| written() == bytes));
         let theirs = SafeTensors::deserialize(&bytes).expect("it is sound");
         let Opened {
             texts: found,
             tensors: places,
         } = open(&path).expect("it is sound");
-        assert_eq!(found, texts);
+        assert_eq!(found, HashMap::from(texts()));
         assert_eq!(places.len(), shapes.len());
         for (i, shape) in shapes.into_iter().enumerate() {
             let key = format!("tensor.{i}");

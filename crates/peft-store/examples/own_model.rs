@@ -9,7 +9,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Distribution, Tensor};
 use peft_lora::{ForwardPath, LoraConfig, Targets, linear, merge};
-use peft_store::{AdapterConfig, AdapterDir, save_adapter};
+use peft_store::{About, AdapterConfig, AdapterDir, save_adapter};
 
 #[derive(Module, Debug)]
 struct Net {
@@ -63,8 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         &model,
         "default",
         &AdapterConfig::Lora(config),
-        None,
-        &Default::default(),
+        &About::new(),
         &dir,
     )?;
     let mut loaded = base;

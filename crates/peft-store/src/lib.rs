@@ -20,6 +20,8 @@ mod generation;
 mod labels;
 #[cfg(any(feature = "adapters", feature = "models"))]
 mod memory;
+#[cfg(feature = "adapters")]
+mod own;
 #[cfg(any(feature = "adapters", feature = "models"))]
 mod params;
 #[cfg(any(feature = "adapters", feature = "models"))]
@@ -33,7 +35,7 @@ pub use adapter::save_prefix;
 pub use adapter::save_prompt;
 #[cfg(feature = "adapters")]
 pub use adapter::{
-    AdapterBase, AdapterConfig, AdapterDir, AdapterFileError, TensorProblem, save_adapter,
+    About, AdapterConfig, AdapterDir, AdapterFileError, TaskType, TensorProblem, save_adapter,
 };
 #[cfg(feature = "models")]
 pub use checkpoint::{
@@ -48,6 +50,8 @@ pub use generation::{
 pub use labels::{Labels, LabelsError};
 #[cfg(any(feature = "adapters", feature = "models"))]
 pub use memory::MemoryError;
+#[cfg(feature = "adapters")]
+pub use own::{OwnDir, save_own};
 #[cfg(feature = "adapters")]
 pub use trained::{
     TrainedConfig, TrainedDir, TrainedFormat, TrainedReport, base_digest, save_trained,

@@ -15,7 +15,7 @@ use burn_train::{
     InferenceStep, Learner, RegressionOutput, SupervisedTraining, TrainOutput, TrainStep,
 };
 use peft_lora::{ForwardPath, LoraConfig, Targets, linear};
-use peft_store::{AdapterConfig, save_adapter};
+use peft_store::{About, AdapterConfig, save_adapter};
 
 #[derive(Module, Debug)]
 struct Net {
@@ -98,13 +98,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .launch(learner)
         .model;
     let (after, adapter) = (loss(&trained), dir.join("adapter"));
-    let fields = Default::default();
     save_adapter(
         &trained,
         "default",
         &AdapterConfig::Lora(config),
-        None,
-        &fields,
+        &About::new(),
         &adapter,
     )?;
     println!(

@@ -1,7 +1,9 @@
 //! Adapter directories: what is refused and how it is said, what survives being read and written,
 //! and lists that PEFT takes and a model has not.
 
+mod bases;
 mod kept;
+mod own;
 mod refused;
 mod statistics;
 

@@ -7,7 +7,9 @@ use burn::tensor::{DType, Device, Tensor};
 use peft_core::Transformer;
 use peft_models::{CausalLm, FromEmbeddings, LanguageModel};
 use peft_prefix::{PrefixConfig, PrefixInit, Prefixed};
-use peft_store::{AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, save_prefix};
+use peft_store::{
+    About, AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, TaskType, save_prefix,
+};
 use peft_tests::tolerance::GOLDEN_LOGITS;
 use peft_tests::{Tensors, read_tensors};
 use serde_json::{Map, Value, json};
@@ -34,7 +36,8 @@ fn gqa(device: &Device) -> Prefixed<LanguageModel> {
 
 fn save<M: Transformer>(model: &Prefixed<M>, config: &AdapterConfig) -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
-    save_prefix(model, NAME, config, Some("base"), &Map::new(), dir.path()).expect("it saves");
+    let about = About::new().with_task(TaskType::CausalLm);
+    save_prefix(model, NAME, config, &about, dir.path()).expect("it saves");
     dir
 }
 

@@ -9,8 +9,8 @@ use peft_core::{ForwardPath, PeftError, Summary};
 use peft_models::{DecoderForCausalLm, FromEmbeddings, LanguageModel};
 use peft_ptuning::{PromptEncoderConfig, PromptInit, PromptTuningConfig, Prompted};
 use peft_store::{
-    AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, TensorProblem, save_adapter,
-    save_prompt, write_checkpoint,
+    About, AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, TaskType, TensorProblem,
+    save_adapter, save_prompt, write_checkpoint,
 };
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -43,8 +43,8 @@ const EMBEDDINGS: &str = "prompt_embeddings";
 
 fn save(model: &Prompted<DecoderForCausalLm>, config: &AdapterConfig) -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
-    let none = Map::new();
-    save_prompt(model, NAME, config, Some("base"), &none, dir.path()).expect("it saves");
+    let about = About::new().with_task(TaskType::CausalLm);
+    save_prompt(model, NAME, config, &about, dir.path()).expect("it saves");
     dir
 }
 
@@ -329,18 +329,26 @@ fn each_kind_has_its_place(device: &Device) {
     let weights = AdapterDir::open(goldens().join("adapters/lora_attn")).expect("it opens");
     let attached = weights.attach_prompt(&mut base(device), NAME);
     elsewhere(attached, "lora attaches to a model's weights");
-    let (out, none) = (tempfile::tempdir().expect("a directory"), Map::new());
+    let about = About::new().with_task(TaskType::CausalLm);
+    let out = tempfile::tempdir().expect("a directory");
     let (model, out) = (base(device), out.path());
-    let saved = save_adapter(&model, NAME, prompt.config(), None, &none, out);
+    let saved = save_adapter(&model, NAME, prompt.config(), &about, out);
     elsewhere(saved, "`save_prompt`");
-    let saved = save_prompt(&model, NAME, weights.config(), None, &none, out);
+    let saved = save_prompt(&model, NAME, weights.config(), &about, out);
     assert!(saved.is_err());
-    let saved = save_prompt(&model, NAME, prompt.config(), None, &none, out);
-    let none = matches!(saved, Err(AdapterFileError::Attach(PeftError::NoAdapter)));
-    assert!(none);
+    let saved = save_prompt(&model, NAME, prompt.config(), &about, out);
+    let nothing = matches!(saved, Err(AdapterFileError::Attach(PeftError::NoAdapter)));
+    assert!(nothing);
+    // PEFT would leave the vectors out.
+    let untold = save_prompt(&prompted(device), NAME, prompt.config(), &About::new(), out);
+    let untold = untold.expect_err("no task is said");
+    assert!(
+        matches!(untold, AdapterFileError::NoTask { .. }),
+        "{untold}"
+    );
     let tuning = AdapterConfig::PromptTuning(PromptTuningConfig::new(N));
     let made = encoded(PromptEncoderConfig::Mlp, device);
-    let saved = save_prompt(&made, NAME, &tuning, None, &Map::new(), out);
+    let saved = save_prompt(&made, NAME, &tuning, &about, out);
     assert!(saved.is_err_and(|error| error.to_string().contains("must be P-Tuning")));
     // The fields say what the prompt is, whatever the config says.
     let other = AdapterConfig::PTuning(p_tuning(PromptEncoderConfig::LSTM).with_hidden(7));

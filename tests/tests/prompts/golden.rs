@@ -10,7 +10,7 @@ use peft_models::{
     CausalLm, FromEmbeddings, LanguageModel, SequenceClassifier, TextClassifier, Transformer,
 };
 use peft_ptuning::{Prompted, SoftPrompt};
-use peft_store::{AdapterDir, Checkpoint, save_prompt};
+use peft_store::{About, AdapterDir, Checkpoint, save_prompt};
 use peft_tests::tolerance::{GOLDEN_GRADIENTS, GOLDEN_LOGITS};
 use peft_train::{
     ClassExample, Example, NextToken, Objective, SequenceClassification, Target, TrainExample,
@@ -193,8 +193,8 @@ impl ModuleMapper for ToGradients {
 
 fn save<M: Transformer>(model: &Prompted<M>, dir: &Path, out: &Path) {
     let adapter = AdapterDir::open(dir).expect("it opens");
-    let (config, fields) = (adapter.config(), adapter.fields());
-    save_prompt(model, NAME, config, None, fields, out).expect("it saves");
+    let about = About::of(&adapter);
+    save_prompt(model, NAME, adapter.config(), &about, out).expect("it saves");
 }
 
 fn files_are_those_of_peft(device: &Device) {

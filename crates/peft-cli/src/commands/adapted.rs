@@ -7,16 +7,16 @@ use peft_models::LanguageModel;
 use peft_prefix::Prefixed;
 use peft_ptuning::Prompted;
 use peft_store::{
-    AdapterBase, AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, CheckpointConfig,
-    TrainedDir, TrainedFormat, save_adapter, save_prefix, save_prompt,
+    About, AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, CheckpointConfig, TrainedDir,
+    TrainedFormat, save_adapter, save_prefix, save_prompt,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::error::CliError;
 use crate::say::say;
 
 /// The name under which the command attaches an adapter.
-const ADAPTER: &str = "default";
+pub(super) const ADAPTER: &str = "default";
 /// What PEFT puts before the keys of a model's own tensors.
 const WRAPPED: &str = "base_model.model.";
 
@@ -80,10 +80,8 @@ impl Saved {
             AdapterConfig::Prefix(_) => dir.attach_prefix(&mut model.model, ADAPTER)?,
             _ => dir.attach(model, ADAPTER, ForwardPath::Factored)?,
         };
-        for path in &report.replaced {
-            say!(
-                "warning: `{path}` of the base is replaced by the adapter's, which was trained with another"
-            );
+        for warning in report.warnings {
+            say!("warning: {warning}");
         }
         Ok(Attached {
             whole: report.trained_whole,
@@ -213,15 +211,14 @@ pub(super) fn attach_fresh<M: Transformer>(
 pub(super) fn save<M: Transformer>(
     model: &Adapted<M>,
     config: &AdapterConfig,
-    base: AdapterBase<'_>,
-    fields: &Map<String, Value>,
+    about: &About,
     dir: &Path,
 ) -> Result<(), AdapterFileError> {
     match config {
         AdapterConfig::PromptTuning(_) | AdapterConfig::PTuning(_) => {
-            save_prompt(model, ADAPTER, config, base, fields, dir)
+            save_prompt(model, ADAPTER, config, about, dir)
         }
-        AdapterConfig::Prefix(_) => save_prefix(&model.model, ADAPTER, config, base, fields, dir),
-        _ => save_adapter(model, ADAPTER, config, base, fields, dir),
+        AdapterConfig::Prefix(_) => save_prefix(&model.model, ADAPTER, config, about, dir),
+        _ => save_adapter(model, ADAPTER, config, about, dir),
     }
 }

@@ -20,6 +20,8 @@ use peft_core::{Layer, LayerKind, layers, slots};
 #[derive(Default)]
 pub(super) struct BaseCopies {
     values: BTreeMap<String, TensorData>,
+    /// The paths of all that the file has.
+    held: HashSet<String>,
     transposed: HashSet<String>,
 }
 
@@ -55,7 +57,6 @@ impl BaseCopies {
             transposed: transposed(model),
             ..Self::default()
         };
-        let mut held = HashSet::new();
         for Copy { key, layer, .. } in copies {
             let weight = found.weight(layer);
             let [rows, width] = weight.dims();
@@ -83,15 +84,15 @@ impl BaseCopies {
                 true => found.values.remove(&path),
                 false => found.values.insert(path.clone(), data),
             };
-            held.insert(path);
+            found.held.insert(path);
         }
-        found.share(layers, &held);
+        found.share(layers);
         Ok(found)
     }
 
     /// Where both ends of the model were one weight until the adapter needed two, which the same
     /// values tell, a tensor of the one alone is the other's too: it was one when it was saved.
-    fn share(&mut self, layers: &[Layer], held: &HashSet<String>) {
+    fn share(&mut self, layers: &[Layer]) {
         let embedding = layers
             .iter()
             .find(|layer| layer.kind == LayerKind::Embedding);
@@ -101,12 +102,18 @@ impl BaseCopies {
         };
         for (from, to) in [(embedding, head), (head, embedding)] {
             let (path, other) = (from.weight_path(), to.weight_path());
-            let Some(data) = self.values.get(&path).filter(|_| !held.contains(&other)) else {
+            let Some(data) = self
+                .values
+                .get(&path)
+                .filter(|_| !self.held.contains(&other))
+            else {
                 continue;
             };
             let (a, b) = (self.weight(from), self.weight(to));
             if a.dims() == b.dims() && a.into_data() == b.into_data() {
-                self.values.insert(other, data.clone());
+                let data = data.clone();
+                self.held.insert(other.clone());
+                self.values.insert(other, data);
             }
         }
     }
@@ -117,6 +124,11 @@ impl BaseCopies {
             true => layer.base_weight().transpose(),
             false => layer.base_weight(),
         }
+    }
+
+    /// The paths of the weights that the file has.
+    pub(super) fn held(&self) -> impl Iterator<Item = &String> {
+        self.held.iter()
     }
 
     /// Put them over the base's; the paths of what has changed.

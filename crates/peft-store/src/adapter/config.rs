@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 use super::AdapterFileError;
 use super::fields::Fields;
 use super::methods;
+use crate::own::OWN;
 
 /// The release of PEFT whose file format is written.
 const PEFT_VERSION: &str = "0.21.2";
@@ -235,6 +236,13 @@ impl AdapterConfig {
             Some("P_TUNING") => methods::ptuning::encoder_from_fields(&fields).map(Self::PTuning),
             #[cfg(feature = "prefix")]
             Some("PREFIX_TUNING") => methods::prefix::from_fields(&fields).map(Self::Prefix),
+            Some(OWN) => Err(fields.unsupported(
+                "peft_type",
+                &format!(
+                    "{}; an adapter of a method of one's own is read by the program that has the method, with `OwnDir`",
+                    METHODS.join(", ")
+                ),
+            )),
             Some(_) => Err(fields.unsupported("peft_type", &METHODS.join(", "))),
             None => Err(fields.wrong("peft_type", "the name of a method, such as LORA")),
         }
@@ -249,8 +257,7 @@ impl AdapterConfig {
             "modules_to_save": some_list(self.modules_to_save()),
             "peft_version": PEFT_VERSION,
             "revision": null,
-            // PEFT puts vectors before a text by the task alone; an adapter of weights may be any model's.
-            "task_type": self.placement().is_none().then_some("CAUSAL_LM"),
+            "task_type": null,
         });
         if let Some(placement) = self.placement() {
             let targets = &placement.targets;

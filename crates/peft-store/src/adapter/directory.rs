@@ -9,6 +9,7 @@ use peft_core::{
 };
 use serde_json::{Map, Value};
 
+use super::base::{BASE_DIGEST, other_base_warning, whole};
 use super::base_copies::BaseCopies;
 #[cfg(feature = "lora")]
 use super::fitted::chosen;
@@ -149,7 +150,7 @@ impl AdapterDir {
         self.check_whole(model, config.modules_to_save())?;
         let mut adapted = model.clone();
         let mut report = config.attach(&mut adapted, name)?;
-        report.replaced = self.load_into(&mut adapted, name, &all_layers, &[])?;
+        self.load_into(&mut adapted, name, (&all_layers, &[]), &mut report)?;
         report.summary = Summary::of(&adapted);
         *model = adapted;
         Ok(report)
@@ -199,16 +200,17 @@ impl AdapterDir {
         Ok(())
     }
 
-    /// Put the file's weights into the slots that the attached adapter `name` has; `read` are the keys of what is read already.
-    /// Returns the paths of the base's weights that were replaced.
+    /// Put the file's weights into the slots that the attached adapter `name` has; `read` are the keys of what is read already. The report says
+    /// which of the base's weights were replaced, and whether it is another base than the adapter's.
     pub(super) fn load_into<M: Module>(
         &self,
         model: &mut M,
         name: &str,
-        layers: &[Layer],
-        read: &[&str],
-    ) -> Result<Vec<String>, AdapterFileError> {
+        (layers, read): (&[Layer], &[&str]),
+        report: &mut AttachReport,
+    ) -> Result<(), AdapterFileError> {
         let mut file = self.tensors()?;
+        let digest = file.text(BASE_DIGEST).map(str::to_owned);
         let prefix = self.config.prefix();
         let expected = entries(model, name, prefix)?;
         let running = running(model, name, prefix);
@@ -256,7 +258,19 @@ impl AdapterDir {
         let copies = BaseCopies::take(&mut file, model, (name, prefix), layers)?;
         file.finish()?;
         set_statistics(model, name, &values)?;
-        Ok(copies.put(model))
+        let base = self.fields.get("base_model_name_or_path");
+        let base = (self.dir.as_path(), base.and_then(Value::as_str));
+        let except = whole(model, name).into_iter().chain(copies.held().cloned());
+        let warning = other_base_warning(model, except.collect(), digest.as_deref(), base);
+        report.warnings.extend(warning);
+        report.replaced = copies.put(model);
+        let replaced = report.replaced.iter().map(|path| {
+            format!(
+                "`{path}` of the base is replaced by the adapter's, which was trained with another"
+            )
+        });
+        report.warnings.extend(replaced);
+        Ok(())
     }
 
     /// The file of tensors; an error that says what to do where another form of it is there.

@@ -126,6 +126,14 @@ pub enum AdapterFileError {
         /// The checksum of this model.
         found: String,
     },
+    /// PEFT would leave the adapter out.
+    #[error(
+        "{method} is put to use by what it is for, `task_type` in adapter_config.json, and that is not said: `About::with_task`"
+    )]
+    NoTask {
+        /// The method.
+        method: &'static str,
+    },
     /// An adapter of the slot has no form in this file format.
     #[error(
         "adapter `{adapter}` on `{path}` is of method {method}, which this file format cannot hold"

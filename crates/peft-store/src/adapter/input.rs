@@ -10,13 +10,14 @@ use peft_core::{
 };
 use serde_json::{Map, Value};
 
+use super::base::BASE_DIGEST;
 use super::base_copies::base_tensors;
 use super::directory::{CONFIG, TENSORS};
 use super::fitted::fitted_modules;
 use super::keys::{entries, named_tensors};
 use super::save::{Named, io, pretty, replace, write};
 use super::tensors::TensorsFile;
-use super::{AdapterConfig, AdapterDir, AdapterFileError};
+use super::{About, AdapterConfig, AdapterDir, AdapterFileError};
 
 /// The key of what acts, whatever it is trained through.
 const EMBEDDINGS: &str = "prompt_embeddings";
@@ -78,10 +79,21 @@ impl AdapterDir {
         let mut adapted = model.clone();
         let mut report = attach(&mut adapted, &whole)?;
         let layers = layers(&model.model);
-        report.replaced = self.load_into(&mut adapted.model, name, &layers, &[EMBEDDINGS])?;
+        let read: &[&str] = &[EMBEDDINGS];
+        self.load_into(&mut adapted.model, name, (&layers, read), &mut report)?;
         report.summary = Summary::of(&adapted);
         *model = adapted;
         Ok(report)
+    }
+}
+
+/// PEFT puts vectors before a text by the task alone: without one it would leave them out.
+pub(super) fn told_task(config: &AdapterConfig, about: &About) -> Result<(), AdapterFileError> {
+    match about.knows_task() {
+        true => Ok(()),
+        false => Err(AdapterFileError::NoTask {
+            method: config.method(),
+        }),
     }
 }
 
@@ -92,24 +104,29 @@ pub(super) fn save_input<M: Module>(
     config: &AdapterConfig,
     acts: TensorData,
     (file, through): (&str, Option<Named>),
-    (fields, replaced): (&Map<String, Value>, &[String]),
+    (fields, about): (&Map<String, Value>, &About),
     dir: &Path,
 ) -> Result<(), AdapterFileError> {
     let mut tensors = vec![(EMBEDDINGS.to_owned(), acts.shape().to_vec(), acts)];
     let entries = entries(model, name, config.prefix())?;
     tensors.extend(named_tensors(model, name, &entries, config.prefix()));
-    tensors.extend(base_tensors(model, (name, config.prefix()), replaced));
+    tensors.extend(base_tensors(
+        model,
+        (name, config.prefix()),
+        about.replaced(),
+    ));
     let json = pretty(dir, fields)?;
 
     fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
     let path = dir.join(file);
     match through {
-        Some(through) => write(&path, through)?,
+        Some(through) => write(&path, through, [])?,
         None if path.exists() => {
             fs::remove_file(&path).map_err(|source| io("remove", &path, source))?;
         }
         None => {}
     }
-    write(&dir.join(TENSORS), tensors)?;
+    let texts = [(BASE_DIGEST, about.base_digest(model, name))];
+    write(&dir.join(TENSORS), tensors, texts)?;
     replace(&dir.join(CONFIG), &json)
 }

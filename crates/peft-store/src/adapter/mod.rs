@@ -2,6 +2,7 @@
 // What adapters of weights need is idle in a build without any.
 #![cfg_attr(not(any(feature = "lora", feature = "ia3")), allow(dead_code))]
 
+mod about;
 mod base;
 mod base_copies;
 mod config;
@@ -24,10 +25,11 @@ mod save;
 mod tensors;
 mod whole;
 
+pub(crate) use base::{BASE_DIGEST, other_base_warning, whole};
 pub(crate) use directory::{CONFIG, TENSORS, read_fields};
-pub(crate) use save::{io, replace};
+pub(crate) use save::{io, pretty, replace};
 
-pub use base::AdapterBase;
+pub use about::{About, TaskType};
 pub use config::AdapterConfig;
 pub use directory::AdapterDir;
 pub use error::{AdapterFileError, TensorProblem};

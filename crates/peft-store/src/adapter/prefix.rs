@@ -6,12 +6,12 @@ use burn::module::Module;
 use burn::tensor::{DType, Tensor};
 use peft_core::{AttachReport, PeftError, Transformer};
 use peft_prefix::{Prefix, PrefixShape, Prefixed};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::input::save_input;
+use super::input::{save_input, told_task};
 use super::methods::prefix::{restored, state};
-use super::save::{complete, name_modules};
-use super::{AdapterBase, AdapterConfig, AdapterDir, AdapterFileError};
+use super::save::name_modules;
+use super::{About, AdapterConfig, AdapterDir, AdapterFileError};
 
 /// What a prefix is trained through; PEFT neither writes nor reads it.
 const ENCODER: &str = "prefix_encoder.safetensors";
@@ -61,17 +61,16 @@ impl AdapterDir {
 /// Write the prefix of `model`, and the modules that train whole under `name`, as an adapter directory that PEFT loads.
 ///
 /// PEFT reads the keys and values. The projection that makes them lies beside them in a file of ours, `prefix_encoder.safetensors`, the state of PEFT's own `PrefixEncoder`;
-/// with it the prefix can be trained on. The other arguments are those of [`save_adapter`](super::save_adapter).
+/// with it the prefix can be trained on. The other arguments are those of [`save_adapter`](super::save_adapter); `about` says the [task](super::TaskType).
 ///
 /// # Errors
 ///
-/// An [`AdapterFileError`]; [`PeftError::NoAdapter`] where there is no prefix. Files that were there before are then as they were, or already replaced as a whole.
-pub fn save_prefix<'a, M: Transformer>(
+/// An [`AdapterFileError`]; [`PeftError::NoAdapter`] where there is no prefix, [`AdapterFileError::NoTask`] where no task is said. Files that were there before are then as they were, or already replaced as a whole.
+pub fn save_prefix<M: Transformer>(
     model: &Prefixed<M>,
     name: &str,
     config: &AdapterConfig,
-    base: impl Into<AdapterBase<'a>>,
-    fields: &Map<String, Value>,
+    about: &About,
     dir: impl AsRef<Path>,
 ) -> Result<(), AdapterFileError> {
     match config {
@@ -87,15 +86,15 @@ pub fn save_prefix<'a, M: Transformer>(
     written.insert("token_dim".into(), json!(shape.width()));
     written.insert("num_attention_heads".into(), json!(shape.n_kv_heads));
     name_modules(&mut written, config, &model.model);
-    let base = base.into();
-    complete(&mut written, base.name, fields);
+    told_task(config, about)?;
+    about.complete(&mut written);
     save_input(
         &model.model,
         name,
         config,
         prefix.flat().into_data(),
         (ENCODER, state(&prefix)),
-        (&written, base.replaced),
+        (&written, about),
         dir.as_ref(),
     )
 }

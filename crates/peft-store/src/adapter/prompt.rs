@@ -8,10 +8,10 @@ use peft_core::{AttachReport, InputAdapter, PeftError, Transformer};
 use peft_ptuning::{PTuningConfig, PromptEncoder, PromptTuningConfig, Prompted, SoftPrompt};
 use serde_json::{Map, Value, json};
 
-use super::input::save_input;
+use super::input::{save_input, told_task};
 use super::methods::ptuning::{restored, state};
-use super::save::{complete, name_modules};
-use super::{AdapterBase, AdapterConfig, AdapterDir, AdapterFileError};
+use super::save::name_modules;
+use super::{About, AdapterConfig, AdapterDir, AdapterFileError};
 
 /// What a prompt of P-Tuning is trained through; PEFT neither writes nor reads it.
 const ENCODER: &str = "prompt_encoder.safetensors";
@@ -61,17 +61,16 @@ impl AdapterDir {
 /// Write the soft prompt of `model`, and the modules that train whole under `name`, as an adapter directory that PEFT loads.
 ///
 /// PEFT reads the vectors. What makes them in P-Tuning lies beside them in a file of ours, `prompt_encoder.safetensors`, the state of PEFT's own `PromptEncoder`; with it the prompt
-/// can be trained on. The other arguments are those of [`save_adapter`](super::save_adapter).
+/// can be trained on. The other arguments are those of [`save_adapter`](super::save_adapter); `about` says the [task](super::TaskType).
 ///
 /// # Errors
 ///
-/// An [`AdapterFileError`]; [`PeftError::NoAdapter`] where there is no prompt. Files that were there before are then as they were, or already replaced as a whole.
-pub fn save_prompt<'a, M: Transformer>(
+/// An [`AdapterFileError`]; [`PeftError::NoAdapter`] where there is no prompt, [`AdapterFileError::NoTask`] where no task is said. Files that were there before are then as they were, or already replaced as a whole.
+pub fn save_prompt<M: Transformer>(
     model: &Prompted<M>,
     name: &str,
     config: &AdapterConfig,
-    base: impl Into<AdapterBase<'a>>,
-    fields: &Map<String, Value>,
+    about: &About,
     dir: impl AsRef<Path>,
 ) -> Result<(), AdapterFileError> {
     // Without autodiff nothing drops out.
@@ -79,22 +78,15 @@ pub fn save_prompt<'a, M: Transformer>(
     let config = &as_it_is(config, &prompt, model.d_model())?;
     let mut written = config.to_fields(&[]);
     let through = state(&prompt);
-    sizes(&mut written, &model.model, fields);
+    sizes(&mut written, &model.model, about);
     let acts = prompt.vectors().into_data();
     name_modules(&mut written, config, &model.model);
-    let base = base.into();
-    complete(&mut written, base.name, fields);
+    told_task(config, about)?;
+    about.complete(&mut written);
     let beside = (ENCODER, through);
-    let fields = (&written, base.replaced);
-    save_input(
-        &model.model,
-        name,
-        config,
-        acts,
-        beside,
-        fields,
-        dir.as_ref(),
-    )
+    let dir = dir.as_ref();
+    let json = (&written, about);
+    save_input(&model.model, name, config, acts, beside, json, dir)
 }
 
 /// The config with the sizes that the prompt has.
@@ -135,12 +127,12 @@ fn as_it_is(
 
 /// The sizes of the model that PEFT writes. It fills in one that is null from the model's config; the number of heads is told by the width of all where they are as many as the
 /// keys', and else by whoever knows the config.
-fn sizes<M: Transformer>(written: &mut Map<String, Value>, model: &M, known: &Map<String, Value>) {
+fn sizes<M: Transformer>(written: &mut Map<String, Value>, model: &M, about: &About) {
     let (n_kv_heads, head_dim) = model.kv_shape();
     let n_heads = (n_kv_heads * head_dim == model.d_model()).then_some(n_kv_heads);
     written.insert("num_layers".into(), json!(model.n_blocks()));
     written.insert("token_dim".into(), json!(model.d_model()));
-    let given = known.get("num_attention_heads").cloned();
+    let given = about.kept("num_attention_heads").cloned();
     let n_heads = given.unwrap_or_else(|| json!(n_heads));
     written.insert("num_attention_heads".into(), n_heads);
 }

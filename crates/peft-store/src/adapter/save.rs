@@ -9,43 +9,37 @@ use burn::tensor::TensorData;
 use peft_core::{LayerKind, layers, module_paths, slots};
 use serde_json::{Map, Value};
 
+use super::base::BASE_DIGEST;
 use super::base_copies::base_tensors;
 use super::directory::{CONFIG, TENSORS};
 use super::fitted::told_apart;
 use super::keys::{entries, named_tensors};
-use super::{AdapterBase, AdapterConfig, AdapterFileError};
+use super::{About, AdapterConfig, AdapterFileError};
 use crate::params::stored_params;
 use crate::tensor_file::{Stored, write_tensors};
 
-/// Fields that say what an adapter is for or where it began, and not what it computes.
-const DESCRIPTIVE: [&str; 8] = [
-    "auto_mapping",
-    "base_model_name_or_path",
-    "prompt_tuning_init",
-    "prompt_tuning_init_text",
-    "revision",
-    "task_type",
-    "tokenizer_kwargs",
-    "tokenizer_name_or_path",
-];
-
 /// Write adapter `name` of `model` as an adapter directory that PEFT loads.
 ///
-/// `config` is what the adapter was attached with; `base` is the base model's name, or an [`AdapterBase`]. `fields` are kept where nothing here writes
-/// them, such as those of a directory that was read. Each file is written beside its place and renamed.
+/// `config` is what the adapter was attached with, `about` what else readers are told. Each file is written beside its place and renamed.
+///
+/// ```no_run
+/// # use peft_store::{About, AdapterConfig, AdapterFileError, save_adapter};
+/// # fn save(model: burn::nn::Linear, config: AdapterConfig) -> Result<(), AdapterFileError> {
+/// save_adapter(&model, "default", &config, &About::new(), "adapter")
+/// # }
+/// ```
 ///
 /// # Errors
 ///
 /// An [`AdapterFileError`]; files that were there before are then as they were, or already replaced as a whole.
-pub fn save_adapter<'a, M: Module>(
+pub fn save_adapter<M: Module>(
     model: &M,
     name: &str,
     config: &AdapterConfig,
-    base: impl Into<AdapterBase<'a>>,
-    fields: &Map<String, Value>,
+    about: &About,
     dir: impl AsRef<Path>,
 ) -> Result<(), AdapterFileError> {
-    let (dir, base) = (dir.as_ref(), base.into());
+    let dir = dir.as_ref();
     if config.placement().is_none() {
         return Err(config.elsewhere().into());
     }
@@ -66,7 +60,11 @@ pub fn save_adapter<'a, M: Module>(
         .collect();
 
     let mut tensors = named_tensors(model, name, &entries, config.prefix());
-    tensors.extend(base_tensors(model, (name, config.prefix()), base.replaced));
+    tensors.extend(base_tensors(
+        model,
+        (name, config.prefix()),
+        about.replaced(),
+    ));
     let mut written = config.to_fields(&adapted);
     name_modules(&mut written, config, model);
     let straight = |path: &String| {
@@ -75,10 +73,11 @@ pub fn save_adapter<'a, M: Module>(
         linear && stored.get(&weight) == Some(&false)
     };
     written.insert("fan_in_fan_out".into(), adapted.iter().any(straight).into());
-    complete(&mut written, base.name, fields);
+    about.complete(&mut written);
     let json = pretty(dir, &written)?;
     fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
-    write(&dir.join(TENSORS), tensors)?;
+    let texts = [(BASE_DIGEST, about.base_digest(model, name))];
+    write(&dir.join(TENSORS), tensors, texts)?;
     replace(&dir.join(CONFIG), &json)
 }
 
@@ -94,25 +93,8 @@ pub(super) fn name_modules<M: Module>(
     }
 }
 
-/// Fields that nothing here writes, and those that only describe, are kept.
-pub(super) fn complete(
-    written: &mut Map<String, Value>,
-    base: Option<&str>,
-    fields: &Map<String, Value>,
-) {
-    for (field, value) in fields {
-        if !written.contains_key(field) || DESCRIPTIVE.contains(&field.as_str()) {
-            written.insert(field.clone(), value.clone());
-        }
-    }
-    if let Some(base) = base {
-        written.insert("base_model_name_or_path".into(), base.into());
-    }
-    written.sort_keys();
-}
-
 /// A config as the bytes of its file.
-pub(super) fn pretty(dir: &Path, fields: &Map<String, Value>) -> Result<Vec<u8>, AdapterFileError> {
+pub(crate) fn pretty(dir: &Path, fields: &Map<String, Value>) -> Result<Vec<u8>, AdapterFileError> {
     let mut json = serde_json::to_vec_pretty(fields).map_err(|source| AdapterFileError::Json {
         path: dir.join(CONFIG),
         source,
@@ -124,11 +106,15 @@ pub(super) fn pretty(dir: &Path, fields: &Map<String, Value>) -> Result<Vec<u8>,
 /// Tensors by key, with the shapes that they have in a file.
 pub(super) type Named = Vec<(String, Vec<usize>, TensorData)>;
 
-/// Write tensors, each in the precision that it has, beside their place, then rename them into it.
-pub(super) fn write(path: &Path, tensors: Named) -> Result<(), AdapterFileError> {
+/// Write tensors, each in the precision that it has, and texts beside their place, then rename them into it.
+pub(super) fn write<'a>(
+    path: &Path,
+    tensors: Named,
+    texts: impl IntoIterator<Item = (&'a str, String)>,
+) -> Result<(), AdapterFileError> {
     let tensors = tensors.into_iter();
     let tensors = tensors.map(|(key, shape, data)| (key, Stored::of(shape, data)));
-    write_tensors(path, tensors).map_err(|source| io("write", path, source))
+    write_tensors(path, tensors, texts).map_err(|source| io("write", path, source))
 }
 
 /// Write a file beside its place, then rename it into it.

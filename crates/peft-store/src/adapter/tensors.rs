@@ -1,8 +1,8 @@
 //! [`TensorsFile`]: the tensors of a file, taken out of it one at a time, as f32.
 
-use std::collections::BTreeMap;
 #[cfg(feature = "inputs")]
 use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
@@ -17,15 +17,18 @@ use crate::tensor_file::{read_f32, run_dtype};
 /// taken.
 pub(super) struct TensorsFile {
     path: PathBuf,
+    texts: HashMap<String, String>,
     places: BTreeMap<String, TensorPlace>,
     problems: Vec<TensorProblem>,
 }
 
 impl TensorsFile {
     pub(super) fn open(path: &Path) -> Result<Self, AdapterFileError> {
+        let opened = peft_safetensors::open(path)?;
         Ok(Self {
             path: path.into(),
-            places: peft_safetensors::open(path)?.tensors,
+            texts: opened.texts,
+            places: opened.tensors,
             problems: Vec::new(),
         })
     }
@@ -33,6 +36,11 @@ impl TensorsFile {
     /// The tensors that have not been taken.
     pub(super) fn places(&self) -> &BTreeMap<String, TensorPlace> {
         &self.places
+    }
+
+    /// A text of the file's header.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.texts.get(name).map(String::as_str)
     }
 
     /// Know each tensor whose key `own` gives another for by that one, unless the file has one of

@@ -36,7 +36,7 @@ pub fn write_checkpoint<M: Module>(
         (path, tensor.in_dtype(dtype))
     });
     let weights = dir.join("model.safetensors");
-    write_tensors(&weights, tensors).map_err(|source| io("write", &weights, source))?;
+    write_tensors(&weights, tensors, []).map_err(|source| io("write", &weights, source))?;
 
     let name = precision.named_in(fields);
     let mut fields = fields.clone();

@@ -15,9 +15,20 @@ pub(crate) fn stored_tensors<M: Module>(
 ) -> BTreeMap<String, Stored> {
     let own = stored_params(model).into_iter();
     let own = own.filter(|param| wanted(&param.path));
+    tensors_at(
+        model,
+        own.map(|param| (param.path, param.transposed)).collect(),
+    )
+}
+
+/// The float parameters at these paths, each transposed in a file or not, in the precision that they have.
+pub(crate) fn tensors_at<M: Module>(
+    model: &M,
+    transposed: HashMap<String, bool>,
+) -> BTreeMap<String, Stored> {
     let mut collect = Collect {
         path: Vec::new(),
-        transposed: own.map(|param| (param.path, param.transposed)).collect(),
+        transposed,
         found: BTreeMap::new(),
     };
     model.visit(&mut collect);

@@ -9,6 +9,8 @@ use half::{bf16, f16};
 use peft_safetensors::{Dtype, ReadError, TensorPlace};
 
 use super::layout::scatter;
+#[cfg(feature = "adapters")]
+use crate::TensorProblem;
 use crate::params::stored_params;
 
 /// The dtype of this project for one of a file.
@@ -107,9 +109,36 @@ fn specials(bytes: &[u8], dtype: DType) -> usize {
     }
 }
 
+/// What is wrong with tensors, by the keys and shapes that are expected of them; that one is missing is not looked for.
+#[cfg(feature = "adapters")]
+pub(crate) fn problems(
+    places: &BTreeMap<String, TensorPlace>,
+    expected: &BTreeMap<String, Vec<usize>>,
+) -> Result<Vec<TensorProblem>, ReadError> {
+    let mut problems = Vec::new();
+    for (path, place) in places {
+        let key = place.key().to_owned();
+        problems.push(match expected.get(path) {
+            None => TensorProblem::Unexpected { key },
+            Some(shape) if place.shape() != shape => TensorProblem::Shape {
+                key,
+                expected: shape.clone(),
+                found: place.shape().to_vec(),
+            },
+            Some(_) if run_dtype(place.dtype()).is_none() => {
+                let found = format!("{:?}", place.dtype());
+                TensorProblem::Dtype { key, found }
+            }
+            Some(_) if !is_finite(place)? => TensorProblem::NotFinite { key },
+            Some(_) => continue,
+        });
+    }
+    Ok(problems)
+}
+
 /// Whether every value is a finite number.
 #[cfg(feature = "adapters")]
-pub(crate) fn is_finite(place: &TensorPlace) -> Result<bool, ReadError> {
+fn is_finite(place: &TensorPlace) -> Result<bool, ReadError> {
     let from = format(place)?;
     let mut finite = true;
     place.chunks(|bytes| {

@@ -84,14 +84,15 @@ impl Writes for Stored {
     }
 }
 
-/// Write tensors by key, beside their place and then in it.
+/// Write tensors by key, and texts that readers may pass over, beside their place and then in it.
 ///
 /// # Errors
 ///
 /// Those of the file; a tensor whose numbers are of no precision that is read, by its key.
-pub(crate) fn write_tensors(
+pub(crate) fn write_tensors<'a>(
     path: &Path,
     tensors: impl IntoIterator<Item = (String, Stored)>,
+    texts: impl IntoIterator<Item = (&'a str, String)>,
 ) -> io::Result<()> {
     let tensors: Vec<(String, Stored)> = tensors.into_iter().collect();
     // A count, as torch's batch norms keep one, is written and not read.
@@ -102,6 +103,8 @@ pub(crate) fn write_tensors(
         let reason = format!("`{key}` is of {:?}, which is not saved", tensor.dtype);
         return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     }
-    let texts = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let texts = texts.into_iter().chain([("format", "pt".to_owned())]);
+    let texts: HashMap<String, String> =
+        texts.map(|(name, text)| (name.to_owned(), text)).collect();
     peft_safetensors::write(path, texts, tensors)
 }

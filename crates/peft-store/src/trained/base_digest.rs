@@ -9,22 +9,94 @@ use peft_core::parameters;
 /// A digest of a model's own parameters but those at `except`, which a file holds.
 ///
 /// The sum over the parameters of a digest (FNV-1a) of each one's path, shape and values, so the order does not matter. Values count in bf16: a checkpoint has one digest whether
-/// it is run in f32 or in bf16.
+/// it is run in f32 or in bf16. What is run in f16 counts in f16, and the digest says so: `f16:...`.
 pub fn base_digest<M: Module>(model: &M, except: &BTreeSet<String>) -> String {
+    let of = own(model, except);
+    let dtype = match run_in(model, &of) {
+        Some(DType::F16) => DType::F16,
+        _ => DType::BF16,
+    };
+    digest_in(model, of, dtype)
+}
+
+/// The digest of the model's own parameters but those at `except`, where it is another than `expected`. A model that is run in one of bf16 and f16 does not tell what it would be
+/// in the other, and passes for the same.
+pub(crate) fn other_base<M: Module>(
+    model: &M,
+    except: &BTreeSet<String>,
+    expected: &str,
+) -> Option<String> {
+    let of = own(model, except);
+    let dtype = match expected.starts_with(F16) {
+        true => DType::F16,
+        false => DType::BF16,
+    };
+    let half = run_in(model, &of).filter(|half| *half != dtype);
+    let found = half.is_none().then(|| digest_in(model, of, dtype))?;
+    (found != expected).then_some(found)
+}
+
+/// What a digest begins with that is of a model in f16.
+const F16: &str = "f16:";
+
+fn own<M: Module>(model: &M, except: &BTreeSet<String>) -> BTreeSet<String> {
     let own = parameters(model).into_iter();
-    let own = own.filter(|param| param.adapter.is_none() && !except.contains(&param.path));
+    let own = own.filter(|param| param.adapter.is_none() && !param.in_input_adapter);
+    let own = own.filter(|param| !except.contains(&param.path));
+    own.map(|param| param.path).collect()
+}
+
+/// The half precision that some of these parameters are held in.
+fn run_in<M: Module>(model: &M, of: &BTreeSet<String>) -> Option<DType> {
+    let mut found = Halves {
+        path: Vec::new(),
+        of,
+        found: None,
+    };
+    model.visit(&mut found);
+    found.found
+}
+
+fn digest_in<M: Module>(model: &M, of: BTreeSet<String>, dtype: DType) -> String {
     let mut sum = Sum {
         path: Vec::new(),
-        counts: own.map(|param| param.path).collect(),
+        counts: of,
+        dtype,
         sum: 0,
     };
     model.visit(&mut sum);
-    format!("{:016x}", sum.sum)
+    let kind = if dtype == DType::F16 { F16 } else { "" };
+    format!("{kind}{:016x}", sum.sum)
+}
+
+struct Halves<'a> {
+    path: Vec<String>,
+    of: &'a BTreeSet<String>,
+    found: Option<DType>,
+}
+
+impl ModuleVisitor for Halves<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.of.contains(&self.path.join(".")) {
+            let dtype = param.base().dtype();
+            let half = [DType::F16, DType::BF16].contains(&dtype);
+            self.found = self.found.or(half.then_some(dtype));
+        }
+    }
 }
 
 struct Sum {
     path: Vec<String>,
     counts: BTreeSet<String>,
+    dtype: DType,
     sum: u64,
 }
 
@@ -47,7 +119,7 @@ impl ModuleVisitor for Sum {
         path.bytes().for_each(|byte| add(byte.into()));
         let data = param.base().into_data();
         data.shape().iter().for_each(|n| add(*n as u64));
-        let data = data.convert_dtype(DType::BF16);
+        let data = data.convert_dtype(self.dtype);
         let values = data.as_bytes().chunks_exact(2);
         values.for_each(|b| add(u16::from_le_bytes([b[0], b[1]]).into()));
         self.sum = self.sum.wrapping_add(digest);

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use peft_safetensors::{TensorPlace, open};
 
+use super::base_digest::other_base;
 use super::config::strings;
-use super::{TrainedConfig, TrainedFormat, base_digest};
+use super::{TrainedConfig, TrainedFormat};
 use crate::adapter::{TENSORS, read_fields};
 use crate::params::stored_params;
-use crate::tensor_file::{is_finite, load_tensors, run_dtype};
+use crate::tensor_file::{load_tensors, problems as unfit};
 use crate::{AdapterFileError, TensorProblem};
 
 /// A directory of trained parameters whose config has been read and understood.
@@ -84,23 +85,7 @@ impl TrainedDir {
         let missing = self.keys.iter().filter(|key| !held.contains(key.as_str()));
         let missing = missing.map(|key| TensorProblem::Missing { key: key.clone() });
         let mut problems: Vec<TensorProblem> = missing.collect();
-        for (path, place) in &places {
-            let key = place.key().to_owned();
-            match expected.get(path) {
-                None => problems.push(TensorProblem::Unexpected { key }),
-                Some(shape) if place.shape() != shape => problems.push(TensorProblem::Shape {
-                    key,
-                    expected: shape.clone(),
-                    found: place.shape().to_vec(),
-                }),
-                Some(_) if run_dtype(place.dtype()).is_none() => {
-                    let found = format!("{:?}", place.dtype());
-                    problems.push(TensorProblem::Dtype { key, found });
-                }
-                Some(_) if !is_finite(place)? => problems.push(TensorProblem::NotFinite { key }),
-                Some(_) => {}
-            }
-        }
+        problems.extend(unfit(&places, &expected)?);
         if !problems.is_empty() {
             return Err(AdapterFileError::Tensors {
                 path: self.dir.join(TENSORS),
@@ -111,16 +96,14 @@ impl TrainedDir {
         if let TrainedFormat::Own {
             base_digest: of, ..
         } = &self.config.format
+            && let Some(found) = other_base(model, &paths, of)
         {
-            let found = base_digest(model, &paths);
-            if *of != found {
-                return Err(AdapterFileError::OtherBase {
-                    dir: self.dir.clone(),
-                    name: self.config.base.clone().unwrap_or_else(|| "unnamed".into()),
-                    expected: of.clone(),
-                    found,
-                });
-            }
+            return Err(AdapterFileError::OtherBase {
+                dir: self.dir.clone(),
+                name: self.config.base.clone().unwrap_or_else(|| "unnamed".into()),
+                expected: of.clone(),
+                found,
+            });
         }
         let elements = paths
             .iter()

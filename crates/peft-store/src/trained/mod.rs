@@ -9,6 +9,7 @@ mod directory;
 mod write;
 
 pub use base_digest::base_digest;
+pub(crate) use base_digest::other_base;
 pub use config::{TrainedConfig, TrainedFormat};
 pub use directory::{TrainedDir, TrainedReport};
 pub use write::save_trained;

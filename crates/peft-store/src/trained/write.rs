@@ -61,7 +61,7 @@ pub fn save_trained<M: Module>(
     let tensors = tensors.into_iter();
     let tensors = tensors.map(|(path, tensor)| (config.key(&path), tensor));
     let path = dir.join(TENSORS);
-    write_tensors(&path, tensors).map_err(|source| io("write", &path, source))?;
+    write_tensors(&path, tensors, []).map_err(|source| io("write", &path, source))?;
     replace(&dir.join(CONFIG), json.as_bytes())
 }
 

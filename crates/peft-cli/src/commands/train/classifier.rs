@@ -1,7 +1,7 @@
 //! `peft train` on labelled rows: an encoder with a head.
 
 use peft_core::Transformer;
-use peft_store::{Checkpoint, Companions, Headed};
+use peft_store::{Checkpoint, Companions, Headed, TaskType};
 use peft_train::{
     Dataset, Objective, ProblemType, RowKind, SequenceClassification, TextTokenizer,
     TokenClassification, TrainConfig, TrainExample,
@@ -159,9 +159,9 @@ where
         fields: inputs.checkpoint.classifier_fields(&labels, of_tokens)?,
         uniform,
         labels: Some(labels),
-        task_type: match of_tokens {
-            true => "TOKEN_CLS",
-            false => "SEQ_CLS",
+        task: match of_tokens {
+            true => TaskType::TokenClassification,
+            false => TaskType::SequenceClassification,
         },
     };
     fit(args, config, objective, job)

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use peft_core::{Summary, Transformer, has_suffix, module_paths};
 use peft_layerwise::{AsGiven, Strategy};
-use peft_store::{Checkpoint, Companions, Labels};
+use peft_store::{About, Checkpoint, Companions, Labels, TaskType};
 use peft_train::{
     Digest, Objective, TextTokenizer, TrainConfig, TrainExample, TrainState, Trainer, TrunkCache,
 };
@@ -16,7 +16,7 @@ use super::run::Run;
 use super::strategy::{at_first, strategy};
 use super::trained::{Kind, Trained};
 use crate::args::{Method, TrainArgs};
-use crate::commands::adapted::{Adapted, attach_fresh, bare};
+use crate::commands::adapted::{ADAPTER, Adapted, attach_fresh, bare};
 use crate::device::placed;
 use crate::error::CliError;
 use crate::say::say;
@@ -37,7 +37,7 @@ pub(super) struct Job<'a, M, E> {
     pub(super) heads: Vec<String>,
     pub(super) labels: Option<Labels>,
     /// What the adapter is for, in PEFT's words.
-    pub(super) task_type: &'static str,
+    pub(super) task: TaskType,
     /// The `config.json` of the whole model.
     pub(super) fields: Map<String, Value>,
     /// The loss of a guess that takes everything for equally likely.
@@ -95,14 +95,23 @@ where
         (None, Some(strategy)) if args.method() != Method::Full => Kind::Own(strategy.settings()),
         _ => Kind::Whole,
     };
+    let about = About::new()
+        .with_base(args.base_name())
+        .with_task(job.task)
+        .with_replaced(begun_with.clone());
+    let about = match kind {
+        Kind::Adapter(_) => about.with_digest_of(&model, ADAPTER),
+        _ => about,
+    };
     let what = Trained {
         kind,
+        about,
         base: args.base_name(),
         fields: job.fields,
         companions: job.companions,
         dtype,
         labels: job.labels,
-        task_type: job.task_type,
+        task: job.task,
         uniform: job.uniform,
         begun_with,
     };

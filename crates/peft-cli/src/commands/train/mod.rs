@@ -16,7 +16,7 @@ mod summary;
 mod trained;
 
 use peft_models::LanguageModel;
-use peft_store::Checkpoint;
+use peft_store::{Checkpoint, TaskType};
 use peft_train::{
     EncodeOptions, Encoded, NextToken, RowKind, Schedule, TrainConfig, Warmup, encode, pack,
 };
@@ -129,7 +129,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         uniform: Some((options.vocab_size as f64).ln()),
         heads: Vec::new(),
         labels: None,
-        task_type: "CAUSAL_LM",
+        task: TaskType::CausalLm,
         fields,
     };
     fit(args, &config, &NextToken, job)

@@ -7,7 +7,7 @@ use std::path::Path;
 use burn::tensor::DType;
 use peft_core::Transformer;
 use peft_store::{
-    AdapterBase, AdapterConfig, Companions, Labels, TrainedConfig, TrainedFormat, base_digest,
+    About, AdapterConfig, Companions, Labels, TaskType, TrainedConfig, TrainedFormat, base_digest,
     save_trained, write_checkpoint,
 };
 use serde_json::{Map, Value};
@@ -31,6 +31,8 @@ pub(super) enum Kind {
 pub(super) struct Trained {
     pub(super) kind: Kind,
     pub(super) base: String,
+    /// What readers of an adapter are told.
+    pub(super) about: About,
     /// The `config.json` of a whole model.
     pub(super) fields: Map<String, Value>,
     /// The files that go with a whole model, and the tokenizer that goes with an adapter.
@@ -38,8 +40,8 @@ pub(super) struct Trained {
     pub(super) dtype: DType,
     /// What a classifier's outputs are called.
     pub(super) labels: Option<Labels>,
-    /// What the adapter is for, in PEFT's words.
-    pub(super) task_type: &'static str,
+    /// What it is for.
+    pub(super) task: TaskType,
     /// The loss of a guess that takes everything for equally likely.
     pub(super) uniform: Option<f64>,
     /// Paths of the model's own parameters that differed from the base's before the run, and are
@@ -64,13 +66,7 @@ impl Trained {
             }
             Kind::Adapter(config) => {
                 self.save_tokenizer(dir)?;
-                let mut fields = Map::new();
-                fields.insert("task_type".into(), self.task_type.into());
-                let base = AdapterBase {
-                    name: Some(&self.base),
-                    replaced: &self.begun_with,
-                };
-                save(model, config, base, &fields, dir)?;
+                save(model, config, &self.about, dir)?;
                 None
             }
             Kind::Norms(modules) => Some(TrainedFormat::LnTuning {
@@ -86,7 +82,7 @@ impl Trained {
             let config = TrainedConfig {
                 format,
                 base: Some(self.base.clone()),
-                task_type: Some(self.task_type.into()),
+                task_type: Some(self.task.to_string()),
             };
             save_trained(model, touched, &config, dir)?;
         }
