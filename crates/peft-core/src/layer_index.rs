@@ -1,16 +1,43 @@
 //! The index of the block that a layer lies in, read from its path as PEFT's `layers_to_transform` does.
 
-/// The first number with at least two segments before it and one after it; or the number after the first name of `after` that the path has.
-/// Where there is no such number, the first that there is, so that a list of layers may be a model's own field.
-pub(crate) fn layer_index(path: &str, after: &[String]) -> Option<usize> {
-    let segments: Vec<&str> = path.split('.').collect();
-    number(&segments, place(&segments, after)?)
+use crate::PeftError;
+use crate::pattern::IndexPattern;
+
+/// What finds the index of a path.
+///
+/// The first number with at least two segments before it and one after it; or the number after the first place that one of the given expressions matches, from a
+/// segment on, the first expression that matches anywhere being the one. Where there is no such number, the first that there is, or that ends the path behind such
+/// a place, so that a list of layers may be a model's own field.
+pub(crate) struct LayerIndex(Vec<IndexPattern>);
+
+impl LayerIndex {
+    pub(crate) fn new(after: &[String]) -> Result<Self, PeftError> {
+        let patterns = after.iter().map(|name| IndexPattern::new(name));
+        Ok(Self(patterns.collect::<Result<_, _>>()?))
+    }
+
+    pub(crate) fn of(&self, path: &str) -> Option<usize> {
+        if self.0.is_empty() {
+            let segments: Vec<&str> = path.split('.').collect();
+            return number(&segments, place(&segments)?);
+        }
+        let inside = self.0.iter().find_map(|pattern| pattern.within(path));
+        match inside {
+            Some(index) => index,
+            None => self.0.iter().find_map(|pattern| pattern.at_end(path))?,
+        }
+    }
+
+    /// An error where an expression took too many steps on a path.
+    pub(crate) fn check(&self) -> Result<(), PeftError> {
+        self.0.iter().try_for_each(IndexPattern::check)
+    }
 }
 
-/// The list of modules that a path lies in, and its index there: what [`layer_index`] finds, with the path before it.
+/// The list of modules that a path lies in, and its index there, with the path before it.
 pub(crate) fn layer_in_list(path: &str) -> Option<(String, usize)> {
     let segments: Vec<&str> = path.split('.').collect();
-    let at = place(&segments, &[])?;
+    let at = place(&segments)?;
     Some((segments[..at].join("."), number(&segments, at)?))
 }
 
@@ -19,30 +46,20 @@ fn number(segments: &[&str], at: usize) -> Option<usize> {
 }
 
 /// The segment that is the index.
-fn place(segments: &[&str], after: &[String]) -> Option<usize> {
+fn place(segments: &[&str]) -> Option<usize> {
     let last = segments.len() - 1;
     let numbered = |at: &usize| number(segments, *at).is_some();
-    if after.is_empty() {
-        let nested = (2..last).find(numbered);
-        return nested.or_else(|| (1..=last).find(numbered));
-    }
-    let behind = |name: &String, end: usize| {
-        let name: Vec<&str> = name.split('.').collect();
-        (name.len()..end)
-            .filter(|at| segments[..*at].ends_with(&name))
-            .find(numbered)
-    };
-    let nested = after.iter().find_map(|name| behind(name, last));
-    nested.or_else(|| after.iter().find_map(|name| behind(name, last + 1)))
+    let nested = (2..last).find(numbered);
+    nested.or_else(|| (1..=last).find(numbered))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::layer_index;
+    use super::LayerIndex;
 
     fn index(after: &[&str], path: &str) -> Option<usize> {
         let after: Vec<String> = after.iter().map(|name| (*name).to_owned()).collect();
-        layer_index(path, &after)
+        LayerIndex::new(&after).expect("expressions").of(path)
     }
 
     /// What PEFT 0.21 finds, by its `check_target_module_exists`.

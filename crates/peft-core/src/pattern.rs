@@ -45,12 +45,24 @@ impl Pattern {
     }
 
     pub(crate) fn is_match(&self, path: &str) -> bool {
+        self.bounded(|regex| regex.is_match(path).ok())
+    }
+
+    /// The group `idx` of a match, if it matches.
+    fn index(&self, path: &str) -> Option<Option<usize>> {
+        let captures = self.bounded(|regex| regex.captures(path).ok())?;
+        let index = captures.name("idx");
+        Some(index.and_then(|index| index.as_str().parse().ok()))
+    }
+
+    /// What the expression finds; nothing once it has taken too many steps, for which `find` has none.
+    fn bounded<'a, T: Default>(&'a self, find: impl FnOnce(&'a Regex) -> Option<T>) -> T {
         if self.gave_up.load(Ordering::Relaxed) {
-            return false;
+            return T::default();
         }
-        self.regex.is_match(path).unwrap_or_else(|_| {
+        find(&self.regex).unwrap_or_else(|| {
             self.gave_up.store(true, Ordering::Relaxed);
-            false
+            T::default()
         })
     }
 
@@ -64,6 +76,38 @@ impl Pattern {
             )),
             false => Ok(()),
         }
+    }
+}
+
+/// A regular expression of what comes before the index of a layer, as PEFT's `layers_pattern`.
+pub(crate) struct IndexPattern {
+    within: Pattern,
+    at_end: Pattern,
+}
+
+impl IndexPattern {
+    pub(crate) fn new(source: &str) -> Result<Self, PeftError> {
+        // PEFT puts it into its own expression as it is, so a bare `|` is an alternative of all of it.
+        let around = |end: &str| format!(r"\A(?:(?:^|.*?\.){source}\.(?P<idx>\d+){end})");
+        let what = "name before a layer's index";
+        Ok(Self {
+            within: Pattern::new(what, source, &around(r"\."))?,
+            at_end: Pattern::new(what, source, &around("$"))?,
+        })
+    }
+
+    /// The index in a path that goes on behind it: none where the expression does not match, and none in that where what matches has no index.
+    pub(crate) fn within(&self, path: &str) -> Option<Option<usize>> {
+        self.within.index(path)
+    }
+
+    /// The index that a path ends with.
+    pub(crate) fn at_end(&self, path: &str) -> Option<Option<usize>> {
+        self.at_end.index(path)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), PeftError> {
+        self.within.check().and_then(|()| self.at_end.check())
     }
 }
 

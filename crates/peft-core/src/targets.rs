@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::error::nearest_end;
-use crate::layer_index::layer_index;
+use crate::layer_index::LayerIndex;
 use crate::layers::ParamInfo;
 use crate::matcher::Matcher;
 use crate::{Layer, LayerKind, PeftError};
@@ -92,7 +92,7 @@ pub struct Targets {
     choice: Choice,
     exclude: Option<Names>,
     range: LayerRange,
-    /// Names of the lists of layers: the index is the number after one of them.
+    /// What the lists of layers are called, as regular expressions: the index is the number after one of them.
     index_after: Vec<String>,
 }
 
@@ -149,7 +149,7 @@ impl Targets {
         self.within(LayerRange::First(n))
     }
 
-    /// The layer index is the number after one of these names in the path, and not the first number of the path.
+    /// The layer index is the number after what one of these regular expressions matches from a segment on, as a list's name does, and not the first number of the path.
     pub fn indexed_after<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.index_after = names.into_iter().map(Into::into).collect();
         self
@@ -170,7 +170,7 @@ impl Targets {
         &self.range
     }
 
-    /// The names after which the layer index stands; empty for the first number of a path.
+    /// The expressions after which the layer index stands; empty for the first number of a path.
     pub fn index_after(&self) -> &[String] {
         &self.index_after
     }
@@ -284,15 +284,12 @@ impl Targets {
         if self.range == LayerRange::All {
             return Ok(chosen);
         }
-        let count = layers
-            .iter()
-            .filter_map(|layer| self.layer_index(&layer.path))
-            .max()
-            .map_or(0, |last| last + 1);
+        let of = LayerIndex::new(&self.index_after)?;
+        let indices = layers.iter().filter_map(|layer| of.of(&layer.path));
+        let count = indices.max().map_or(0, |last| last + 1);
+        of.check()?;
         if let Some(path) = chosen.first().map(|layer| layer.path.clone())
-            && !chosen
-                .iter()
-                .any(|layer| self.layer_index(&layer.path).is_some())
+            && !chosen.iter().any(|layer| of.of(&layer.path).is_some())
         {
             return Err(PeftError::NoLayerIndex { path });
         }
@@ -311,7 +308,7 @@ impl Targets {
         Ok(chosen
             .into_iter()
             .filter(|layer| {
-                self.layer_index(&layer.path)
+                of.of(&layer.path)
                     .is_some_and(|index| wanted.contains(&index))
             })
             .collect())
@@ -319,10 +316,11 @@ impl Targets {
 
     /// The index of the block that a path lies in, if it is in one.
     ///
-    /// As in PEFT: the first number with two segments before it and one after it, or the number after the first of the given names that the
-    /// path has. A path without such a number takes the first that it has, so that a list of layers may be a model's own field.
+    /// As in PEFT: the first number with two segments before it and one after it, or the number behind the first of the given expressions that
+    /// matches. A path without such a number takes the first that it has, so that a list of layers may be a model's own field. An expression that
+    /// is none finds nothing.
     pub fn layer_index(&self, path: &str) -> Option<usize> {
-        layer_index(path, &self.index_after)
+        LayerIndex::new(&self.index_after).ok()?.of(path)
     }
 }
 

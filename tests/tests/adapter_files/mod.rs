@@ -3,6 +3,7 @@
 
 mod bases;
 mod kept;
+mod matching;
 mod own;
 mod refused;
 mod statistics;

@@ -324,7 +324,7 @@ pub(super) fn placement_from(fields: &Fields<'_>) -> Result<Placement, AdapterFi
     Ok(placement)
 }
 
-pub(super) fn some_list(names: &[String]) -> Option<Value> {
+fn some_list(names: &[String]) -> Option<Value> {
     (!names.is_empty()).then(|| sorted(names))
 }
 

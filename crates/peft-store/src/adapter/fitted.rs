@@ -1,6 +1,8 @@
 //! [`fitted`]: a file's config, as it applies to one model.
 
-use peft_core::{Choice, Names, Targets, has_suffix};
+use std::collections::HashSet;
+
+use peft_core::{Choice, LayerRange, Names, Targets, has_suffix};
 
 use super::AdapterConfig;
 
@@ -43,7 +45,7 @@ pub(super) fn fitted(
         targets = targets.excluding_names(names);
     }
     placement.targets = targets
-        .within(old.range().clone())
+        .within(fitted_range(&old, layers))
         .indexed_after(old.index_after().to_vec());
     match &mut config {
         #[cfg(feature = "lora")]
@@ -66,6 +68,27 @@ pub(super) fn fitted(
         AdapterConfig::Prefix(_) => {}
     }
     config
+}
+
+/// The range without the indices that no layer has, unless none has any.
+fn fitted_range(targets: &Targets, layers: &[String]) -> LayerRange {
+    let LayerRange::Indices(indices) = targets.range() else {
+        return targets.range().clone();
+    };
+    let found: HashSet<usize> = layers
+        .iter()
+        .filter_map(|path| targets.layer_index(path))
+        .collect();
+    let kept: Vec<usize> = indices
+        .iter()
+        .copied()
+        .filter(|index| found.contains(index))
+        .collect();
+    LayerRange::Indices(if kept.is_empty() {
+        indices.clone()
+    } else {
+        kept
+    })
 }
 
 /// The modules that these entries name: PEFT asks only how a module's path ends, so `classifier` names DistilBERT's `pre_classifier` too.

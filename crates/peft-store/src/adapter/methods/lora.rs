@@ -6,7 +6,7 @@ use peft_lora::{Lora, LoraConfig, LoraInit, LoraScaling};
 use serde_json::{Map, Value, json};
 
 use super::super::AdapterFileError;
-use super::super::config::{placement_from, some_list};
+use super::super::config::placement_from;
 use super::super::fields::{Fields, as_count};
 use super::Part;
 use crate::params::in_out;
@@ -97,6 +97,8 @@ pub(in super::super) fn to_fields(config: &LoraConfig, adapted: &[String]) -> Va
         indices.dedup();
         indices
     });
+    // The first that matches counts.
+    let after = Some(targets.index_after()).filter(|after| layers.is_some() && !after.is_empty());
     json!({
         "peft_type": "LORA",
         "alora_invocation_tokens": null,
@@ -116,7 +118,7 @@ pub(in super::super) fn to_fields(config: &LoraConfig, adapted: &[String]) -> Va
         },
         "kasa_config": null,
         "layer_replication": null,
-        "layers_pattern": layers.as_ref().and_then(|_| some_list(targets.index_after())),
+        "layers_pattern": after,
         "layers_to_transform": layers,
         "loftq_config": {},
         "lora_alpha": number(config.alpha),
