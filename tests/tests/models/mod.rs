@@ -7,6 +7,7 @@ mod forward;
 mod golden;
 mod positions;
 mod precedence;
+mod too_large;
 
 use std::path::Path;
 
