@@ -13,7 +13,7 @@ from make_rows import CHATS, HERE, TEMPLATES, turns
 
 MORE = {
     # The prompt alone ends otherwise than the same prompt in the whole.
-    "thinking is begun": "{% for m in messages %}<|{{ m.role }}|>{% if m.role == 'assistant' and enable_thinking %}<think>\n{% endif %}{{ m.content }}<|end|>\n{% endfor %}"
+    "thinking is asked for": "{% for m in messages %}<|{{ m.role }}|>{% if m.role == 'assistant' and enable_thinking %}<think>\n{% endif %}{{ m.content }}<|end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|><think>\n{% endif %}",
     "tools": "{% if tools %}<|tools|>{% for t in tools %}{{ t | tojson }}{% endfor %}\n{% endif %}{% for m in messages %}<|{{ m.role }}|>{{ m.content or '' }}"
     "{% for c in m.tool_calls or [] %}<call>{{ c.function.name }}{{ c.function.arguments | tojson }}</call>{% endfor %}<|end|>{% endfor %}"

@@ -101,6 +101,11 @@ TEMPLATES = {
     "no end": "[gMASK]<sop>{% for m in messages %}<|{{ m.role }}|>\n{% if m.role == 'assistant' %}⟦{{ m.content.split('</think>')[-1].strip() }}⟧{% else %}{{ m.content }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>\n{% endif %}",
     "no prompt": "{{ bos_token }}{% for m in messages %}{% if m.role == 'assistant' %}⟦ {{ m.content | trim }}{{ eos_token }}⟧{% else %}[INST] {{ m.content }} [/INST]{% endif %}{% endfor %}",
+    # The prompt begins an answer that no answer has; the second has an empty one.
+    "thinking is begun": "{% for m in messages %}{% if m.role == 'assistant' %}<|assistant|>⟦{{ m.content.split('</think>')[-1] }}{{ eos_token }}⟧{% else %}<|{{ m.role }}|>{{ m.content }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|><think>\n{% endif %}",
+    "thinking is empty": "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}<think>⟦</think>{{ m.content.split('</think>')[-1].strip() }}<|im_end|>\n⟧{% else %}{{ m.content }}<|im_end|>\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}",
     "plain words": "{% for m in messages %}{% if m.role == 'assistant' %}### Assistant: ⟦{{ m.content }}\n⟧{% else %}### {{ m.role | title }}: {{ m.content }}\n{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}### Assistant: {% endif %}",
 }

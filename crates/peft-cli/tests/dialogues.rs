@@ -47,7 +47,7 @@ fn a_dialogue_is_trained_evaluated_and_answered() {
     write(&place, "chat.jsonl", (0..6).map(chat));
     let train = "train --model model --max-steps 3 --rank 2 --lr 0.01";
     let (_, said) = run(&place, &format!("{train} --train rows.jsonl --out a"));
-    assert!(!said.contains("otherwise alone"), "{said}");
+    assert!(!said.contains("does not write"), "{said}");
     run(&place, &format!("{train} --train chat.jsonl --out b"));
     let weights = "adapter_model.safetensors";
     assert_eq!(
@@ -98,7 +98,18 @@ fn a_dialogue_is_trained_evaluated_and_answered() {
     write(&place, "begun.jsonl", (0..6).map(begun));
     let (_, said) = run(&place, &format!("{train} --train begun.jsonl --out c"));
     assert!(
-        said.contains("writes 6 of the prompts otherwise alone"),
+        said.contains("in 6 rows the chat template does not write"),
+        "{said}"
+    );
+    let begun = |at| {
+        let mut row = chat(at);
+        row["chat_template_kwargs"] = json!({ "begun": true });
+        row
+    };
+    write(&place, "begun.jsonl", (0..6).map(begun));
+    let (_, said) = run(&place, &format!("{train} --train begun.jsonl --out d"));
+    assert!(
+        said.contains("in 6 rows the chat template does not write"),
         "{said}"
     );
 }

@@ -10,17 +10,18 @@ use super::example::{EncodeOptions, Example, Refused, is_completions};
 use super::turns::{self, Untold};
 use crate::{EncodeSpecial, TextToken, TextTokenizer, TrainError};
 
+/// The example of a conversation, whether it is cut, and whether an answer begins before a generation prompt ends.
 pub(super) fn chat_example(
     tokenizer: &TextTokenizer,
     messages: &[Message],
     variables: &Map<String, Value>,
     options: &EncodeOptions,
-) -> Result<(Example, bool), Refused> {
+) -> Result<(Example, bool, bool), Refused> {
     let rendered = rendered(tokenizer, messages, variables)?;
-    let spans = match tokenizer.marks_generation() {
-        true => of_targets(messages, rendered.generated)?,
+    let (spans, apart) = match tokenizer.marks_generation() {
+        true => (of_targets(messages, rendered.generated)?, false),
         false => match turns::assistant(tokenizer, messages, variables, &rendered.text) {
-            Ok(spans) => spans,
+            Ok(found) => found,
             Err(Untold::Failed(error)) => return Err(error.into()),
             Err(Untold::Turn(turn)) => {
                 return Err(Refused::Row(format!(
@@ -42,10 +43,11 @@ pub(super) fn chat_example(
             .get(at)
             .is_some_and(|span| token.bytes.end > span.start)
     };
-    Ok((Example::of(&tokens, options.max_length, is_target), cut))
+    let example = Example::of(&tokens, options.max_length, is_target);
+    Ok((example, cut, apart))
 }
 
-/// The example of a prompt and a completion, whether it is cut, and whether the two part before the prompt ends.
+/// The example of a prompt and a completion, with what [`chat_example`] says beside it.
 pub(super) fn dialogue_example(
     tokenizer: &TextTokenizer,
     (prompt, completion): (&[Message], &[Message]),

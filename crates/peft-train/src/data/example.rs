@@ -69,8 +69,8 @@ pub struct Encoded {
     pub truncated: usize,
     /// How many rows have no target left and are left out.
     pub dropped: usize,
-    /// Of how many rows of messages the chat template writes the prompt alone otherwise than with its completion. The targets begin where the two part, as in TRL,
-    /// so what is asked for later is not what was trained.
+    /// In how many rows of messages an answer begins before the end of the generation prompt that the chat template writes where one is asked for: the two part
+    /// earlier, as in TRL, so what is asked for later is not what was trained.
     pub apart: usize,
 }
 
@@ -101,10 +101,11 @@ pub fn encode(
     };
     let mut wrong = Vec::new();
     for (i, row) in dataset.rows().iter().enumerate() {
+        let with_prompt = |(example, cut)| (example, cut, false);
         let found = match row {
-            Row::Text { text } => text_example(tokenizer, text, options),
+            Row::Text { text } => text_example(tokenizer, text, options).map(with_prompt),
             Row::Completion { prompt, completion } => {
-                completion_example(tokenizer, prompt, completion, options)
+                completion_example(tokenizer, prompt, completion, options).map(with_prompt)
             }
             Row::Chat {
                 messages,
@@ -114,12 +115,7 @@ pub fn encode(
                 prompt,
                 completion,
                 variables,
-            } => dialogue_example(tokenizer, (prompt, completion), variables, options).map(
-                |(example, cut, apart)| {
-                    encoded.apart += usize::from(apart);
-                    (example, cut)
-                },
-            ),
+            } => dialogue_example(tokenizer, (prompt, completion), variables, options),
             Row::Labelled { .. } | Row::Tagged { .. } => {
                 return Err(dataset.wrong_task(
                     "a causal language model",
@@ -127,11 +123,11 @@ pub fn encode(
                 ));
             }
         };
-        let found = found.and_then(|(example, cut)| {
-            check_vocabulary(&example.ids, options.vocab_size)?;
-            Ok((example, cut))
+        let found = found.and_then(|found| {
+            check_vocabulary(&found.0.ids, options.vocab_size)?;
+            Ok(found)
         });
-        let (example, cut) = match found {
+        let (example, cut, apart) = match found {
             Ok(found) => found,
             Err(Refused::Row(reason)) => {
                 wrong.push((i, reason));
@@ -143,6 +139,7 @@ pub fn encode(
             Err(Refused::All(error)) => return Err(error),
         };
         encoded.truncated += usize::from(cut);
+        encoded.apart += usize::from(apart);
         if example.n_targets() == 0 {
             encoded.dropped += 1;
         } else {

@@ -4,6 +4,9 @@
 //! next turn begins, and the last one at the end of the text. Renderings of beginnings *without* the prompt are not relied on, since templates write the last
 //! turn otherwise than the same turn in the middle.
 //!
+//! Where the prompt begins an answer, as `<think>` does, that an answer of the rows has not, it is not all in the whole: the turns begin where the first of them
+//! parts from it, as TRL's completions do.
+//!
 //! To render every beginning takes quadratic time. The prompt that the template writes is known after two renderings, and where the whole has it as often as
 //! there are turns, and no message has it, these are the turns. Headers of other roles are found likewise.
 
@@ -29,13 +32,13 @@ impl From<TrainError> for Untold {
     }
 }
 
-/// The bytes of `text`, the rendering of all messages, that the assistant's turns are: of those that are targets.
+/// The bytes of `text`, the rendering of all messages, that the assistant's turns are: of those that are targets. And whether the whole has less than all of a turn's generation prompt.
 pub(super) fn assistant(
     tokenizer: &TextTokenizer,
     messages: &[Message],
     variables: &Map<String, Value>,
     text: &str,
-) -> Result<Vec<Range<usize>>, Untold> {
+) -> Result<(Vec<Range<usize>>, bool), Untold> {
     let turns = Turns {
         tokenizer,
         messages,
@@ -53,12 +56,12 @@ struct Turns<'a> {
 }
 
 impl Turns<'_> {
-    fn find(&self) -> Result<Vec<Range<usize>>, Untold> {
+    fn find(&self) -> Result<(Vec<Range<usize>>, bool), Untold> {
         let indices: Vec<usize> = (0..self.messages.len())
             .filter(|i| self.messages[*i].is_assistant())
             .collect();
         let Some(first) = indices.first() else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         };
         // A template may take no conversation without messages, which is what is before a first message of the assistant's.
         let known = match self.opening(*first) {
@@ -66,13 +69,14 @@ impl Turns<'_> {
             _ => 0,
         };
         let opening = self.opening(indices[known])?;
-        let starts = self.starts(&indices, known, &opening)?;
+        let places = self.places(&indices, known, &opening)?;
         let mut headers: HashMap<&str, Option<String>> = HashMap::new();
         let mut spans = Vec::new();
-        for (n, (i, start)) in indices.iter().zip(&starts).enumerate() {
+        for (n, (i, place)) in indices.iter().zip(&places).enumerate() {
+            let start = &place.end;
             // The next turn of the assistant's begins with its generation prompt.
-            let limit = match starts.get(n + 1) {
-                Some(next) => next.checked_sub(opening.len()).ok_or(Untold::Turn(*i))?,
+            let limit = match places.get(n + 1) {
+                Some(next) => next.start,
                 None => self.text.len(),
             };
             let end = match self.messages.get(i + 1) {
@@ -105,7 +109,8 @@ impl Turns<'_> {
             }
             spans.push(*start..end);
         }
-        Ok(spans)
+        let apart = places.iter().any(|place| place.len() < opening.len());
+        Ok((spans, apart))
     }
 
     fn render(&self, upto: usize, generation: bool) -> Result<String, TrainError> {
@@ -131,33 +136,59 @@ impl Turns<'_> {
         found.map(str::to_owned).ok_or(Untold::Turn(turn))
     }
 
-    /// Where each turn begins, of which the one at `known` can be rendered up to.
-    fn starts(&self, turns: &[usize], known: usize, opening: &str) -> Result<Vec<usize>, Untold> {
-        if self.is_only_the_templates(opening) {
-            let found = self.text.match_indices(opening);
-            let starts: Vec<usize> = found.map(|(at, _)| at + opening.len()).collect();
+    /// Where the whole has each turn's prompt, or what it has of that; the one of the turn at `known` can be rendered. A turn begins at its end.
+    fn places(
+        &self,
+        turns: &[usize],
+        known: usize,
+        opening: &str,
+    ) -> Result<Vec<Range<usize>>, Untold> {
+        let first = self.place(turns[known], opening)?;
+        let there = &opening[..first.len()];
+        if self.is_only_the_templates(there) {
+            let found = self.text.match_indices(there);
+            let found = found.filter_map(|(at, _)| self.shared(at, opening));
+            let found: Vec<Range<usize>> = found.collect();
             // One is looked at, since what is no header could be there as often.
-            if starts.len() == turns.len() && self.start(turns[known])? == starts[known] {
-                return Ok(starts);
+            if found.len() == turns.len() && found[known] == first {
+                return Ok(found);
             }
         }
-        let mut starts: Vec<usize> = Vec::with_capacity(turns.len());
-        for turn in turns {
-            let start = self.start(*turn)?;
-            if starts.last().is_some_and(|last| *last >= start) {
-                return Err(Untold::Turn(*turn));
-            }
-            starts.push(start);
+        let found = turns.iter().map(|turn| self.place(*turn, opening));
+        let found: Vec<Range<usize>> = found.collect::<Result<_, _>>()?;
+        let unordered = found.windows(2).position(|two| two[0].end > two[1].start);
+        match unordered {
+            Some(turn) => Err(Untold::Turn(turns[turn + 1])),
+            None => Ok(found),
         }
-        Ok(starts)
     }
 
-    fn start(&self, turn: usize) -> Result<usize, Untold> {
+    fn place(&self, turn: usize, opening: &str) -> Result<Range<usize>, Untold> {
         let before = self.render(turn, true)?;
-        match self.text.starts_with(&before) {
-            true => Ok(before.len()),
-            false => Err(Untold::Turn(turn)),
+        if self.text.starts_with(&before) {
+            let begin = before.len().checked_sub(opening.len());
+            return Ok(begin.ok_or(Untold::Turn(turn))?..before.len());
         }
+        let begin = before.strip_suffix(opening);
+        let begin = begin.filter(|begin| self.text.starts_with(begin));
+        let place = begin.and_then(|begin| self.shared(begin.len(), opening));
+        place.ok_or(Untold::Turn(turn))
+    }
+
+    /// What the whole has of a prompt at a place: all, or as far as a sign at which a header may end; none where that is nothing.
+    fn shared(&self, at: usize, opening: &str) -> Option<Range<usize>> {
+        let rest = self.text.get(at..)?;
+        if rest.starts_with(opening) {
+            return Some(at..at + opening.len());
+        }
+        let same = rest.chars().zip(opening.chars());
+        let same = same.take_while(|(a, b)| a == b);
+        let same: usize = same.map(|(c, _)| c.len_utf8()).sum();
+        let ends = |c: char| c.is_whitespace() || [':', '>', ']', ')', '}'].contains(&c);
+        let (end, c) = opening[..same].char_indices().rfind(|(_, c)| ends(*c))?;
+        let there = &opening[..end + c.len_utf8()];
+        // White space alone is no header.
+        (!there.trim().is_empty()).then(|| at..at + there.len())
     }
 
     /// Where a turn ends that another role's follows.

@@ -161,7 +161,7 @@ fn describe(set: &Encoded, what: &str) {
     );
     if set.apart > 0 {
         say!(
-            "warning: the chat template writes {} of the prompts otherwise alone than with their completions; what is trained begins where the two part",
+            "warning: in {} rows the chat template does not write before an answer all that it writes where one is asked for, as <think>; what is trained begins where the two part",
             set.apart
         );
     }
