@@ -214,6 +214,11 @@ fn what_does_not_fit_is_refused(device: &Device) {
         ("num_virtual_tokens", json!(4)),
         ("encoder_hidden_size", json!(8)),
         ("encoder_hidden_size", json!(0)),
+        ("encoder_hidden_size", json!(-1)),
+        ("encoder_hidden_size", json!(1_000_000_000)),
+        ("encoder_hidden_size", json!(u64::MAX)),
+        ("encoder_hidden_size", Value::Null),
+        ("num_transformer_submodules", json!(0)),
         ("num_transformer_submodules", json!(2)),
         ("prefix_projection", json!("yes")),
     ] {

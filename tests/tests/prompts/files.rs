@@ -203,6 +203,7 @@ fn fields_that_cannot_be_are_named(device: &Device) {
         ("num_transformer_submodules", json!("1")),
         ("encoder_reparameterization_type", json!("GRU")),
         ("encoder_hidden_size", json!(0)),
+        ("encoder_hidden_size", json!(-8)),
         ("encoder_num_layers", json!(1_000_000_000_000_000u64)),
         ("encoder_dropout", json!(1.5)),
     ] {
@@ -236,9 +237,13 @@ fn fields_that_cannot_be_are_named(device: &Device) {
 }
 
 fn sizes_are_compared_with_the_file_before_anything_is_made(device: &Device) {
-    let wide = edited("llama_lstm", "encoder_hidden_size", json!(u64::MAX / 2));
-    let error = refused(&wide, device);
-    assert!(matches!(error, AdapterFileError::Tensors { .. }), "{error}");
+    for kind in ["llama_mlp", "llama_lstm"] {
+        for hidden in [1_000_000_000, u64::MAX / 2, u64::MAX] {
+            let wide = edited(kind, "encoder_hidden_size", json!(hidden));
+            let error = refused(&wide, device);
+            assert!(matches!(error, AdapterFileError::Tensors { .. }), "{error}");
+        }
+    }
     let deep = edited("llama_lstm", "encoder_num_layers", json!(3));
     let missing = TensorProblem::Missing {
         key: "lstm_head.weight_hh_l2_reverse".into(),

@@ -67,8 +67,8 @@ pub(in super::super) fn encoder_from_fields(
         }
         Some(_) => return Err(fields.wrong("encoder_reparameterization_type", "`MLP` or `LSTM`")),
     };
-    let hidden = match fields.count("encoder_hidden_size", usize::MAX)? {
-        usize::MAX => None,
+    let hidden = match fields.count("encoder_hidden_size", 0)? {
+        0 if fields.get("encoder_hidden_size").is_null() => None,
         0 => return Err(fields.wrong("encoder_hidden_size", "at least 1")),
         hidden => Some(hidden),
     };
