@@ -1,0 +1,51 @@
+//! The `peft` command: fine-tune, evaluate, generate with, merge and inspect Hugging Face checkpoints.
+//!
+//! Nothing is printed by macros that panic where nobody reads: results go through `commands::print_line`, all else through `say!`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod args;
+mod commands;
+mod config_file;
+mod device;
+mod error;
+mod progress;
+mod say;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use args::{Cli, Verb};
+use error::CliError;
+use say::say;
+
+/// Run the command with these arguments, the first of which is its own name.
+pub fn main(args: Vec<OsString>) -> ExitCode {
+    let outcome = config_file::expand(args)
+        .and_then(|args| run(Cli::read(args).unwrap_or_else(|error| error.exit()).verb));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_closed_output() => ExitCode::SUCCESS,
+        Err(error) => {
+            say!("error: {}", error.chain());
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+/// Whether these arguments are understood, those in a file of settings included; nothing is run.
+pub fn is_understood(args: Vec<OsString>) -> bool {
+    config_file::expand(args).is_ok_and(|args| Cli::read(args).is_ok())
+}
+
+fn run(verb: Option<Verb>) -> Result<(), CliError> {
+    let Some(verb) = verb else {
+        return commands::demo::run();
+    };
+    match verb {
+        Verb::Train(args) => commands::train::run(&args),
+        Verb::Eval(args) => commands::eval::run(&args),
+        Verb::Generate(args) => commands::generate::run(&args),
+        Verb::Merge(args) => commands::merge::run(&args),
+        Verb::Inspect(args) => commands::inspect::run(&args),
+    }
+}
