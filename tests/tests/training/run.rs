@@ -273,6 +273,12 @@ fn mistakes_are_named(device: &Device) {
         ..config(2, 1)
     };
     assert!(run(&steep).contains("learning rate"));
+    // More than all of a parameter in a step.
+    let decaying = TrainConfig {
+        weight_decay: 50.0,
+        ..config(2, 1)
+    };
+    assert!(run(&decaying).contains("weight decay is 50"));
     let frozen = adapted(device, 0.0).no_grad();
     let refused = train(
         frozen,

@@ -139,8 +139,10 @@ impl TrainConfig {
             "above 0",
         );
         let decay = self.weight_decay;
-        let right = decay.is_finite() && decay >= 0.0;
-        check(right, "weight decay", text(decay), "at least 0");
+        // A step takes away this share of a parameter.
+        let right = decay.is_finite() && decay >= 0.0 && decay * lr < 1.0;
+        let expected = "at least 0, and below 1 when it is multiplied by the learning rate";
+        check(right, "weight decay", text(decay), expected);
         if let Warmup::Fraction(fraction) = self.warmup {
             let right = (0.0..1.0).contains(&fraction);
             let expected = "a fraction below 1, or a number of steps";
