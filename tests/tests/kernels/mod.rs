@@ -85,11 +85,12 @@ fn differentiated(device: &Device) -> [Device; 2] {
     [auto.clone(), auto.gradient_checkpointing()]
 }
 
-const ACTIVATIONS: [Activation; 4] = [
+const ACTIVATIONS: [Activation; 5] = [
     Activation::Silu,
     Activation::Gelu,
     Activation::GeluTanh,
     Activation::Relu,
+    Activation::QuickGelu,
 ];
 
 fn by_definition<const D: usize>(activation: Activation, x: Tensor<D>) -> Tensor<D> {
@@ -98,6 +99,7 @@ fn by_definition<const D: usize>(activation: Activation, x: Tensor<D>) -> Tensor
         Activation::Gelu => x.clone() * ((x / 2f64.sqrt()).erf() + 1.0) * 0.5,
         Activation::GeluTanh => activation::gelu_approximate(x),
         Activation::Relu => activation::relu(x),
+        Activation::QuickGelu => x.clone() / ((x * -1.702).exp() + 1.0),
         other => panic!("{other:?} has no definition here"),
     }
 }

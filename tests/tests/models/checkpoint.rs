@@ -319,7 +319,7 @@ fn a_fresh_config_reads_back() {
 fn what_is_not_supported_is_named() {
     for (field, value, shown) in [
         ("model_type", json!("falcon"), "supported: llama, mistral"),
-        ("hidden_act", json!("xielu"), "supported: silu"),
+        ("hidden_act", json!("xielu"), "supported: gelu, gelu_10"),
         ("quantization_config", json!({"bits": 4}), "bits"),
         ("pretraining_tp", json!(2), "supported: 1"),
         (

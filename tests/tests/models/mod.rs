@@ -1,5 +1,6 @@
 //! Decoders and their checkpoints: the forward pass, the files, and what transformers computes.
 
+mod activations;
 mod checkpoint;
 mod damage;
 pub(crate) mod encoders;

@@ -51,7 +51,19 @@ macro_rules! by_activation {
                 let $f = gelu_tanh;
                 $work
             }
-            Activation::Relu => unreachable!("Burn's own is one pass already"),
+            Activation::Relu
+            | Activation::QuickGelu
+            | Activation::ClippedGelu
+            | Activation::SquaredRelu
+            | Activation::Relu6
+            | Activation::LeakyRelu
+            | Activation::HardSwish
+            | Activation::Mish
+            | Activation::Laplace
+            | Activation::RootSoftplus
+            | Activation::Tanh
+            | Activation::Sigmoid
+            | Activation::Linear => unreachable!("Burn's operations compute it"),
         }
     };
 }

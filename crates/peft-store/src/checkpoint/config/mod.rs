@@ -167,22 +167,45 @@ fn families(family: &str) -> String {
     }
 }
 
+/// The elementwise functions of transformers by name; two more have parameters of their own.
+const ACTIVATIONS: [(&str, Activation); 22] = [
+    ("gelu", Activation::Gelu),
+    ("gelu_10", Activation::ClippedGelu),
+    ("gelu_accurate", Activation::GeluTanh),
+    ("gelu_fast", Activation::GeluTanh),
+    ("gelu_new", Activation::GeluTanh),
+    ("gelu_python", Activation::Gelu),
+    ("gelu_python_tanh", Activation::GeluTanh),
+    ("gelu_pytorch_tanh", Activation::GeluTanh),
+    ("hardswish", Activation::HardSwish),
+    ("laplace", Activation::Laplace),
+    ("leaky_relu", Activation::LeakyRelu),
+    ("linear", Activation::Linear),
+    ("mish", Activation::Mish),
+    ("quick_gelu", Activation::QuickGelu),
+    ("relu", Activation::Relu),
+    ("relu2", Activation::SquaredRelu),
+    ("relu6", Activation::Relu6),
+    ("sigmoid", Activation::Sigmoid),
+    ("silu", Activation::Silu),
+    ("sqrtsoftplus", Activation::RootSoftplus),
+    ("swish", Activation::Silu),
+    ("tanh", Activation::Tanh),
+];
+
 /// An elementwise function by its name in transformers.
 fn activation(
     fields: &Fields<'_>,
     field: &str,
     default: Activation,
 ) -> Result<Activation, CheckpointError> {
-    Ok(match fields.string(field)? {
-        None => default,
-        Some("silu" | "swish") => Activation::Silu,
-        Some("gelu") => Activation::Gelu,
-        Some("gelu_new" | "gelu_pytorch_tanh" | "gelu_fast") => Activation::GeluTanh,
-        Some("relu") => Activation::Relu,
-        Some(_) => {
-            let known = "silu, gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, relu";
-            return Err(fields.unsupported(field, known));
-        }
+    let Some(name) = fields.string(field)? else {
+        return Ok(default);
+    };
+    let found = ACTIVATIONS.iter().find(|(known, _)| *known == name);
+    found.map(|(_, activation)| *activation).ok_or_else(|| {
+        let known = ACTIVATIONS.map(|(known, _)| known);
+        fields.unsupported(field, known.join(", "))
     })
 }
 
