@@ -23,6 +23,8 @@ ALL = ("prompt_tuning", "mlp", "lstm")
 PROMPTS = {f"{family}_{method}": (family, method)
            for family, methods in dict(llama=ALL, gpt2=ALL, gemma2=ALL[:1], bert=ALL, roberta=ALL, distilbert=ALL[:1], modernbert=ALL[:1]).items()
            for method in methods}
+# The base's own ends in the file, with other values than the base's.
+PROMPTS["llama_prompt_tuning_saved"] = ("llama", "prompt_tuning")
 
 
 def load(base):
@@ -57,8 +59,11 @@ def make_prompt(name):
     with torch.no_grad():
         for p in (p for p in model.parameters() if p.requires_grad):
             p.add_(torch.randn_like(p) * 0.2)
+        if name.endswith("saved"):
+            for end in (model.base_model.get_input_embeddings(), model.base_model.get_output_embeddings()):
+                end.weight.add_(torch.randn_like(end.weight) * 0.2)
     dir = fresh("prompts", name)
-    model.save_pretrained(dir)
+    model.save_pretrained(dir, save_embedding_layers=name.endswith("saved") or "auto")
     (dir / "README.md").unlink(missing_ok=True)
     (dir / "base.txt").write_text(base + "\n")
     write_json(read_json(dir / "adapter_config.json") | {"base_model_name_or_path": base}, dir / "adapter_config.json")
@@ -76,7 +81,7 @@ def make_prompt(name):
     grads = {f"grad.{k}": p.grad for k, p in encoder.named_parameters()}
     heads = {k for k in load_file(dir / "adapter_model.safetensors") if k != "prompt_embeddings"}
     trained = {k.replace(".modules_to_save.default", ""): p for k, p in model.named_parameters() if p.requires_grad}
-    grads |= {f"grad.{k}": trained[k].grad for k in heads}
+    grads |= {f"grad.{k}": trained[k].grad for k in heads if k in trained}
     assert len(grads) == len(trained)
     save(given | {"logits": logits, "loss": loss.reshape(1)} | grads, dir / "expected.safetensors")
     print("prompt", name, sum(f.stat().st_size for f in dir.iterdir()), f"{len(grads)} tensors trained, loss {loss.item():.4f}")
