@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Tensor, TensorData};
 use peft_core::parameters;
+use rayon::prelude::*;
 
 /// A digest of a model's own parameters but those at `except`, which a file holds.
 ///
@@ -62,9 +63,11 @@ fn digest_in<M: Module>(model: &M, of: BTreeSet<String>, dtype: DType) -> String
         path: Vec::new(),
         counts: of,
         dtype,
+        waiting: Vec::new(),
         sum: 0,
     };
     model.visit(&mut sum);
+    sum.add_waiting();
     let kind = if dtype == DType::F16 { F16 } else { "" };
     format!("{kind}{:016x}", sum.sum)
 }
@@ -97,7 +100,32 @@ struct Sum {
     path: Vec<String>,
     counts: BTreeSet<String>,
     dtype: DType,
+    /// Parameters with their paths, whose digests the cores compute beside each other.
+    waiting: Vec<(String, TensorData)>,
     sum: u64,
+}
+
+/// How many elements may wait.
+const WAITING: usize = 1 << 26;
+
+impl Sum {
+    fn add_waiting(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting).into_par_iter();
+        let digests = waiting.map(|(path, data)| digest_of(&path, data, self.dtype));
+        let sum = digests.reduce(|| 0, u64::wrapping_add);
+        self.sum = self.sum.wrapping_add(sum);
+    }
+}
+
+fn digest_of(path: &str, data: TensorData, dtype: DType) -> u64 {
+    let mut digest = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |value: u64| digest = (digest ^ value).wrapping_mul(0x0100_0000_01b3);
+    path.bytes().for_each(|byte| add(byte.into()));
+    data.shape().iter().for_each(|n| add(*n as u64));
+    let data = data.convert_dtype(dtype);
+    let values = data.as_bytes().chunks_exact(2);
+    values.for_each(|b| add(u16::from_le_bytes([b[0], b[1]]).into()));
+    digest
 }
 
 impl ModuleVisitor for Sum {
@@ -114,14 +142,10 @@ impl ModuleVisitor for Sum {
         if !self.counts.contains(&path) {
             return;
         }
-        let mut digest = 0xcbf2_9ce4_8422_2325_u64;
-        let mut add = |value: u64| digest = (digest ^ value).wrapping_mul(0x0100_0000_01b3);
-        path.bytes().for_each(|byte| add(byte.into()));
-        let data = param.base().into_data();
-        data.shape().iter().for_each(|n| add(*n as u64));
-        let data = data.convert_dtype(self.dtype);
-        let values = data.as_bytes().chunks_exact(2);
-        values.for_each(|b| add(u16::from_le_bytes([b[0], b[1]]).into()));
-        self.sum = self.sum.wrapping_add(digest);
+        self.waiting.push((path, param.base().into_data()));
+        let waiting = self.waiting.iter().map(|(_, data)| data.num_elements());
+        if waiting.sum::<usize>() >= WAITING {
+            self.add_waiting();
+        }
     }
 }
