@@ -88,13 +88,13 @@ pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
                 file.display()
             )));
         };
+        let flag = flag(arg, &name, value)
+            .map_err(|reason| CliError::Usage(format!("{}: `{key}` {reason}", file.display())))?;
         // A base that is given anew is not called what the other one was.
         let named_anew = name == "base-name" && is_given(&args, "model");
         if is_given(&args, &name) || named_anew {
             continue;
         }
-        let flag = flag(arg, &name, value)
-            .map_err(|reason| CliError::Usage(format!("{}: `{key}` {reason}", file.display())))?;
         expanded.extend(flag.map(OsString::from));
     }
     Ok(expanded)
@@ -203,6 +203,13 @@ mod tests {
         assert!(message("rank = { a = 1 }").contains("a number"));
         assert!(message("rank = ").contains("run.toml"));
         assert!(message("resume = true").contains("unknown key"));
+        // The command line wins over a value, and not over a mistake.
+        for table in ["[train]\nlr = 1e-2", "[model]\nrank = 3"] {
+            match expanded(table, "peft train --model m --train t") {
+                Err(error) => assert!(error.to_string().contains("must be a string"), "{error}"),
+                Ok(args) => panic!("{args:?}"),
+            }
+        }
     }
 
     #[test]

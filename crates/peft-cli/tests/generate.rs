@@ -58,6 +58,10 @@ fn a_prompt_is_a_users_turn_where_there_is_a_template() {
     );
     let (_, notes) = answer(&["--prompt", "a dog", "--raw"]);
     assert!(notes.is_empty(), "{notes}");
+    // A text that begins as a flag does is a text.
+    let (item, _) = answer(&["--prompt", "- a dog", "--system", "-5 is cold"]);
+    let (same, _) = answer(&["--prompt=- a dog", "--system=-5 is cold"]);
+    assert_eq!(item, same);
     let with_system = "<s>system be brief</s><s>user a dog</s><s>assistant";
     let (expected, _) = answer(&["--raw", "--prompt", with_system]);
     let (found, _) = answer(&["--system", "be brief", "--prompt", "a dog"]);

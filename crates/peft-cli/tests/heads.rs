@@ -235,3 +235,25 @@ fn a_head_that_is_nowhere_is_missed() {
     }
     assert!(!place.path().join("merged").exists());
 }
+
+#[test]
+fn a_label_moves_no_terminal() {
+    let place = model("bert_sequence");
+    let config = place.path().join("model/config.json");
+    let text = fs::read_to_string(&config).expect("a config");
+    let mut fields: Value = serde_json::from_str(&text).expect("JSON");
+    let names = ["a\u{1b}[31mb", "c\nd", "e\u{202e}f"].map(Value::from);
+    let ids = (0..).map(|id: usize| id.to_string());
+    fields["id2label"] = ids.zip(names).collect::<serde_json::Map<_, _>>().into();
+    fields.as_object_mut().expect("fields").remove("label2id");
+    fs::write(&config, fields.to_string()).expect("it is written");
+    let shown = runs(
+        place.path(),
+        "generate --model model --prompt red",
+        Path::new(""),
+    );
+    assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown:?}");
+    for part in ["a\\u{1b}[31mb", "c\\nd"] {
+        assert!(shown.contains(part), "{part}: {shown:?}");
+    }
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use peft_train::{
     Dataset, EncodeOptions, Message, TextTokenizer, TrainError, conversation, encode,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 fn goldens() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("goldens/chat")
@@ -86,7 +86,7 @@ fn the_assistants_tokens_are_those_of_generation_blocks() {
     for name in ["generation", "generation, loose"] {
         let entry = &golden["templates"][name];
         let tokenizer = with_template(entry["template"].as_str().expect("a template"));
-        assert!(tokenizer.marks_generation());
+        assert!(tokenizer.marks_generation(&Map::new()));
         for case in entry["cases"].as_array().expect("cases") {
             let chat = &golden["chats"][case["chat"].as_str().expect("a name")];
             let assistant = chat.as_array().expect("turns").iter();
@@ -124,7 +124,7 @@ fn the_assistants_tokens_are_those_of_generation_blocks() {
         }
     }
     assert!(checked >= 4, "{checked}");
-    assert!(!with_template("{{ 'generation' }}").marks_generation());
+    assert!(!with_template("{{ 'generation' }}").marks_generation(&Map::new()));
 }
 
 #[test]
@@ -154,6 +154,16 @@ fn templates_come_from_the_config_or_from_files() {
     write(dir.path(), "additional_chat_templates/tool_use.jinja", "T");
     let tokenizer = TextTokenizer::from_dir(dir.path()).expect("a tokenizer");
     assert_eq!(text(&tokenizer).expect("text"), "F </s>");
+    // As transformers chooses: any list of tools asks for it.
+    let with = |tokenizer: &TextTokenizer, tools: Value| {
+        let variables = Map::from_iter([("tools".to_owned(), tools)]);
+        let rendered = tokenizer.render_marked(&user("x"), &variables, false);
+        rendered.expect("text").text
+    };
+    assert_eq!(with(&tokenizer, json!([{ "name": "f" }])), "T");
+    assert_eq!(with(&tokenizer, json!([])), "T");
+    assert_eq!(with(&tokenizer, Value::Null), "F </s>");
+    assert_eq!(with(&rag, json!([{ "name": "f" }])), "R");
     let tools = tokenizer
         .with_chat_template("tool_use")
         .expect("it is there");

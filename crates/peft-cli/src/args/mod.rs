@@ -244,10 +244,15 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: Option<PathBuf>,
     /// The text to answer, to continue, or to classify: a user's turn where the model has a chat template
-    #[arg(long, required_unless_present = "messages")]
+    #[arg(long, required_unless_present = "messages", allow_hyphen_values = true)]
     pub(crate) prompt: Option<String>,
     /// What the system is told before the prompt, for chat templates that have that
-    #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        conflicts_with = "raw",
+        allow_hyphen_values = true
+    )]
     pub(crate) system: Option<String>,
     /// A conversation to answer: a JSON file of messages, as rows have them
     #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "raw"])]

@@ -9,6 +9,7 @@ use super::tokenizer::tokenizer;
 use super::{check_end, load, print_line, read_rows};
 use crate::args::EvalArgs;
 use crate::error::CliError;
+use crate::say::clean;
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), CliError> {
     print(&report(args)?, args.json)
@@ -57,18 +58,21 @@ pub(super) fn print(report: &Value, json: bool) -> Result<(), CliError> {
         Some(fields) if !json => fields,
         _ => return print_line(report),
     };
+    // A name of others is one line.
+    let shown = |text: &str| clean(text).replace('\n', "\\n");
     for (field, value) in fields {
+        let field = shown(field);
         match value {
             Value::Number(number) if number.is_f64() => {
                 let number = number.as_f64().unwrap_or(f64::NAN);
                 print_line(format!("{field:>15}  {number:.4}"))?;
             }
-            Value::String(text) => print_line(format!("{field:>15}  {text}"))?,
+            Value::String(text) => print_line(format!("{field:>15}  {}", shown(text)))?,
             Value::Object(_) => {
                 print_line(format!("{field}:"))?;
                 print(value, json)?;
             }
-            _ => print_line(format!("{field:>15}  {value}"))?,
+            _ => print_line(format!("{field:>15}  {}", shown(&value.to_string())))?,
         }
     }
     Ok(())

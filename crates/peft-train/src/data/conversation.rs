@@ -18,7 +18,7 @@ pub(super) fn chat_example(
     options: &EncodeOptions,
 ) -> Result<(Example, bool, bool), Refused> {
     let rendered = rendered(tokenizer, messages, variables)?;
-    let (spans, apart) = match tokenizer.marks_generation() {
+    let (spans, apart) = match tokenizer.marks_generation(variables) {
         true => (of_targets(messages, rendered.generated)?, false),
         false => match turns::assistant(tokenizer, messages, variables, &rendered.text) {
             Ok(found) => found,

@@ -36,6 +36,9 @@ const LARGEST: u64 = 512 << 20;
 /// The most bytes that a text may become in the tokenizer's hands, which keeps some thirty bytes for each.
 const TEXT: u64 = 128 << 20;
 
+/// The chat template of conversations with tools, by the name that it has in transformers.
+const TOOL_USE: &str = "tool_use";
+
 /// A checkpoint's tokenizer.
 #[derive(Debug, Clone)]
 pub struct TextTokenizer {
@@ -49,7 +52,8 @@ pub struct TextTokenizer {
     special: Special,
     ends: Ends,
     templates: BTreeMap<String, ChatTemplate>,
-    template: String,
+    /// The name of the one that was asked for.
+    template: Option<String>,
 }
 
 impl TextTokenizer {
@@ -107,7 +111,7 @@ impl TextTokenizer {
             special,
             ends,
             templates: templates(of_templates, &config_of_templates)?,
-            template: DEFAULT.into(),
+            template: None,
         })
     }
 
@@ -141,7 +145,7 @@ impl TextTokenizer {
                 stops: end.into_iter().collect(),
             },
             templates: template.into_iter().collect(),
-            template: DEFAULT.into(),
+            template: None,
         })
     }
 
@@ -155,7 +159,7 @@ impl TextTokenizer {
             return Err(self.unknown_template(name));
         }
         Ok(Self {
-            template: name.into(),
+            template: Some(name.into()),
             ..self
         })
     }
@@ -239,9 +243,20 @@ impl TextTokenizer {
         !self.templates.is_empty()
     }
 
-    /// Whether the chat template says, in `{% generation %}` blocks, which text is the assistant's.
-    pub fn marks_generation(&self) -> bool {
-        let template = self.templates.get(&self.template);
+    /// The name of the chat template for what a conversation has beside its messages: the one that was asked for; else with tools `tool_use`, if there is one, as
+    /// in transformers; else the default.
+    fn template(&self, variables: &Map<String, Value>) -> &str {
+        let tools = variables.get("tools").is_some_and(|tools| !tools.is_null());
+        match &self.template {
+            Some(name) => name,
+            None if tools && self.templates.contains_key(TOOL_USE) => TOOL_USE,
+            None => DEFAULT,
+        }
+    }
+
+    /// Whether the chat template says, in `{% generation %}` blocks, which text is the assistant's, where it gets these beside the messages.
+    pub fn marks_generation(&self, variables: &Map<String, Value>) -> bool {
+        let template = self.templates.get(self.template(variables));
         template.is_some_and(ChatTemplate::marks_generation)
     }
 
@@ -265,10 +280,11 @@ impl TextTokenizer {
         variables: &Map<String, Value>,
         generation: bool,
     ) -> Result<Rendered, TrainError> {
-        match self.templates.get(&self.template) {
+        let name = self.template(variables);
+        match self.templates.get(name) {
             Some(template) => template.render(messages, variables, generation, &self.special.named),
             None if self.templates.is_empty() => Err(TrainError::NoChatTemplate),
-            None => Err(self.unknown_template(&self.template)),
+            None => Err(self.unknown_template(name)),
         }
     }
 }
