@@ -59,6 +59,8 @@ ADAPTERS |= {
     "gpt2_lora_embedding": ("gpt2", L(r=3, lora_alpha=8, target_modules=["wte", "c_fc"])),
     "gpt2_lora_saved_ends": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_fc"])),
     "gpt2_lora_head": ("gpt2", L(r=3, lora_alpha=8, target_modules=["lm_head", "c_fc"])),
+    # Norms that train whole where all biases do.
+    "gpt2_lora_bias_all": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_attn"], bias="all", modules_to_save=["ln_f", "ln_1"])),
     # The embedding's adapter is scaled as the embedding is.
     "gemma2_lora_embedding": ("gemma2", L(r=3, lora_alpha=8, target_modules=["embed_tokens", "q_proj"])),
 }
@@ -74,6 +76,8 @@ ADAPTERS |= {
     "bert_lora_multi_label": (ENCODER + "bert_multi_label", cls(2, 5, target_modules="all-linear")),
     "bert_lora_regression": (ENCODER + "bert_regression", cls(2, 5, target_modules=["query", "dense"])),
     "bert_lora_token": (ENCODER + "bert_token", L(r=3, lora_alpha=8, task_type="TOKEN_CLS", target_modules=["query", "key"])),
+    # A head that trains whole where all biases do: PEFT saves its bias three times.
+    "bert_lora_bias_all": (ENCODER + "bert_sequence", cls(target_modules=["query", "value"], bias="all")),
     "bert_lora_features": (ENCODER + "bert", L(r=3, lora_alpha=8, task_type="FEATURE_EXTRACTION", target_modules=["query", "value", "word_embeddings"])),
     # The checkpoint has no head: three labels on a fresh one.
     "bert_lora_fresh_head": (ENCODER + "bert", cls(target_modules=["query", "value"])),

@@ -8,5 +8,5 @@ mod words;
 pub use peft_conformance::{
     Invariant, adapter_suite, backend, cases, computes_in, device, read, tolerance, verified,
 };
-pub use tensors::{Tensors, read_tensors};
+pub use tensors::{Tensors, is_copied_bias, read_tensors};
 pub use words::words;

@@ -20,6 +20,8 @@ peft_tests::cases!(
 );
 
 const NAME: &str = "default";
+/// What is below it in a gradient is rounding: a bias of all keys changes no weight of attention.
+const ROUNDING: f64 = 1e-7;
 
 /// The adapters of `tests/goldens`, with their models' directories.
 fn goldens() -> Vec<(PathBuf, PathBuf)> {
@@ -185,13 +187,16 @@ fn adapters_equal_peft(device: &Device) {
                 GOLDEN_GRADIENTS,
                 false,
             );
-            assert_close(
-                &what,
-                &adam[key],
-                &expected[&format!("step.{key}")],
-                GOLDEN_GRADIENTS,
-                false,
-            );
+            // Adam's step on a gradient that is nothing but rounding is anything up to its rate.
+            let gradient = &expected[&format!("grad.{key}")];
+            let told = |values: &[f64]| -> Vec<f64> {
+                let pairs = values.iter().zip(gradient);
+                let told = pairs.filter(|(_, gradient)| gradient.abs() > ROUNDING);
+                told.map(|(value, _)| *value).collect()
+            };
+            let step = told(&expected[&format!("step.{key}")]);
+            assert!(!step.is_empty(), "{what}");
+            assert_close(&what, &told(&adam[key]), &step, GOLDEN_GRADIENTS, false);
         }
         let kind = adapter.file_name().and_then(|name| name.to_str());
         peft_tests::verified(
@@ -241,6 +246,8 @@ fn files_round_trip(device: &Device) {
         let mut original = read(&adapter.join("adapter_model.safetensors"));
         // A copy of the base that PEFT adds and that says nothing new.
         original.retain(|key, _| !key.ends_with(".base_layer.weight") || !replaced.is_empty());
+        // Of a bias that trains whole PEFT saves copies that it does not read into the adapter.
+        original.retain(|key, _| !peft_tests::is_copied_bias(key));
         let mut again = saved(&model, &dir, &replaced);
         // Ends that are one weight are written once, and those that were one as the two that they are.
         if adapter.ends_with("lora_saved_ends_tied") || adapter.ends_with("gpt2_lora_saved_ends") {

@@ -15,7 +15,7 @@ use super::base_copies::BaseCopies;
 use super::fitted::chosen;
 use super::fitted::{OUTPUT_LAYER, fitted, fitted_modules};
 use super::found::{found, instead_of_tensors};
-use super::key_forms::own_key;
+use super::key_forms::{copied_bias, own_key};
 use super::keys::{Entry, entries, running};
 use super::save::io;
 use super::tensors::TensorsFile;
@@ -234,6 +234,14 @@ impl AdapterDir {
         let mut by_slot: HashMap<&str, Vec<&Entry>> = HashMap::new();
         for entry in &expected {
             by_slot.entry(&entry.slot).or_default().push(entry);
+        }
+        let keys: Vec<String> = file.places().keys().cloned().collect();
+        for key in keys {
+            let of = copied_bias(&key);
+            let of = of.and_then(|of| expected.iter().find(|entry| entry.key == of));
+            if of.is_some_and(|entry| file.has(&key, entry.shape())) {
+                file.pass_over(&key);
+            }
         }
         let mut broken = None;
         edit_slots(model, |path, slot| {

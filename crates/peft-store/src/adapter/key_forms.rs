@@ -1,4 +1,4 @@
-//! [`own_key`]: the forms that the key of one tensor takes.
+//! [`own_key`] and [`copied_bias`]: the forms that the key of one tensor takes.
 
 use std::collections::HashSet;
 
@@ -29,6 +29,18 @@ pub(super) fn own_key(key: &str, prefix: &str, expected: &HashSet<&str>) -> Opti
         .into_iter()
         .flat_map(|form| [form.to_owned(), format!("{prefix}{form}")])
         .find(|form| expected.contains(form.as_str()))
+}
+
+/// The key of the bias that this one is a copy of.
+///
+/// Where all biases train, PEFT saves that of a module that trains whole three times: as its own,
+/// and under both names that its wrapper of the module has, the trained one and the base's. It reads
+/// the first into the adapter.
+pub(super) fn copied_bias(key: &str) -> Option<String> {
+    let (module, inside) = ["modules_to_save", "original_module"]
+        .iter()
+        .find_map(|wrapper| key.split_once(&format!(".{wrapper}.")))?;
+    key.ends_with(".bias").then(|| format!("{module}.{inside}"))
 }
 
 /// A key without the segment that is the adapter's name.
@@ -80,6 +92,19 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(own_key(key, prefix, &expected).as_deref(), of, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_copy_of_a_bias_is_known() {
+        for (key, of) in [
+            ("head.modules_to_save.bias", Some("head.bias")),
+            ("head.original_module.bias", Some("head.bias")),
+            ("mlp.modules_to_save.up.bias", Some("mlp.up.bias")),
+            ("head.original_module.weight", None),
+            ("head.bias", None),
+        ] {
+            assert_eq!(copied_bias(key).as_deref(), of, "{key}");
         }
     }
 }
