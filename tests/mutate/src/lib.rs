@@ -4,7 +4,7 @@
 //! A [`Kind`] is a directory that the project's own writers made, and the reader of it. [`check`]
 //! changes one of its files by a seed ([`mutate`]), reads the directory, and goes on to the next
 //! seed. `MUTATIONS=10000` tries that many seeds of each kind, `MUTATION_SEED=5000` begins with
-//! that one; both are printed.
+//! that one; both are printed. `MUTATION_KIND=rows` tries that kind alone.
 //!
 //! # What this crate does not do
 //!

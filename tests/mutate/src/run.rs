@@ -77,7 +77,9 @@ pub fn check(test: &str, kinds: &[Kind<'_>]) {
     let number = |name: &str, default| env::var(name).map_or(default, |n| n.parse().expect(name));
     let (count, first) = (number("MUTATIONS", COUNT), number("MUTATION_SEED", 0));
     let mut faults = Vec::new();
-    for (i, kind) in kinds.iter().enumerate() {
+    let only = env::var("MUTATION_KIND").ok();
+    let wanted = |kind: &Kind<'_>| only.as_ref().is_none_or(|name| name == kind.name);
+    for (i, kind) in kinds.iter().enumerate().filter(|(_, kind)| wanted(kind)) {
         let outcome = tried(test, i, first, first + count);
         let Outcome {
             read,
