@@ -15,7 +15,7 @@ const STEPS: usize = 512;
 /// The most times as long as it was that a text may become.
 const GROWTH: u64 = 4096;
 /// The longest token in bytes that is looked for in each text; the field's have some thirty.
-const TOKEN: usize = 4096;
+const TOKEN: usize = 1024;
 /// The longest word that is looked up by all its parts.
 const WORD: u64 = 1 << 14;
 
