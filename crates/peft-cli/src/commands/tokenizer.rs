@@ -33,6 +33,13 @@ pub(super) fn tokenizer(
             adapter.display()
         );
     }
+    if let Some(class) = read.unlike_class() {
+        say!(
+            "warning: transformers reads the tokenizer in {} as a {class}, which makes its own of it; here tokenizer.json is read as it is, so that tokens may \
+             differ (`tokenizer_class` in tokenizer_config.json: PreTrainedTokenizerFast reads it as it is there too)",
+            companions.tokenizer().display()
+        );
+    }
     let (tokens, held) = (read.vocab_size(), checkpoint.config().vocab_size());
     if tokens > held {
         say!(

@@ -10,6 +10,7 @@ mod guard;
 mod outline;
 mod pattern;
 mod special;
+mod steps;
 mod words;
 
 use std::collections::BTreeMap;
@@ -24,11 +25,12 @@ pub use words::WordEncoding;
 
 use self::around::Around;
 use self::chat_template::ChatTemplate;
+use self::classes::Class;
 use self::ends::Ends;
 use self::files::{DEFAULT, read, read_json, templates, wrong};
 use self::guard::guarded;
 use self::outline::{Growth, Outline};
-use self::special::{Sources, Special};
+use self::special::{Said, Special};
 use crate::{Message, TrainError};
 
 /// The largest `tokenizer.json` that is read; the field's largest have some 40 MB.
@@ -54,6 +56,8 @@ pub struct TextTokenizer {
     templates: BTreeMap<String, ChatTemplate>,
     /// The name of the one that was asked for.
     template: Option<String>,
+    /// The class whose way of reading `tokenizer.json` is not known here.
+    unlike: Option<String>,
 }
 
 impl TextTokenizer {
@@ -79,20 +83,26 @@ impl TextTokenizer {
         let failed = |reason: String| wrong(&path, reason);
         let text = read(&path, LARGEST)?;
         let text = text.ok_or_else(|| failed("there is no such file".into()))?;
+        let tokenizer_config = read_json(&dir.join("tokenizer_config.json"))?;
+        let config = read_json(&model.join("config.json"))?;
+        let outline = Outline::read(&text).map_err(failed)?;
+        let class = Class::of(&tokenizer_config, &config, text.contains("\"ByteLevel\""));
+        let class = class.with_model(&outline.model.kind);
+        let mut said = Said::read(dir, &tokenizer_config)?;
+        let rebuilt = said.rebuilt(&text, outline.added_tokens, &class, &tokenizer_config);
+        let text = rebuilt.map_err(failed)?.unwrap_or(text);
         let growth = Outline::check(&text).map_err(failed)?;
         let mut inner = guarded(|| text.parse::<Tokenizer>())
             .and_then(|inner| inner.map_err(|error| error.to_string()))
             .map_err(failed)?;
-        let around = take_around(&mut inner).map_err(failed)?;
-        let tokenizer_config = read_json(&dir.join("tokenizer_config.json"))?;
-        let config = read_json(&model.join("config.json"))?;
-        let sources = Sources {
-            dir,
-            tokenizer_config: &tokenizer_config,
-            config: &config,
-            byte_level: text.contains("\"ByteLevel\""),
-        };
-        let special = guarded(|| Special::read(&sources, &mut inner)).map_err(failed)??;
+        let mut around = take_around(&mut inner).map_err(failed)?;
+        let special = guarded(|| Special::of(said, &class, dir, &mut inner)).map_err(failed)??;
+        if let Some(names) = class.around() {
+            around = special.around(names, &class, &inner).map_err(failed)?;
+        }
+        if let Some(split) = tokenizer_config["split_special_tokens"].as_bool() {
+            inner.set_encode_special_tokens(split);
+        }
         let eos = special.id("eos_token", &inner);
         let ends = Ends::read(model, &config, eos, around.end.last().copied())?;
         let config_of_templates = match of_templates == dir {
@@ -112,6 +122,7 @@ impl TextTokenizer {
             ends,
             templates: templates(of_templates, &config_of_templates)?,
             template: None,
+            unlike: class.unlike(),
         })
     }
 
@@ -146,6 +157,7 @@ impl TextTokenizer {
             },
             templates: template.into_iter().collect(),
             template: None,
+            unlike: None,
         })
     }
 
@@ -226,6 +238,11 @@ impl TextTokenizer {
             }
             _ => Ok(self.ends.missing()),
         }
+    }
+
+    /// The class of transformers that its files name, where that does not take `tokenizer.json` as it is, as is done here.
+    pub fn unlike_class(&self) -> Option<&str> {
+        self.unlike.as_deref()
     }
 
     /// A special token by its name, as `bos_token`.

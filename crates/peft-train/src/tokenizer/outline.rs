@@ -31,13 +31,15 @@ pub(super) struct Outline {
     #[serde(default)]
     decoder: Value,
     #[serde(default)]
-    model: Model,
+    pub(super) model: Model,
     #[serde(default)]
-    added_tokens: Value,
+    pub(super) added_tokens: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Model {
+pub(super) struct Model {
+    #[serde(default, rename = "type")]
+    pub(super) kind: Value,
     #[serde(default)]
     max_input_chars_per_word: Option<Value>,
 }
@@ -54,9 +56,16 @@ pub(super) struct Growth {
 impl Outline {
     /// # Errors
     ///
+    /// Says why it is none.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// # Errors
+    ///
     /// Says what is wrong.
     pub(super) fn check(text: &str) -> Result<Growth, String> {
-        let outline: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let outline = Self::read(text)?;
         let chars = outline.model.max_input_chars_per_word;
         if let Some(chars) = chars.filter(|chars| chars.as_u64().is_none_or(|n| n > WORD)) {
             return Err(format!(

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokenizers::{AddedToken, Tokenizer};
 
-use super::classes;
+use super::around::Around;
+use super::classes::{Class, Kind};
 use super::files::{read_json, wrong};
 use super::outline::check_token;
 use crate::TrainError;
@@ -22,15 +23,15 @@ const NAMES: [&str; 7] = [
     "mask_token",
 ];
 
-/// Files that may say something of special tokens.
-pub(super) struct Sources<'a> {
-    pub(super) dir: &'a Path,
-    /// `tokenizer_config.json`, or null.
-    pub(super) tokenizer_config: &'a Value,
-    /// `config.json`, or null.
-    pub(super) config: &'a Value,
-    /// Whether `tokenizer.json` works on bytes.
-    pub(super) byte_level: bool,
+/// What the files beside `tokenizer.json` say of special and added tokens.
+#[derive(Default)]
+pub(super) struct Said {
+    fields: Fields,
+    /// The tokens that are added, by their numbers.
+    added: BTreeMap<u64, AddedToken>,
+    /// Whether `tokenizer_config.json` lists them: then those of `tokenizer.json` have the flags that it gives, and a class that makes a tokenizer anew adds
+    /// no others.
+    listed: bool,
 }
 
 /// Special tokens by the names that templates know them by.
@@ -39,6 +40,141 @@ pub(super) struct Special {
     pub(super) named: Map<String, Value>,
     /// Those that `tokenizer.json` did not have.
     pub(super) appended: Vec<String>,
+}
+
+impl Said {
+    /// Read it.
+    ///
+    /// `special_tokens_map.json` goes before `tokenizer_config.json`, unless that has `added_tokens_decoder`: then the older file, and `added_tokens.json` with
+    /// it, is not looked at.
+    pub(super) fn read(dir: &Path, tokenizer_config: &Value) -> Result<Self, TrainError> {
+        let path = dir.join("tokenizer_config.json");
+        let mut said = Self::default();
+        said.fields.take(&path, tokenizer_config, None)?;
+        match &tokenizer_config["added_tokens_decoder"] {
+            Value::Null => {
+                let older = dir.join("special_tokens_map.json");
+                let file = read_json(&older)?;
+                said.fields.take(&older, &file, Some(true))?;
+                let path = dir.join("added_tokens.json");
+                for (token, id) in read_json(&path)?.as_object().into_iter().flatten() {
+                    let id = id.as_u64().ok_or_else(|| no_id(&path, token, id))?;
+                    short(&path, token)?;
+                    let special = said.fields.names(token);
+                    let token = AddedToken::from(token.as_str(), special);
+                    said.added.insert(id, token);
+                }
+            }
+            Value::Object(tokens) => {
+                said.listed = true;
+                for (id, value) in tokens {
+                    let number = id
+                        .parse()
+                        .map_err(|_| no_id(&path, "a token", &id.as_str().into()))?;
+                    let token = value.as_object().and_then(|_| token(value, None));
+                    let field = || format!("added_tokens_decoder.{id}");
+                    let token = token.ok_or_else(|| no_token(&path, &field()))?;
+                    short(&path, &token.content)?;
+                    said.added.insert(number, token);
+                }
+            }
+            _ => return Err(no_token(&path, "added_tokens_decoder")),
+        }
+        Ok(said)
+    }
+
+    /// What a class makes of a `tokenizer.json`, or nothing where it takes that as it is.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the file.
+    pub(super) fn rebuilt(
+        &mut self,
+        text: &str,
+        added_tokens: Value,
+        class: &Class,
+        config: &Value,
+    ) -> Result<Option<String>, String> {
+        let mut tokens = match added_tokens {
+            Value::Array(tokens) => tokens,
+            _ => Vec::new(),
+        };
+        let rebuilds = class.rebuilds();
+        self.complete(class);
+        let changed = self.listed && self.flag(&mut tokens);
+        if !rebuilds && !changed {
+            return Ok(None);
+        }
+        let mut file: Map<String, Value> =
+            serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if rebuilds {
+            let named = self.fields.named.get("unk_token").and_then(Value::as_str);
+            let default = class.tokens.iter().find(|(name, _)| *name == "unk_token");
+            let unk = named.or(default.map(|(_, token)| *token));
+            class.rebuild(&mut file, config, unk)?;
+            if !self.listed {
+                for value in tokens.drain(..) {
+                    let token = token(&value, None).zip(value["id"].as_u64());
+                    let (token, id) =
+                        token.ok_or_else(|| format!("`added_tokens` has {value}, no token"))?;
+                    check_token(&token.content)?;
+                    self.added.insert(id, token);
+                }
+            }
+            // They are added to the new one, in the order of their numbers.
+            tokens.clear();
+            self.complete(class);
+        }
+        file.insert("added_tokens".into(), tokens.into());
+        Ok(Some(Value::Object(file).to_string()))
+    }
+
+    /// What is named as special is so, whatever a list says of it.
+    fn complete(&mut self, class: &Class) {
+        let defaults = class.tokens.iter();
+        let defaults = defaults.filter(|(name, _)| !self.fields.named.contains_key(*name));
+        let defaults: HashSet<&str> = defaults.map(|(_, token)| *token).collect();
+        for token in self.added.values_mut() {
+            let named = self.fields.named.values();
+            let mut named = named.filter_map(Value::as_str);
+            let named = defaults.contains(token.content.as_str())
+                || named.any(|named| named == token.content);
+            token.special |= named;
+            let extra = || self.fields.extra.iter().any(|t| t.content == token.content);
+            if class.kind == Kind::Qwen2 && (named || extra()) {
+                *token = AddedToken::from(token.content.as_str(), true);
+            }
+        }
+        // This class adds its special tokens once more, plainly.
+        if class.kind == Kind::Qwen2 {
+            self.fields.flagged.clear();
+            for token in &mut self.fields.extra {
+                *token = AddedToken::from(token.content.as_str(), true);
+            }
+        }
+    }
+
+    /// Gives tokens of a `tokenizer.json` the flags that are listed, and says whether any changes.
+    fn flag(&self, tokens: &mut [Value]) -> bool {
+        let mut changed = false;
+        for value in tokens {
+            let listed = self.added.values();
+            let mut listed = listed.filter(|token| value["content"] == *token.content);
+            let own = token(value, None);
+            if let Some(listed) = listed.next()
+                && let Some(own) = own.filter(|own| own != listed)
+            {
+                let id = value["id"].take();
+                *value = json!({
+                    "id": id, "content": own.content, "single_word": listed.single_word,
+                    "lstrip": listed.lstrip, "rstrip": listed.rstrip,
+                    "normalized": listed.normalized, "special": listed.special,
+                });
+                changed = true;
+            }
+        }
+        changed
+    }
 }
 
 impl Special {
@@ -57,51 +193,47 @@ impl Special {
         inner.token_to_id(self.named.get(name)?.as_str()?)
     }
 
-    /// Read them, and give the tokenizer those that it does not have.
+    /// What is put around a text that has tokens of these names before and after it.
     ///
-    /// `special_tokens_map.json` goes before `tokenizer_config.json`, unless that has `added_tokens_decoder`: then the older file, and `added_tokens.json` with
-    /// it, is not looked at. What no file names has the value of the tokenizer's class, if its vocabulary has that.
-    pub(super) fn read(sources: &Sources<'_>, inner: &mut Tokenizer) -> Result<Self, TrainError> {
-        let path = sources.dir.join("tokenizer_config.json");
-        let mut fields = Fields::default();
-        fields.take(&path, sources.tokenizer_config)?;
-        let mut added: BTreeMap<u64, AddedToken> = BTreeMap::new();
-        match &sources.tokenizer_config["added_tokens_decoder"] {
-            Value::Null => {
-                let older = sources.dir.join("special_tokens_map.json");
-                fields.take(&older, &read_json(&older)?)?;
-                let path = sources.dir.join("added_tokens.json");
-                for (token, id) in read_json(&path)?.as_object().into_iter().flatten() {
-                    let id = id.as_u64().ok_or_else(|| no_id(&path, token, id))?;
-                    short(&path, token)?;
-                    let special = fields.names(token);
-                    added.insert(id, AddedToken::from(token.as_str(), special));
-                }
-            }
-            Value::Object(tokens) => {
-                for (id, token) in tokens {
-                    let number = id
-                        .parse()
-                        .map_err(|_| no_id(&path, "a token", &id.as_str().into()))?;
-                    let field = || format!("added_tokens_decoder.{id}");
-                    let token = serde_json::from_value(with_flags(token));
-                    let token: AddedToken = token.map_err(|_| no_token(&path, &field()))?;
-                    short(&path, &token.content)?;
-                    added.insert(number, token);
-                }
-            }
-            _ => return Err(no_token(&path, "added_tokens_decoder")),
-        }
+    /// # Errors
+    ///
+    /// Names the one that there is not.
+    pub(super) fn around(
+        &self,
+        names: [Option<&str>; 2],
+        class: &Class,
+        inner: &Tokenizer,
+    ) -> Result<Around, String> {
+        let id = |name: &str| {
+            let id = self.id(name, inner);
+            id.ok_or_else(|| format!("has no `{name}`, which {} puts around a text", class.name))
+        };
+        let [begin, end] = names.map(|name| name.map(id).transpose());
+        Ok(Around {
+            begin: begin?.into_iter().collect(),
+            end: end?.into_iter().collect(),
+        })
+    }
+
+    /// Those of a checkpoint. The tokenizer is given those that it does not have. What no file names has the value of the tokenizer's class, if its vocabulary
+    /// has that.
+    pub(super) fn of(
+        said: Said,
+        class: &Class,
+        dir: &Path,
+        inner: &mut Tokenizer,
+    ) -> Result<Self, TrainError> {
+        let Said {
+            mut fields, added, ..
+        } = said;
         let padding = inner.get_padding().map(|padding| padding.pad_token.clone());
         if let Some(token) = padding {
-            short(&sources.dir.join("tokenizer.json"), &token)?;
+            short(&dir.join("tokenizer.json"), &token)?;
             fields.named.entry("pad_token").or_insert(token.into());
         }
         let mut special = Self::default();
         special.append(inner, added.into_values());
-        let defaults =
-            classes::defaults(sources.tokenizer_config, sources.config, sources.byte_level);
-        for (name, token) in defaults {
+        for (name, token) in class.tokens {
             if inner.token_to_id(token).is_some() {
                 let absent = fields.named.entry(*name);
                 absent.or_insert((*token).into());
@@ -112,11 +244,13 @@ impl Special {
         let others = fields.named.iter();
         let others = others.filter(|(name, _)| !NAMES.contains(&name.as_str()));
         let named = standard.chain(others.map(|(_, token)| token));
-        let named: Vec<&str> = named.filter_map(Value::as_str).collect();
-        let all = named
-            .into_iter()
-            .chain(fields.extra.iter().map(String::as_str));
-        special.append(inner, all.map(|token| AddedToken::from(token, true)));
+        let named = named.filter_map(Value::as_str).map(|token| {
+            let flagged = fields.flagged.iter().find(|with| with.content == token);
+            let plain = || AddedToken::from(token, true);
+            flagged.cloned().unwrap_or_else(plain).special(true)
+        });
+        let named: Vec<AddedToken> = named.collect();
+        special.append(inner, named.into_iter().chain(fields.extra));
         special.named = fields.named;
         Ok(special)
     }
@@ -147,22 +281,22 @@ impl Special {
 struct Fields {
     /// A token by its name, or null where a file says that there is none.
     named: Map<String, Value>,
+    /// Those of them that are written with flags.
+    flagged: Vec<AddedToken>,
     /// Special tokens without a name.
-    extra: Vec<String>,
+    extra: Vec<AddedToken>,
 }
 
 impl Fields {
-    /// What a file says; it goes before what was said.
-    fn take(&mut self, path: &Path, file: &Value) -> Result<(), TrainError> {
+    /// What a file says; it goes before what was said. Its tokens are special, if that is known.
+    fn take(&mut self, path: &Path, file: &Value, special: Option<bool>) -> Result<(), TrainError> {
         for (name, value) in file.as_object().into_iter().flatten() {
             let standard = NAMES.contains(&name.as_str());
             if !standard && !name.ends_with("_token") {
                 continue;
             }
-            match token(value) {
-                Some(token) => {
-                    self.named.insert(name.clone(), token.into());
-                }
+            match token(value, special) {
+                Some(token) => self.name(name, token),
                 None if value.is_null() => {
                     self.named.insert(name.clone(), Value::Null);
                 }
@@ -190,27 +324,34 @@ impl Fields {
             Value::Array(list) => {
                 let tokens = list
                     .iter()
-                    .map(|value| token(value).ok_or_else(|| no_token(path, field)));
+                    .map(|value| token(value, special).ok_or_else(|| no_token(path, field)));
                 self.extra.extend(tokens.collect::<Result<Vec<_>, _>>()?);
             }
             Value::Object(map) => {
                 for (name, value) in map {
-                    let token = token(value).ok_or_else(|| no_token(path, field))?;
-                    self.named.insert(name.clone(), token.into());
+                    let token = token(value, special).ok_or_else(|| no_token(path, field))?;
+                    self.name(name, token);
                 }
             }
             _ => return Err(no_token(path, field)),
         }
         // Those of an earlier file have been found short.
         let named = self.named.values().filter_map(Value::as_str);
-        let mut all = named.chain(self.extra.iter().map(String::as_str));
+        let mut all = named.chain(self.extra.iter().map(|token| token.content.as_str()));
         all.try_for_each(|token| short(path, token))
+    }
+
+    fn name(&mut self, name: &str, token: AddedToken) {
+        self.flagged.retain(|other| other.content != token.content);
+        self.named.insert(name.into(), token.content.clone().into());
+        self.flagged.push(token);
     }
 
     /// Whether a token is one of them.
     fn names(&self, token: &str) -> bool {
         let mut named = self.named.values();
-        named.any(|value| value.as_str() == Some(token)) || self.extra.iter().any(|t| t == token)
+        named.any(|value| value.as_str() == Some(token))
+            || self.extra.iter().any(|t| t.content == token)
     }
 }
 
@@ -219,31 +360,25 @@ fn short(path: &Path, token: &str) -> Result<(), TrainError> {
     check_token(token).map_err(|reason| wrong(path, reason))
 }
 
-/// A special token, written as a text or as an object with its `content`.
-fn token(value: &Value) -> Option<String> {
-    let text = value.as_str().or_else(|| value["content"].as_str());
-    text.map(str::to_owned)
-}
-
-/// An added token with those of its flags that a file leaves out.
-fn with_flags(token: &Value) -> Value {
-    let mut token = token.clone();
-    if let Value::Object(fields) = &mut token {
-        let special = fields
-            .get("special")
-            .and_then(Value::as_bool)
-            .unwrap_or(false);
-        for (flag, value) in [
-            ("special", special),
-            ("normalized", !special),
-            ("single_word", false),
-            ("lstrip", false),
-            ("rstrip", false),
-        ] {
-            fields.entry(flag).or_insert(value.into());
-        }
-    }
-    token
+/// An added token, written as a text, which is special, or as an object with its `content` and those of its flags that are not what they are without it.
+fn token(value: &Value, special: Option<bool>) -> Option<AddedToken> {
+    let fields = match value {
+        Value::String(text) => return Some(AddedToken::from(text.as_str(), true)),
+        value => value.as_object()?,
+    };
+    let flag = |name: &str, absent: bool| match fields.get(name) {
+        None | Some(Value::Null) => Some(absent),
+        Some(value) => value.as_bool(),
+    };
+    let special = special.or_else(|| flag("special", false))?;
+    Some(AddedToken {
+        content: fields.get("content")?.as_str()?.to_owned(),
+        single_word: flag("single_word", false)?,
+        lstrip: flag("lstrip", false)?,
+        rstrip: flag("rstrip", false)?,
+        normalized: flag("normalized", !special)?,
+        special,
+    })
 }
 
 fn no_token(path: &Path, field: &str) -> TrainError {

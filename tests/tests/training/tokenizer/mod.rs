@@ -1,5 +1,6 @@
 //! Tokenizers: their tokens and special tokens, and what is refused.
 
+mod classes;
 mod limits;
 mod offsets;
 mod special;
