@@ -1,6 +1,6 @@
 //! The learning rate of a method where the caller gives none.
 
-use super::Method;
+use super::{Method, TrainArgs};
 
 impl Method {
     /// The peak learning rate; every method has its own, since what trains differs in size and in
@@ -14,9 +14,18 @@ impl Method {
             | Self::Matching
             | Self::Gradual
             | Self::Badam => 1e-3,
-            Self::PTuning | Self::Head => 3e-3,
-            Self::Ia3 | Self::PrefixTuning | Self::Bitfit | Self::Norms => 1e-2,
-            Self::PromptTuning => 3e-2,
+            Self::PTuning | Self::Head | Self::Bitfit | Self::Norms => 1e-2,
+            Self::Ia3 | Self::PromptTuning | Self::PrefixTuning => 3e-2,
+        }
+    }
+}
+
+impl TrainArgs {
+    /// That of the method; a projection, a network that makes a prefix, is trained as one.
+    pub(super) fn default_lr(&self) -> f64 {
+        match self.of_method.prefix_projection {
+            true => Method::PTuning.default_lr(),
+            false => self.method().default_lr(),
         }
     }
 }

@@ -183,7 +183,7 @@ impl TrainArgs {
         let method = self.method();
         self.method = Some(method);
         if self.lr.is_none() {
-            self.lr = Some(method.default_lr());
+            self.lr = Some(self.default_lr());
             self.lr_origin = format!(" ({method}'s default)");
         }
         self.base_name = Some(self.base_name());
@@ -199,7 +199,7 @@ impl TrainArgs {
 
     /// The peak learning rate.
     pub(crate) fn peak(&self) -> f64 {
-        self.lr.unwrap_or_else(|| self.method().default_lr())
+        self.lr.unwrap_or_else(|| self.default_lr())
     }
 
     /// What an adapter's config calls its base.
