@@ -43,6 +43,7 @@ fn used(dir: &Path, device: &Device) -> Result<(), CheckpointError> {
     checkpoint.tensors()?;
     checkpoint.dtype()?;
     checkpoint.left_alone()?;
+    checkpoint.strangers(device)?;
     match checkpoint.config() {
         CheckpointConfig::LanguageModel(_) => drop(checkpoint.load(device, DType::F32)?),
         CheckpointConfig::Encoder(_) => {

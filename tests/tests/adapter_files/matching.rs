@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use burn::tensor::Device;
-use peft_core::{Targets, layers};
+use peft_core::{ForwardPath, Targets, layers};
 use peft_lora::LoraConfig;
 use peft_models::LanguageModel;
-use peft_store::{About, AdapterConfig, Checkpoint, save_adapter};
+use peft_store::{About, AdapterConfig, AdapterDir, Checkpoint, save_adapter};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value, json};
 
-use super::{CONFIG, TENSORS, attach, golden};
+use super::{CONFIG, TENSORS, attach, base, copied, edit, fields, golden, logits};
 
 peft_tests::cases!(
     lists_of_layers_choose_what_pefts_do,
-    expressions_choose_what_pefts_do
+    expressions_choose_what_pefts_do,
+    a_list_that_is_missing_finds_the_layers,
 );
 
 fn expected() -> Value {
@@ -140,5 +141,53 @@ fn expressions_choose_what_pefts_do(device: &Device) {
             Err(_) => BTreeSet::new(),
         };
         assert_eq!(found, names(matched), "{source}");
+    }
+}
+
+/// What a config without lists is read as for each family is what PEFT's tables say.
+#[test]
+fn lists_that_are_missing_are_those_of_the_family() {
+    let text = fs::read_to_string(golden("default_targets.json")).expect("goldens");
+    let tables: Value = serde_json::from_str(&text).expect("JSON");
+    let mut read = 0;
+    for (method, adapter) in [("LORA", "lora_attn"), ("IA3", "ia3_default")] {
+        for (family, lists) in tables[method].as_object().expect("families") {
+            let dir = copied(adapter);
+            edit(
+                dir.path(),
+                json!({"target_modules": null, "feedforward_modules": null}),
+            );
+            let refused = AdapterDir::open(dir.path()).expect_err("no base");
+            assert!(refused.to_string().contains("open_for"), "{refused}");
+            let found = AdapterDir::open_for(dir.path(), family);
+            if lists["target_modules"].is_null() {
+                let error = found.expect_err("PEFT asks for them").to_string();
+                assert!(error.contains("target_modules"), "{error}");
+                continue;
+            }
+            let fields = found.expect("it opens").fields().clone();
+            for (field, names) in lists.as_object().expect("lists") {
+                assert_eq!(&fields[field], names, "{method} on {family}");
+            }
+            read += 1;
+        }
+    }
+    assert_eq!(read, 19);
+}
+
+fn a_list_that_is_missing_finds_the_layers(device: &Device) {
+    for name in ["lora_attn", "ia3_default"] {
+        let dir = copied(name);
+        let mut config = fields(dir.path());
+        config.remove("target_modules");
+        fs::write(dir.path().join(CONFIG), json!(config).to_string()).expect("it is written");
+        let mut models = [base("gqa", device), base("gqa", device)];
+        attach(&golden("adapters").join(name), &mut models[0]).expect("it attaches");
+        let adapter = AdapterDir::open_for(dir.path(), "llama").expect("it opens");
+        adapter
+            .attach(&mut models[1], "default", ForwardPath::Factored)
+            .expect("it attaches");
+        let [a, b] = models.map(|model| logits(&model).into_data());
+        assert_eq!(a, b, "{name}");
     }
 }

@@ -97,7 +97,7 @@ fn tensors_that_do_not_fit_are_named_together(device: &Device) {
     };
     // In Burn's layout and not in torch's.
     tensors.push((shaped.clone(), zero(Dtype::F32, [4, 32], 4)));
-    tensors.push((typed.clone(), zero(Dtype::F64, [4, 32], 8)));
+    tensors.push((typed.clone(), zero(Dtype::I64, [4, 32], 8)));
     tensors.push((extra.clone(), zero(Dtype::F32, [4, 32], 4)));
     let nans = TensorView::new(Dtype::F32, vec![16, 4], &nans).expect("it fits");
     tensors.push((poisoned.clone(), nans));
@@ -118,7 +118,7 @@ fn tensors_that_do_not_fit_are_named_together(device: &Device) {
         },
         TensorProblem::Dtype {
             key: typed,
-            found: "F64".into(),
+            found: "I64".into(),
         },
         TensorProblem::NotFinite { key: poisoned },
         TensorProblem::Unexpected { key: extra },

@@ -1,17 +1,22 @@
 //! Directories that are not what they should be: each is an error that says so, and none a panic.
 
 use std::fs;
+use std::path::Path;
 
-use burn::tensor::{DType, Device};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use peft_models::{CausalLm, FromEmbeddings};
 use peft_store::{Checkpoint, CheckpointError, CheckpointProblem};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::checkpoint::written;
 use super::{load, spread, tiny};
 
 peft_tests::cases!(
     all_mismatches_are_reported_together,
+    tensors_without_a_place_are_named_and_left_alone,
+    doubles_are_read,
     no_prefix_of_a_file_loads,
     headers_that_lie,
     weights_that_are_no_numbers_are_named,
@@ -42,7 +47,7 @@ fn all_mismatches_are_reported_together(device: &Device) {
         |dtype, shape, len: usize| TensorView::new(dtype, shape, &zeros[..len]).expect("fits");
     // In Burn's layout and not in torch's.
     tensors.push((up_proj.into(), view(Dtype::F32, vec![12, 20], 960)));
-    tensors.push((norm.into(), view(Dtype::F64, vec![12], 96)));
+    tensors.push((norm.into(), view(Dtype::I64, vec![12], 96)));
     tensors.push((
         "model.extra.weight".into(),
         view(Dtype::F32, vec![2, 12], 96),
@@ -68,7 +73,7 @@ fn all_mismatches_are_reported_together(device: &Device) {
         },
         CheckpointProblem::Dtype {
             key: norm.into(),
-            found: "F64".into(),
+            found: "I64".into(),
         },
         CheckpointProblem::Unexpected {
             key: "model.extra.weight".into(),
@@ -79,6 +84,78 @@ fn all_mismatches_are_reported_together(device: &Device) {
         assert!(problems.contains(problem), "{problem} is not in {error}");
         assert!(error.to_string().contains(&problem.to_string()), "{error}");
     }
+}
+
+/// Key, dtype, shape and bytes.
+type Raw = (String, Dtype, Vec<usize>, Vec<u8>);
+
+/// A written model, and the same with its tensors changed.
+fn changed(device: &Device, change: impl Fn(&mut Vec<Raw>)) -> [TempDir; 2] {
+    let model = spread(&tiny(), device);
+    let dirs = [written(&model, DType::F32), written(&model, DType::F32)];
+    let path = dirs[1].path().join(WEIGHTS);
+    let bytes = fs::read(&path).expect("the weights");
+    let sound = safetensors::SafeTensors::deserialize(&bytes).expect("sound");
+    let owned = |(key, view): (String, TensorView<'_>)| {
+        (
+            key,
+            view.dtype(),
+            view.shape().to_vec(),
+            view.data().to_vec(),
+        )
+    };
+    let mut tensors = sound.tensors().into_iter().map(owned).collect();
+    change(&mut tensors);
+    let views = tensors.iter().map(|(key, dtype, shape, data)| {
+        let view = TensorView::new(*dtype, shape.clone(), data).expect("fits");
+        (key.clone(), view)
+    });
+    safetensors::serialize_to_file(views, None, &path).expect("it can be written");
+    dirs
+}
+
+fn outputs(dir: &Path, device: &Device) -> TensorData {
+    let model = load(dir, device).expect("it loads");
+    let ids = Tensor::from_data([[1, 5, 9, 22]], (device, DType::I64));
+    model.logits(model.hidden(ids, None, None)).into_data()
+}
+
+fn tensors_without_a_place_are_named_and_left_alone(device: &Device) {
+    let extra = "model.layers.7.mlp.up_proj.weight";
+    let dirs = changed(device, |tensors| {
+        tensors.push((extra.into(), Dtype::F32, vec![2, 12], vec![0; 96]));
+        tensors.push((
+            "model.rotary_emb.inv_freq".into(),
+            Dtype::F32,
+            vec![3],
+            vec![0; 12],
+        ));
+    });
+    let checkpoint = Checkpoint::open(dirs[1].path()).expect("the config is sound");
+    assert_eq!(
+        checkpoint.strangers(device).expect("they are read"),
+        [extra]
+    );
+    let plain = Checkpoint::open(dirs[0].path()).expect("the config is sound");
+    assert!(plain.strangers(device).expect("they are read").is_empty());
+    let [a, b] = dirs.map(|dir| outputs(dir.path(), device));
+    assert_eq!(a, b);
+}
+
+fn doubles_are_read(device: &Device) {
+    let dirs = changed(device, |tensors| {
+        for (_, dtype, _, data) in tensors {
+            let wide = data
+                .chunks_exact(4)
+                .map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+            *data = wide.flat_map(f64::to_le_bytes).collect();
+            *dtype = Dtype::F64;
+        }
+    });
+    let checkpoint = Checkpoint::open(dirs[1].path()).expect("the config is sound");
+    assert_eq!(checkpoint.dtype().expect("it is told"), DType::F32);
+    let [a, b] = dirs.map(|dir| outputs(dir.path(), device));
+    assert_eq!(a, b);
 }
 
 fn no_prefix_of_a_file_loads(device: &Device) {

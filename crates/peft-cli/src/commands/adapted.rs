@@ -45,16 +45,21 @@ pub(super) enum Saved {
 }
 
 impl Saved {
-    pub(super) fn open(dir: &Path) -> Result<Self, AdapterFileError> {
-        Ok(match TrainedDir::open(dir)? {
-            Some(trained) => Self::Trained(trained),
-            None => Self::Adapter(AdapterDir::open(dir)?),
-        })
+    /// What is there; layers that it does not name are those of the base's family, if that is known.
+    pub(super) fn open(dir: &Path, base: Option<&Checkpoint>) -> Result<Self, AdapterFileError> {
+        if let Some(trained) = TrainedDir::open(dir)? {
+            return Ok(Self::Trained(trained));
+        }
+        let family = base.and_then(|base| base.fields().get("model_type")?.as_str());
+        Ok(Self::Adapter(match family {
+            Some(family) => AdapterDir::open_for(dir, family)?,
+            None => AdapterDir::open(dir)?,
+        }))
     }
 
     /// What is there for a model of this kind.
     pub(super) fn of(dir: &Path, checkpoint: &Checkpoint) -> Result<Self, CliError> {
-        let saved = Self::open(dir)?;
+        let saved = Self::open(dir, Some(checkpoint))?;
         saved.check_task(dir, checkpoint)?;
         Ok(saved)
     }

@@ -83,7 +83,7 @@ fn bytes(dir: &Path, start: &str) -> u64 {
 }
 
 fn adapter(args: &InspectArgs) -> Result<Value, CliError> {
-    let saved = Saved::open(&args.path)?;
+    let saved = Saved::open(&args.path, None)?;
     let mut out = json!({ "kind": "adapter", "method": saved.method() });
     let (base, tensors) = match &saved {
         Saved::Trained(dir) => (

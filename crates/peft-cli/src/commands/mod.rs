@@ -37,7 +37,7 @@ fn load(
 ) -> Result<(Checkpoint, Adapted<LanguageModel>, Device), CliError> {
     let (device, dtype) = placed(args)?;
     let checkpoint = opened(args)?;
-    say_left_alone(&checkpoint)?;
+    say_left_alone(&checkpoint, &device)?;
     let adapter = adapter.map(|dir| Saved::of(dir, &checkpoint)).transpose()?;
     let model = checkpoint.load(&device, dtype)?;
     let Some(adapter) = adapter else {
@@ -68,13 +68,34 @@ fn opened(args: &ModelArgs) -> Result<Checkpoint, CliError> {
     Ok(Checkpoint::open(&args.model)?.with_any_size(args.any_size))
 }
 
-/// Names the parts of a model of text and images that are not its text part.
-fn say_left_alone(checkpoint: &Checkpoint) -> Result<(), CliError> {
+/// Names the parts of a model of text and images that are not its text part, and tensors that have no place in the model.
+fn say_left_alone(checkpoint: &Checkpoint, device: &Device) -> Result<(), CliError> {
+    const NAMED: usize = 5;
     let parts = checkpoint.left_alone()?;
     if !parts.is_empty() {
         say!(
             "the text part alone is read; left alone: {}",
             parts.join(", ")
+        );
+    }
+    let strangers = match checkpoint.has_weights() {
+        true => checkpoint.strangers(device)?,
+        false => Vec::new(),
+    };
+    if !strangers.is_empty() {
+        let named: Vec<String> = strangers
+            .iter()
+            .take(NAMED)
+            .map(|key| format!("`{key}`"))
+            .collect();
+        let more = match strangers.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        say!(
+            "warning: {} has tensors that a model of its config.json has no place for, which are left alone: {}{more}",
+            checkpoint.dir().display(),
+            named.join(", ")
         );
     }
     Ok(())

@@ -17,6 +17,7 @@ use crate::error::CliError;
 pub(super) fn of(args: &GenerateArgs) -> Result<Value, CliError> {
     let checkpoint = super::opened(&args.model)?;
     let (device, dtype) = placed(&args.model)?;
+    super::say_left_alone(&checkpoint, &device)?;
     let adapter = args.adapter.as_deref();
     let (tokenizer, _) = tokenizer(&checkpoint, adapter)?;
     let longest = positions(&checkpoint, adapter)?;
@@ -56,7 +57,7 @@ fn embedding(
     let (device, dtype) = placed(&args.model)?;
     let mut model = bare(checkpoint.load_encoder(&device, dtype)?);
     if let Some(dir) = &args.adapter {
-        Saved::open(dir)?.attach(&mut model)?;
+        Saved::open(dir, Some(checkpoint))?.attach(&mut model)?;
     }
     let longest = positions(checkpoint, args.adapter.as_deref())?;
     let (ids, _) = tokenizer.encode_within(args.text(), longest)?;

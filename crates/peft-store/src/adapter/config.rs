@@ -300,7 +300,10 @@ fn target_modules(targets: &Targets, adapted: &[String]) -> Value {
 
 pub(super) fn placement_from(fields: &Fields<'_>) -> Result<Placement, AdapterFileError> {
     let targets = match fields.names("target_modules")? {
-        None => return Err(fields.wrong("target_modules", "a list of module names")),
+        None => {
+            let expected = "a list of module names; PEFT takes its own for some families of models, and so does `AdapterDir::open_for`";
+            return Err(fields.wrong("target_modules", expected));
+        }
         Some(Names::Regex(word)) if word.eq_ignore_ascii_case("all-linear") => {
             Targets::all_linear()
         }

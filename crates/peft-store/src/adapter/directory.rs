@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::base::{BASE_DIGEST, other_base_warning, whole};
 use super::base_copies::BaseCopies;
+use super::defaults::complete;
 #[cfg(feature = "lora")]
 use super::fitted::chosen;
 use super::fitted::{OUTPUT_LAYER, fitted, fitted_modules};
@@ -67,8 +68,25 @@ impl AdapterDir {
     ///
     /// An [`AdapterFileError`] that names the file, and the field where there is one.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, AdapterFileError> {
-        let dir = dir.as_ref().to_path_buf();
-        let (path, fields) = read_fields(&dir)?;
+        Self::read(dir.as_ref(), None)
+    }
+
+    /// The same for a base of this family, its `model_type`: where the config names no layers, they
+    /// are those that PEFT adapts on it.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_for(dir: impl AsRef<Path>, family: &str) -> Result<Self, AdapterFileError> {
+        Self::read(dir.as_ref(), Some(family))
+    }
+
+    fn read(dir: &Path, family: Option<&str>) -> Result<Self, AdapterFileError> {
+        let dir = dir.to_path_buf();
+        let (path, mut fields) = read_fields(&dir)?;
+        if let Some(family) = family {
+            complete(&mut fields, family);
+        }
         Ok(Self {
             config: AdapterConfig::from_fields(&path, &fields)?,
             dir,

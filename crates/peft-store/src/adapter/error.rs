@@ -196,7 +196,7 @@ pub enum TensorProblem {
         /// The shape in the file.
         found: Vec<usize>,
     },
-    /// Its element type is none of f32, f16 and bf16.
+    /// Its element type is none of f64, f32, f16 and bf16.
     Dtype {
         /// Its key.
         key: String,
@@ -230,7 +230,7 @@ impl fmt::Display for TensorProblem {
                 found,
             } => write!(f, "`{key}` has shape {found:?}, expected {expected:?}"),
             Self::Dtype { key, found } => {
-                write!(f, "`{key}` is {found}, expected F32, F16 or BF16")
+                write!(f, "`{key}` is {found}, expected F64, F32, F16 or BF16")
             }
             Self::NotFinite { key } => write!(f, "`{key}` has values that are not finite"),
             Self::Vocabulary { key, rows, found } => write!(

@@ -6,6 +6,7 @@ mod about;
 mod base;
 mod base_copies;
 mod config;
+mod defaults;
 mod directory;
 mod error;
 mod fields;

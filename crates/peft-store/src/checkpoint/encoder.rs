@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::load::Checkpoint;
 use super::{CheckpointConfig, CheckpointError, CheckpointProblem};
 use crate::Labels;
-use crate::params::stored_params;
+use crate::params::{StoredParam, stored_params};
 
 /// Heads that checkpoints were trained with, by the beginnings of their keys.
 const HEADS: [&str; 12] = [
@@ -98,7 +98,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// A [`CheckpointError`]; missing, unexpected and misshapen tensors are reported together.
+    /// As [`Checkpoint::load`].
     pub fn load_encoder(
         &self,
         device: &Device,
@@ -198,6 +198,21 @@ impl Checkpoint {
             (EncoderConfig::DistilBert(_), _) => "DistilBert",
             _ => "ModernBert",
         })
+    }
+
+    /// The tensors beside known heads by their paths in a model with a head, and the parameters of the encoder in it.
+    pub(super) fn of_encoder(
+        &self,
+        config: &EncoderConfig,
+        device: &Device,
+    ) -> Result<(BTreeMap<String, TensorPlace>, Vec<StoredParam>), CheckpointError> {
+        let mut places = self.encoder_places(config, true)?;
+        places.retain(|path, _| !HEADS.iter().any(|head| path.starts_with(head)));
+        let mut params = stored_params(&config.encoder(true, device));
+        for param in &mut params {
+            param.path.insert_str(0, base(config));
+        }
+        Ok((places, params))
     }
 
     /// The tensors by their paths in a model with a head, or in one without.

@@ -219,7 +219,7 @@ pub enum CheckpointProblem {
         /// The shape in the file.
         found: Vec<usize>,
     },
-    /// Its element type is none of f32, f16 and bf16.
+    /// Its element type is none of f64, f32, f16 and bf16.
     Dtype {
         /// Its key.
         key: String,
@@ -248,7 +248,7 @@ impl fmt::Display for CheckpointProblem {
                 found,
             } => write!(f, "`{key}` has shape {found:?}, expected {expected:?}"),
             Self::Dtype { key, found } => {
-                write!(f, "`{key}` is {found}, expected F32, F16 or BF16")
+                write!(f, "`{key}` is {found}, expected F64, F32, F16 or BF16")
             }
             Self::Twice { key } => write!(f, "`{key}` is in two files"),
         }

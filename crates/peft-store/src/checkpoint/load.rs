@@ -169,17 +169,14 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// A [`CheckpointError`]; missing, unexpected and misshapen tensors are reported together.
+    /// A [`CheckpointError`]; missing and misshapen tensors are reported together, with those that the model has no place for.
     pub fn load(&self, device: &Device, dtype: DType) -> Result<LanguageModel, CheckpointError> {
         let config = self.language_model_config()?;
-        let naming = match config {
-            LanguageModelConfig::Gpt2(_) => Naming::GPT2,
-            _ => Naming::DECODER,
-        };
-        let mut places = self.places(&naming)?;
+        let naming = naming(config);
+        let mut places = self.places(naming)?;
         self.check_no_head(&places)?;
         self.check_memory(places.values().map(TensorPlace::shape), device, dtype)?;
-        let own_head = has_own_head(&naming, &places)?;
+        let own_head = has_own_head(naming, &places)?;
         let tied = config.has_tied_head() && !own_head;
         if let (true, Some((head, _))) = (tied, naming.tied) {
             places.remove(head);
@@ -223,6 +220,29 @@ impl Checkpoint {
             true => Ok(text_part(unwrapped(tensor_places(&self.dir, &self.fields)?)).1),
             false => Ok(Vec::new()),
         }
+    }
+
+    /// The keys of tensors that a model of the config's sizes has no place for: they are left alone, as transformers does, and nothing of
+    /// the model says so. Heads and buffers that are known are none of them.
+    ///
+    /// # Errors
+    ///
+    /// A [`CheckpointError`].
+    pub fn strangers(&self, device: &Device) -> Result<Vec<String>, CheckpointError> {
+        let (places, known) = match &self.config {
+            CheckpointConfig::LanguageModel(config) => {
+                let naming = naming(config);
+                let mut places = self.places(naming)?;
+                if let Some((head, _)) = naming.tied {
+                    places.remove(head);
+                }
+                (places, stored_params(&config.init(device)))
+            }
+            CheckpointConfig::Encoder(config) => self.of_encoder(config, device)?,
+        };
+        let known: HashSet<String> = known.into_iter().map(|param| param.path).collect();
+        let strangers = places.into_iter().filter(|(path, _)| !known.contains(path));
+        Ok(strangers.map(|(_, place)| place.key().into()).collect())
     }
 
     /// Whether the machine holds tensors of these shapes in `dtype`.
@@ -276,7 +296,7 @@ impl Checkpoint {
         }
     }
 
-    /// `model` with the values of these tensors, which must be those of its parameters; those that are `optional` may be missing.
+    /// `model` with the values of its parameters among these tensors; those that are `optional` may be missing.
     pub(super) fn fill<M: Module>(
         &self,
         model: M,
@@ -287,7 +307,10 @@ impl Checkpoint {
         let mut expected = stored_params(&model);
         expected.retain(|param| places.contains_key(&param.path) || !optional(&param.path));
         let problems = mismatches(&expected, &places);
-        if !problems.is_empty() {
+        // A tensor that the model has no place for is left alone where everything else fits.
+        let stranger =
+            |problem: &CheckpointProblem| matches!(problem, CheckpointProblem::Unexpected { .. });
+        if !problems.iter().all(stranger) {
             return Err(self.tensors_error(problems));
         }
         Ok(load_tensors(model, places, Some(dtype))?)
@@ -318,6 +341,14 @@ fn has_own_head(
         return Ok(true);
     }
     Ok(head.differs_from(embedding)?)
+}
+
+/// How a decoder's keys are its paths.
+pub(super) fn naming(config: &LanguageModelConfig) -> &'static Naming {
+    match config {
+        LanguageModelConfig::Gpt2(_) => &Naming::GPT2,
+        _ => &Naming::DECODER,
+    }
 }
 
 fn mismatches(

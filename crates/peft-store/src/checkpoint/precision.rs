@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
-use peft_models::LanguageModelConfig;
 use serde_json::{Map, Value};
 
-use super::naming::Naming;
+use super::load::naming;
 use super::{Checkpoint, CheckpointConfig, CheckpointError};
 use crate::params::stored_params;
 use crate::tensor_file::run_dtype;
@@ -41,10 +40,7 @@ impl Checkpoint {
     /// A [`CheckpointError`].
     pub fn precision(&self, headed: bool) -> Result<Precision, CheckpointError> {
         let places = match self.config() {
-            CheckpointConfig::LanguageModel(LanguageModelConfig::Gpt2(_)) => {
-                self.places(&Naming::GPT2)?
-            }
-            CheckpointConfig::LanguageModel(_) => self.places(&Naming::DECODER)?,
+            CheckpointConfig::LanguageModel(config) => self.places(naming(config))?,
             CheckpointConfig::Encoder(config) => self.encoder_places(config, headed)?,
         };
         let mut numbers: HashMap<DType, usize> = HashMap::new();

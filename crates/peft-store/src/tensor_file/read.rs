@@ -13,10 +13,10 @@ use super::layout::scatter;
 use crate::TensorProblem;
 use crate::params::stored_params;
 
-/// The dtype of this project for one of a file.
+/// The dtype of this project for one of a file. Nothing is run in f64, which is read into f32.
 pub(crate) fn run_dtype(dtype: Dtype) -> Option<DType> {
     match dtype {
-        Dtype::F32 => Some(DType::F32),
+        Dtype::F32 | Dtype::F64 => Some(DType::F32),
         Dtype::F16 => Some(DType::F16),
         Dtype::BF16 => Some(DType::BF16),
         _ => None,
@@ -150,8 +150,13 @@ fn is_finite(place: &TensorPlace) -> Result<bool, ReadError> {
     Ok(finite)
 }
 
+/// What the elements of a file's tensor are.
 fn format(place: &TensorPlace) -> Result<DType, ReadError> {
-    run_dtype(place.dtype()).ok_or_else(|| ReadError::Malformed {
+    let dtype = match place.dtype() {
+        Dtype::F64 => Some(DType::F64),
+        dtype => run_dtype(dtype),
+    };
+    dtype.ok_or_else(|| ReadError::Malformed {
         path: place.path().into(),
         reason: format!("`{}` of {:?} is not read", place.key(), place.dtype()),
     })
@@ -170,6 +175,10 @@ fn converted(bytes: &[u8], from: DType, to: DType) -> Cow<'_, [u8]> {
         DType::BF16 => bytes
             .chunks_exact(2)
             .map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())
+            .collect(),
+        DType::F64 => bytes
+            .chunks_exact(8)
+            .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32)
             .collect(),
         _ => bytes
             .chunks_exact(4)

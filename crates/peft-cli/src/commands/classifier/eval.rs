@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{Task, adapted, positions, without_head};
 use crate::args::EvalArgs;
-use crate::commands::opened;
 use crate::commands::tokenizer::tokenizer;
+use crate::commands::{opened, say_left_alone};
 use crate::device::placed;
 use crate::error::CliError;
 use crate::say::say;
@@ -16,6 +16,7 @@ use crate::say::say;
 pub(in crate::commands) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<Value, CliError> {
     let checkpoint = opened(&args.model)?;
     let (device, dtype): (Device, DType) = placed(&args.model)?;
+    say_left_alone(&checkpoint, &device)?;
     checkpoint.encoder_config()?;
     let adapter = args.adapter.as_deref();
     let (tokenizer, _) = tokenizer(&checkpoint, adapter)?;

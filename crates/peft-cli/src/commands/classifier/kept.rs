@@ -54,7 +54,7 @@ impl Kept {
         checkpoint: &Checkpoint,
         dir: &Path,
     ) -> Result<Option<Self>, CliError> {
-        let saved = Saved::open(dir)?;
+        let saved = Saved::open(dir, Some(checkpoint))?;
         let of_tokens = match saved.task_type() {
             Some("FEATURE_EXTRACTION") => return Ok(None),
             Some("TOKEN_CLS") => Some(true),

@@ -14,7 +14,8 @@ pub(in crate::commands) fn without_head(
     checkpoint: Checkpoint,
     adapter: Option<&Path>,
 ) -> Result<Checkpoint, CliError> {
-    let outputs = adapter.map(|dir| Saved::open(dir)?.outputs()).transpose()?;
+    let outputs = adapter.map(|dir| Saved::open(dir, Some(&checkpoint))?.outputs());
+    let outputs = outputs.transpose()?;
     Ok(match outputs.flatten() {
         Some(_) => checkpoint.with_new_head(),
         None => checkpoint,
@@ -30,7 +31,7 @@ pub(in crate::commands) fn adapted<M: Transformer>(
     let mut model = bare(model);
     match adapter {
         Some(dir) => {
-            let attached = Saved::open(dir)?.attach(&mut model)?;
+            let attached = Saved::open(dir, Some(checkpoint))?.attach(&mut model)?;
             let held = attached.whole.iter().chain(&attached.replaced);
             let missing = fresh.iter().find(|module| {
                 let within = format!("{module}.");
@@ -68,7 +69,7 @@ pub(in crate::commands) fn positions(
     let Some(dir) = adapter else {
         return Ok(all);
     };
-    let taken = Saved::open(dir)?.virtual_tokens();
+    let taken = Saved::open(dir, Some(checkpoint))?.virtual_tokens();
     let left = all.checked_sub(taken).filter(|left| *left > 0);
     left.ok_or_else(|| {
         CliError::Usage(format!(

@@ -14,6 +14,7 @@ use self::fold::Job;
 use self::probe::{Logits, Probe};
 use super::adapted::{Saved, bare};
 use super::classifier::{Kept, adapted, without_head};
+use super::say_left_alone;
 use super::tokenizer::tokenizer;
 use super::train::end_without_traces;
 use crate::args::MergeArgs;
@@ -29,6 +30,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     end_without_traces()?;
     let place = NewDir::beside(&args.out)?;
     let checkpoint = Checkpoint::open(&args.model)?.with_any_size(args.any_size);
+    say_left_alone(&checkpoint, &device)?;
     let saved = Saved::of(&args.adapter, &checkpoint)?;
     if saved.virtual_tokens() > 0 {
         return Err(CliError::Usage(format!(

@@ -23,7 +23,7 @@ pub(super) fn complete(args: &mut TrainArgs) -> Result<Option<Init>, CliError> {
     let Some(dir) = args.init_adapter.clone() else {
         return Ok(None);
     };
-    let saved = Saved::open(&dir)?;
+    let saved = Saved::open(&dir, None)?;
     let method = match &saved {
         Saved::Adapter(of) => Some(match of.config() {
             AdapterConfig::Ia3(_) => Method::Ia3,

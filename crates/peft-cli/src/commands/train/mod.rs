@@ -47,7 +47,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         .map(|path| super::read_rows(path))
         .transpose()?;
     let checkpoint = super::opened(&args.model)?;
-    super::say_left_alone(&checkpoint)?;
+    super::say_left_alone(&checkpoint, &placed(&args.model)?.0)?;
     if let Some(init) = &init {
         init.check(&checkpoint)?;
     }
