@@ -124,6 +124,11 @@ def make_model(name):
             if family == "bert":
                 out["token_type_ids"] = (torch.arange(SEQ) >= 10).long().expand(2, SEQ)
                 out["typed_hidden"] = load(name)(x, token_type_ids=out["token_type_ids"]).last_hidden_state
+            if "roberta" in family:  # which does not count its padding token
+                out["literal_input_ids"] = x.clone()
+                out["literal_input_ids"][:, [0, 3, 4]] = settings.pad_token_id
+                out["literal_input_ids"][1, 9] = settings.pad_token_id
+                out["literal_hidden"] = load(name)(out["literal_input_ids"]).last_hidden_state
             for setting, value in (("config.old.json", old),):
                 if value:
                     other = getattr(transformers, CLASSES[family] + kind).from_pretrained(

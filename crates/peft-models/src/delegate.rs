@@ -10,6 +10,16 @@ macro_rules! delegate_transformer {
                 }
             }
 
+            fn embed_text(
+                &self,
+                ids: burn::tensor::Tensor<2, burn::tensor::Int>,
+                start: usize,
+            ) -> burn::tensor::Tensor<3> {
+                match self {
+                    $(Self::$variant(model) => model.embed_text(ids, start),)+
+                }
+            }
+
             fn hidden_from(
                 &self,
                 embeds: burn::tensor::Tensor<3>,

@@ -164,6 +164,16 @@ impl InputAdapter for Prefix {
         self.embedding.lazy_shape()[0]
     }
 
+    /// The text's positions count on from the prefix's.
+    fn embed_text<M: FromEmbeddings>(
+        &self,
+        model: &M,
+        ids: Tensor<2, Int>,
+        start: usize,
+    ) -> Tensor<3> {
+        model.embed_text(ids, start.max(self.n_virtual_tokens()))
+    }
+
     fn hidden_from<M: FromEmbeddings>(
         &self,
         model: &M,
@@ -193,7 +203,12 @@ impl InputAdapter for Prefix {
         ids: Tensor<2, Int>,
         segments: Option<Tensor<2, Int>>,
     ) -> Tensor<2> {
-        let hidden = self.hidden_from(model, model.embed(ids), segments.clone(), None);
+        let hidden = self.hidden_from(
+            model,
+            self.embed_text(model, ids, 0),
+            segments.clone(),
+            None,
+        );
         model.class_logits(hidden, segments)
     }
 }

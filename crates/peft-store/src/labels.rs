@@ -1,5 +1,6 @@
 //! [`Labels`]: the names of a classifier's outputs, as they are kept beside an adapter and in a checkpoint's config.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -91,7 +92,7 @@ impl Labels {
         };
         Ok(Some(Self {
             names,
-            problem_type: text("problem_type")?,
+            problem_type: text("problem_type")?.filter(|named| !named.is_empty()),
             numbers: text(NUMBERS)?,
         }))
     }
@@ -215,11 +216,12 @@ fn by_id(map: &Map<String, Value>, outputs: Option<usize>) -> Result<Vec<String>
         return Err(wrong("id2label", &found, &of_head(outputs)));
     }
     let mut names: Vec<Option<String>> = vec![None; map.len()];
+    let mut known = HashSet::new();
     let expected = format!("ids 0 to {}, each once", map.len().saturating_sub(1));
     for (id, name) in map {
         let name = match name {
             Value::String(name) => name.clone(),
-            Value::Number(name) => name.to_string(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => name.to_string(),
             other => {
                 return Err(wrong(
                     "id2label",
@@ -233,6 +235,10 @@ fn by_id(map: &Map<String, Value>, outputs: Option<usize>) -> Result<Vec<String>
             .parse()
             .ok()
             .and_then(|id: usize| names.get_mut(id));
+        if !known.insert(name.clone()) {
+            let expected = "names that differ: rows that name the class could not be told";
+            return Err(wrong("id2label", &found, expected));
+        }
         match place {
             Some(place @ None) => *place = Some(name),
             _ => return Err(wrong("id2label", &found, &expected)),
@@ -307,6 +313,12 @@ mod tests {
             names(json!({"id2label": {"0": 5, "1": "b"}}), None),
             named(&["5", "b"])
         );
+        assert_eq!(
+            names(json!({"id2label": {"0": false, "1": null}}), None),
+            named(&["false", "null"])
+        );
+        let unsaid = config(json!({"id2label": {"0": "a"}, "problem_type": ""}), None);
+        assert_eq!(unsaid.expect("labels").expect("some").problem_type, None);
         // Sorted as text, 10 comes before 2.
         let many: Map<String, Value> = (0..12)
             .map(|i| (i.to_string(), format!("n{i}").into()))
@@ -338,7 +350,12 @@ mod tests {
             ),
             (json!({"id2label": {}}), None, "at least one"),
             (json!({"id2label": ["x", "y"]}), None, "an object"),
-            (json!({"id2label": {"0": null}}), None, "names"),
+            (json!({"id2label": {"0": []}}), None, "names"),
+            (
+                json!({"id2label": {"0": "x", "1": "x"}}),
+                None,
+                "names that differ",
+            ),
             (swapped, Some(3), "3 outputs"),
             (
                 json!({"num_labels": 1_000_000_000_000_u64}),

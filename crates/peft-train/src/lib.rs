@@ -29,10 +29,10 @@ mod trainer;
 
 pub use batch::{Batch, plan, plan_evaluation};
 pub use classify::{
-    ClassExample, ClassificationReport, EncodedClasses, EncodedTags, LabelSet, NumberReading,
-    Prediction, ProblemType, RegressionReport, SequenceClassification, SequenceReport, TagExample,
-    Target, TokenClassification, UnknownLabel, classify, encode_classes, encode_tags, labels_fit,
-    tag_words,
+    ClassExample, ClassificationReport, EncodedClasses, EncodedTags, LabelSet, ListReading,
+    NumberReading, Prediction, ProblemType, RegressionReport, SequenceClassification,
+    SequenceReport, TagExample, Target, TokenClassification, UnknownLabel, classify,
+    encode_classes, encode_tags, labels_fit, tag_words,
 };
 pub use data::{
     Dataset, EncodeOptions, Encoded, Example, LONGEST_ROW, Label, LabelName, Message, Row, RowKind,

@@ -40,7 +40,7 @@ pub trait SequenceClassifier: Transformer {
     ///
     /// `ids` and `segments` are `[batch, positions]`, the result `[batch, n_labels]`.
     fn classify(&self, ids: Tensor<2, Int>, segments: Option<Tensor<2, Int>>) -> Tensor<2> {
-        let hidden = self.states_to_classify(self.embed(ids), segments.clone());
+        let hidden = self.states_to_classify(self.embed_text(ids, 0), segments.clone());
         self.class_logits(hidden, segments)
     }
 }

@@ -21,6 +21,17 @@ pub trait FromEmbeddings: Module {
     /// `ids` is `[batch, positions]`, the result `[batch, positions, d_model]`.
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3>;
 
+    /// What [`hidden_from`](Self::hidden_from) reads of a text of tokens whose positions count from `start`: their embeddings, and what the model's positions
+    /// depend on the tokens themselves. RoBERTa does not count its padding token; of vectors that are no token's it counts all.
+    ///
+    /// # Shapes
+    ///
+    /// `ids` is `[batch, positions]`, the result `[batch, positions, d_model]`.
+    fn embed_text(&self, ids: Tensor<2, Int>, start: usize) -> Tensor<3> {
+        let _ = start;
+        self.embed(ids)
+    }
+
     /// The states that heads read, from embeddings. With a cache, positions count from what it holds and see it, and their keys and values are appended to it.
     ///
     /// # Shapes
@@ -44,7 +55,8 @@ pub trait FromEmbeddings: Module {
         segments: Option<Tensor<2, Int>>,
         cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
-        self.hidden_from(self.embed(ids), segments, cache)
+        let start = cache.as_ref().map_or(0, |cache| cache.len());
+        self.hidden_from(self.embed_text(ids, start), segments, cache)
     }
 
     /// The states that heads read, at some positions of each row alone: those of [`hidden_from`](Self::hidden_from) without a cache, up to rounding. A model

@@ -13,6 +13,21 @@ pub trait InputAdapter: Module + Sync + 'static {
     /// How many positions it takes.
     fn n_virtual_tokens(&self) -> usize;
 
+    /// [`FromEmbeddings::embed_text`] of a model that reads them too. By itself it is the tokens' embeddings: a model that is given others with them counts all.
+    ///
+    /// # Shapes
+    ///
+    /// `ids` is `[batch, positions]`, the result `[batch, positions, d_model]`.
+    fn embed_text<M: FromEmbeddings>(
+        &self,
+        model: &M,
+        ids: Tensor<2, Int>,
+        start: usize,
+    ) -> Tensor<3> {
+        let _ = start;
+        model.embed(ids)
+    }
+
     /// [`FromEmbeddings::hidden_from`] of a model that reads them too. Where a model has read something with the cache already, it has read them with it; see
     /// [`KvCache::is_unread`]. What such a cache holds may come from another adapter around this one.
     ///

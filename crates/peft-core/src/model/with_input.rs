@@ -124,6 +124,13 @@ impl<M: FromEmbeddings, A: InputAdapter> FromEmbeddings for WithInput<M, A> {
         self.model.embed(ids)
     }
 
+    fn embed_text(&self, ids: Tensor<2, Int>, start: usize) -> Tensor<3> {
+        match &self.input {
+            Some(input) => input.embed_text(&self.model, ids, start),
+            None => self.model.embed_text(ids, start),
+        }
+    }
+
     fn hidden_from(
         &self,
         embeds: Tensor<3>,

@@ -8,6 +8,10 @@ macro_rules! delegate_to_field {
                 self.$field.embed(ids)
             }
 
+            fn embed_text(&self, ids: Tensor<2, Int>, start: usize) -> Tensor<3> {
+                self.$field.embed_text(ids, start)
+            }
+
             fn hidden_from(
                 &self,
                 embeds: Tensor<3>,

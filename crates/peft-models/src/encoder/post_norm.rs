@@ -73,6 +73,14 @@ macro_rules! post_norm_encoder {
                 self.embeddings.embed(ids)
             }
 
+            fn embed_text(
+                &self,
+                ids: burn::tensor::Tensor<2, burn::tensor::Int>,
+                start: usize,
+            ) -> burn::tensor::Tensor<3> {
+                self.embeddings.embed_text(ids, start)
+            }
+
             fn hidden_from(
                 &self,
                 embeds: burn::tensor::Tensor<3>,

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::NumberReading;
 use super::unknown_label::{UnknownLabel, some_of};
+use super::{ListReading, NumberReading};
 use crate::{Dataset, LabelName, Row, TrainError};
 
 /// The names of classes, in the order of a model's outputs.
@@ -12,6 +12,7 @@ pub struct LabelSet {
     names: Vec<String>,
     by_name: HashMap<String, usize>,
     numbers: Option<NumberReading>,
+    lists: Option<ListReading>,
 }
 
 impl LabelSet {
@@ -40,6 +41,7 @@ impl LabelSet {
             names,
             by_name,
             numbers: None,
+            lists: None,
         })
     }
 
@@ -50,38 +52,74 @@ impl LabelSet {
         self
     }
 
-    /// All classes in a file: numbers by their size, then names by the alphabet. A number is the class of that name, and so is a string that writes it.
+    /// All classes in a file: numbers by their size, then names by the alphabet, `true` and `false` among them. A string that writes a number is that number where
+    /// the file has numbers, and one that writes `true` or `false` in any case is that where it has such.
+    ///
+    /// Lists of 0 or 1 for each class name none: these are `LABEL_0` and so on, as transformers calls them.
     ///
     /// # Errors
     ///
     /// [`TrainError::WrongTask`] where the rows have no labels; [`TrainError::Rows`] where those name no class; [`TrainError::Setting`] where there is none.
     pub fn of(dataset: &Dataset) -> Result<Self, TrainError> {
+        if let (ListReading::Each, classes) = ListReading::of(&[dataset], None) {
+            let names = (0..classes).map(|id| format!("LABEL_{id}")).collect();
+            let set = Self::new(names)?;
+            return Ok(Self {
+                lists: Some(ListReading::Each),
+                ..set
+            });
+        }
         let (mut numbers, mut names) = (BTreeSet::new(), BTreeSet::new());
+        let mut flags = BTreeSet::new();
         let mut wrong = Vec::new();
         for (i, labels) in labels_of(dataset)? {
             for label in labels {
-                match label.whole() {
-                    Some(_) if label.is_no_target() && dataset.rows()[i].is_tagged() => {}
-                    Some(_) if label.is_no_target() => wrong.push((i, NO_TARGET.into())),
-                    Some(number) => drop(numbers.insert(number)),
-                    None => drop(names.insert(label.to_string())),
+                match (label, label.whole()) {
+                    (_, Some(_)) if label.is_no_target() && dataset.rows()[i].is_tagged() => {}
+                    (_, Some(_)) if label.is_no_target() => wrong.push((i, NO_TARGET.into())),
+                    (_, Some(number)) => drop(numbers.insert(number)),
+                    (LabelName::Bool(flag), None) => drop(flags.insert(*flag)),
+                    (_, None) => drop(names.insert(label.to_string())),
                 }
             }
             if let Row::Labelled { label, .. } = &dataset.rows()[i]
-                && label.has_decimals()
+                && label.says_each()
             {
-                wrong.push((i, "the label is a list of decimals, which names no class: write the classes that apply, as [\"a\", \"b\"]".into()));
+                wrong.push((i, EACH.into()));
             }
+        }
+        if !flags.is_empty() && !numbers.is_empty() {
+            let mixed = labels_of(dataset)?.filter(|(_, labels)| {
+                let flag = |label: &LabelName| matches!(label, LabelName::Bool(_));
+                labels.iter().any(flag)
+            });
+            wrong.extend(mixed.map(|(i, _)| (i, FLAG_OR_NUMBER.into())));
         }
         if !wrong.is_empty() {
             return Err(dataset.refuse(wrong));
         }
-        // A name that is the number of another row is one class with it.
-        names.retain(|name| !number_of(name).is_some_and(|number| numbers.contains(&number)));
+        for flag in flags {
+            let written = flag.to_string();
+            if !names.iter().any(|name| name.eq_ignore_ascii_case(&written)) {
+                names.insert(written);
+            }
+        }
+        // A name that writes a number is that number beside others.
+        let with_numbers = !numbers.is_empty();
+        names.retain(|name| match number_of(name) {
+            Some(number) if with_numbers => {
+                numbers.insert(number);
+                false
+            }
+            _ => true,
+        });
         let numbers = numbers.into_iter().map(|number| number.to_string());
         let set = Self::new(numbers.chain(names).collect())?.with_numbers(NumberReading::Names);
         set.check_spaces(dataset)?;
-        Ok(set)
+        Ok(Self {
+            lists: Some(ListReading::Named),
+            ..set
+        })
     }
 
     /// A name that is another one with spaces around it is a slip.
@@ -111,14 +149,18 @@ impl LabelSet {
     ///
     /// [`TrainError::WrongTask`] where the rows have no labels; [`TrainError::Rows`] where a file writes both numbers that can only be ids and strings that are names.
     pub fn settled(&self, files: &[&Dataset]) -> Result<Self, TrainError> {
-        if self.numbers.is_some() || !self.has_numerals() {
-            return Ok(self.clone());
+        let mut set = self.clone();
+        if set.lists.is_none() && !files.is_empty() {
+            set.lists = Some(ListReading::of(files, Some(self.len())).0);
+        }
+        if self.numbers.is_some() || !self.has_numerals() || set.lists() == ListReading::Each {
+            return Ok(set);
         }
         let (mut numbers, mut strings) = (BTreeSet::new(), false);
         for file in files {
             let labels = labels_of(file)?.flat_map(|(_, labels)| labels);
             for label in labels.filter(|label| !label.is_no_target()) {
-                match label.whole() {
+                match self.number(label) {
                     Some(number) => drop(numbers.insert(number)),
                     None => strings |= self.is_numeral(label),
                 }
@@ -129,7 +171,7 @@ impl LabelSet {
         let n_names = numbers.iter().filter(|number| name(number)).count();
         let n_ids = numbers.iter().filter(|number| id(number)).count();
         let reading = match (numbers.len(), strings) {
-            (0, false) => return Ok(self.clone()),
+            (0, false) => return Ok(set),
             (n, true) if n_names == n => NumberReading::Names,
             (_, true) => {
                 for file in files {
@@ -149,7 +191,7 @@ impl LabelSet {
             (_, false) if n_names > n_ids => NumberReading::Names,
             (_, false) => NumberReading::Ids,
         };
-        Ok(self.clone().with_numbers(reading))
+        Ok(set.with_numbers(reading))
     }
 
     /// How numbers are read: as settled, or else as names where one is a numeral.
@@ -163,6 +205,11 @@ impl LabelSet {
     /// How numbers are read, where that is settled and a name is a numeral, so that it could be asked.
     pub fn settled_numbers(&self) -> Option<NumberReading> {
         self.numbers.filter(|_| self.has_numerals())
+    }
+
+    /// How lists are read: as settled, or else as the names of classes.
+    pub fn lists(&self) -> ListReading {
+        self.lists.unwrap_or_default()
     }
 
     fn has_numerals(&self) -> bool {
@@ -210,22 +257,44 @@ impl LabelSet {
     /// What is wrong, with the nearest name.
     pub fn id<'a>(&'a self, label: &'a LabelName) -> Result<usize, UnknownLabel<'a>> {
         let unknown = || UnknownLabel { label, set: self };
-        match (label.whole(), self.numbers()) {
-            (Some(number), NumberReading::Ids) => {
-                let id = usize::try_from(number).ok().filter(|id| *id < self.len());
-                id.ok_or_else(unknown)
+        let id = match (self.number(label), self.numbers()) {
+            (Some(number), NumberReading::Ids) => usize::try_from(number).ok(),
+            (Some(number), NumberReading::Names) => self.by_name.get(&number.to_string()).copied(),
+            (None, _) => match label {
+                LabelName::Bool(flag) => self.flag(*flag),
+                _ => self.by_name.get(&label.to_string()).copied(),
+            },
+        };
+        id.filter(|id| *id < self.len()).ok_or_else(unknown)
+    }
+
+    /// The number that a label is. True is 1 and false is 0, as everywhere in the field, where there are two classes and none is called so.
+    fn number(&self, label: &LabelName) -> Option<i64> {
+        match label {
+            LabelName::Bool(flag) => {
+                let named = self.flag(true).or(self.flag(false)).is_some();
+                (self.len() == 2 && !named).then(|| i64::from(*flag))
             }
-            (Some(number), NumberReading::Names) => {
-                let id = self.by_name.get(&number.to_string()).copied();
-                id.ok_or_else(unknown)
-            }
-            (None, _) => {
-                let id = self.by_name.get(&label.to_string()).copied();
-                id.ok_or_else(unknown)
-            }
+            LabelName::Name(_) | LabelName::Number(_) => label.whole(),
         }
     }
+
+    /// The class that is called `true` or `false`, as JSON writes it or else in any case.
+    fn flag(&self, flag: bool) -> Option<usize> {
+        let written = flag.to_string();
+        let in_any_case = || {
+            let mut names = self.names.iter();
+            names.position(|name| name.eq_ignore_ascii_case(&written))
+        };
+        self.by_name.get(&written).copied().or_else(in_any_case)
+    }
 }
+
+/// Why a list that says 0 or 1 of each class names none.
+const EACH: &str = "the label is a list that says of each class whether it applies, so all rows are to have one of 0 and 1, or true and false, of the same length; or write the classes that apply, as [\"a\", \"b\"]";
+/// Why true and false are no classes beside numbers.
+const FLAG_OR_NUMBER: &str =
+    "the label is true or false, but other rows have numbers; write all one way";
 
 /// Why -100 is no class of a text.
 pub(super) const NO_TARGET: &str =

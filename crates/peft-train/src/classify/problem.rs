@@ -18,7 +18,8 @@ pub enum ProblemType {
 }
 
 impl ProblemType {
-    /// What the labels of a file look like: lists are several labels, numbers of which one is written with a decimal point are values, all else is classes.
+    /// What the labels of a file look like: lists are several labels, numbers of which one is written with a decimal point are values, also where each is a list
+    /// by itself; all else is classes.
     pub fn of(dataset: &Dataset) -> Self {
         let labels = || {
             dataset.rows().iter().filter_map(|row| match row {
@@ -26,13 +27,12 @@ impl ProblemType {
                 _ => None,
             })
         };
-        let number = |label: &Label| matches!(label, Label::One(LabelName::Number(_)));
-        let decimal =
-            |label: &Label| matches!(label, Label::One(LabelName::Number(n)) if n.is_f64());
-        if labels().any(|label| matches!(label, Label::Many(_))) {
-            Self::MultiLabel
-        } else if labels().any(decimal) && labels().all(number) {
+        let number = |label: &Label| matches!(label.names(), [LabelName::Number(_)]);
+        let decimal = |label: &Label| matches!(label.names(), [LabelName::Number(n)] if n.is_f64());
+        if labels().any(decimal) && labels().all(number) {
             Self::Regression
+        } else if labels().any(|label| matches!(label, Label::Many(_))) {
+            Self::MultiLabel
         } else {
             Self::SingleLabel
         }

@@ -2,7 +2,7 @@
 
 use super::label_set::NO_TARGET;
 use super::wrong_label::WrongLabel;
-use super::{LabelSet, ProblemType};
+use super::{LabelSet, ListReading, ProblemType};
 use crate::{Label, LabelName};
 
 /// What a model is to say of a text.
@@ -30,10 +30,14 @@ impl Target {
             }
             (ProblemType::MultiLabel, label) => classes(label, labels),
             (ProblemType::Regression, Label::One(name)) => Ok(Self::Value(value(name)?)),
-            (ProblemType::Regression, Label::Many(_)) => Err(
-                "the label is a list, but the task is a regression, whose labels are numbers"
-                    .into(),
-            ),
+            // As a table of one column is written.
+            (ProblemType::Regression, Label::Many(names)) => match names.as_slice() {
+                [name] => Ok(Self::Value(value(name)?)),
+                _ => Err(
+                    "the label is a list, but the task is a regression, whose labels are numbers"
+                        .into(),
+                ),
+            },
         }
     }
 }
@@ -45,29 +49,21 @@ fn class<'a>(name: &'a LabelName, labels: &'a LabelSet) -> Result<usize, WrongLa
     }
 }
 
-/// The classes of a list, each named once; or, as torch takes them, a decimal for each class, 1 where it applies.
+/// The classes of a list, each named once; or, as torch takes them, 0 or 1 for each class.
 fn classes<'a>(label: &'a Label, labels: &'a LabelSet) -> Result<Target, WrongLabel<'a>> {
-    if label.has_decimals() {
-        let on = |name: &LabelName| match name.whole() {
-            Some(on @ (0 | 1)) => Some(on == 1),
-            _ => None,
-        };
-        let each: Option<Vec<bool>> = label.names().iter().map(on).collect();
-        return match each.filter(|each| each.len() == labels.len()) {
-            Some(each) => Ok(Target::Classes(each)),
-            None => Err(format!(
-                "the label is a list of decimals, but is not 0 or 1 for each of the {} classes; or name those that apply",
-                labels.len()
-            )
-            .into()),
-        };
+    if label.says_each() || labels.lists() == ListReading::Each {
+        let each = label.each().filter(|each| each.len() == labels.len());
+        return each.map(Target::Classes).ok_or_else(|| {
+            let n = labels.len();
+            format!("the label does not say 0 or 1 of each of the {n} classes, as lists of this file do; or name those that apply in all rows").into()
+        });
     }
     let mut applies = vec![false; labels.len()];
     for name in label.names() {
         let id = class(name, labels)?;
         if applies[id] {
             return Err(format!(
-                "the label has `{name}` twice; a list names the classes that apply, and one with 0 or 1 for each class is written in decimals, as [0.0, 1.0]"
+                "the label has `{name}` twice; a list names the classes that apply; where all lists of a file are as long as there are classes, they may say 0 or 1 of each"
             )
             .into());
         }
@@ -77,6 +73,9 @@ fn classes<'a>(label: &'a Label, labels: &'a LabelSet) -> Result<Target, WrongLa
 }
 
 fn value(name: &LabelName) -> Result<f32, String> {
+    if let LabelName::Bool(flag) = name {
+        return Ok(f32::from(u8::from(*flag)));
+    }
     match name.to_string().parse::<f64>() {
         Ok(value) if (value as f32).is_finite() => Ok(value as f32),
         Ok(_) => Err(format!("the label {name} is no number that f32 holds")),

@@ -43,6 +43,13 @@ impl fmt::Display for UnknownLabel<'_> {
                 ),
             };
         }
+        if let LabelName::Bool(flag) = self.label {
+            return write!(
+                f,
+                "the label is {flag}, and no class is called so; the labels are {}",
+                self.some()
+            );
+        }
         let plain = |name: &str| name.trim().to_lowercase();
         let meant = plain(&written);
         let slip = names.iter().find(|name| plain(name) == meant).cloned();

@@ -32,10 +32,27 @@ impl Label {
         }
     }
 
-    /// Whether it is a list with a number that is written with a decimal point.
-    pub fn has_decimals(&self) -> bool {
-        let decimal = |name: &LabelName| matches!(name, LabelName::Number(n) if n.is_f64());
-        matches!(self, Self::Many(names) if names.iter().any(decimal))
+    /// Whether it is a list that names no class but says of each whether it applies: one with true, false or a number that is written with a decimal point.
+    pub fn says_each(&self) -> bool {
+        let each = |name: &LabelName| match name {
+            LabelName::Name(_) => false,
+            LabelName::Number(number) => number.is_f64(),
+            LabelName::Bool(_) => true,
+        };
+        matches!(self, Self::Many(names) if names.iter().any(each))
+    }
+
+    /// What it says of each class, where it is a list of 0 and 1, or of true and false.
+    pub fn each(&self) -> Option<Vec<bool>> {
+        let Self::Many(names) = self else {
+            return None;
+        };
+        let on = |name: &LabelName| match (name, name.whole()) {
+            (LabelName::Bool(on), _) => Some(*on),
+            (_, Some(on @ (0 | 1))) => Some(on == 1),
+            _ => None,
+        };
+        names.iter().map(on).collect()
     }
 }
 
@@ -46,6 +63,8 @@ pub enum LabelName {
     Name(String),
     /// By number.
     Number(Number),
+    /// True or false.
+    Bool(bool),
 }
 
 impl LabelName {
@@ -53,7 +72,7 @@ impl LabelName {
         match value {
             Value::String(name) if !name.is_empty() => Ok(Self::Name(name.clone())),
             Value::Number(number) => Ok(Self::Number(number.clone())),
-            Value::Bool(flag) => Ok(Self::Number(u8::from(*flag).into())),
+            Value::Bool(flag) => Ok(Self::Bool(*flag)),
             value => Err(format!("the label {value} is neither a name nor a number")),
         }
     }
@@ -84,6 +103,7 @@ impl fmt::Display for LabelName {
         match self {
             Self::Name(name) => f.write_str(name),
             Self::Number(number) => number.fmt(f),
+            Self::Bool(flag) => flag.fmt(f),
         }
     }
 }

@@ -76,7 +76,7 @@ pub(crate) fn states_read<M: Transformer>(
         return flattened(hidden(model, ids, segments, trunk)).select(0, reads.flat.clone());
     };
     let states = match trunk {
-        None => model.hidden_at(model.embed(ids), segments, at.clone()),
+        None => model.hidden_at(model.embed_text(ids, 0), segments, at.clone()),
         Some(TrunkStates { block, states }) => {
             let below = block..n_blocks - 1;
             let x = model.run_blocks(states, below, segments.clone(), None);
@@ -93,7 +93,7 @@ pub(crate) fn run_trunk<M: Transformer>(
     segments: Option<Tensor<2, Int>>,
     block: usize,
 ) -> TrunkStates {
-    let x = model.begin(model.embed(ids), 0);
+    let x = model.begin(model.embed_text(ids, 0), 0);
     let states = model.run_blocks(x, 0..block, segments, None);
     TrunkStates { block, states }
 }

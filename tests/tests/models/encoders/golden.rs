@@ -125,6 +125,11 @@ fn features(name: &str, dtype: DType, device: &Device) {
                 let expected = golden.floats("typed_hidden", device);
                 assert_close(&model.finish(x), &expected, GOLDEN_LOGITS);
             }
+            if name != "bert" && dtype == DType::F32 {
+                let ids = golden.ints("literal_input_ids", device);
+                let expected = golden.floats("literal_hidden", device);
+                assert_close(&model.hidden(ids, None, None), &expected, GOLDEN_LOGITS);
+            }
         }
         "distilbert" => {
             let model = golden.load(golden.distilbert().init(device), dtype);

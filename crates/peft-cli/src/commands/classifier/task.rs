@@ -4,7 +4,7 @@ use std::path::Path;
 
 use peft_core::nearest;
 use peft_store::{Checkpoint, Labels};
-use peft_train::{Dataset, LabelSet, NumberReading, ProblemType, RowKind};
+use peft_train::{Dataset, LabelSet, ListReading, NumberReading, ProblemType, RowKind};
 
 use super::kept::{Kept, Source};
 use crate::error::CliError;
@@ -68,9 +68,10 @@ impl Task {
             },
             (false, Some(named)) => of_name(named, n, &kept.source)?,
         };
-        let labels = LabelSet::new(kept.labels.names)?;
+        let labels = LabelSet::new(kept.labels.names)
+            .map_err(|error| CliError::Usage(format!("{}: {error}", kept.source)))?;
         let labels = match kept.labels.numbers.as_deref() {
-            None => labels.settled(files)?,
+            None => labels,
             Some(named) => {
                 let found = NUMBERS.iter().find(|(_, name)| *name == named);
                 let (numbers, _) = found.ok_or_else(|| {
@@ -82,6 +83,7 @@ impl Task {
                 labels.with_numbers(*numbers)
             }
         };
+        let labels = labels.settled(files)?;
         Ok(Self {
             problem,
             labels,
@@ -185,7 +187,9 @@ impl Task {
             (false, ProblemType::SingleLabel) => "one for each text",
             (false, ProblemType::MultiLabel) => "any number of them for each text",
         };
+        let lists = self.labels.lists();
         let numbers = match self.labels.numbers() {
+            _ if lists == ListReading::Each => "0 or 1 for each label".into(),
             NumberReading::Ids => format!("ids: 0 is `{}`", self.labels.name(0)),
             NumberReading::Names => "names".into(),
         };

@@ -30,6 +30,32 @@ impl BertEmbeddings {
         embedding(&self.word_embeddings, ids)
     }
 
+    /// With the step from where [`begin`](Self::begin) counts a token to where RoBERTa does: its padding token, whose row is the one before the first position's,
+    /// stays there and is not counted.
+    ///
+    /// ```text
+    /// step = positions[n(i)] - positions[i],  n(i) = the tokens up to i that are no padding
+    /// ```
+    pub(in crate::encoder) fn embed_text(&self, ids: Tensor<2, Int>, start: usize) -> Tensor<3> {
+        let embeds = self.embed(ids.clone());
+        let Some(padding) = self.position_offset.checked_sub(1) else {
+            return embeds;
+        };
+        let [_, positions] = ids.dims();
+        // More of them than rows is what `begin` tells.
+        let rows = self.position_embeddings.weight.lazy_shape()[0];
+        if self.position_offset + start + positions > rows {
+            return embeds;
+        }
+        let counts = ids.not_equal_elem(padding as i64).int();
+        let counted = (counts.clone().cumsum(1) + start as i64) * counts + padding as i64;
+        let first = (self.position_offset + start) as i64;
+        let range = first..first + positions as i64;
+        let all = Tensor::<1, Int>::arange(range, &embeds.device()).unsqueeze();
+        let table = &self.position_embeddings;
+        embeds + (embedding(table, counted) - shared_embedding(table, all))
+    }
+
     /// With what is added to them, positions counted from `start`; of the same shape. Tokens without types are of type 0.
     ///
     /// # Panics

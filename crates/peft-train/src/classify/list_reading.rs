@@ -1,0 +1,40 @@
+//! [`ListReading`]: what a list of numbers means where classes are asked for.
+
+use crate::{Dataset, Label, Row};
+
+/// What a list means where classes are asked for; the same in all rows of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ListReading {
+    /// The classes that apply.
+    #[default]
+    Named,
+    /// 0 or 1 for each class, as transformers takes the labels of a `multi_label_classification`.
+    Each,
+}
+
+impl ListReading {
+    /// Of all rows of these files, and how many classes their lists tell of.
+    ///
+    /// Lists say 0 or 1 of each class where all of them do, are of one length, and that is the number of classes if it is known. Named by such lists, all rows
+    /// would have the same two classes, or one twice: so only a list of one number is taken for a name.
+    pub(super) fn of(files: &[&Dataset], classes: Option<usize>) -> (Self, usize) {
+        let mut length = classes;
+        let mut telling = false;
+        for row in files.iter().flat_map(|file| file.rows()) {
+            let Row::Labelled { label, .. } = row else {
+                return (Self::Named, 0);
+            };
+            let Label::Many(names) = label else {
+                return (Self::Named, 0);
+            };
+            if *length.get_or_insert(names.len()) != names.len() || label.each().is_none() {
+                return (Self::Named, 0);
+            }
+            telling |= names.len() > 1 || label.says_each();
+        }
+        match telling {
+            true => (Self::Each, length.unwrap_or(0)),
+            false => (Self::Named, 0),
+        }
+    }
+}
