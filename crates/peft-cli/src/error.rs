@@ -64,8 +64,10 @@ pub(crate) enum CliError {
         difference: f64,
         limit: f64,
     },
-    #[error("{what} has a logit that is no finite number; nothing was written")]
+    #[error("{what}, and has a logit that is no finite number; nothing was written")]
     MergeNotFinite { what: &'static str },
+    #[error("{what}: {cause}")]
+    NotFinite { what: String, cause: String },
     #[error(
         "the merged model's tokenizer gives other tokens than the one that it was copied from; nothing was written"
     )]
@@ -79,7 +81,12 @@ impl CliError {
             Self::MergeDiffers { .. }
             | Self::MergeNotFinite { .. }
             | Self::MergeTokens
-            | Self::Train(TrainError::Diverged { .. } | TrainError::NotFinite { .. })
+            | Self::NotFinite { .. }
+            | Self::Train(
+                TrainError::Diverged { .. }
+                | TrainError::NotFinite { .. }
+                | TrainError::NotFiniteLogits { .. },
+            )
             | Self::Diverged { .. }
             | Self::Worse { .. } => 1,
             Self::Interrupted { signal, .. } => 128 + signal.number,

@@ -53,6 +53,7 @@ fn what_comes_to_nothing_is_said() {
         ("--warmup 500", "the warm-up takes 500 steps"),
         ("--alpha 0", "--alpha is 0"),
         ("--alpha inf", "--alpha is no finite"),
+        ("--alpha 1e300", "--alpha is no finite number in f32"),
         ("--method gradual", "--every"),
         ("--save-every 0", "save-every is 0"),
         ("--eval-every 0", "evaluation interval"),
@@ -91,5 +92,43 @@ fn what_comes_to_nothing_is_said() {
     );
     for part in ["none", "no.jsonl", "--warmup", "batch size"] {
         assert!(message.contains(part), "{part} is not in {message}");
+    }
+}
+
+#[test]
+fn an_adapter_that_computes_nothing_finite_is_named() {
+    let place = Place::new();
+    place.runs(&flags("--max-steps 2 --lr 0.1 --out run"));
+    let scaled = |alpha: &str| {
+        let path = place.path("run/adapter_config.json");
+        let text = fs::read_to_string(&path).expect("a config");
+        let mut config: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        config["lora_alpha"] = serde_json::from_str(alpha).expect("a number");
+        fs::write(&path, config.to_string()).expect("it is written");
+    };
+    let verbs = [
+        "eval --model model --adapter run --data valid.jsonl --json",
+        "generate --model model --adapter run --prompt the",
+        "merge --model model --adapter run --out merged",
+    ];
+    scaled("3e38");
+    for verb in verbs {
+        let ended = place.run(&verb.split(' ').collect::<Vec<_>>());
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{verb}: {said}");
+        assert!(ended.stdout.is_empty(), "{verb}");
+        for part in [
+            "finite",
+            "without the adapter it is finite",
+            "`lora_alpha` 3e38",
+        ] {
+            assert!(said.contains(part), "{verb}: {part} is not in {said}");
+        }
+        assert!(!place.path("merged").exists());
+    }
+    scaled("1e39");
+    for verb in verbs {
+        let message = place.refuses(&verb.split(' ').collect::<Vec<_>>());
+        assert!(message.contains("alpha is 1e39"), "{verb}: {message}");
     }
 }

@@ -6,10 +6,11 @@
 //!
 //! # What this crate does not do
 //!
-//! It knows no names of files and no formats.
+//! It knows no names of files, and of formats only how Python's JSON differs from JSON.
 #![deny(missing_docs)]
 
 mod copy;
+mod json;
 mod lines;
 mod new_dir;
 mod read;
@@ -17,6 +18,7 @@ mod replace;
 mod unfinished;
 
 pub use copy::{Bounds, copy};
+pub use json::{NotFinite, python_json};
 pub use lines::Lines;
 pub use new_dir::{NewDir, NewDirError};
 pub use read::{open, read, read_text};

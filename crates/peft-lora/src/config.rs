@@ -171,9 +171,13 @@ impl LoraConfig {
         if let Some((at, alpha)) = [("alpha", &self.alpha)]
             .into_iter()
             .chain(alphas)
-            .find(|(_, alpha)| !alpha.is_finite())
+            .find(|(_, alpha)| !(**alpha as f32).is_finite())
         {
-            return Err(wrong(&field(at, "alpha"), alpha.to_string(), "finite"));
+            return Err(wrong(
+                &field(at, "alpha"),
+                format!("{alpha:e}"),
+                "finite in f32",
+            ));
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(wrong(
@@ -274,7 +278,7 @@ mod tests {
         let message = "rank of `b` is 0, but must be at least 1";
         assert_eq!(checked(rank), Err(message.into()));
         let alpha = Patterns::new([("a", f64::INFINITY)]);
-        let message = "alpha of `a` is inf, but must be finite";
+        let message = "alpha of `a` is inf, but must be finite in f32";
         assert_eq!(
             checked(LoraConfig::new(1, 1.0).with_alpha_pattern(alpha)),
             Err(message.into())

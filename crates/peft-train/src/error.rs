@@ -168,6 +168,12 @@ pub enum TrainError {
         /// The tensor.
         name: String,
     },
+    /// A model that gives no token, since none is likelier than another.
+    #[error("the logits of token {position} are not finite numbers")]
+    NotFiniteLogits {
+        /// The token that was to be generated, from 1.
+        position: usize,
+    },
     /// Nothing trains.
     #[error("no parameter of the model trains")]
     NothingTrains,

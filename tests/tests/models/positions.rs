@@ -64,7 +64,7 @@ fn has_the_states<M: Transformer>(model: &M, device: &Device) {
     for (layout, segments) in layouts(device) {
         println!("  {layout}");
         let expected = picked(&model.hidden(ids.clone(), segments.clone(), None));
-        let found = model.hidden_at(model.embed(ids.clone()), segments, at(device));
+        let found = model.hidden_at(model.embed_text(ids.clone(), 0), segments, at(device));
         assert_close(&found, &expected, PATHS);
     }
 }
@@ -130,7 +130,8 @@ fn heads_that_read_one_position_are_given_it(device: &Device) {
         assert_eq!(model.reads_first_position(), first);
         let ids = ids(ROWS, POSITIONS, model.vocab_size(), device);
         for (_, segments) in layouts(device) {
-            let states = model.states_to_classify(model.embed(ids.clone()), segments.clone());
+            let states =
+                model.states_to_classify(model.embed_text(ids.clone(), 0), segments.clone());
             let positions = if first { 1 } else { POSITIONS };
             assert_eq!(states.dims(), [ROWS, positions, model.d_model()]);
             let states = model.hidden(ids.clone(), segments.clone(), None);

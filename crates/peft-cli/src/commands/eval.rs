@@ -5,6 +5,7 @@ use peft_models::{CausalLm, Transformer};
 use peft_train::{Dataset, EncodeOptions, Row, RowKind, TextTokenizer, choose, encode, evaluate};
 use serde_json::{Value, json};
 
+use super::not_finite::not_finite;
 use super::tokenizer::tokenizer;
 use super::{check_end, load, print_line, read_rows};
 use crate::args::EvalArgs;
@@ -15,8 +16,27 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), CliError> {
     print(&report(args)?, args.json)
 }
 
-/// What the evaluation gives, as one object.
+/// What the evaluation gives, as one object; an error where its loss is not finite.
 pub(super) fn report(args: &EvalArgs) -> Result<Value, CliError> {
+    // JSON has no such number.
+    let is_finite = |report: &Value| !report["loss"].is_null();
+    let report = measured(args)?;
+    if is_finite(&report) {
+        return Ok(report);
+    }
+    let without = || {
+        let base = EvalArgs {
+            adapter: None,
+            choices: false,
+            ..args.clone()
+        };
+        measured(&base).map(|report| is_finite(&report))
+    };
+    let what = format!("the loss on {} is no finite number", args.data.display());
+    Err(not_finite(what, args.adapter.as_deref(), without))
+}
+
+fn measured(args: &EvalArgs) -> Result<Value, CliError> {
     if args.batch_size == 0 {
         return Err(CliError::Usage(
             "batch size is 0, but must be at least 1".into(),

@@ -3,9 +3,10 @@
 use burn::module::Module;
 use peft_models::Transformer;
 use peft_store::{CheckpointConfig, GenerationDefaults, GenerationFlags, GenerationSettings};
-use peft_train::{GenerateConfig, TextTokenizer, TokenRules, generate};
-use serde_json::json;
+use peft_train::{GenerateConfig, TextTokenizer, TokenRules, TrainError, generate};
+use serde_json::{Value, json};
 
+use super::not_finite::not_finite;
 use super::prompt::Prompt;
 use super::tokenizer::tokenizer;
 use super::{eval::print, load, predict, print_line};
@@ -38,7 +39,17 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
     let (limit, said) = limit(&settings, prompt.ids.len());
     let config = config(&settings, limit, &tokenizer, args.seed);
     let positions = model.max_positions();
-    let ids = generate(&model.valid(), &prompt.ids, &config, |_| {})?;
+    let ids = match generate(&model.valid(), &prompt.ids, &config, |_| {}) {
+        Err(error @ TrainError::NotFiniteLogits { .. }) => {
+            let adapter = args.adapter.as_deref();
+            let without = || {
+                let (_, base, _) = load(&args.model, None)?;
+                Ok(generate(&base.valid(), &prompt.ids, &config, |_| {}).is_ok())
+            };
+            return Err(not_finite(error.to_string(), adapter, without));
+        }
+        ids => ids?,
+    };
     let text = tokenizer.decode(&ids)?;
     if text.trim().is_empty() {
         say!("{}", empty(&ids, limit, &prompt));
@@ -116,5 +127,27 @@ fn encode(args: &GenerateArgs) -> Result<(), CliError> {
             args.model.model.display()
         )));
     }
-    print(&predict::of(args)?, args.json)
+    let found = predict::of(args)?;
+    if is_finite(&found) {
+        return print(&found, args.json);
+    }
+    let without = || {
+        let base = GenerateArgs {
+            adapter: None,
+            ..args.clone()
+        };
+        Ok(is_finite(&predict::of(&base)?))
+    };
+    let what = "what the model says of the text is no finite number";
+    Err(not_finite(what, args.adapter.as_deref(), without))
+}
+
+/// Whether all numbers are finite: JSON has null for others, and nothing else is null.
+fn is_finite(found: &Value) -> bool {
+    match found {
+        Value::Null => false,
+        Value::Array(list) => list.iter().all(is_finite),
+        Value::Object(map) => map.values().all(is_finite),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
 }

@@ -7,6 +7,7 @@ pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod merge;
+mod not_finite;
 mod predict;
 mod prompt;
 mod tokenizer;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use peft_files::{NotFinite, python_json};
 use peft_train::{EncodeSpecial, Message, TextTokenizer, conversation, template_variables};
 use serde_json::{Map, Value, json};
 
@@ -81,7 +82,8 @@ fn read(path: &Path, system: Option<&str>) -> Result<(Vec<Message>, Map<String, 
         source,
     })?;
     let text = text.trim_start_matches('\u{feff}');
-    let mut value: Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    let mut value: Value =
+        python_json(text, NotFinite::Null).map_err(|error| wrong(error.to_string()))?;
     let row = value.as_object_mut().map(std::mem::take);
     let variables = row.as_ref().map(template_variables).transpose();
     let variables = variables.map_err(wrong)?.unwrap_or_default();

@@ -7,6 +7,7 @@ use burn::module::Module;
 use peft_core::{
     AttachReport, ForwardPath, Layer, Summary, edit_slots, layers, module_paths, set_statistics,
 };
+use peft_files::{NotFinite, python_json};
 use serde_json::{Map, Value};
 
 use super::base::{BASE_DIGEST, other_base_warning, whole};
@@ -44,7 +45,7 @@ pub(crate) fn read_fields(dir: &Path) -> Result<(PathBuf, Map<String, Value>), A
     }
     let text =
         peft_files::read_text(&path, LARGEST_JSON).map_err(|source| io("read", &path, source))?;
-    match serde_json::from_str::<Map<String, Value>>(&text) {
+    match python_json::<Map<String, Value>>(&text, NotFinite::Text) {
         // mlx-lm's file has the same name.
         Ok(fields) if !fields.contains_key("peft_type") && dir.join(MLX).is_file() => {
             Err(not_an_adapter(dir))

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::{DType, Device};
 use peft_core::nearest;
+use peft_files::{NotFinite, python_json};
 use peft_models::{LanguageModel, LanguageModelConfig};
 use peft_safetensors::TensorPlace;
 use serde_json::{Map, Value};
@@ -58,8 +59,8 @@ impl Checkpoint {
         }
         let text = peft_files::read_text(&path, LARGEST_JSON)
             .map_err(|source| io("read", &path, source))?;
-        let fields: Map<String, Value> =
-            serde_json::from_str(&text).map_err(|source| CheckpointError::Json { path, source })?;
+        let fields: Map<String, Value> = python_json(&text, NotFinite::Text)
+            .map_err(|source| CheckpointError::Json { path, source })?;
         let text = text_fields(&fields)?;
         let (wrapped, fields) = (text.is_some(), text.unwrap_or(fields));
         Ok(Self {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use peft_files::{NotFinite, python_json};
 use serde_json::{Map, Value};
 
 use super::CONFIG;
@@ -36,7 +37,7 @@ pub(super) fn named(dir: &Path, end: &str, most: usize) -> io::Result<Vec<String
 /// that are no names of files are left out.
 pub(super) fn embedded(dir: &Path) -> Vec<(String, String)> {
     let text = peft_files::read_text(&dir.join(CONFIG), LARGEST_JSON).unwrap_or_default();
-    let fields: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
+    let fields: Map<String, Value> = python_json(&text, NotFinite::Null).unwrap_or_default();
     let named = |name: &Value, text: &Value| {
         let (name, text) = (name.as_str()?, text.as_str()?);
         let plain = !name.is_empty() && !name.contains(['/', '\\', '\0']);

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use peft_files::{NotFinite, python_json};
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
@@ -170,7 +171,7 @@ fn read(path: &Path) -> Result<Option<Map<String, Value>>, GenerationConfigError
             });
         }
     };
-    serde_json::from_str(&text)
+    python_json(&text, NotFinite::Text)
         .map(Some)
         .map_err(|source| GenerationConfigError::Json {
             path: path.into(),

@@ -1,5 +1,6 @@
 //! [`Message`]: a turn of a conversation, as its row has it.
 
+use peft_files::{NotFinite, python_json};
 use serde_json::{Map, Value};
 
 /// A turn of a conversation: every key that the row gives it, in the row's order, since a chat template may read any of them.
@@ -115,9 +116,8 @@ pub fn template_variables(row: &Map<String, Value>) -> Result<Map<String, Value>
     }
     let tools = match row.get("tools") {
         None => return Ok(variables),
-        Some(Value::String(json)) => {
-            serde_json::from_str(json).map_err(|error| format!("`tools` is no JSON: {error}"))?
-        }
+        Some(Value::String(json)) => python_json(json, NotFinite::Null)
+            .map_err(|error| format!("`tools` is no JSON: {error}"))?,
         Some(tools) => tools.clone(),
     };
     if !(tools.is_array() || tools.is_null()) {

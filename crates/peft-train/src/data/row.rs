@@ -1,5 +1,6 @@
 //! [`Row`]: one object of a JSONL file, told apart by its keys.
 
+use peft_files::{NotFinite, python_json};
 use serde_json::{Map, Value};
 
 use super::chat::{Message, conversation, template_variables};
@@ -162,7 +163,7 @@ impl Row {
     /// Read one line of a JSONL file: the row, and the keys that it has beside those of its form.
     pub(super) fn parse(line: &str) -> Result<(Self, Vec<String>), String> {
         // The line is the file's, which the error does not know.
-        let value: Value = serde_json::from_str(line).map_err(|error| {
+        let value: Value = python_json(line, NotFinite::Null).map_err(|error| {
             let reason = error.to_string();
             let end = format!(" at line 1 column {}", error.column());
             let reason = reason.strip_suffix(&end).unwrap_or(&reason);

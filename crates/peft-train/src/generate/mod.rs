@@ -21,7 +21,7 @@ use crate::eval::{device_of, id_tensor};
 /// # Errors
 ///
 /// [`TrainError::Setting`]; [`TrainError::PromptLength`] for an empty prompt or one longer than the model takes;
-/// [`TrainError::TokenOutOfRange`].
+/// [`TrainError::TokenOutOfRange`]; [`TrainError::NotFiniteLogits`].
 pub fn generate<M: CausalLm>(
     model: &M,
     prompt: &[u32],
@@ -56,6 +56,12 @@ pub fn generate<M: CausalLm>(
         let last = hidden.narrow(1, next.len() - 1, 1);
         let logits = model.logits(last).cast(DType::F32).into_data();
         let mut logits: Vec<f32> = logits.iter::<f32>().collect();
+        // No model rules tokens out by itself: one that is finite beside others is chance.
+        if !logits.iter().all(|logit| logit.is_finite()) {
+            return Err(TrainError::NotFiniteLogits {
+                position: generated.len() + 1,
+            });
+        }
         config.apply(&mut logits, prompt, &generated);
         let token = pick(&logits, config, &mut rng);
         if config.eos.contains(&token) {

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use peft_files::{NotFinite, python_json};
 use serde_json::{Map, Value};
 
 use super::chat_template::ChatTemplate;
@@ -22,7 +23,7 @@ pub(super) fn read_json(path: &Path) -> Result<Value, TrainError> {
         return Ok(Value::Null);
     };
     let map: Map<String, Value> =
-        serde_json::from_str(&text).map_err(|error| wrong(path, error.to_string()))?;
+        python_json(&text, NotFinite::Null).map_err(|error| wrong(path, error.to_string()))?;
     Ok(Value::Object(map))
 }
 

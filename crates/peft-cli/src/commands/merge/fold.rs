@@ -12,6 +12,7 @@ use super::compare::{agreement, gap, last_bit_moved, mean_gap, same};
 use super::probe::{Logits, Probe};
 use crate::args::MergeArgs;
 use crate::commands::adapted::Saved;
+use crate::commands::not_finite::not_finite;
 use crate::error::CliError;
 use crate::say::say;
 
@@ -47,6 +48,17 @@ impl Job<'_> {
         let (args, precision) = (self.args, &self.precision);
         let read = |model: &M| self.probe.read(&self.device, |ids| logits(model, ids));
         let unmerged = read(&model);
+        let is_finite = |rows: &[Logits]| gap(rows, rows).0.is_finite();
+        if !is_finite(&unmerged) {
+            let what =
+                "the unmerged model has a logit that is no finite number; nothing was written";
+            let without = || {
+                let mut base = model;
+                set_disabled(&mut base, true)?;
+                Ok(is_finite(&read(&base)))
+            };
+            return Err(not_finite(what, Some(&args.adapter), without));
+        }
         let (model, effect) = match self.saved {
             Saved::Adapter(_) => {
                 let mut base = model.clone();

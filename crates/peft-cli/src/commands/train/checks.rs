@@ -37,8 +37,8 @@ pub(super) fn check(args: &TrainArgs) -> Result<(), CliError> {
             "--alpha is 0: the adapter would be scaled by 0, and nothing would train",
         ));
     }
-    if of.alpha.is_some_and(|alpha| !alpha.is_finite()) {
-        note(usage("--alpha is no finite number"));
+    if of.alpha.is_some_and(|alpha| !(alpha as f32).is_finite()) {
+        note(usage("--alpha is no finite number in f32"));
     }
     if of.rank == Some(0) {
         note(usage("--rank is 0, but must be at least 1"));
