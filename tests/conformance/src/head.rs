@@ -26,7 +26,7 @@ pub trait Head<M: Transformer> {
         segments: Option<Tensor<2, Int>>,
         at: Tensor<2, Int>,
     ) -> Tensor<3> {
-        let states = model.hidden_at(model.embed(ids), segments.clone(), at);
+        let states = model.hidden_at(model.embed_text(ids, 0), segments.clone(), at);
         Self::output(model, states, segments)
     }
 }

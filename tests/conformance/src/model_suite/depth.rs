@@ -24,7 +24,7 @@ pub fn has_its_parameters_where_they_act<F: ModelFixture>(device: &Device) {
     assert_eq!(depth.n_blocks(), model.n_blocks());
     let ids = tokens(ROWS, POSITIONS, &model, on);
     let x = values([ROWS, POSITIONS, model.d_model()], 3.0, on);
-    let mut stages = vec![(Place::Below, model.begin(model.embed(ids), 0))];
+    let mut stages = vec![(Place::Below, model.begin(model.embed_text(ids, 0), 0))];
     for block in 0..model.n_blocks() {
         let states = model.run_blocks(x.clone(), block..block + 1, None, None);
         stages.push((Place::Block(block), states));
@@ -88,7 +88,7 @@ pub fn trains_its_top_layers<F: ModelFixture>(device: &Device) {
             .collect();
         assert_eq!((&named, &trained(&model)), (&expected, &expected));
         let below = model.run_blocks(
-            model.begin(model.embed(ids.clone()), 0),
+            model.begin(model.embed_text(ids.clone(), 0), 0),
             0..block,
             None,
             None,
@@ -125,9 +125,9 @@ pub fn goes_on_from_kept_states<F: ModelFixture>(device: &Device) {
     for (cut, ((layout, outside), (_, segments))) in cases {
         println!("before block {cut}, {layout}");
         let (model, trained) = from_block(plain.clone(), cut);
-        let embeds = || model.embed(ids.clone());
+        let embeds = || model.embed_text(ids.clone(), 0);
         let trunk = |model: &F::Model, ids: Ids, segments: Option<Ids>| {
-            let begun = model.begin(model.embed(ids), 0);
+            let begun = model.begin(model.embed_text(ids, 0), 0);
             model.run_blocks(begun, 0..cut, segments, None)
         };
         let kept = trunk(&model, ids.clone(), segments.clone()).inner();

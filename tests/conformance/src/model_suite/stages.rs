@@ -16,7 +16,7 @@ pub fn runs_in_stages<F: ModelFixture>(device: &Device) {
         println!("{layout}");
         let whole = model.hidden(ids.clone(), segments.clone(), None);
         assert_eq!(whole.dims(), [ROWS, POSITIONS, model.d_model()]);
-        let begun = model.begin(model.embed(ids.clone()), 0);
+        let begun = model.begin(model.embed_text(ids.clone(), 0), 0);
         let run = |x, blocks| model.run_blocks(x, blocks, segments.clone(), None);
         for cut in 0..=n {
             let x = run(run(begun.clone(), 0..cut), cut..n);
@@ -25,7 +25,7 @@ pub fn runs_in_stages<F: ModelFixture>(device: &Device) {
         let one_by_one = (0..n).fold(begun, |x, block| run(x, block..block + 1));
         assert_same(&model.finish(one_by_one), &whole);
         assert_same(
-            &model.stages(model.embed(ids.clone()), segments, None),
+            &model.stages(model.embed_text(ids.clone(), 0), segments, None),
             &whole,
         );
     }
@@ -44,7 +44,7 @@ pub fn runs_at_chosen_positions<F: ModelFixture>(device: &Device) {
     let on = &device.clone().autodiff();
     let model = model::<F>(on);
     let ids = tokens(ROWS, POSITIONS, &model, on);
-    let embeds = || model.embed(ids.clone());
+    let embeds = || model.embed_text(ids.clone(), 0);
     let n = model.n_blocks();
     for (layout, segments) in layouts(on) {
         println!("{layout}");
