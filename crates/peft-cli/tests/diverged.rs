@@ -98,7 +98,7 @@ fn what_comes_to_nothing_is_said() {
 #[test]
 fn an_adapter_that_computes_nothing_finite_is_named() {
     let place = Place::new();
-    place.runs(&flags("--max-steps 2 --lr 0.1 --out run"));
+    place.runs(&flags("--max-steps 2 --out run"));
     let scaled = |alpha: &str| {
         let path = place.path("run/adapter_config.json");
         let text = fs::read_to_string(&path).expect("a config");

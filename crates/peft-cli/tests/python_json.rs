@@ -27,7 +27,7 @@ fn what_nothing_reads_may_be_pythons_own_and_what_is_read_is_named() {
     let rows = fs::read_to_string(place.path("valid.jsonl")).expect("rows");
     let scored = rows.replace("{\"", "{\"score\": NaN, \"");
     assert_ne!(rows, scored);
-    fs::write(place.path("valid.jsonl"), scored).expect("it is written");
+    fs::write(place.path("valid.jsonl"), &scored).expect("it is written");
     assert_eq!(place.runs(&eval), expected);
     place.runs(&["generate", "--model", "model", "--prompt", "the"]);
 
@@ -49,6 +49,7 @@ fn what_nothing_reads_may_be_pythons_own_and_what_is_read_is_named() {
     for part in ["temperature", "NaN"] {
         assert!(message.contains(part), "{part} is not in {message}");
     }
+    fs::write(place.path("valid.jsonl"), scored).expect("it is written");
     begin("model/config.json", r#""rms_norm_eps": 1"#);
     let text = fs::read_to_string(place.path("model/config.json")).expect("it is read");
     // Of two keys the last holds, as in Python.
