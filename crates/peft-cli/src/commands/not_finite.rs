@@ -32,7 +32,7 @@ pub(super) fn not_finite(
 
 /// What the weights of a LoRA are multiplied by.
 fn scale(dir: &Path) -> Option<String> {
-    let Ok(Saved::Adapter(adapter)) = Saved::open(dir) else {
+    let Ok(Saved::Adapter(adapter)) = Saved::open(dir, None) else {
         return None;
     };
     let AdapterConfig::Lora(config) = adapter.config() else {
