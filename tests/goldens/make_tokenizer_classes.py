@@ -15,7 +15,7 @@ OUT = Path(__file__).parent / "tokens" / "classes.json"
 CORPUS = ["hello world the quick brown fox jumps over the lazy dog Hello World THE café naïve 12345 don't a b c d e f " * 3, "<tag> x y z . , ! ? \n\n tab\t"]
 TEXTS = [
     "hello world", "Hello  World <tag> fox jumps foxes", "a fox <s> b </s> c", "</s> x", " lead trail ", "the lazy dog\n\n café naïve",
-    "don't 12345", "é café e\u0301", "日本 hello", "a  </s>  b [SEP] c", "x<tag>y <tag> z", "<|im_end|>\n hi",
+    "don't 12345", "é café e\u0301", "日本 hello", "a  </s>  b [SEP] c", "x<tag>y <tag> z", "<|im_end|>\n hi<extra_id_0>", "ﬁx e\u0301 Ａ\u3000b",
 ]
 SPECIAL = ["<unk>", "<s>", "</s>", "<pad>", "<mask>", "<|endoftext|>", "<bos>", "<eos>", "<|padding|>"]
 
@@ -67,6 +67,9 @@ ROBERTA = dict(post_processor=dict(type="RobertaProcessing", sep=["</s>", 2], cl
 BERT = dict(post_processor=dict(type="BertProcessing", sep=["[SEP]", 3], cls=["[CLS]", 2]))
 PREFIX = dict(pre_tokenizer=dict(type="ByteLevel", add_prefix_space=True, trim_offsets=True, use_regex=True))
 LOWER = dict(normalizer=dict(type="Lowercase"))
+# What SentencePiece makes of the rules FB01 -> "fi", 65 301 -> E9, 3000 -> a space, FF21 -> "A".
+CHARSMAP = Path(__file__).parent / "tokens" / "charsmap.txt"
+MAP = dict(type="Precompiled", precompiled_charsmap=CHARSMAP.read_text().strip())
 CASES = {}
 
 
@@ -108,6 +111,7 @@ case("llama as any", "sentence", config=named("PreTrainedTokenizerFast"), change
 case("llama of bytes", "bytes", config=named("LlamaTokenizer"), changes=PREFIX)
 case("llama of unigram", "unigram", config=named("LlamaTokenizer"))
 case("mistral names llama", "sentence", "mistral", named("LlamaTokenizer", legacy=False), BOS)
+case("llama names phi3", "sentence", "llama", named("Phi3Tokenizer", legacy=False), BOS)
 case("phi3 names llama", "sentence", "phi3", named("LlamaTokenizer", legacy=False), BOS)
 case("code llama", "sentence", config=named("CodeLlamaTokenizer", prefix_token=None, suffix_token=None, middle_token=None, eot_token=None, fill_token=None))
 # BERT's.
@@ -135,6 +139,7 @@ for kind, model, post in [("GPT2Tokenizer", "gpt2", {}), ("RobertaTokenizer", "r
     case(f"{kind} of ends", "bytes", model, named(kind), dict(post_processor=around(["<s>"], ["</s>"], {"<s>": 1, "</s>": 2})))
 case("roberta without ends", "bytes", "roberta", named("RobertaTokenizer"))
 case("roberta with other ends", "bytes", "roberta", named("RobertaTokenizer", cls_token="<bos>"), ROBERTA)
+case("longformer's class", "bytes", "roberta", named("LongformerTokenizer"), ROBERTA | PREFIX)
 case("bart's class", "bytes", "roberta", named("BartTokenizerFast"), ROBERTA | PREFIX)
 case("qwen2 names gpt2", "bytes", "qwen2", named("GPT2Tokenizer"), PREFIX)
 case("qwen3 names gpt2", "bytes", "qwen3", named("GPT2Tokenizer", add_prefix_space=True))
@@ -151,7 +156,13 @@ for prefix in (None, False, True):
     case(f"xlm-roberta prefix {prefix}", "unigram", "xlm-roberta", named("XLMRobertaTokenizer", **flags))
 case("xlm-roberta of no class", "unigram", "xlm-roberta", changes=LOWER)
 case("xlm-roberta of bpe", "sentence", "xlm-roberta", named("XLMRobertaTokenizer"))
-case("t5", "unigram", "t5", named("T5Tokenizer", extra_ids=0))
+case("xlm-roberta with a map", "unigram", "xlm-roberta", named("XLMRobertaTokenizer"), dict(normalizer=MAP))
+case("xlm-roberta with a map among others", "unigram", "xlm-roberta", named("XLMRobertaTokenizer"), dict(normalizer=dict(type="Sequence", normalizers=[dict(type="Lowercase"), MAP])))
+case("gemma with a map", "sentence", "gemma", named("GemmaTokenizer"), dict(normalizer=MAP))
+case("t5 with a map", "unigram", "t5", named("T5Tokenizer", extra_ids=0), dict(normalizer=MAP))
+for extra in (None, 0, 2):
+    case(f"t5 of {extra} extra", "unigram", "t5", named("T5Tokenizer", **({} if extra is None else dict(extra_ids=extra))))
+case("t5 of extra that are named", "unigram", "t5", named("T5Tokenizer", additional_special_tokens=["<extra_id_0>", "fox"]))
 # Added tokens.
 flagged = lambda content, **flags: dict(content=content, single_word=False, lstrip=False, rstrip=False, normalized=False, special=True) | flags
 added = lambda i, content, **flags: dict(id=i) | flagged(content, **flags)

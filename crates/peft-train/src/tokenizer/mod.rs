@@ -9,6 +9,7 @@ mod files;
 mod guard;
 mod outline;
 mod pattern;
+mod said;
 mod special;
 mod steps;
 mod words;
@@ -30,7 +31,8 @@ use self::ends::Ends;
 use self::files::{DEFAULT, read, read_json, templates, wrong};
 use self::guard::guarded;
 use self::outline::{Growth, Outline};
-use self::special::{Said, Special};
+use self::said::Said;
+use self::special::Special;
 use crate::{Message, TrainError};
 
 /// The largest `tokenizer.json` that is read; the field's largest have some 40 MB.

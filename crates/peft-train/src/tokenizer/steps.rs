@@ -1,11 +1,15 @@
 //! The steps of a tokenizer as transformers' classes make them: what is put in the place of what a `tokenizer.json` has.
 
 use serde_json::{Map, Value, json};
+use tokenizers::AddedToken;
 
 use super::classes::{Class, Kind};
 
 /// How Qwen's classes part a text, with a set of letters each.
 const QWEN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?LETTERS+|\p{N}| ?[^\s\p{L}MARKS\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// The most marks of what is left out; the field's files have a hundred.
+const MARKS: u64 = 4096;
 
 impl Class {
     /// Whether it makes the steps of a tokenizer anew.
@@ -174,6 +178,25 @@ impl Class {
             Kind::CodeLlama | Kind::Gemma => bpe(numbered(vocab), None, unk, true),
             _ => bpe(numbered(vocab), Some(""), None, false),
         })
+    }
+
+    /// The special tokens that it adds where no file lists any: T5's marks of what is left out.
+    ///
+    /// # Errors
+    ///
+    /// Says that `tokenizer_config.json` asks for too many.
+    pub(super) fn extra(&self, config: &Value) -> Result<Vec<AddedToken>, String> {
+        let marks = match self.kind {
+            Kind::T5 => config["extra_ids"].as_u64().unwrap_or(100),
+            _ => 0,
+        };
+        if marks > MARKS {
+            return Err(format!(
+                "`extra_ids` of tokenizer_config.json is {marks}, expected at most {MARKS}"
+            ));
+        }
+        let mark = |i| AddedToken::from(format!("<extra_id_{i}>"), true);
+        Ok((0..marks).map(mark).collect())
     }
 
     /// The names of the tokens that it puts before and after a text, or none where the post-processor of the file does.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use peft_train::{EncodeSpecial, TextTokenizer, TrainError};
 use serde_json::{Value, json};
 
-use super::read;
+use super::{read, words};
 
 fn goldens() -> Value {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("goldens/tokens/classes.json");
@@ -61,4 +61,87 @@ fn tokens_are_those_of_the_class() {
         classes.len() >= 12 && encoded > 1400 && refused == 1,
         "{classes:?}, {encoded}, {refused}"
     );
+}
+
+/// A class that is not known makes nothing of the file, and is named.
+#[test]
+fn a_class_that_is_not_known_is_named() {
+    let tokenizer = goldens()["tokenizers"]["unigram"].clone();
+    let class = |tokenizer: &Value, model: &str, class: Value| {
+        let files = [
+            ("tokenizer.json", tokenizer),
+            ("config.json", &json!({ "model_type": model })),
+            ("tokenizer_config.json", &class),
+        ];
+        let read = read(&files).expect("a tokenizer");
+        read.unlike_class().map(str::to_owned)
+    };
+    let named = |name: &str| json!({ "tokenizer_class": name });
+    for (model, config, unlike) in [
+        ("deberta-v2", json!({}), Some("DebertaV2Tokenizer")),
+        (
+            "llama",
+            named("AlbertTokenizerFast"),
+            Some("AlbertTokenizer"),
+        ),
+        ("llama", named("PreTrainedTokenizerFast"), None),
+        ("llama", named("OwnTokenizer"), None),
+        ("xlm-roberta", json!({}), None),
+        ("albert", named("PreTrainedTokenizerFast"), None),
+    ] {
+        assert_eq!(
+            class(&tokenizer, model, config).as_deref(),
+            unlike,
+            "{model}"
+        );
+    }
+    // None of the classes makes a vocabulary of whole words.
+    let whole = words(&["<unk>", "</s>", "hi"]);
+    let found = class(&whole, "gpt2", json!({}));
+    assert_eq!(found.as_deref(), Some("GPT2Tokenizer"));
+}
+
+#[test]
+fn what_a_class_cannot_be_made_of_is_refused_by_name() {
+    let golden = goldens();
+    let refused = |name: &str, change: &dyn Fn(&mut Value), config: Value| {
+        let mut tokenizer = golden["tokenizers"][name].clone();
+        change(&mut tokenizer);
+        let files = [
+            ("tokenizer.json", &tokenizer),
+            ("tokenizer_config.json", &config),
+        ];
+        read(&files).expect_err("it is refused").to_string()
+    };
+    let named = |name: &str| json!({ "tokenizer_class": name });
+    let no_model = |tokenizer: &mut Value| tokenizer["model"] = json!([]);
+    let other_ends = |tokenizer: &mut Value| tokenizer["model"]["vocab"] = json!({ "[UNK]": 0 });
+    let same = |_: &mut Value| ();
+    for (error, part) in [
+        (refused("bytes", &no_model, named("GPT2Tokenizer")), "model"),
+        (refused("bytes", &same, named("T5Tokenizer")), "T5Tokenizer"),
+        (
+            refused(
+                "wordpiece",
+                &other_ends,
+                json!({
+                    "tokenizer_class": "BertTokenizer", "cls_token": null,
+                }),
+            ),
+            "`cls_token`, which BertTokenizer",
+        ),
+        (
+            refused(
+                "unigram",
+                &same,
+                json!({
+                    "tokenizer_class": "T5Tokenizer", "extra_ids": 5000,
+                }),
+            ),
+            "extra_ids",
+        ),
+    ] {
+        assert!(error.contains("tokenizer.json"), "{error}");
+        assert!(error.contains(part), "{error}");
+    }
 }
