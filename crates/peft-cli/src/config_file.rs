@@ -31,7 +31,11 @@ pub(crate) fn resolved(args: &TrainArgs) -> Result<String, CliError> {
     kept.valid = args.valid.as_deref().map(absolute).transpose()?;
     kept.init_adapter = args.init_adapter.as_deref().map(absolute).transpose()?;
     kept.out = absolute(&args.out)?;
-    toml::to_string(&kept).map_err(|error| CliError::Usage(format!("the settings: {error}")))
+    let wrong = |error: &dyn std::fmt::Display| CliError::Usage(format!("the settings: {error}"));
+    let text = toml::to_string(&kept).map_err(|error| wrong(&error))?;
+    // TOML writes numbers that it does not read, those of 2⁶³ and more, and a run is to go on with them.
+    text.parse::<Table>().map_err(|error| wrong(&error))?;
+    Ok(text)
 }
 
 /// The command line with the flags of its file put in. Flags that are given on the command line itself win over the file's.
@@ -223,6 +227,20 @@ mod tests {
         let again = parse(expanded(&resolved, "peft train").expect("it expands"));
         assert_eq!(resolved, again);
         assert!(resolved.contains("batch-size = 8"), "{resolved}");
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_refused() {
+        let resolved = |seed: &str| {
+            let line = format!("peft train --model m --train t --out o --seed {seed}");
+            match Cli::read(words(&line)).map(|cli| cli.verb) {
+                Ok(Some(Verb::Train(args))) => resolved(&args),
+                _ => panic!("it is `train`"),
+            }
+        };
+        assert!(resolved("9223372036854775807").is_ok());
+        let refused = resolved("9223372036854775808").expect_err("it is refused");
+        assert!(refused.to_string().contains("seed"), "{refused}");
     }
 
     #[test]
