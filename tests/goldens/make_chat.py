@@ -216,6 +216,8 @@ TEMPLATES = {
 }
 
 CHATS = {
+    "nothing said": [dict(role="user", content="a"), dict(role="assistant", content=None), dict(role="user", content="b"), dict(role="assistant", content="c")],
+    "no content": [dict(role="user", content="a"), dict(role="assistant", reasoning="r"), dict(role="user", content="b"), dict(role="assistant", content="c")],
     "one": [dict(role="user", content="Hello, who are you?")],
     "two turns": [
         dict(role="user", content="  What is 2 < 3 & 'x'? "), dict(role="assistant", content="It's \"true\".\n"),

@@ -48,6 +48,8 @@ fn what_comes_to_nothing_is_said() {
         "{said}"
     );
 
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("loop", place.path("loop")).expect("a link");
     for (change, part) in [
         ("--warmup 1.5", "--warmup is 1.5"),
         ("--warmup 500", "the warm-up takes 500 steps"),
@@ -59,6 +61,7 @@ fn what_comes_to_nothing_is_said() {
         ("--eval-every 0", "evaluation interval"),
         ("--valid none.jsonl", "none.jsonl"),
         ("--out train.jsonl/x", "train.jsonl"),
+        ("--out loop/x", "loop"),
     ] {
         let message = place.refuses(
             &flags(&format!(

@@ -272,6 +272,10 @@ fn a_finished_run_goes_on_longer() {
     assert!(before != adapter(&place, "run"));
     let message = place.refuses(&["train", "--resume", "--out", "run", "--epochs", "1"]);
     assert!(message.contains("20 steps are done"), "{message}");
+    // Before a model is read: this one has no weights.
+    let shorter = "train --resume --out run --max-steps 3 --model fresh";
+    let message = place.refuses(&shorter.split_whitespace().collect::<Vec<_>>());
+    assert!(message.contains("20 steps are done"), "{message}");
 }
 
 #[test]

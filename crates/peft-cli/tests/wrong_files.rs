@@ -214,3 +214,41 @@ fn a_decoder_with_a_head_is_told() {
         }
     }
 }
+
+#[test]
+fn a_pointer_of_git_lfs_is_told() {
+    let place = place();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n";
+    for file in ["model.safetensors", "tokenizer.json", "config.json"] {
+        let path = place.path("model").join(file);
+        let before = fs::read(&path).expect("a file");
+        fs::write(&path, pointer).expect("it is written");
+        let words = "eval --model model --data valid.jsonl";
+        refused(&place, words, file);
+        refused(&place, words, "`git lfs pull`");
+        fs::write(&path, before).expect("it is written");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_directory_that_no_file_can_name_is_refused_at_once() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = place();
+    let words = "train --model model --train train.jsonl --out";
+    let ended = command(&words.split_whitespace().collect::<Vec<_>>())
+        .arg(std::ffi::OsStr::from_bytes(b"a\xff"))
+        .current_dir(place.path("."))
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(said.contains("--out a") && said.contains("UTF-8"), "{said}");
+    let left = fs::read_dir(place.path(".")).expect("a directory");
+    let left = left.flatten().map(|entry| entry.file_name());
+    assert_eq!(
+        left.filter(|name| name.as_bytes().starts_with(b"a\xff"))
+            .count(),
+        0
+    );
+}

@@ -1,20 +1,36 @@
 //! Reading what is a regular file, or a link to one, and no more of it than is wanted.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek};
 use std::path::Path;
+
+/// How a file begins that Git LFS has in the place of one that was not fetched, and its most bytes.
+const POINTER: (&[u8], u64) = (b"version https://git-lfs", 1024);
 
 /// Open a regular file.
 ///
 /// # Errors
 ///
 /// Those of the system, and [`ErrorKind::InvalidInput`] for what is no regular file, which is not
-/// opened: to open a pipe waits for its other end.
+/// opened: to open a pipe waits for its other end; [`ErrorKind::InvalidData`] for a pointer of Git LFS.
 pub fn open(path: &Path) -> io::Result<File> {
     regular(&fs::metadata(path)?)?;
-    let file = File::open(path)?;
+    let mut file = File::open(path)?;
     // It may be another one by now.
-    regular(&file.metadata()?)?;
+    let found = file.metadata()?;
+    regular(&found)?;
+    let (start, most) = POINTER;
+    if (start.len() as u64..=most).contains(&found.len()) {
+        let mut bytes = Vec::new();
+        file.by_ref()
+            .take(start.len() as u64)
+            .read_to_end(&mut bytes)?;
+        if bytes == start {
+            let what = "it is a Git LFS pointer in the place of the file, which `git lfs pull` in its repository fetches";
+            return Err(io::Error::new(ErrorKind::InvalidData, what));
+        }
+        file.rewind()?;
+    }
     Ok(file)
 }
 
@@ -82,6 +98,19 @@ mod tests {
         assert_eq!(directory.kind(), ErrorKind::IsADirectory);
         let absent = read(&dir.path().join("absent"), 4).expect_err("none");
         assert_eq!(absent.kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_pointer_of_git_lfs_is_told() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file");
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n";
+        fs::write(&path, pointer).expect("it is written");
+        let error = read(&path, 1 << 20).expect_err("a pointer");
+        assert!(error.to_string().contains("`git lfs pull`"), "{error}");
+        let other = pointer.replace("git-lfs", "git_lfs");
+        fs::write(&path, &other).expect("it is written");
+        assert_eq!(read_text(&path, 1 << 20).expect("it is read"), other);
     }
 
     #[cfg(target_os = "linux")]

@@ -321,7 +321,6 @@ fn what_is_not_supported_is_named() {
         ("model_type", json!("falcon"), "supported: llama, mistral"),
         ("hidden_act", json!("xielu"), "supported: gelu, gelu_10"),
         ("quantization_config", json!({"bits": 4}), "bits"),
-        ("pretraining_tp", json!(2), "supported: 1"),
         (
             "rope_scaling",
             json!({"rope_type": "linear", "factor": 2.0, "partial_rotary_factor": 0.5}),

@@ -76,7 +76,7 @@ fn conversations_are_written_as_transformers_writes_them() {
         wrong.len(),
         wrong.join("\n")
     );
-    assert_eq!((same, refused), (124, 6));
+    assert_eq!((same, refused), (160, 22));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! [`Precision`]: what numbers a checkpoint's tensors are stored as.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
@@ -81,6 +81,24 @@ impl Precision {
             DType::BF16 => "bfloat16",
             DType::F16 => "float16",
             _ => "float32",
+        }
+    }
+
+    /// What each parameter is stored as, in words.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Stored { dtypes, rest } if dtypes.values().any(|dtype| dtype != rest) => {
+                let kinds: BTreeSet<&str> = dtypes
+                    .values()
+                    .map(|dtype| Self::One(*dtype).name())
+                    .collect();
+                let kinds: Vec<&str> = kinds.into_iter().collect();
+                format!(
+                    "the type that each weight of the base has ({})",
+                    kinds.join(", ")
+                )
+            }
+            _ => self.name().to_owned(),
         }
     }
 
@@ -165,5 +183,25 @@ impl ModuleMapper for Round {
         }
         let id = param.id;
         param.transform_for_load(Tensor::from_data(data, (&device, own)), id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_is_said_in_words() {
+        let stored = |dtypes: [DType; 2]| {
+            let dtypes = ["a", "b"].map(str::to_owned).into_iter().zip(dtypes);
+            let (dtypes, rest) = (dtypes.collect(), DType::F32);
+            Precision::Stored { dtypes, rest }.describe()
+        };
+        assert_eq!(stored([DType::F32; 2]), "float32");
+        assert_eq!(
+            stored([DType::BF16, DType::F32]),
+            "the type that each weight of the base has (bfloat16, float32)"
+        );
+        assert_eq!(Precision::One(DType::F16).describe(), "float16");
     }
 }

@@ -1,5 +1,6 @@
 //! [`Message`]: a turn of a conversation, as its row has it.
 
+use peft_core::nearest;
 use peft_files::{NotFinite, python_json};
 use serde_json::{Map, Value};
 
@@ -17,17 +18,20 @@ impl Message {
     fn parse(value: &Value) -> Result<Self, String> {
         let fields = value.as_object().ok_or("is not an object")?;
         let turn = fields.contains_key("from") && fields.contains_key("value");
-        match fields.get("role") {
-            Some(Value::String(_)) => {}
+        let keys: Vec<String> = fields.keys().cloned().collect();
+        let role = match fields.get("role") {
+            Some(Value::String(role)) => role,
             None if turn => {
                 return Err("has ShareGPT's `from` and `value`; they are `role` (`user`, `assistant`) and `content` here".into());
             }
             _ => return Err("has no string `role`".into()),
-        }
+        };
         match fields.get("content") {
             Some(Value::String(_)) => {}
-            // What else it may say is in other keys, as `tool_calls`.
+            // What else it may say is in other keys, as `tool_calls`; what is written of nothing is the template's.
             None | Some(Value::Null) if has_calls(fields) => {}
+            Some(Value::Null) if role == "assistant" => {}
+            None if role == "assistant" && nearest("content", &keys).is_none() => {}
             Some(Value::Array(parts)) => {
                 let kinds = parts.iter().map(|part| part["type"].as_str());
                 if let Some(kind) = kinds.into_iter().find(|kind| *kind != Some("text")) {
@@ -39,7 +43,7 @@ impl Message {
             }
             _ => {
                 return Err(
-                    "has no `content`, which is a string, a list of text parts, or null beside `tool_calls`"
+                    "has no `content`, which is a string, a list of text parts, or of the assistant's null"
                         .into(),
                 );
             }

@@ -47,7 +47,8 @@ impl ChatTemplate {
         special: &Map<String, Value>,
     ) -> Result<Rendered, TrainError> {
         let mut context = special.clone();
-        context.insert("messages".into(), json!(messages));
+        let messages = messages.iter().map(|message| as_given(message.fields()));
+        context.insert("messages".into(), messages.collect());
         context.insert("add_generation_prompt".into(), json!(generation));
         context.insert("tools".into(), Value::Null);
         context.insert("documents".into(), Value::Null);
@@ -56,6 +57,24 @@ impl ChatTemplate {
             .render(&context)
             .map_err(|error| failed(&error))
     }
+}
+
+/// A message as transformers gives it to a template: without the keys that are null, and with its reasoning under
+/// the names that templates read it by.
+fn as_given(fields: &Map<String, Value>) -> Map<String, Value> {
+    const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
+    let there = fields.iter().filter(|(_, value)| !value.is_null());
+    let there = there.map(|(key, value)| (key.clone(), value.clone()));
+    let reasoning = REASONING
+        .iter()
+        .find_map(|key| fields.get(*key).filter(|value| !value.is_null()));
+    let Some(reasoning) = reasoning else {
+        return there.collect();
+    };
+    let first = [("thinking".to_owned(), reasoning.clone())].into_iter();
+    let mut given: Map<String, Value> = first.chain(there).collect();
+    given.insert("reasoning_content".into(), reasoning.clone());
+    given
 }
 
 fn failed(error: &JinjaError) -> TrainError {

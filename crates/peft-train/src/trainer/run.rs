@@ -12,7 +12,6 @@ use super::given::GivenModel;
 use super::gradients::{gradients, training_device};
 use super::settings::settings;
 use super::stages::Stages;
-use super::state::cannot;
 use super::trunk::Trunks;
 use super::{
     Divergence, Evaluations, Observer, Progress, StepReport, TrainConfig, TrainState, TrunkCache,
@@ -128,12 +127,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
         let (first, mut evaluations) = match self.resume {
             Some(state) => {
                 state.check_settings(&settings)?;
-                if state.step() > total_steps {
-                    return Err(cannot(format!(
-                        "{} steps are done, and the run is to have {total_steps}",
-                        state.step()
-                    )));
-                }
+                state.check_steps(total_steps)?;
                 model = stages.restore(state, model)?;
                 (state.step(), state.evaluations())
             }

@@ -59,13 +59,24 @@ impl TrainState {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Resume`] with all settings that differ.
+    /// [`TrainError::Resume`] with all settings that differ, or where the run is to have fewer steps than are done.
     pub fn check<E: TrainExample>(
         &self,
         config: &TrainConfig,
         examples: &[E],
     ) -> Result<(), TrainError> {
-        self.check_settings(&of_rows(config, examples))
+        self.check_settings(&of_rows(config, examples))?;
+        self.check_steps(config.length(examples.len()).total_steps)
+    }
+
+    pub(super) fn check_steps(&self, total: usize) -> Result<(), TrainError> {
+        match self.step > total {
+            true => Err(cannot(format!(
+                "{} steps are done, and the run is to have {total}",
+                self.step
+            ))),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn paths(&self) -> impl Iterator<Item = &str> {

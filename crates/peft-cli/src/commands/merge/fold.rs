@@ -94,7 +94,7 @@ impl Job<'_> {
         }
         let place = self.place.keep()?;
 
-        let name = precision.name();
+        let name = precision.describe();
         say!(
             "merged into {}, in {name}; computed in f32, logits differ from the unmerged model's by at most {folded:.2e} before they are rounded to that",
             place.display()

@@ -97,8 +97,23 @@ fn readable(path: &Path) -> Result<(), CliError> {
 
 /// Whether a directory can be made, or written into, at `out`; nothing is left there.
 fn writable(out: &Path) -> Result<(), CliError> {
-    let there = out.ancestors().find(|path| path.exists());
+    if out.to_str().is_none() {
+        return Err(CliError::Usage(format!(
+            "--out {} is not UTF-8, which config.toml and JSON files could not name",
+            out.display()
+        )));
+    }
+    // A link without an end is there, and is no directory.
+    let there = out
+        .ancestors()
+        .find(|path| fs::symlink_metadata(path).is_ok());
+    let there = there.filter(|path| !path.as_os_str().is_empty());
     let there = there.unwrap_or(Path::new("."));
+    fs::metadata(there).map_err(|source| CliError::Io {
+        action: "write into",
+        path: there.into(),
+        source,
+    })?;
     let probe = there.join(format!(".peft-{}", std::process::id()));
     let tried = match there.is_dir() {
         true => File::create_new(&probe).and_then(|_| fs::remove_file(&probe)),

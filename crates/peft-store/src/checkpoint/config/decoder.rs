@@ -21,7 +21,6 @@ pub(super) const FAMILIES: [&str; 7] = [
 
 /// Read the config of one of [`FAMILIES`].
 pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<DecoderConfig, CheckpointError> {
-    fields.must_be_one("pretraining_tp")?;
     fields.must_be_off(&["use_bidirectional_attention"])?;
     let gemma = family.starts_with("gemma");
     let default = Defaults::of(family);
