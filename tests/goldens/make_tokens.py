@@ -148,8 +148,6 @@ def expected(files):
             t = AutoTokenizer.from_pretrained(path)
         except Exception as error:
             return dict(error=type(error).__name__)
-        # Classes that pass over the steps of tokenizer.json for their own.
-        own = type(t).__name__ in ("GemmaTokenizer", "LlamaTokenizer")
         templates = t.chat_template
         if isinstance(templates, str):
             templates = dict(default=templates)
@@ -158,10 +156,10 @@ def expected(files):
             eos=t.eos_token_id,
             stops=stops(path),
             templates=templates or {},
-        ) | (dict(chat=t.apply_chat_template(TURNS, add_generation_prompt=True)["input_ids"]) if templates == dict(default=CHAT) else {}) | ({} if own else dict(
+        ) | (dict(chat=t.apply_chat_template(TURNS, add_generation_prompt=True)["input_ids"]) if templates == dict(default=CHAT) else {}) | dict(
             ids=[t(text)["input_ids"] for text in TEXTS],
             bare=[t(text, add_special_tokens=False)["input_ids"] for text in TEXTS],
-        ))
+        )
 
 
 if __name__ == "__main__":
