@@ -132,6 +132,6 @@ fn an_adapter_that_computes_nothing_finite_is_named() {
     scaled("1e39");
     for verb in verbs {
         let message = place.refuses(&verb.split(' ').collect::<Vec<_>>());
-        assert!(message.contains("alpha is 1e39"), "{verb}: {message}");
+        assert!(message.contains("`lora_alpha` is 1e"), "{verb}: {message}");
     }
 }

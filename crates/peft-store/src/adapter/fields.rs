@@ -55,7 +55,7 @@ impl Fields<'_> {
     pub(super) fn number(&self, field: &str, default: f64) -> Result<f64, AdapterFileError> {
         match self.get(field) {
             Value::Null => Ok(default),
-            value => value.as_f64().ok_or_else(|| self.wrong(field, "a number")),
+            value => as_number(value).ok_or_else(|| self.wrong(field, "a number that f32 holds")),
         }
     }
 
@@ -122,6 +122,11 @@ impl Fields<'_> {
             _ => Err(self.wrong(field, expected)),
         }
     }
+}
+
+/// A number that is finite in f32 too, in which it is multiplied by.
+pub(super) fn as_number(value: &Value) -> Option<f64> {
+    value.as_f64().filter(|number| (*number as f32).is_finite())
 }
 
 pub(super) fn as_count(value: &Value) -> Option<usize> {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use peft_files::{NotFinite, python_json};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
@@ -57,15 +58,20 @@ pub(super) fn shards(dir: &Path, name: &str) -> Result<Vec<PathBuf>, CheckpointE
         path: path.clone(),
         reason,
     };
-    let index: Index = serde_json::from_reader(BufReader::new(file.take(LARGEST))).map_err(
-        |source| match source.is_data() {
-            true => malformed(source.to_string()),
-            false => CheckpointError::Json {
-                path: path.clone(),
-                source,
-            },
+    let read = match serde_json::from_reader(BufReader::new(file.take(LARGEST))) {
+        Err(error) if error.is_syntax() => match peft_files::read_text(&path, LARGEST) {
+            Ok(text) => python_json(&text, NotFinite::Null),
+            Err(_) => Err(error),
         },
-    )?;
+        read => read,
+    };
+    let index: Index = read.map_err(|source| match source.is_data() {
+        true => malformed(source.to_string()),
+        false => CheckpointError::Json {
+            path: path.clone(),
+            source,
+        },
+    })?;
     let files = index.weight_map;
     let Files(files) = files.ok_or_else(|| malformed("it has no `weight_map` object".into()))?;
     let beside = |name: &String| !name.contains(['/', '\\']) && name.ends_with(".safetensors");

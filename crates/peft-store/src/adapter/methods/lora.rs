@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::AdapterFileError;
 use super::super::config::placement_from;
-use super::super::fields::{Fields, as_count};
+use super::super::fields::{Fields, as_count, as_number};
 use super::Part;
 use crate::params::in_out;
 
@@ -80,7 +80,7 @@ pub(in super::super) fn from_fields(fields: &Fields<'_>) -> Result<LoraConfig, A
         dropout: fields.number("lora_dropout", 0.0)?,
         init,
         rank_pattern: Patterns::new(fields.patterns("rank_pattern", as_count)?),
-        alpha_pattern: Patterns::new(fields.patterns("alpha_pattern", Value::as_f64)?),
+        alpha_pattern: Patterns::new(fields.patterns("alpha_pattern", as_number)?),
         placement,
     })
 }
