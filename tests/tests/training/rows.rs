@@ -327,9 +327,11 @@ fn files_of_other_kinds_are_named() {
         assert!(error.to_string().contains(part), "{error}");
     }
     let deep = format!("{{\"text\":{}", "[".repeat(100_000));
-    for row in [&deep, "{\"text\":\"\\ud800\"}", "{\"text\":\"a\u{0}\"}"] {
+    for row in [&deep, "{\"text\":\"a\u{0}\"}"] {
         assert!(matches!(dataset(row), Err(TrainError::Rows { .. })));
     }
+    // Half a character, which Python reads.
+    assert!(dataset("{\"text\":\"\\ud800\"}").is_ok());
 }
 
 #[test]
