@@ -180,13 +180,13 @@ fn vectors_that_do_not_fit_are_named(device: &Device) {
     };
     let typed = TensorProblem::Dtype {
         key: key(),
-        found: "F64".into(),
+        found: "I64".into(),
     };
     let poisoned = TensorProblem::NotFinite { key: key() };
     for (dtype, shape, bytes, problem) in [
         (Dtype::F32, [4, 33], &zeros[..4 * 4 * 33], shaped([4, 33])),
         (Dtype::F32, [3, 32], &zeros[..4 * 3 * 32], shaped([3, 32])),
-        (Dtype::F64, [4, 32], &zeros[..8 * 4 * 32], typed),
+        (Dtype::I64, [4, 32], &zeros[..8 * 4 * 32], typed),
         (Dtype::F32, [4, 32], &nan, poisoned),
     ] {
         let dir = copied("llama_mlp");

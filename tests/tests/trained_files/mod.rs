@@ -182,7 +182,7 @@ fn what_does_not_fit_is_named(device: &Device) {
         change(&mut tensors);
         let views = tensors.iter().map(|(key, (shape, data))| {
             let wide = data.len() == 8 * shape.iter().product::<usize>();
-            let dtype = if wide { Dtype::F64 } else { Dtype::F32 };
+            let dtype = if wide { Dtype::I64 } else { Dtype::F32 };
             let view = TensorView::new(dtype, shape.clone(), data).expect("it fits");
             (key.as_str(), view)
         });
@@ -220,7 +220,7 @@ fn what_does_not_fit_is_named(device: &Device) {
         let data = vec![0; 8 * 23 * 12];
         tensors.insert("lm_head.weight".into(), (vec![23, 12], data));
     });
-    let found = "F64".to_owned();
+    let found = "I64".to_owned();
     assert_eq!(problems, [TensorProblem::Dtype { key: head(), found }]);
     for end in [0, 7, 40, bytes.len() / 2, bytes.len() - 1] {
         fs::write(&path, &bytes[..end]).expect("written");
