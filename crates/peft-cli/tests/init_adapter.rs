@@ -120,3 +120,23 @@ fn an_adapter_of_another_base_is_said_to_be_one() {
         }
     }
 }
+
+/// PEFT's layers for the family of the base are meant.
+#[test]
+fn an_adapter_may_leave_its_layers_to_the_family() {
+    let place = Place::new();
+    let run = "train --model model --train train.jsonl --max-steps 2";
+    place.runs(&words(&format!("{run} --targets q_proj,v_proj --out a")));
+    let config = place.path("a/adapter_config.json");
+    let mut fields: Value =
+        serde_json::from_slice(&place.read("a/adapter_config.json")).expect("JSON");
+    fields["target_modules"] = Value::Null;
+    std::fs::write(config, fields.to_string()).expect("it is written");
+    place.runs(&words(&format!("{run} --init-adapter a --out b")));
+    let fields: Value = serde_json::from_slice(&place.read("b/adapter_config.json")).expect("JSON");
+    assert_eq!(
+        fields["target_modules"],
+        serde_json::json!(["q_proj", "v_proj"])
+    );
+    place.runs(&words("train --resume --out b --max-steps 3"));
+}

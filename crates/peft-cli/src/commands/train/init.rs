@@ -23,7 +23,9 @@ pub(super) fn complete(args: &mut TrainArgs) -> Result<Option<Init>, CliError> {
     let Some(dir) = args.init_adapter.clone() else {
         return Ok(None);
     };
-    let saved = Saved::open(&dir, None)?;
+    // A base that cannot be opened is told later.
+    let base = Checkpoint::open(&args.model.model).ok();
+    let saved = Saved::open(&dir, base.as_ref())?;
     let method = match &saved {
         Saved::Adapter(of) => Some(match of.config() {
             AdapterConfig::Ia3(_) => Method::Ia3,
