@@ -1,5 +1,5 @@
-//! Support for this workspace's own suite: what `peft-conformance` gives to anyone, files of tensors,
-//! and what is read of files by format.
+//! Support for this workspace's own suite: what `peft-conformance` gives to anyone, files of
+//! tensors, and what is read of files by format.
 
 pub mod kinds;
 mod tensors;

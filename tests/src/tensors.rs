@@ -37,7 +37,8 @@ pub fn read_tensors(path: &Path) -> Tensors {
         .collect()
 }
 
-/// Whether PEFT saves this key beside the module's own, under a name that its wrapper of the module has.
+/// Whether PEFT saves this key beside the module's own, under a name that its wrapper of the module
+/// has.
 pub fn is_copied_bias(key: &str) -> bool {
     key.contains(".modules_to_save.") || key.contains(".original_module.")
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-/// Words by their place in the list, apart at white space, without a post-processor. Those in `<>` are special.
+/// Words by their place in the list, apart at white space, without a post-processor. Those in `<>`
+/// are special.
 pub fn words(words: &[&str]) -> Value {
     let vocab: serde_json::Map<String, Value> = words
         .iter()

@@ -249,7 +249,8 @@ fn files_round_trip(device: &Device) {
         // Of a bias that trains whole PEFT saves copies that it does not read into the adapter.
         original.retain(|key, _| !peft_tests::is_copied_bias(key));
         let mut again = saved(&model, &dir, &replaced);
-        // Ends that are one weight are written once, and those that were one as the two that they are.
+        // Ends that are one weight are written once, and those that were one as the two that they
+        // are.
         if adapter.ends_with("lora_saved_ends_tied") || adapter.ends_with("gpt2_lora_saved_ends") {
             assert!(original.remove("base_model.model.lm_head.weight").is_some());
         }

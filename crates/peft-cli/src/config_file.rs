@@ -33,7 +33,8 @@ pub(crate) fn resolved(args: &TrainArgs) -> Result<String, CliError> {
     kept.out = absolute(&args.out)?;
     let wrong = |error: &dyn std::fmt::Display| CliError::Usage(format!("the settings: {error}"));
     let text = toml::to_string(&kept).map_err(|error| wrong(&error))?;
-    // TOML writes numbers that it does not read, those of 2⁶³ and more, and a run is to go on with them.
+    // TOML writes numbers that it does not read, those of 2⁶³ and more, and a run is to go on with
+    // them.
     text.parse::<Table>().map_err(|error| wrong(&error))?;
     Ok(text)
 }

@@ -1,6 +1,8 @@
-//! The `peft` command: fine-tune, evaluate, generate with, merge and inspect Hugging Face checkpoints.
+//! The `peft` command: fine-tune, evaluate, generate with, merge and inspect Hugging Face
+//! checkpoints.
 //!
-//! Nothing is printed by macros that panic where nobody reads: results go through `commands::print_line`, all else through `say!`.
+//! Nothing is printed by macros that panic where nobody reads: results go through
+//! `commands::print_line`, all else through `say!`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;

@@ -1,4 +1,5 @@
-//! Adapters whose file holds the base's embedding and output layer, which PEFT puts over the base's.
+//! Adapters whose file holds the base's embedding and output layer, which PEFT puts over the
+//! base's.
 
 mod common;
 
@@ -49,8 +50,8 @@ fn evaluated(place: &Place, flags: &str) -> (f64, String) {
     (report["loss"].as_f64().expect("a loss"), said)
 }
 
-/// A model whose output layer is tied to its embedding; `plain`, an adapter; `other`, the model with
-/// another embedding; and `ends`, the adapter with that embedding in its file for both ends.
+/// A model whose output layer is tied to its embedding; `plain`, an adapter; `other`, the model
+/// with another embedding; and `ends`, the adapter with that embedding in its file for both ends.
 fn place() -> Place {
     let place = Place::new();
     place.runs(&words(

@@ -1,4 +1,5 @@
-//! `--targets regex:EXPRESSION`: the layers that PEFT adapts for the expression (`tests/goldens/make_matching.py`).
+//! `--targets regex:EXPRESSION`: the layers that PEFT adapts for the expression
+//! (`tests/goldens/make_matching.py`).
 
 mod common;
 

@@ -5,9 +5,10 @@ use crate::pattern::IndexPattern;
 
 /// What finds the index of a path.
 ///
-/// The first number with at least two segments before it and one after it; or the number after the first place that one of the given expressions matches, from a
-/// segment on, the first expression that matches anywhere being the one. Where there is no such number, the first that there is, or that ends the path behind such
-/// a place, so that a list of layers may be a model's own field.
+/// The first number with at least two segments before it and one after it; or the number after the
+/// first place that one of the given expressions matches, from a segment on, the first expression
+/// that matches anywhere being the one. Where there is no such number, the first that there is, or
+/// that ends the path behind such a place, so that a list of layers may be a model's own field.
 pub(crate) struct LayerIndex(Vec<IndexPattern>);
 
 impl LayerIndex {

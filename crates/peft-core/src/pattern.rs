@@ -55,7 +55,8 @@ impl Pattern {
         Some(index.and_then(|index| index.as_str().parse().ok()))
     }
 
-    /// What the expression finds; nothing once it has taken too many steps, for which `find` has none.
+    /// What the expression finds; nothing once it has taken too many steps, for which `find` has
+    /// none.
     fn bounded<'a, T: Default>(&'a self, find: impl FnOnce(&'a Regex) -> Option<T>) -> T {
         if self.gave_up.load(Ordering::Relaxed) {
             return T::default();
@@ -87,7 +88,8 @@ pub(crate) struct IndexPattern {
 
 impl IndexPattern {
     pub(crate) fn new(source: &str) -> Result<Self, PeftError> {
-        // PEFT puts it into its own expression as it is, so a bare `|` is an alternative of all of it.
+        // PEFT puts it into its own expression as it is, so a bare `|` is an alternative of all of
+        // it.
         let around = |end: &str| format!(r"\A(?:(?:^|.*?\.){source}\.(?P<idx>\d+){end})");
         let what = "name before a layer's index";
         Ok(Self {
@@ -96,7 +98,8 @@ impl IndexPattern {
         })
     }
 
-    /// The index in a path that goes on behind it: none where the expression does not match, and none in that where what matches has no index.
+    /// The index in a path that goes on behind it: none where the expression does not match, and
+    /// none in that where what matches has no index.
     pub(crate) fn within(&self, path: &str) -> Option<Option<usize>> {
         self.within.index(path)
     }

@@ -92,7 +92,8 @@ pub struct Targets {
     choice: Choice,
     exclude: Option<Names>,
     range: LayerRange,
-    /// What the lists of layers are called, as regular expressions: the index is the number after one of them.
+    /// What the lists of layers are called, as regular expressions: the index is the number after
+    /// one of them.
     index_after: Vec<String>,
 }
 
@@ -149,7 +150,8 @@ impl Targets {
         self.within(LayerRange::First(n))
     }
 
-    /// The layer index is the number after what one of these regular expressions matches from a segment on, as a list's name does, and not the first number of the path.
+    /// The layer index is the number after what one of these regular expressions matches from a
+    /// segment on, as a list's name does, and not the first number of the path.
     pub fn indexed_after<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.index_after = names.into_iter().map(Into::into).collect();
         self
@@ -316,9 +318,10 @@ impl Targets {
 
     /// The index of the block that a path lies in, if it is in one.
     ///
-    /// As in PEFT: the first number with two segments before it and one after it, or the number behind the first of the given expressions that
-    /// matches. A path without such a number takes the first that it has, so that a list of layers may be a model's own field. An expression that
-    /// is none finds nothing.
+    /// As in PEFT: the first number with two segments before it and one after it, or the number
+    /// behind the first of the given expressions that matches. A path without such a number takes
+    /// the first that it has, so that a list of layers may be a model's own field. An expression
+    /// that is none finds nothing.
     pub fn layer_index(&self, path: &str) -> Option<usize> {
         LayerIndex::new(&self.index_after).ok()?.of(path)
     }

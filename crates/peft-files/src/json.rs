@@ -7,12 +7,14 @@ use serde::de::DeserializeOwned;
 pub enum NotFinite {
     /// Null: nothing is there. So tables mark what is missing.
     Null,
-    /// The string `NaN`, `Infinity` or `-Infinity`, which who needs a number refuses by name, where null would be a default.
+    /// The string `NaN`, `Infinity` or `-Infinity`, which who needs a number refuses by name, where
+    /// null would be a default.
     Text,
 }
 
-/// Read JSON, or else what Python's `json` reads and writes beside it: `NaN`, `Infinity` and `-Infinity`, numbers larger than any f64, which are infinite,
-/// and halves of surrogate pairs, which are U+FFFD.
+/// Read JSON, or else what Python's `json` reads and writes beside it: `NaN`, `Infinity` and
+/// `-Infinity`, numbers larger than any f64, which are infinite, and halves of surrogate pairs,
+/// which are U+FFFD.
 ///
 /// # Errors
 ///
@@ -30,7 +32,8 @@ pub fn python_json<T: DeserializeOwned>(
     }
 }
 
-/// The text as JSON; none where nothing in it is Python's own. One pass, and at most three times as long.
+/// The text as JSON; none where nothing in it is Python's own. One pass, and at most three times as
+/// long.
 fn mended(text: &str, not_finite: NotFinite) -> Option<String> {
     let bytes = text.as_bytes();
     let mut out = String::new();

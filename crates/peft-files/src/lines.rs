@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead};
 
-/// The lines of a reader, without their line feeds; none in place of one that is longer than `longest` bytes, of which no more is held.
+/// The lines of a reader, without their line feeds; none in place of one that is longer than
+/// `longest` bytes, of which no more is held.
 #[derive(Debug)]
 pub struct Lines<R> {
     reader: R,

@@ -12,7 +12,8 @@ const POINTER: (&[u8], u64) = (b"version https://git-lfs", 1024);
 /// # Errors
 ///
 /// Those of the system, and [`ErrorKind::InvalidInput`] for what is no regular file, which is not
-/// opened: to open a pipe waits for its other end; [`ErrorKind::InvalidData`] for a pointer of Git LFS.
+/// opened: to open a pipe waits for its other end; [`ErrorKind::InvalidData`] for a pointer of Git
+/// LFS.
 pub fn open(path: &Path) -> io::Result<File> {
     regular(&fs::metadata(path)?)?;
     let mut file = File::open(path)?;

@@ -30,7 +30,8 @@ pub enum Activation {
     QuickGelu,
     /// [`Gelu`](Self::Gelu) within ±10.
     ClippedGelu,
-    /// `max(x, 0)²`. *Primer*, So et al. 2021, [arXiv:2109.08668](https://arxiv.org/abs/2109.08668).
+    /// `max(x, 0)²`. *Primer*, So et al. 2021,
+    /// [arXiv:2109.08668](https://arxiv.org/abs/2109.08668).
     SquaredRelu,
     /// `min(max(x, 0), 6)`.
     Relu6,
@@ -38,9 +39,11 @@ pub enum Activation {
     LeakyRelu,
     /// `x · min(max(x + 3, 0), 6) / 6`.
     HardSwish,
-    /// `x · tanh(ln(1 + eˣ))`. *Mish*, Misra 2019, [arXiv:1908.08681](https://arxiv.org/abs/1908.08681).
+    /// `x · tanh(ln(1 + eˣ))`. *Mish*, Misra 2019,
+    /// [arXiv:1908.08681](https://arxiv.org/abs/1908.08681).
     Mish,
-    /// `Φ((x − √½) / 0.282095)`, MEGA's Laplace function. Ma et al. 2022, [arXiv:2209.10655](https://arxiv.org/abs/2209.10655).
+    /// `Φ((x − √½) / 0.282095)`, MEGA's Laplace function. Ma et al. 2022,
+    /// [arXiv:2209.10655](https://arxiv.org/abs/2209.10655).
     Laplace,
     /// `√ln(1 + eˣ)`.
     RootSoftplus,

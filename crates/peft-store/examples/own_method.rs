@@ -1,4 +1,5 @@
-//! A method of one's own, attached, trained, saved, and loaded into a fresh base: HiRA, `W' = W ∘ (1 + A B)` (Huang et al., ICLR 2025).
+//! A method of one's own, attached, trained, saved, and loaded into a fresh base: HiRA, `W' = W ∘
+//! (1 + A B)` (Huang et al., ICLR 2025).
 //!
 //! `cargo run --release -p peft-store --features lora --example own_method`
 

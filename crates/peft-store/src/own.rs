@@ -21,20 +21,20 @@ use crate::{AdapterFileError, TensorProblem};
 /// The `peft_type` of the format, which PEFT refuses by name.
 pub(crate) const OWN: &str = "OWN_METHOD";
 
-/// Write adapter `name` of `model`, of whatever method, and what the model reads beside its text, to a
-/// directory that [`OwnDir`] reads.
+/// Write adapter `name` of `model`, of whatever method, and what the model reads beside its text,
+/// to a directory that [`OwnDir`] reads.
 ///
 /// All their float parameters are written, each under its path in the model without the adapter's
 /// name, in the precision that it has; so are running statistics of what trains whole with it.
-/// `settings` are what attaches such an adapter again: its config, for instance. Each file is written
-/// beside its place and renamed.
+/// `settings` are what attaches such an adapter again: its config, for instance. Each file is
+/// written beside its place and renamed.
 ///
 /// A method of PEFT's is saved by [`save_adapter`](crate::save_adapter), which PEFT reads.
 ///
 /// # Errors
 ///
-/// An [`AdapterFileError`]: [`PeftError::NoAdapter`](peft_core::PeftError::NoAdapter) where there is nothing of the name, settings that are no
-/// JSON, or files that cannot be written.
+/// An [`AdapterFileError`]: [`PeftError::NoAdapter`](peft_core::PeftError::NoAdapter) where there
+/// is nothing of the name, settings that are no JSON, or files that cannot be written.
 pub fn save_own<M: Module>(
     model: &M,
     name: &str,
@@ -170,13 +170,13 @@ impl OwnDir {
         })
     }
 
-    /// Give adapter `name` of `model`, which is attached, and what it reads beside its text, the file's
-    /// values; whether the base is another than the adapter was trained on, as a warning.
+    /// Give adapter `name` of `model`, which is attached, and what it reads beside its text, the
+    /// file's values; whether the base is another than the adapter was trained on, as a warning.
     ///
     /// # Errors
     ///
-    /// An [`AdapterFileError`], with the model untouched: a tensor that is missing, has no place, or is
-    /// of another shape, or not finite, all of them named.
+    /// An [`AdapterFileError`], with the model untouched: a tensor that is missing, has no place,
+    /// or is of another shape, or not finite, all of them named.
     pub fn load<M: Module>(
         &self,
         model: &mut M,

@@ -1,6 +1,6 @@
 //! What of conversations is a target. Standard input has a JSON list of `[directory, row]`, a
-//! tokenizer's directory and a row of messages; standard output gets a list with an object for each:
-//! the `ids`, and as many `targets`, or the `error`.
+//! tokenizer's directory and a row of messages; standard output gets a list with an object for
+//! each: the `ids`, and as many `targets`, or the `error`.
 
 use std::io::{Read, Write};
 

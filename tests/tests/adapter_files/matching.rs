@@ -1,4 +1,5 @@
-//! The layers that a config's expressions, lists of layers and names before their index choose, against PEFT's (`tests/goldens/make_matching.py`).
+//! The layers that a config's expressions, lists of layers and names before their index choose,
+//! against PEFT's (`tests/goldens/make_matching.py`).
 
 use std::collections::BTreeSet;
 use std::fs;

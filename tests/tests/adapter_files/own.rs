@@ -1,4 +1,5 @@
-//! Adapters of methods that are not of this workspace: saved, read, and refused where they do not fit.
+//! Adapters of methods that are not of this workspace: saved, read, and refused where they do not
+//! fit.
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Int, Tensor};

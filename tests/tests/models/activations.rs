@@ -1,4 +1,5 @@
-//! The elementwise functions that a config names, against transformers' (`tests/goldens/make_activations.py`).
+//! The elementwise functions that a config names, against transformers'
+//! (`tests/goldens/make_activations.py`).
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! A model that the machine's memory does not hold, on the cores: what a graphics device holds is not known before it is asked for.
+//! A model that the machine's memory does not hold, on the cores: what a graphics device holds is
+//! not known before it is asked for.
 
 use std::fs;
 use std::io::Write;

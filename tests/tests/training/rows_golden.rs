@@ -94,7 +94,8 @@ fn turns_without_blocks_are_those_that_generation_blocks_mark() {
     assert_eq!(checked, 176);
 }
 
-/// Prompts and completions of messages (`tests/goldens/make_prompted.py`): the tokens and labels of TRL's trainer.
+/// Prompts and completions of messages (`tests/goldens/make_prompted.py`): the tokens and labels of
+/// TRL's trainer.
 #[test]
 fn dialogues_are_encoded_as_by_trl() {
     let text = fs::read_to_string(goldens().join("rows/prompted.json")).expect("the golden");

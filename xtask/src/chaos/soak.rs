@@ -1,4 +1,5 @@
-//! Work without end: one long run that is watched, and beside it runs that are killed, gone on with, used and damaged.
+//! Work without end: one long run that is watched, and beside it runs that are killed, gone on
+//! with, used and damaged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -188,7 +189,8 @@ fn used(method: &str, run: &str) -> String {
     }
 }
 
-/// A run that is killed up to three times and ends as the undisturbed one; it is used, and then read with changes.
+/// A run that is killed up to three times and ends as the undisturbed one; it is used, and then
+/// read with changes.
 fn cycle(
     place: &Place,
     method: &str,

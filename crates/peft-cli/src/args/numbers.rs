@@ -7,7 +7,8 @@ use clap::Arg;
 
 use super::method::EveryArg;
 
-/// The flag, and where it takes a number, one with any sign: a minus is no flag, so that what is said is what is allowed.
+/// The flag, and where it takes a number, one with any sign: a minus is no flag, so that what is
+/// said is what is allowed.
 pub(super) fn numeric(arg: Arg) -> Arg {
     let kind = arg.get_value_parser().type_id();
     if kind == TypeId::of::<usize>() {

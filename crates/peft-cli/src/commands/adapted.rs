@@ -45,7 +45,8 @@ pub(super) enum Saved {
 }
 
 impl Saved {
-    /// What is there; layers that it does not name are those of the base's family, if that is known.
+    /// What is there; layers that it does not name are those of the base's family, if that is
+    /// known.
     pub(super) fn open(dir: &Path, base: Option<&Checkpoint>) -> Result<Self, AdapterFileError> {
         if let Some(trained) = TrainedDir::open(dir)? {
             return Ok(Self::Trained(trained));

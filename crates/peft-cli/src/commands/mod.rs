@@ -69,7 +69,8 @@ fn opened(args: &ModelArgs) -> Result<Checkpoint, CliError> {
     Ok(Checkpoint::open(&args.model)?.with_any_size(args.any_size))
 }
 
-/// Names the parts of a model of text and images that are not its text part, and tensors that have no place in the model.
+/// Names the parts of a model of text and images that are not its text part, and tensors that have
+/// no place in the model.
 fn say_left_alone(checkpoint: &Checkpoint, device: &Device) -> Result<(), CliError> {
     const NAMED: usize = 5;
     let parts = checkpoint.left_alone()?;

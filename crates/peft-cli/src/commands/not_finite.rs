@@ -7,7 +7,8 @@ use peft_store::AdapterConfig;
 use super::adapted::Saved;
 use crate::error::CliError;
 
-/// The end of a command whose model computes what is no finite number, with what has most likely led there: the adapter, where the model without it is finite.
+/// The end of a command whose model computes what is no finite number, with what has most likely
+/// led there: the adapter, where the model without it is finite.
 pub(super) fn not_finite(
     what: impl Into<String>,
     adapter: Option<&Path>,

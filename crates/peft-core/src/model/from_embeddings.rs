@@ -21,8 +21,9 @@ pub trait FromEmbeddings: Module {
     /// `ids` is `[batch, positions]`, the result `[batch, positions, d_model]`.
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3>;
 
-    /// What [`hidden_from`](Self::hidden_from) reads of a text of tokens whose positions count from `start`: their embeddings, and what the model's positions
-    /// depend on the tokens themselves. RoBERTa does not count its padding token; of vectors that are no token's it counts all.
+    /// What [`hidden_from`](Self::hidden_from) reads of a text of tokens whose positions count from
+    /// `start`: their embeddings, and what the model's positions depend on the tokens themselves.
+    /// RoBERTa does not count its padding token; of vectors that are no token's it counts all.
     ///
     /// # Shapes
     ///

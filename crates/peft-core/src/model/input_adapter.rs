@@ -13,7 +13,8 @@ pub trait InputAdapter: Module + Sync + 'static {
     /// How many positions it takes.
     fn n_virtual_tokens(&self) -> usize;
 
-    /// [`FromEmbeddings::embed_text`] of a model that reads them too. By itself it is the tokens' embeddings: a model that is given others with them counts all.
+    /// [`FromEmbeddings::embed_text`] of a model that reads them too. By itself it is the tokens'
+    /// embeddings: a model that is given others with them counts all.
     ///
     /// # Shapes
     ///

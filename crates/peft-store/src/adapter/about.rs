@@ -102,7 +102,8 @@ impl About {
     }
 
     /// The paths of the base's weights that came out of the adapter's file, as
-    /// [`AttachReport::replaced`](peft_core::AttachReport::replaced) names them: they are written with it again.
+    /// [`AttachReport::replaced`](peft_core::AttachReport::replaced) names them: they are written
+    /// with it again.
     #[must_use]
     pub fn with_replaced(self, replaced: Vec<String>) -> Self {
         Self { replaced, ..self }

@@ -1,5 +1,5 @@
-//! Weights of the base in an adapter's file: PEFT saves them beside adapters on embeddings and, where
-//! it is asked to or the vocabulary was changed, those of both ends of the model.
+//! Weights of the base in an adapter's file: PEFT saves them beside adapters on embeddings and,
+//! where it is asked to or the vocabulary was changed, those of both ends of the model.
 //!
 //! PEFT puts them over the base's when it loads the adapter, whatever the config names. So here:
 //! where one differs from the base's, the base has the file's from then on.
@@ -144,7 +144,8 @@ impl BaseCopies {
     }
 }
 
-/// Weights of the base in a file's layout, under the keys that PEFT has for them beside adapter `name`.
+/// Weights of the base in a file's layout, under the keys that PEFT has for them beside adapter
+/// `name`.
 pub(super) fn base_tensors<M: Module>(
     model: &M,
     (name, prefix): (&str, &str),
@@ -188,8 +189,8 @@ fn transposed<M: Module>(model: &M) -> HashSet<String> {
         .collect()
 }
 
-/// The copy that a key stands for. A weight that has an adapter on it is PEFT's `base_layer`; beside
-/// no adapter PEFT saves those of the two ends alone.
+/// The copy that a key stands for. A weight that has an adapter on it is PEFT's `base_layer`;
+/// beside no adapter PEFT saves those of the two ends alone.
 fn copy<'a>(
     key: &str,
     prefix: &str,

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-/// Put PEFT's layers for this family, a `model_type`, in the place of lists that are missing or null.
+/// Put PEFT's layers for this family, a `model_type`, in the place of lists that are missing or
+/// null.
 ///
 /// They are those of its `TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING` and of its tables for
 /// IA3; of a family that is in none the lists stay away.

@@ -142,8 +142,9 @@ impl AdapterDir {
 
     /// Attach the adapter to `model` under `name`, with the file's weights.
     ///
-    /// `path` says how the model reads its adapted layers. As in PEFT, entries of the config's lists that match nothing are passed over; but
-    /// every tensor of the file must have its place and every place its tensor. A weight of the base that the file holds, as PEFT's
+    /// `path` says how the model reads its adapted layers. As in PEFT, entries of the config's
+    /// lists that match nothing are passed over; but every tensor of the file must have its place
+    /// and every place its tensor. A weight of the base that the file holds, as PEFT's
     /// `save_embedding_layers` saves them, takes the place of the base's; the report names it.
     ///
     /// # Errors
@@ -219,8 +220,9 @@ impl AdapterDir {
         Ok(())
     }
 
-    /// Put the file's weights into the slots that the attached adapter `name` has; `read` are the keys of what is read already. The report says
-    /// which of the base's weights were replaced, and whether it is another base than the adapter's.
+    /// Put the file's weights into the slots that the attached adapter `name` has; `read` are the
+    /// keys of what is read already. The report says which of the base's weights were replaced, and
+    /// whether it is another base than the adapter's.
     pub(super) fn load_into<M: Module>(
         &self,
         model: &mut M,

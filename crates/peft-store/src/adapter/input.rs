@@ -97,7 +97,8 @@ pub(super) fn told_task(config: &AdapterConfig, about: &About) -> Result<(), Ada
     }
 }
 
-/// Write what acts, the modules of `model` that train whole under `name`, the base's weights that were replaced, and the file of ours; without tensors of ours, an old file of them goes.
+/// Write what acts, the modules of `model` that train whole under `name`, the base's weights that
+/// were replaced, and the file of ours; without tensors of ours, an old file of them goes.
 pub(super) fn save_input<M: Module>(
     model: &M,
     name: &str,

@@ -34,8 +34,8 @@ pub(super) fn own_key(key: &str, prefix: &str, expected: &HashSet<&str>) -> Opti
 /// The key of the bias that this one is a copy of.
 ///
 /// Where all biases train, PEFT saves that of a module that trains whole three times: as its own,
-/// and under both names that its wrapper of the module has, the trained one and the base's. It reads
-/// the first into the adapter.
+/// and under both names that its wrapper of the module has, the trained one and the base's. It
+/// reads the first into the adapter.
 pub(super) fn copied_bias(key: &str) -> Option<String> {
     let (module, inside) = ["modules_to_save", "original_module"]
         .iter()

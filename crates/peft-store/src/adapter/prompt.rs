@@ -60,12 +60,16 @@ impl AdapterDir {
 
 /// Write the soft prompt of `model`, and the modules that train whole under `name`, as an adapter directory that PEFT loads.
 ///
-/// PEFT reads the vectors. What makes them in P-Tuning lies beside them in a file of ours, `prompt_encoder.safetensors`, the state of PEFT's own `PromptEncoder`; with it the prompt
-/// can be trained on. The other arguments are those of [`save_adapter`](super::save_adapter); `about` says the [task](super::TaskType).
+/// PEFT reads the vectors. What makes them in P-Tuning lies beside them in a file of ours,
+/// `prompt_encoder.safetensors`, the state of PEFT's own `PromptEncoder`; with it the prompt can be
+/// trained on. The other arguments are those of [`save_adapter`](super::save_adapter); `about` says
+/// the [task](super::TaskType).
 ///
 /// # Errors
 ///
-/// An [`AdapterFileError`]; [`PeftError::NoAdapter`] where there is no prompt, [`AdapterFileError::NoTask`] where no task is said. Files that were there before are then as they were, or already replaced as a whole.
+/// An [`AdapterFileError`]; [`PeftError::NoAdapter`] where there is no prompt,
+/// [`AdapterFileError::NoTask`] where no task is said. Files that were there before are then as
+/// they were, or already replaced as a whole.
 pub fn save_prompt<M: Transformer>(
     model: &Prompted<M>,
     name: &str,

@@ -20,7 +20,8 @@ use crate::tensor_file::{Stored, write_tensors};
 
 /// Write adapter `name` of `model` as an adapter directory that PEFT loads.
 ///
-/// `config` is what the adapter was attached with, `about` what else readers are told. Each file is written beside its place and renamed.
+/// `config` is what the adapter was attached with, `about` what else readers are told. Each file is
+/// written beside its place and renamed.
 ///
 /// ```no_run
 /// # use peft_store::{About, AdapterConfig, AdapterFileError, save_adapter};
@@ -106,7 +107,8 @@ pub(crate) fn pretty(dir: &Path, fields: &Map<String, Value>) -> Result<Vec<u8>,
 /// Tensors by key, with the shapes that they have in a file.
 pub(super) type Named = Vec<(String, Vec<usize>, TensorData)>;
 
-/// Write tensors, each in the precision that it has, and texts beside their place, then rename them into it.
+/// Write tensors, each in the precision that it has, and texts beside their place, then rename them
+/// into it.
 pub(super) fn write<'a>(
     path: &Path,
     tensors: Named,

@@ -9,7 +9,8 @@ use super::{AdapterDir, AdapterFileError};
 use crate::params::stored_params;
 
 impl AdapterDir {
-    /// The parameters of these modules are in the file, in their shapes: a config may name the whole model.
+    /// The parameters of these modules are in the file, in their shapes: a config may name the
+    /// whole model.
     pub(super) fn check_whole<M: Module>(
         &self,
         model: &M,

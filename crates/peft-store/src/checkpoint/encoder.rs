@@ -200,7 +200,8 @@ impl Checkpoint {
         })
     }
 
-    /// The tensors beside known heads by their paths in a model with a head, and the parameters of the encoder in it.
+    /// The tensors beside known heads by their paths in a model with a head, and the parameters of
+    /// the encoder in it.
     pub(super) fn of_encoder(
         &self,
         config: &EncoderConfig,

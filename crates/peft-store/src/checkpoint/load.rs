@@ -170,7 +170,8 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// A [`CheckpointError`]; missing and misshapen tensors are reported together, with those that the model has no place for.
+    /// A [`CheckpointError`]; missing and misshapen tensors are reported together, with those that
+    /// the model has no place for.
     pub fn load(&self, device: &Device, dtype: DType) -> Result<LanguageModel, CheckpointError> {
         let config = self.language_model_config()?;
         let naming = naming(config);
@@ -223,8 +224,9 @@ impl Checkpoint {
         }
     }
 
-    /// The keys of tensors that a model of the config's sizes has no place for: they are left alone, as transformers does, and nothing of
-    /// the model says so. Heads and buffers that are known are none of them.
+    /// The keys of tensors that a model of the config's sizes has no place for: they are left
+    /// alone, as transformers does, and nothing of the model says so. Heads and buffers that are
+    /// known are none of them.
     ///
     /// # Errors
     ///
@@ -297,7 +299,8 @@ impl Checkpoint {
         }
     }
 
-    /// `model` with the values of its parameters among these tensors; those that are `optional` may be missing.
+    /// `model` with the values of its parameters among these tensors; those that are `optional` may
+    /// be missing.
     pub(super) fn fill<M: Module>(
         &self,
         model: M,

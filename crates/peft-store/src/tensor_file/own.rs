@@ -21,7 +21,8 @@ pub(crate) fn stored_tensors<M: Module>(
     )
 }
 
-/// The float parameters at these paths, each transposed in a file or not, in the precision that they have.
+/// The float parameters at these paths, each transposed in a file or not, in the precision that
+/// they have.
 pub(crate) fn tensors_at<M: Module>(
     model: &M,
     transposed: HashMap<String, bool>,

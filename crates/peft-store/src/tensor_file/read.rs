@@ -109,7 +109,8 @@ fn specials(bytes: &[u8], dtype: DType) -> usize {
     }
 }
 
-/// What is wrong with tensors, by the keys and shapes that are expected of them; that one is missing is not looked for.
+/// What is wrong with tensors, by the keys and shapes that are expected of them; that one is
+/// missing is not looked for.
 #[cfg(feature = "adapters")]
 pub(crate) fn problems(
     places: &BTreeMap<String, TensorPlace>,

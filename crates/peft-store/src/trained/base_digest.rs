@@ -9,8 +9,9 @@ use rayon::prelude::*;
 
 /// A digest of a model's own parameters but those at `except`, which a file holds.
 ///
-/// The sum over the parameters of a digest (FNV-1a) of each one's path, shape and values, so the order does not matter. Values count in bf16: a checkpoint has one digest whether
-/// it is run in f32 or in bf16. What is run in f16 counts in f16, and the digest says so: `f16:...`.
+/// The sum over the parameters of a digest (FNV-1a) of each one's path, shape and values, so the
+/// order does not matter. Values count in bf16: a checkpoint has one digest whether it is run in
+/// f32 or in bf16. What is run in f16 counts in f16, and the digest says so: `f16:...`.
 pub fn base_digest<M: Module>(model: &M, except: &BTreeSet<String>) -> String {
     let of = own(model, except);
     let dtype = match run_in(model, &of) {
@@ -20,8 +21,9 @@ pub fn base_digest<M: Module>(model: &M, except: &BTreeSet<String>) -> String {
     digest_in(model, of, dtype)
 }
 
-/// The digest of the model's own parameters but those at `except`, where it is another than `expected`. A model that is run in one of bf16 and f16 does not tell what it would be
-/// in the other, and passes for the same.
+/// The digest of the model's own parameters but those at `except`, where it is another than
+/// `expected`. A model that is run in one of bf16 and f16 does not tell what it would be in the
+/// other, and passes for the same.
 pub(crate) fn other_base<M: Module>(
     model: &M,
     except: &BTreeSet<String>,

@@ -52,10 +52,12 @@ impl LabelSet {
         self
     }
 
-    /// All classes in a file: numbers by their size, then names by the alphabet, `true` and `false` among them. A string that writes a number is that number where
-    /// the file has numbers, and one that writes `true` or `false` in any case is that where it has such.
+    /// All classes in a file: numbers by their size, then names by the alphabet, `true` and `false`
+    /// among them. A string that writes a number is that number where the file has numbers, and one
+    /// that writes `true` or `false` in any case is that where it has such.
     ///
-    /// Lists of 0 or 1 for each class name none: these are `LABEL_0` and so on, as transformers calls them.
+    /// Lists of 0 or 1 for each class name none: these are `LABEL_0` and so on, as transformers
+    /// calls them.
     ///
     /// # Errors
     ///
@@ -268,7 +270,8 @@ impl LabelSet {
         id.filter(|id| *id < self.len()).ok_or_else(unknown)
     }
 
-    /// The number that a label is. True is 1 and false is 0, as everywhere in the field, where there are two classes and none is called so.
+    /// The number that a label is. True is 1 and false is 0, as everywhere in the field, where
+    /// there are two classes and none is called so.
     fn number(&self, label: &LabelName) -> Option<i64> {
         match label {
             LabelName::Bool(flag) => {

@@ -15,8 +15,9 @@ pub enum ListReading {
 impl ListReading {
     /// Of all rows of these files, and how many classes their lists tell of.
     ///
-    /// Lists say 0 or 1 of each class where all of them do, are of one length, and that is the number of classes if it is known. Named by such lists, all rows
-    /// would have the same two classes, or one twice: so only a list of one number is taken for a name.
+    /// Lists say 0 or 1 of each class where all of them do, are of one length, and that is the
+    /// number of classes if it is known. Named by such lists, all rows would have the same two
+    /// classes, or one twice: so only a list of one number is taken for a name.
     pub(super) fn of(files: &[&Dataset], classes: Option<usize>) -> (Self, usize) {
         let mut length = classes;
         let mut telling = false;

@@ -18,8 +18,9 @@ pub enum ProblemType {
 }
 
 impl ProblemType {
-    /// What the labels of a file look like: lists are several labels, numbers of which one is written with a decimal point are values, also where each is a list
-    /// by itself; all else is classes.
+    /// What the labels of a file look like: lists are several labels, numbers of which one is
+    /// written with a decimal point are values, also where each is a list by itself; all else is
+    /// classes.
     pub fn of(dataset: &Dataset) -> Self {
         let labels = || {
             dataset.rows().iter().filter_map(|row| match row {

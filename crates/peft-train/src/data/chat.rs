@@ -28,7 +28,8 @@ impl Message {
         };
         match fields.get("content") {
             Some(Value::String(_)) => {}
-            // What else it may say is in other keys, as `tool_calls`; what is written of nothing is the template's.
+            // What else it may say is in other keys, as `tool_calls`; what is written of nothing is
+            // the template's.
             None | Some(Value::Null) if has_calls(fields) => {}
             Some(Value::Null) if role == "assistant" => {}
             None if role == "assistant" && nearest("content", &keys).is_none() => {}

@@ -10,7 +10,8 @@ use super::example::{EncodeOptions, Example, Refused, is_completions};
 use super::turns::{self, Untold};
 use crate::{EncodeSpecial, TextToken, TextTokenizer, TrainError};
 
-/// The example of a conversation, whether it is cut, and whether an answer begins before a generation prompt ends.
+/// The example of a conversation, whether it is cut, and whether an answer begins before a
+/// generation prompt ends.
 pub(super) fn chat_example(
     tokenizer: &TextTokenizer,
     messages: &[Message],
@@ -37,7 +38,8 @@ pub(super) fn chat_example(
     let tokens = tokenizer.encode_with_offsets(&rendered.text, EncodeSpecial::None, most)?;
     let cut = tokens.len() > options.max_length;
     let is_target = |token: &TextToken| {
-        // The spans are in order and apart: the first that ends behind the token's beginning is the one that it may be of.
+        // The spans are in order and apart: the first that ends behind the token's beginning is the
+        // one that it may be of.
         let at = spans.partition_point(|span| span.end <= token.bytes.start);
         spans
             .get(at)
@@ -113,7 +115,8 @@ fn of_targets(
         .collect())
 }
 
-/// The first message, from 1, with which a template fails; the last one where it fails on the whole alone.
+/// The first message, from 1, with which a template fails; the last one where it fails on the whole
+/// alone.
 fn failing(
     tokenizer: &TextTokenizer,
     messages: &[Message],

@@ -17,7 +17,8 @@ const NAMED: usize = 20;
 /// How many columns that nothing reads are named.
 const COLUMNS: usize = 50;
 
-/// The longest line, in bytes: far more than the text of any row, and no more than what is held at once.
+/// The longest line, in bytes: far more than the text of any row, and no more than what is held at
+/// once.
 pub const LONGEST_ROW: usize = 64 << 20;
 
 /// As much of a reason is shown, in characters: it may repeat what a row has.
@@ -34,7 +35,8 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Read a JSONL file: one object a line of at most [`LONGEST_ROW`] bytes, empty lines passed over.
+    /// Read a JSONL file: one object a line of at most [`LONGEST_ROW`] bytes, empty lines passed
+    /// over.
     ///
     /// # Errors
     ///

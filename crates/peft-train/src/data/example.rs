@@ -69,8 +69,9 @@ pub struct Encoded {
     pub truncated: usize,
     /// How many rows have no target left and are left out.
     pub dropped: usize,
-    /// In how many rows of messages an answer begins before the end of the generation prompt that the chat template writes where one is asked for: the two part
-    /// earlier, as in TRL, so what is asked for later is not what was trained.
+    /// In how many rows of messages an answer begins before the end of the generation prompt that
+    /// the chat template writes where one is asked for: the two part earlier, as in TRL, so what is
+    /// asked for later is not what was trained.
     pub apart: usize,
 }
 
@@ -83,7 +84,8 @@ pub struct Encoded {
 /// - `{"prompt", "completion"}`: the tokens of the completion are targets, and the end-of-sequence token after them, which is there once.
 /// - `{"messages"}`: the assistant's turns, up to the end that the template gives them; where it has `{% generation %}` blocks, what is in those. A turn with
 ///   OpenAI's `weight: 0` is none.
-/// - `{"prompt", "completion"}` of messages: what the template writes of all of them, from where the prompt alone ends, with its generation prompt.
+/// - `{"prompt", "completion"}` of messages: what the template writes of all of them, from where
+///   the prompt alone ends, with its generation prompt.
 ///
 /// # Errors
 ///

@@ -32,7 +32,8 @@ impl Label {
         }
     }
 
-    /// Whether it is a list that names no class but says of each whether it applies: one with true, false or a number that is written with a decimal point.
+    /// Whether it is a list that names no class but says of each whether it applies: one with true,
+    /// false or a number that is written with a decimal point.
     pub fn says_each(&self) -> bool {
         let each = |name: &LabelName| match name {
             LabelName::Name(_) => false,

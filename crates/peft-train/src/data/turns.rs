@@ -4,8 +4,9 @@
 //! next turn begins, and the last one at the end of the text. Renderings of beginnings *without* the prompt are not relied on, since templates write the last
 //! turn otherwise than the same turn in the middle.
 //!
-//! Where the prompt begins an answer, as `<think>` does, that an answer of the rows has not, it is not all in the whole: the turns begin where the first of them
-//! parts from it, as TRL's completions do.
+//! Where the prompt begins an answer, as `<think>` does, that an answer of the rows has not, it is
+//! not all in the whole: the turns begin where the first of them parts from it, as TRL's
+//! completions do.
 //!
 //! To render every beginning takes quadratic time. The prompt that the template writes is known after two renderings, and where the whole has it as often as
 //! there are turns, and no message has it, these are the turns. Headers of other roles are found likewise.
@@ -32,7 +33,8 @@ impl From<TrainError> for Untold {
     }
 }
 
-/// The bytes of `text`, the rendering of all messages, that the assistant's turns are: of those that are targets. And whether the whole has less than all of a turn's generation prompt.
+/// The bytes of `text`, the rendering of all messages, that the assistant's turns are: of those
+/// that are targets. And whether the whole has less than all of a turn's generation prompt.
 pub(super) fn assistant(
     tokenizer: &TextTokenizer,
     messages: &[Message],
@@ -136,7 +138,8 @@ impl Turns<'_> {
         found.map(str::to_owned).ok_or(Untold::Turn(turn))
     }
 
-    /// Where the whole has each turn's prompt, or what it has of that; the one of the turn at `known` can be rendered. A turn begins at its end.
+    /// Where the whole has each turn's prompt, or what it has of that; the one of the turn at
+    /// `known` can be rendered. A turn begins at its end.
     fn places(
         &self,
         turns: &[usize],
@@ -175,7 +178,8 @@ impl Turns<'_> {
         place.ok_or(Untold::Turn(turn))
     }
 
-    /// What the whole has of a prompt at a place: all, or as far as a sign at which a header may end; none where that is nothing.
+    /// What the whole has of a prompt at a place: all, or as far as a sign at which a header may
+    /// end; none where that is nothing.
     fn shared(&self, at: usize, opening: &str) -> Option<Range<usize>> {
         let rest = self.text.get(at..)?;
         if rest.starts_with(opening) {

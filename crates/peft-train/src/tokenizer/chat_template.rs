@@ -59,8 +59,8 @@ impl ChatTemplate {
     }
 }
 
-/// A message as transformers gives it to a template: without the keys that are null, and with its reasoning under
-/// the names that templates read it by.
+/// A message as transformers gives it to a template: without the keys that are null, and with its
+/// reasoning under the names that templates read it by.
 fn as_given(fields: &Map<String, Value>) -> Map<String, Value> {
     const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
     let there = fields.iter().filter(|(_, value)| !value.is_null());

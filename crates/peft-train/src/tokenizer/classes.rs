@@ -1,5 +1,5 @@
-//! [`Class`]: the class that transformers reads a checkpoint's tokenizer with: its special tokens where no file names them, and whether it makes the steps
-//! of `tokenizer.json` anew.
+//! [`Class`]: the class that transformers reads a checkpoint's tokenizer with: its special tokens
+//! where no file names them, and whether it makes the steps of `tokenizer.json` anew.
 
 use serde_json::Value;
 
@@ -98,8 +98,9 @@ pub(super) struct Class {
 const BACKEND: &str = "TokenizersBackend";
 
 impl Class {
-    /// The class that transformers would read a checkpoint with: the one that its `tokenizer_config.json` or `config.json` names, or the one of its kind of
-    /// model; for some kinds of model the one that a checkpoint names is known to be wrong.
+    /// The class that transformers would read a checkpoint with: the one that its
+    /// `tokenizer_config.json` or `config.json` names, or the one of its kind of model; for some
+    /// kinds of model the one that a checkpoint names is known to be wrong.
     pub(super) fn of(tokenizer_config: &Value, config: &Value, byte_level: bool) -> Self {
         let model = config["model_type"].as_str().unwrap_or_default();
         let registered = of_model(model);
@@ -120,7 +121,8 @@ impl Class {
         Self::new(name)
     }
 
-    /// As it reads a tokenizer with this kind of model. No class makes one of whole words, so that such a file is taken as it is.
+    /// As it reads a tokenizer with this kind of model. No class makes one of whole words, so that
+    /// such a file is taken as it is.
     pub(super) fn with_model(self, model: &Value) -> Self {
         match model.as_str() {
             Some("WordLevel") if self.kind != Kind::File => Self {

@@ -242,7 +242,8 @@ impl TextTokenizer {
         }
     }
 
-    /// The class of transformers that its files name, where that does not take `tokenizer.json` as it is, as is done here.
+    /// The class of transformers that its files name, where that does not take `tokenizer.json` as
+    /// it is, as is done here.
     pub fn unlike_class(&self) -> Option<&str> {
         self.unlike.as_deref()
     }
@@ -262,8 +263,9 @@ impl TextTokenizer {
         !self.templates.is_empty()
     }
 
-    /// The name of the chat template for what a conversation has beside its messages: the one that was asked for; else with tools `tool_use`, if there is one, as
-    /// in transformers; else the default.
+    /// The name of the chat template for what a conversation has beside its messages: the one that
+    /// was asked for; else with tools `tool_use`, if there is one, as in transformers; else the
+    /// default.
     fn template(&self, variables: &Map<String, Value>) -> &str {
         let tools = variables.get("tools").is_some_and(|tools| !tools.is_null());
         match &self.template {
@@ -273,7 +275,8 @@ impl TextTokenizer {
         }
     }
 
-    /// Whether the chat template says, in `{% generation %}` blocks, which text is the assistant's, where it gets these beside the messages.
+    /// Whether the chat template says, in `{% generation %}` blocks, which text is the assistant's,
+    /// where it gets these beside the messages.
     pub fn marks_generation(&self, variables: &Map<String, Value>) -> bool {
         let template = self.templates.get(self.template(variables));
         template.is_some_and(ChatTemplate::marks_generation)

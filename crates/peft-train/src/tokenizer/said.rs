@@ -1,4 +1,5 @@
-//! [`Said`]: what the files beside `tokenizer.json` say of special and added tokens, and what that makes of `tokenizer.json`.
+//! [`Said`]: what the files beside `tokenizer.json` say of special and added tokens, and what that
+//! makes of `tokenizer.json`.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -28,16 +29,17 @@ pub(super) struct Said {
     pub(super) fields: Fields,
     /// The tokens that are added, by their numbers.
     pub(super) added: BTreeMap<u64, AddedToken>,
-    /// Whether `tokenizer_config.json` lists them: then those of `tokenizer.json` have the flags that it gives, and a class that makes a tokenizer anew adds
-    /// no others.
+    /// Whether `tokenizer_config.json` lists them: then those of `tokenizer.json` have the flags
+    /// that it gives, and a class that makes a tokenizer anew adds no others.
     listed: bool,
 }
 
 impl Said {
     /// Read it.
     ///
-    /// `special_tokens_map.json` goes before `tokenizer_config.json`, unless that has `added_tokens_decoder`: then the older file, and `added_tokens.json` with
-    /// it, is not looked at.
+    /// `special_tokens_map.json` goes before `tokenizer_config.json`, unless that has
+    /// `added_tokens_decoder`: then the older file, and `added_tokens.json` with it, is not looked
+    /// at.
     pub(super) fn read(dir: &Path, tokenizer_config: &Value) -> Result<Self, TrainError> {
         let path = dir.join("tokenizer_config.json");
         let mut said = Self::default();
@@ -255,7 +257,8 @@ pub(super) fn short(path: &Path, token: &str) -> Result<(), TrainError> {
     check_token(token).map_err(|reason| wrong(path, reason))
 }
 
-/// An added token, written as a text, which is special, or as an object with its `content` and those of its flags that are not what they are without it.
+/// An added token, written as a text, which is special, or as an object with its `content` and
+/// those of its flags that are not what they are without it.
 fn token(value: &Value, special: Option<bool>) -> Option<AddedToken> {
     let fields = match value {
         Value::String(text) => return Some(AddedToken::from(text.as_str(), true)),

@@ -57,8 +57,8 @@ impl Special {
         })
     }
 
-    /// Those of a checkpoint. The tokenizer is given those that it does not have. What no file names has the value of the tokenizer's class, if its vocabulary
-    /// has that.
+    /// Those of a checkpoint. The tokenizer is given those that it does not have. What no file
+    /// names has the value of the tokenizer's class, if its vocabulary has that.
     pub(super) fn of(
         said: Said,
         class: &Class,

@@ -1,4 +1,5 @@
-//! The steps of a tokenizer as transformers' classes make them: what is put in the place of what a `tokenizer.json` has.
+//! The steps of a tokenizer as transformers' classes make them: what is put in the place of what a
+//! `tokenizer.json` has.
 
 use serde_json::{Map, Value, json};
 use tokenizers::AddedToken;
@@ -22,8 +23,8 @@ impl Class {
         (self.kind == Kind::Other).then_some(self.name)
     }
 
-    /// Puts its steps into a `tokenizer.json`, as `tokenizer_config.json` asks for; the vocabulary and merges are kept, and so is the post-processor, which
-    /// [`around`](Self::around) is for.
+    /// Puts its steps into a `tokenizer.json`, as `tokenizer_config.json` asks for; the vocabulary
+    /// and merges are kept, and so is the post-processor, which [`around`](Self::around) is for.
     ///
     /// # Errors
     ///
@@ -199,7 +200,8 @@ impl Class {
         Ok((0..marks).map(mark).collect())
     }
 
-    /// The names of the tokens that it puts before and after a text, or none where the post-processor of the file does.
+    /// The names of the tokens that it puts before and after a text, or none where the
+    /// post-processor of the file does.
     pub(super) fn around(&self) -> Option<[Option<&'static str>; 2]> {
         match self.kind {
             Kind::Bert | Kind::Roberta => Some([Some("cls_token"), Some("sep_token")]),

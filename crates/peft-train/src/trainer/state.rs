@@ -59,7 +59,8 @@ impl TrainState {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Resume`] with all settings that differ, or where the run is to have fewer steps than are done.
+    /// [`TrainError::Resume`] with all settings that differ, or where the run is to have fewer
+    /// steps than are done.
     pub fn check<E: TrainExample>(
         &self,
         config: &TrainConfig,

@@ -14,7 +14,8 @@ use crate::layerwise::{bert, decoder, encoder, texts};
 use crate::models::spread;
 use crate::training::examples;
 
-// The host decides it by states that it compares; on a device of shaders it is minutes of compiling.
+// The host decides it by states that it compares; on a device of shaders it is minutes of
+// compiling.
 peft_tests::cases!(on the cores: where_it_cannot_be_it_is_not);
 
 fn where_it_cannot_be_it_is_not(device: &Device) {

@@ -1,4 +1,5 @@
-//! Tokenizers as transformers' classes make them of the files, which they read in part (`tests/goldens/make_tokenizer_classes.py`).
+//! Tokenizers as transformers' classes make them of the files, which they read in part
+//! (`tests/goldens/make_tokenizer_classes.py`).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +15,8 @@ fn goldens() -> Value {
     serde_json::from_str(&fs::read_to_string(path).expect("the golden is there")).expect("JSON")
 }
 
-/// The tokenizer of a case: one that cases share, with what it changes and with the files beside it.
+/// The tokenizer of a case: one that cases share, with what it changes and with the files beside
+/// it.
 fn of(golden: &Value, case: &Value) -> Result<TextTokenizer, TrainError> {
     let mut tokenizer = golden["tokenizers"][case["tokenizer"].as_str().expect("a name")].clone();
     for (part, value) in case["changes"].as_object().expect("changes") {

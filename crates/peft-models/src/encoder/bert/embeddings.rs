@@ -30,8 +30,9 @@ impl BertEmbeddings {
         embedding(&self.word_embeddings, ids)
     }
 
-    /// With the step from where [`begin`](Self::begin) counts a token to where RoBERTa does: its padding token, whose row is the one before the first position's,
-    /// stays there and is not counted.
+    /// With the step from where [`begin`](Self::begin) counts a token to where RoBERTa does: its
+    /// padding token, whose row is the one before the first position's, stays there and is not
+    /// counted.
     ///
     /// ```text
     /// step = positions[n(i)] - positions[i],  n(i) = the tokens up to i that are no padding
