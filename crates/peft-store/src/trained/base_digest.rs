@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor, TensorData};
+use half::bf16;
 use peft_core::parameters;
 use rayon::prelude::*;
 
@@ -108,7 +109,7 @@ struct Sum {
 }
 
 /// How many elements may wait.
-const WAITING: usize = 1 << 26;
+const WAITING: usize = 1 << 22;
 
 impl Sum {
     fn add_waiting(&mut self) {
@@ -124,6 +125,12 @@ fn digest_of(path: &str, data: TensorData, dtype: DType) -> u64 {
     let mut add = |value: u64| digest = (digest ^ value).wrapping_mul(0x0100_0000_01b3);
     path.bytes().for_each(|byte| add(byte.into()));
     data.shape().iter().for_each(|n| add(*n as u64));
+    // Without a copy of them all in the other precision.
+    if let (Ok(values), DType::BF16) = (data.as_slice::<f32>(), dtype) {
+        let values = values.iter().map(|value| bf16::from_f32(*value).to_bits());
+        values.for_each(|bits| add(bits.into()));
+        return digest;
+    }
     let data = data.convert_dtype(dtype);
     let values = data.as_bytes().chunks_exact(2);
     values.for_each(|b| add(u16::from_le_bytes([b[0], b[1]]).into()));
