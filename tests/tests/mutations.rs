@@ -13,6 +13,7 @@ fn changed_files_are_read_or_refused() {
         "mutations::changed_files_are_read_or_refused",
         &[
             kinds::checkpoints(&device),
+            kinds::gguf(),
             kinds::adapters(&device),
             kinds::encoder_adapters(&device),
             kinds::trained(&device),

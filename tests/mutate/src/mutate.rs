@@ -15,6 +15,7 @@ pub fn mutate(seed: u64, name: &str, file: &[u8], donors: &[&[u8]]) -> Vec<u8> {
         Some((_, "json")) if by_format => in_json(rng, file, donors),
         Some((_, "jsonl")) if by_format => in_lines(rng, file),
         Some((_, "safetensors")) if by_format => in_header(rng, file),
+        Some((_, "gguf")) if by_format => Some(in_numbers(rng, file)),
         _ => None,
     };
     changed.unwrap_or_else(|| {
@@ -59,6 +60,33 @@ fn in_header(rng: &mut StdRng, file: &[u8]) -> Option<Vec<u8>> {
     Some([&length.to_le_bytes(), header.as_bytes(), data].concat())
 }
 
+/// Numbers of 4 or 8 bytes where lengths, counts, types and places are: all of them lie before the
+/// tensors, and half of the changes in the first bytes.
+fn in_numbers(rng: &mut StdRng, file: &[u8]) -> Vec<u8> {
+    let mut file = file.to_vec();
+    for _ in 0..rng.random_range(1..3) {
+        let end = match rng.random_range(0..4) {
+            0 | 1 => file.len().min(256),
+            2 => file.len().min(8192),
+            _ => file.len(),
+        };
+        let at = rng.random_range(0..=end);
+        let size = file.len() as u64;
+        let number = match rng.random_range(0..4) {
+            0 => rng.random_range(0..16),
+            1 => rng.random_range(0..u64::MAX) >> rng.random_range(0..64),
+            2 => size - size.min(rng.random_range(0..64)),
+            _ => [u64::MAX, 1 << 63, 1 << 32, u64::from(u32::MAX)][rng.random_range(0..4)],
+        };
+        let width = [4, 8][rng.random_range(0..2)];
+        let number = number.to_le_bytes();
+        for (byte, new) in file.iter_mut().skip(at).zip(&number[..width]) {
+            *byte = *new;
+        }
+    }
+    file
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,7 +95,7 @@ mod tests {
     fn a_seed_gives_the_same_change() {
         let file = br#"{"a": [1, 2], "b": "c"}"#;
         let all = |name| (0..200).map(move |seed| mutate(seed, name, file, &[file]));
-        for name in ["a.json", "a.toml"] {
+        for name in ["a.json", "a.toml", "a.gguf"] {
             assert!(all(name).eq(all(name)), "{name}");
             let changed = all(name).filter(|changed| changed != file).count();
             assert!(changed > 150, "{name}: {changed}");
