@@ -3,6 +3,7 @@
 mod lora;
 mod methods;
 mod sample;
+mod train;
 mod trunk;
 
 use std::io;
@@ -30,6 +31,8 @@ enum What {
     Lora(lora::Args),
     /// Every method of the command on one task: quality, parameters, time, memory
     Methods(methods::Args),
+    /// A LoRA step at real sizes: lengths, precisions, time and memory, beside PyTorch
+    Train(train::Args),
     /// An epoch of the top layers: with the states below them kept, and without
     Trunk(trunk::Args),
 }
@@ -39,6 +42,7 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
     match &args.what {
         What::Lora(args) => lora::run(args),
         What::Methods(args) => methods::run(args),
+        What::Train(args) => train::run(args),
         What::Trunk(args) => trunk::run(args),
     }
 }

@@ -14,10 +14,15 @@ pub(crate) struct Sample {
     pub(crate) peak_kib: u64,
     /// Parameters that train.
     pub(crate) trainable: u64,
+    /// A loss, where the process printed one.
+    pub(crate) loss: Option<f64>,
+    /// Seconds that the step's products alone would take, where the process printed them.
+    pub(crate) floor: Option<f64>,
 }
 
 impl Sample {
-    /// Run the command and read its figures from `seconds=S peak_kib=N trainable=N` on stdout.
+    /// Run the command and read its figures from `seconds=S peak_kib=N trainable=N`
+    /// on stdout, with `loss=X` and `floor=S` where the program knows them.
     pub(crate) fn of(mut command: Command) -> io::Result<Self> {
         let output = command.stderr(Stdio::inherit()).output()?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -43,6 +48,8 @@ impl Sample {
             seconds: field("seconds")?.parse().ok()?,
             peak_kib: field("peak_kib")?.parse().ok()?,
             trainable: field("trainable")?.parse().ok()?,
+            loss: field("loss").and_then(|loss| loss.parse().ok()),
+            floor: field("floor").and_then(|floor| floor.parse().ok()),
         })
     }
 }
@@ -65,6 +72,8 @@ mod tests {
             seconds: 0.51,
             peak_kib: 42,
             trainable: 7,
+            loss: Some(8.98),
+            floor: None,
         };
         assert_eq!(sample, Some(expected));
         assert_eq!(Sample::parse("seconds=0.51 trainable=7"), None);

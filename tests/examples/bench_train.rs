@@ -1,0 +1,247 @@
+//! A LoRA step of a language model's checkpoint, measured alone in its process, and random
+//! checkpoints to measure it on:
+//!
+//! - `bench_train make SHAPE DIR` writes a random checkpoint of a public model's sizes in bf16:
+//!   `smollm2-135m` or `qwen2.5-0.5b`;
+//! - `bench_train DIR ROWS TOKENS DTYPE` trains LoRA (r=8, all seven projections) on one batch of
+//!   `ROWS` rows of `TOKENS` tokens with the base in `DTYPE`, and prints `seconds=S peak_kib=N
+//!   trainable=N loss=X floor=S`.
+//!
+//! `seconds` is the median of the steps after the first, `loss` that of the first step, which is
+//! the base's. `floor` is the time of the step's multiply-adds alone at the rate at which this
+//! machine multiplies large f32 matrices.
+
+use std::error::Error;
+use std::path::Path;
+use std::time::Instant;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{DType, Device, Distribution, Tensor};
+use peft_lora::{LoraConfig, Targets};
+use peft_models::{DecoderConfig, LanguageModel, ProjectionBias, RopeConfig};
+use peft_store::{Checkpoint, write_checkpoint};
+use peft_train::{
+    EvalReport, Example, NextToken, Observer, Progress, StepReport, TrainConfig, TrainError,
+    Trainer,
+};
+use serde_json::{Map, Value, json};
+
+const RANK: usize = 8;
+const ALPHA: f64 = 16.0;
+const STEPS: usize = 4;
+const PROJECTIONS: [&str; 7] = [
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "down_proj",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["make", shape, dir] => make(shape, Path::new(dir)),
+        [dir, rows, tokens, dtype] => {
+            let dtype = match dtype {
+                "f32" => DType::F32,
+                "bf16" => DType::BF16,
+                other => return Err(format!("no dtype `{other}`; there are f32 and bf16").into()),
+            };
+            measure(Path::new(dir), rows.parse()?, tokens.parse()?, dtype)
+        }
+        _ => Err("bench_train make SHAPE DIR, or bench_train DIR ROWS TOKENS DTYPE".into()),
+    }
+}
+
+/// The sizes of a public model, and its `config.json`.
+fn shape(name: &str) -> Result<(DecoderConfig, Map<String, Value>), Box<dyn Error>> {
+    let smollm2 = DecoderConfig {
+        n_kv_heads: 3,
+        norm_epsilon: 1e-5,
+        max_positions: 8192,
+        rope: RopeConfig::new(100_000.0),
+        tie_word_embeddings: true,
+        ..DecoderConfig::llama(49_152, 576, 1536, 30, 9)
+    };
+    let qwen = DecoderConfig {
+        n_kv_heads: 2,
+        max_positions: 32_768,
+        rope: RopeConfig::new(1_000_000.0),
+        tie_word_embeddings: true,
+        attention_bias: ProjectionBias::Inputs,
+        ..DecoderConfig::llama(151_936, 896, 4864, 24, 14)
+    };
+    let (config, family, architecture) = match name {
+        "smollm2-135m" => (smollm2, "llama", "LlamaForCausalLM"),
+        "qwen2.5-0.5b" => (qwen, "qwen2", "Qwen2ForCausalLM"),
+        other => {
+            let all = "smollm2-135m and qwen2.5-0.5b";
+            return Err(format!("no shape `{other}`; there are {all}").into());
+        }
+    };
+    let fields = json!({
+        "architectures": [architecture],
+        "model_type": family,
+        "hidden_act": "silu",
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.d_model,
+        "intermediate_size": config.d_ff,
+        "num_hidden_layers": config.n_layers,
+        "num_attention_heads": config.n_heads,
+        "num_key_value_heads": config.n_kv_heads,
+        "rms_norm_eps": config.norm_epsilon,
+        "max_position_embeddings": config.max_positions,
+        "rope_theta": config.rope.theta,
+        "tie_word_embeddings": true,
+    });
+    match fields {
+        Value::Object(fields) => Ok((config, fields)),
+        _ => Err("the config is no object".into()),
+    }
+}
+
+fn make(name: &str, dir: &Path) -> Result<(), Box<dyn Error>> {
+    let (config, fields) = shape(name)?;
+    let device = Device::flex();
+    device.seed(1);
+    let model = config.init(&device);
+    write_checkpoint(&model, &fields, None, DType::BF16, dir)?;
+    Ok(())
+}
+
+fn measure(dir: &Path, rows: usize, tokens: usize, dtype: DType) -> Result<(), Box<dyn Error>> {
+    let device = Device::flex().autodiff();
+    device.seed(1);
+    let checkpoint = Checkpoint::open(dir)?;
+    let mut model = checkpoint.load(&device, dtype)?;
+    let sizes = match &model {
+        LanguageModel::Decoder(decoder) => decoder.config().clone(),
+        _ => return Err("only decoders with seven projections are measured".into()),
+    };
+    LoraConfig::new(RANK, ALPHA)
+        .with_targets(Targets::suffixes(PROJECTIONS))
+        .attach(&mut model, "default")?;
+    let trainable = trainable(&model);
+    let examples: Vec<Example> = (0..rows)
+        .map(|row| example(row, tokens, sizes.vocab_size))
+        .collect();
+    let settings = TrainConfig {
+        max_steps: Some(STEPS),
+        batch_size: rows,
+        learning_rate: 1e-4,
+        ..TrainConfig::default()
+    };
+    let rate = rate();
+    let mut steps = Steps::default();
+    Trainer::new(&settings, &examples).run(model, &NextToken, &mut steps)?;
+    let mut seconds: Vec<f64> = steps
+        .ends
+        .windows(2)
+        .map(|ends| ends[1] - ends[0])
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    println!(
+        "seconds={:.4} peak_kib={} trainable={trainable} loss={:.4} floor={:.4}",
+        seconds[seconds.len() / 2],
+        peak_kib()?,
+        steps.first_loss,
+        multiply_adds(&sizes, rows, tokens) / rate,
+    );
+    Ok(())
+}
+
+/// Tokens that do not repeat soon, every one but the first a target.
+fn example(row: usize, tokens: usize, vocabulary: usize) -> Example {
+    let id = |i: usize| ((i * 7919 + 13) % vocabulary) as u32;
+    let ids = (0..tokens).map(|i| id(row * tokens + i)).collect();
+    Example::new(ids, (0..tokens).map(|i| i > 0).collect())
+}
+
+/// Of a step: the forward products, those of the inputs' gradients, and attention's below the
+/// diagonal; the adapters' own are some percent more.
+fn multiply_adds(of: &DecoderConfig, rows: usize, tokens: usize) -> f64 {
+    let queries = of.n_heads * of.head_dim;
+    let keys = of.n_kv_heads * of.head_dim;
+    let block = of.d_model * (2 * queries + 2 * keys + 3 * of.d_ff);
+    let weights = of.n_layers * block + of.d_model * of.vocab_size;
+    // Two products forward and four backward of half a square.
+    let attention = of.n_layers * queries * tokens * 3;
+    rows as f64 * tokens as f64 * (2.0 * weights as f64 + attention as f64)
+}
+
+/// Multiply-adds a second in a large product of f32 matrices, the best of some.
+fn rate() -> f64 {
+    const SIZE: usize = 1536;
+    let device = Device::flex();
+    let random = || Tensor::<2>::random([SIZE, SIZE], Distribution::Default, &device);
+    let (a, b) = (random(), random());
+    let seconds = (0..5)
+        .map(|_| {
+            let started = Instant::now();
+            let product = peft_kernels::matmul(a.clone(), b.clone());
+            std::hint::black_box(product.into_data());
+            started.elapsed().as_secs_f64()
+        })
+        .fold(f64::INFINITY, f64::min);
+    (SIZE * SIZE * SIZE) as f64 / seconds
+}
+
+/// When steps ended, in seconds.
+struct Steps {
+    begun: Instant,
+    ends: Vec<f64>,
+    first_loss: f64,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self {
+            begun: Instant::now(),
+            ends: Vec::new(),
+            first_loss: f64::NAN,
+        }
+    }
+}
+
+impl<M: Module> Observer<M, EvalReport> for Steps {
+    fn on_step(&mut self, report: &StepReport, _: &Progress<'_, M>) -> Result<(), TrainError> {
+        self.ends.push(self.begun.elapsed().as_secs_f64());
+        if report.step == 1 {
+            self.first_loss = report.loss;
+        }
+        Ok(())
+    }
+
+    fn on_eval(&mut self, _: &EvalReport, _: bool, _: &Progress<'_, M>) -> Result<(), TrainError> {
+        Ok(())
+    }
+}
+
+/// Parameters that require a gradient.
+fn trainable(model: &impl Module) -> usize {
+    struct Count(usize);
+    impl ModuleVisitor for Count {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let base = param.base();
+            if base.is_require_grad() {
+                self.0 += base.shape().num_elements();
+            }
+        }
+    }
+    let mut count = Count(0);
+    model.visit(&mut count);
+    count.0
+}
+
+/// The high-water mark of this process's resident memory.
+fn peak_kib() -> Result<u64, Box<dyn Error>> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .ok_or("/proc/self/status has no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
