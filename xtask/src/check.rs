@@ -15,5 +15,14 @@ pub(crate) fn run() -> io::Result<bool> {
     }
     let allowed = deny::run()?;
     let clippy = status(test::clippy())?;
-    Ok(format && faults.is_empty() && allowed && clippy)
+    // Not built again from what is packed: that is a build of everything for each crate.
+    let packed = [
+        "package",
+        "--workspace",
+        "--no-verify",
+        "--allow-dirty",
+        "--quiet",
+    ];
+    let packed = status(cargo(packed))?;
+    Ok(format && faults.is_empty() && allowed && clippy && packed)
 }

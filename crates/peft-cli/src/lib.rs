@@ -1,8 +1,4 @@
-//! The `peft` command: fine-tune, evaluate, generate with, merge and inspect Hugging Face
-//! checkpoints.
-//!
-//! Nothing is printed by macros that panic where nobody reads: results go through
-//! `commands::print_line`, all else through `say!`.
+#![doc = include_str!("../README.md")]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;

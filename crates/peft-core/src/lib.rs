@@ -1,21 +1,4 @@
-//! What every parameter-efficient fine-tuning method shares.
-//!
-//! A method is an [`Adapter`]: a small module that changes what a frozen weight does. Adapters live in an [`AdapterSlot`] on the parameter,
-//! so a model needs no change to be adapted: Burn's own traversal shows their parameters to optimizers, records and device moves.
-//!
-//! - [`Targets`] say which layers; [`attach()`] puts adapters there and returns an [`AttachReport`], or an error and an untouched model.
-//! - [`linear`] and [`embedding`] are the forward of Burn's layers with the adapters in factored form; a model that calls them forms no
-//!   adapted weight and no gradient of its shape. A model that does not is adapted in weight space.
-//! - [`set_active`], [`set_disabled`], [`rename`], [`replace`], [`detach`] and [`merge()`] manage what is attached; [`route`] gives each row of a batch its own adapter.
-//! - [`FromEmbeddings`] is what soft prompts and prefixes ask of a model, [`Transformer`] what strategies by depth do.
-//! - [`train_whole`] trains modules whole beside what adapts no weight, [`freeze_all_but`] a set of the model's own parameters; [`Summary`] counts.
-//!
-//! What a module keeps beside its parameters, as a `BatchNorm` its running statistics, is frozen with it, and trains, is switched and is saved with it where it trains
-//! whole: [`statistics`], [`set_statistics`], [`freeze_statistics`].
-//!
-//! # What this crate does not do
-//!
-//! It holds no method (`peft-lora`, `peft-ia3`), reads no files (`peft-store`) and has no models (`peft-models`).
+#![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
 mod adapter;

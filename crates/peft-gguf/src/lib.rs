@@ -1,18 +1,4 @@
-//! GGUF files, read and written a tensor at a time, and their blocks of quantised values.
-//!
-//! The format is that of [ggml](https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): typed
-//! metadata, the tensors' names, shapes, types and places, and their bytes. Versions 2 and 3 are
-//! read, 3 is written, little-endian. The metadata is read whole, within bounds that the file's own
-//! size gives; tensors are read from the open file when they are asked for. What is written is
-//! beside its place until it is whole.
-//!
-//! A row of a tensor is a run of blocks ([`Block`]), each of as many values in as many bytes, which
-//! is unpacked to f32 by itself: a product with a quantised matrix unpacks what it is at.
-//!
-//! # What this crate does not do
-//!
-//! It knows no keys of metadata but `general.alignment`, no names of tensors and no models, and
-//! multiplies nothing. Files of the other byte order, and split ones, are not read.
+#![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
 mod blocks;

@@ -1,9 +1,4 @@
-//! What transformers compute most, each with its gradient as one operation.
-//!
-//! Every function here has one definition in Burn's operations, which any backend runs. Where its tensors are f32 on `flex` and this crate's feature of that
-//! name is on, it runs instead as one pass over memory on all cores, and so does its gradient: Burn's backend runs each operation of the definition as a pass
-//! of its own, on one core. Both give the same numbers up to rounding, which the tests of each function check, value and gradients.
-
+#![doc = include_str!("../README.md")]
 mod activation;
 mod adamw;
 mod closed_form;

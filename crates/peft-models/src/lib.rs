@@ -1,11 +1,4 @@
-//! Transformer families as plain Burn modules whose field names are those of Hugging Face checkpoints.
-//!
-//! A parameter's path here is its key there: `model.layers.0.self_attn.q_proj.weight`. Linear layers and embeddings run through
-//! [`peft_core::linear`] and [`peft_core::embedding`], so adapters act in factored form.
-//!
-//! # What this crate does not do
-//!
-//! It reads no files: `peft-store` does.
+#![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
 mod attention;

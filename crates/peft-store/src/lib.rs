@@ -1,10 +1,4 @@
-//! Hugging Face checkpoints and PEFT adapter directories, read and written.
-//!
-//! The only crate that knows the names, layouts and files of Hugging Face: `lora_alpha`, `[out, in]` weights, `base_model.model.` ...
-//!
-//! # What this crate does not do
-//!
-//! It does not train, and it reaches no network: directories are on disk.
+#![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
 /// The largest JSON file that is read: hundreds of times what the field's have.

@@ -1,18 +1,4 @@
-//! Data, tokenisation, batching, training, evaluation and prediction.
-//!
-//! What requires gradients in a model trains, be that adapters or the whole of it. An [`Objective`] says what is minimised: [`NextToken`] for language models,
-//! [`SequenceClassification`] and [`TokenClassification`] for classifiers. A [`Strategy`] may say what trains when: those of
-//! `peft-layerwise`, or another. [`Trainer`] is the loop; with a [`TrunkCache`] it runs the frozen lower part of a model once for each row.
-//!
-//! # What is Burn's and what is not
-//!
-//! The optimizer, its records and gradient accumulation are `burn-optim`'s. The loop, the schedules, clipping and data loading are not: `burn-train`'s learner
-//! averages gradients over batches and not over target tokens, so that batches of unequal targets would weigh wrongly; its clipping is per parameter and not
-//! global; its schedulers keep state, where a function of the step resumes by itself; and `burn-dataset` brings a database to read lines of JSON.
-//!
-//! # What this crate does not do
-//!
-//! It reads and writes no checkpoints or adapters: `peft-store` does.
+#![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
 mod batch;
