@@ -98,7 +98,7 @@ impl AdapterFixture for Copies {
         placement: &Placement,
     ) -> Result<AttachReport, PeftError> {
         peft_core::attach(model, name, placement, Self::KINDS, |layers| {
-            let copy = |layer: &peft_core::Layer| Whole::new(layer.base_weight());
+            let copy = |layer: &peft_core::Layer| Whole::new(layer.frozen_weight().dense());
             Ok(layers.iter().map(copy).collect())
         })
     }

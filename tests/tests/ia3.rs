@@ -69,7 +69,7 @@ fn an_output_is_rescaled_with_its_bias(device: &Device) {
     let expected = base.forward(x.clone()) * only(&model).unsqueeze();
     assert_differs(&expected, &base.forward(x.clone()));
     assert_close(&linear(&model, x.clone()), &expected, PATHS);
-    merge(&mut model).expect("it merges");
+    drop(merge(&mut model).expect("it merges"));
     assert_close(&model.forward(x), &expected, PATHS);
 }
 
@@ -80,7 +80,7 @@ fn an_input_is_rescaled_and_the_bias_is_not(device: &Device) {
     assert_differs(&expected, &base.forward(x.clone()));
     assert_close(&linear(&model, x.clone()), &expected, PATHS);
     assert_close(&model.forward(x.clone()), &expected, PATHS);
-    merge(&mut model).expect("it merges");
+    drop(merge(&mut model).expect("it merges"));
     assert_close(&model.forward(x), &expected, PATHS);
 }
 
@@ -111,7 +111,7 @@ fn a_lora_and_an_ia3_compose_in_order(device: &Device) {
         let mut model = model.clone();
         set_active(&mut model, &order.map(|name| (name, 1.0))).expect("both exist");
         assert_close(&linear(&model, x.clone()), &expected, PATHS);
-        merge(&mut model).expect("it merges");
+        drop(merge(&mut model).expect("it merges"));
         assert_close(&model.forward(x.clone()), &expected, PATHS);
     }
 }
@@ -124,6 +124,6 @@ fn strengths_interpolate(device: &Device) {
     let factor = vector.mul_scalar(0.25) + 0.75;
     let expected = below * factor.unsqueeze();
     assert_close(&linear(&model, x.clone()), &expected, PATHS);
-    merge(&mut model).expect("it merges");
+    drop(merge(&mut model).expect("it merges"));
     assert_close(&model.forward(x), &expected, PATHS);
 }

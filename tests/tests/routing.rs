@@ -1,5 +1,5 @@
-//! Rows of one batch that go through different adapters, on whole models: each row is compared with a run of that row alone, unpadded, on which its
-//! adapter acts.
+//! Rows of one batch that go through different adapters, on whole models: each row is compared with
+//! a run of that row alone, unpadded, on which its adapter acts.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,9 +7,9 @@ use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Int, Tensor, s};
 use peft_core::{
-    Adapter, AttachReport, CausalLm, ForwardPath, FromEmbeddings, FrozenLinear, LayerKind, Names,
-    PeftError, Placement, SequenceClassifier, Targets, TrainBias, attach, linear, route,
-    select_positions, set_active, unroute,
+    Adapter, AttachReport, CausalLm, ForwardPath, FromEmbeddings, FrozenLinear, FrozenWeight,
+    LayerInput, LayerKind, Names, PeftError, Placement, SequenceClassifier, Targets, TrainBias,
+    attach, linear, route, select_positions, set_active, unroute,
 };
 use peft_ia3::Ia3Config;
 use peft_lora::{LoraConfig, LoraScaling};
@@ -59,7 +59,8 @@ fn routed<M: Module>(model: &M) -> M {
     model
 }
 
-/// LoRA with biases on linear layers and `embeddings`, rsLoRA of another rank with copies of `whole`, and IA3 on `ia3`, of which `inputs` are rescaled.
+/// LoRA with biases on linear layers and `embeddings`, rsLoRA of another rank with copies of
+/// `whole`, and IA3 on `ia3`, of which `inputs` are rescaled.
 fn three<M: Module>(
     mut model: M,
     embeddings: &str,
@@ -205,7 +206,8 @@ fn rows_of_classifiers_choose(device: &Device) {
     classifier_rows(&model, device);
 }
 
-/// A head that is given the positions of all rows in one axis would not know whose they are: it says so where it has adapters, and is right where not.
+/// A head that is given the positions of all rows in one axis would not know whose they are: it
+/// says so where it has adapters, and is right where not.
 fn a_layer_whose_first_axis_is_not_the_rows_refuses(device: &Device) {
     let model = spread(&tiny(), device);
     let ids = ids(2, 5, 23, device);
@@ -226,7 +228,8 @@ fn a_layer_whose_first_axis_is_not_the_rows_refuses(device: &Device) {
     }
 }
 
-/// Adds its vector to what the layer below makes of nothing; says that it gives it all.
+/// Adds its vector to what the layer below makes of nothing, twice where a product of its own input
+/// is there; says that it gives the layer below that input.
 #[derive(Module, Debug)]
 struct Sharing {
     added: Param<Tensor<1>>,
@@ -235,20 +238,23 @@ struct Sharing {
 impl Adapter for Sharing {
     const NAME: &'static str = "sharing";
 
-    fn weight<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        base
+    fn weight<const D: usize>(&self, base: &FrozenWeight<D>) -> Tensor<D> {
+        base.dense()
     }
 
     fn shares_input(&self) -> bool {
         true
     }
 
-    fn linear(&self, x: Tensor<3>, base: &FrozenLinear<'_>) -> Tensor<3> {
-        base.forward(x.zeros_like()) + self.added.val().unsqueeze()
+    fn linear(&self, x: LayerInput, base: &FrozenLinear<'_>) -> Tensor<2> {
+        let times = if x.product().is_some() { 2.0 } else { 1.0 };
+        let added = self.added.val().mul_scalar(times);
+        base.forward(x.rows().zeros_like()) + added.unsqueeze()
     }
 }
 
-/// An adapter that shares its input is given the rows of the product that was formed before it was asked: whatever it gives the layer below.
+/// An adapter that shares its input is given it with a product that was formed before; of any other
+/// input it gets what the layer below makes of that.
 fn the_product_with_the_base_is_shared(device: &Device) {
     let base: Linear = filled(LinearConfig::new(6, 10).init(device));
     let mut model = base.clone();
@@ -279,10 +285,12 @@ fn the_product_with_the_base_is_shared(device: &Device) {
         PATHS,
     );
     route(&mut model, &[Some("two"), Some("one"), None, Some("two")]).expect("both exist");
-    let added = Tensor::<1>::from_data([2.0, 1.0, 0.0, 2.0], device).reshape([4, 1, 1]);
-    assert_close(
-        &linear(&model, x.clone()),
-        &(base.forward(x) + added),
-        PATHS,
-    );
+    let found = linear(&model, x.clone());
+    let expected = base.forward(x);
+    for (row, added) in [(0, 4.0), (1, 2.0), (3, 4.0)] {
+        let of_nothing = (base.bias.as_ref().expect("a bias").val() + added).unsqueeze::<3>();
+        let found = found.clone().narrow(0, row, 1);
+        assert_close(&found, &of_nothing.expand([1, 3, 10]), PATHS);
+    }
+    assert_close(&found.narrow(0, 2, 1), &expected.narrow(0, 2, 1), PATHS);
 }

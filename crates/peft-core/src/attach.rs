@@ -14,7 +14,9 @@ use crate::route::not_routed;
 use crate::running::{Holders, Statistics, exchange, freeze_statistics, read};
 use crate::slot::{REPARAMETERIZATION, install};
 use crate::targets::{Choice, Names};
-use crate::{Adapter, AdapterSlot, Layer, LayerKind, PeftError, Summary, Targets, Whole, slots};
+use crate::{
+    Adapter, AdapterSlot, FrozenWeight, Layer, LayerKind, PeftError, Summary, Targets, Whole, slots,
+};
 
 /// Which biases train beside the adapters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -33,14 +35,16 @@ pub enum TrainBias {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ForwardPath {
-    /// Through the parameter's value, as any Burn module does. Adapters that no weight can express are refused.
+    /// Through the parameter's value, as any Burn module does. Adapters that no weight can express
+    /// are refused.
     #[default]
     Weight,
     /// Through [`linear`](crate::linear) and [`embedding`](crate::embedding).
     Factored,
 }
 
-/// Where an adapter goes and what trains beside it: the part of a method's config that all methods share.
+/// Where an adapter goes and what trains beside it: the part of a method's config that all methods
+/// share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Placement {
     /// The layers to adapt.
@@ -67,9 +71,10 @@ impl Placement {
 
 /// Attach one adapter, that is one module on each chosen layer, under one name.
 ///
-/// `build` makes the adapters of the layers it is given, in their order. All base parameters are frozen; what a model reads beside its text, such as a prefix, is
-/// neither adapted nor frozen. The first adapter of a model
-/// is active at once; later ones wait for [`set_active`](crate::set_active).
+/// `build` makes the adapters of the layers it is given, in their order. All base parameters are
+/// frozen; what a model reads beside its text, such as a prefix, is neither adapted nor frozen. The
+/// first adapter of a model is active at once; later ones wait for
+/// [`set_active`](crate::set_active).
 ///
 /// # Errors
 ///
@@ -158,7 +163,8 @@ pub fn attach<M: Module, A: Adapter>(
     })
 }
 
-/// Put slots on a model, with copies of the parameters that train whole, each slot as `settle` leaves it, and freeze the base.
+/// Put slots on a model, with copies of the parameters that train whole, each slot as `settle`
+/// leaves it, and freeze the base.
 pub(crate) fn place<M: Module>(
     model: &mut M,
     name: &str,
@@ -196,7 +202,8 @@ pub(crate) fn place<M: Module>(
     Ok(())
 }
 
-/// A module that trains whole and keeps running statistics, and the parameter in whose slot those lie that are not in the model.
+/// A module that trains whole and keeps running statistics, and the parameter in whose slot those
+/// lie that are not in the model.
 pub(crate) struct Carrier {
     module: String,
     /// The paths of its statistics.
@@ -331,7 +338,8 @@ impl ModuleVisitor for Copies<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let path = self.path.join(".");
         if self.wanted.contains(&path) {
-            let copy = Whole::<D>::new(param.base().cast(DType::F32));
+            // The copy starts at the dense weight.
+            let copy = Whole::<D>::new(FrozenWeight::of(param).dense_in(DType::F32));
             self.slots.entry(path).or_default().insert(self.name, copy);
         }
     }

@@ -1,16 +1,76 @@
-//! What an adapter sees of the layer below it: the frozen base, with the adapters activated earlier.
+//! What an adapter sees of the layer below it: the frozen base, with the adapters activated
+//! earlier.
 
-use burn::tensor::{Int, Tensor, module};
+use burn::tensor::{Int, Tensor};
 
+use crate::FrozenWeight;
 use crate::slot::ActiveAdapter;
 
+/// The input of a linear layer: rows, and their product with its stored weight where that has been
+/// formed already.
+///
+/// Where rows of a batch go through different adapters, those that give the layer below their own
+/// input share one product. Only the layer makes an input that has one; a tensor becomes an input
+/// without.
+#[derive(Debug, Clone)]
+pub struct LayerInput {
+    rows: Tensor<2>,
+    product: Option<Tensor<2>>,
+}
+
+impl From<Tensor<2>> for LayerInput {
+    fn from(rows: Tensor<2>) -> Self {
+        Self {
+            rows,
+            product: None,
+        }
+    }
+}
+
+impl LayerInput {
+    pub(crate) fn multiplied(rows: Tensor<2>, product: Option<Tensor<2>>) -> Self {
+        Self { rows, product }
+    }
+
+    /// The rows, `[rows, d_in]`.
+    pub fn rows(&self) -> Tensor<2> {
+        self.rows.clone()
+    }
+
+    /// The rows, `[rows, d_in]`.
+    pub fn into_rows(self) -> Tensor<2> {
+        self.rows
+    }
+
+    /// Their product with the layer's stored weight, `[rows, d_out]`, where it has been formed
+    /// already.
+    pub fn product(&self) -> Option<Tensor<2>> {
+        self.product.clone()
+    }
+}
+
 /// A linear layer below an adapter: the frozen base and the adapters activated earlier.
+#[derive(Debug)]
 pub struct FrozenLinear<'a> {
-    pub(crate) weight: Tensor<2>,
+    pub(crate) weight: FrozenWeight,
     pub(crate) bias: Option<Tensor<1>>,
-    /// `x W` of the only input that the layer is given, where it is known.
-    pub(crate) product: Option<Tensor<3>>,
     pub(crate) below: &'a [ActiveAdapter<'a>],
+}
+
+impl FrozenLinear<'static> {
+    /// A layer with no adapters: what a method's own test gives its
+    /// [`linear`](crate::Adapter::linear).
+    ///
+    /// # Shapes
+    ///
+    /// `weight` is `[d_in, d_out]`, `bias` `[d_out]`.
+    pub fn new(weight: impl Into<FrozenWeight>, bias: Option<Tensor<1>>) -> Self {
+        Self {
+            weight: weight.into(),
+            bias,
+            below: &[],
+        }
+    }
 }
 
 impl FrozenLinear<'_> {
@@ -18,19 +78,22 @@ impl FrozenLinear<'_> {
     ///
     /// # Shapes
     ///
-    /// `x` is `[batch, rows, d_in]`, the result `[batch, rows, d_out]`.
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    /// `x` is `[rows, d_in]`, the result `[rows, d_out]`.
+    pub fn forward(&self, x: impl Into<LayerInput>) -> Tensor<2> {
+        let x = x.into();
         let Some((top, below)) = self.below.split_last() else {
-            return match (&self.product, &self.bias) {
-                (None, bias) => peft_kernels::linear(x, self.weight.clone(), bias.clone()),
-                (Some(product), Some(bias)) => product.clone() + bias.clone().unsqueeze(),
-                (Some(product), None) => product.clone(),
+            let bias = self.bias.clone();
+            return match x.product {
+                None => self.weight.product(x.rows, bias),
+                Some(product) => match bias {
+                    Some(bias) => product + bias.unsqueeze(),
+                    None => product,
+                },
             };
         };
         let base = FrozenLinear {
             weight: self.weight.clone(),
             bias: self.bias.clone(),
-            product: self.product.clone(),
             below,
         };
         top.blend(
@@ -44,18 +107,18 @@ impl FrozenLinear<'_> {
     /// # Shapes
     ///
     /// As [`forward`](Self::forward).
-    pub fn project(&self, x: Tensor<3>) -> Tensor<3> {
+    pub fn project(&self, x: impl Into<LayerInput>) -> Tensor<2> {
         FrozenLinear {
             weight: self.weight.clone(),
             bias: None,
-            product: self.product.clone(),
             below: self.below,
         }
         .forward(x)
     }
 
-    /// The effective weight, `[d_in, d_out]`. With no adapter below this is the stored weight, not a copy.
-    pub fn weight(&self) -> Tensor<2> {
+    /// The effective weight, `[d_in, d_out]`. With no adapter below this is the stored weight, not
+    /// a copy.
+    pub fn weight(&self) -> FrozenWeight {
         effective_weight(self.weight.clone(), self.below)
     }
 
@@ -68,9 +131,21 @@ impl FrozenLinear<'_> {
 }
 
 /// An embedding below an adapter: the frozen base and the adapters activated earlier.
+#[derive(Debug)]
 pub struct FrozenEmbedding<'a> {
-    pub(crate) weight: Tensor<2>,
+    pub(crate) weight: FrozenWeight,
     pub(crate) below: &'a [ActiveAdapter<'a>],
+}
+
+impl FrozenEmbedding<'static> {
+    /// An embedding with no adapters, `[n_embeddings, d_model]`: what a method's own test gives its
+    /// [`embedding`](crate::Adapter::embedding).
+    pub fn new(weight: impl Into<FrozenWeight>) -> Self {
+        Self {
+            weight: weight.into(),
+            below: &[],
+        }
+    }
 }
 
 impl FrozenEmbedding<'_> {
@@ -81,7 +156,7 @@ impl FrozenEmbedding<'_> {
     /// `ids` is `[batch, positions]`, the result `[batch, positions, d_model]`.
     pub fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         let Some((top, below)) = self.below.split_last() else {
-            return module::embedding(self.weight.clone(), ids);
+            return self.weight.rows(ids);
         };
         let base = FrozenEmbedding {
             weight: self.weight.clone(),
@@ -94,18 +169,20 @@ impl FrozenEmbedding<'_> {
     }
 
     /// The effective weight, `[n_embeddings, d_model]`.
-    pub fn weight(&self) -> Tensor<2> {
+    pub fn weight(&self) -> FrozenWeight {
         effective_weight(self.weight.clone(), self.below)
     }
 }
 
-/// `base` with `adapters` applied in order.
+/// `base` with `adapters` applied in order, each result in the precision in which the weight is
+/// stored.
 pub(crate) fn effective_weight<const D: usize>(
-    base: Tensor<D>,
+    base: FrozenWeight<D>,
     adapters: &[ActiveAdapter<'_>],
-) -> Tensor<D> {
+) -> FrozenWeight<D> {
     adapters.iter().fold(base, |below, active| {
-        active.blend(|| below.clone(), || active.adapter.weight_of(below.clone()))
+        let adapted = || below.rounded(active.adapter.weight_of(&below));
+        active.blend(|| below.dense(), adapted).into()
     })
 }
 

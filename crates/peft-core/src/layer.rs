@@ -5,19 +5,22 @@ use burn::nn::{Embedding, Linear};
 use burn::tensor::{Int, Tensor};
 
 use crate::routed::{self, routes_of};
-use crate::{AdapterSlot, FrozenEmbedding, FrozenLinear};
+use crate::{AdapterSlot, FrozenEmbedding, FrozenLinear, FrozenWeight};
 
 /// `layer`'s forward, with the adapters on its weight in factored form.
 ///
-/// Without an adapter this is what [`Linear::forward`] gives. With one, neither the adapted weight nor a gradient of its shape is formed, unless a method is defined by its dense weight.
+/// Without an adapter this is what [`Linear::forward`] gives. With one, neither the adapted weight
+/// nor a gradient of its shape is formed, unless a method is defined by its dense weight.
 ///
 /// # Shapes
 ///
-/// `x` is `[.., d_in]` with at least one axis, the result `[.., d_out]`. Where [`route`](crate::route) has chosen adapters for rows, `x` is `[rows, .., d_in]`.
+/// `x` is `[.., d_in]` with at least one axis, the result `[.., d_out]`. Where
+/// [`route`](crate::route) has chosen adapters for rows, `x` is `[rows, .., d_in]`.
 ///
 /// # Panics
 ///
-/// If the last axis of `x` is not `d_in`, or adapters were chosen for another number of rows than there are.
+/// If the last axis of `x` is not `d_in`, or adapters were chosen for another number of rows than
+/// there are.
 pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     if let Some(routes) = routes_of(layer) {
         return routed::linear(routes, layer, x);
@@ -26,11 +29,10 @@ pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     let acting = slot.as_ref().map(|slot| slot.acting()).unwrap_or_default();
     let base = FrozenLinear {
         weight: match slot {
-            Some(_) => layer.weight.base(),
-            None => layer.weight.val(),
+            Some(_) => FrozenWeight::of(&layer.weight),
+            None => layer.weight.val().into(),
         },
         bias: layer.bias.as_ref().map(|bias| bias.val()),
-        product: None,
         below: &acting,
     };
     of_rows(&base, x)
@@ -46,15 +48,16 @@ fn of_rows<const D: usize>(layer: &FrozenLinear<'_>, x: Tensor<D>) -> Tensor<D> 
         "a linear layer of {d_in} inputs was given {dims:?}"
     );
     let rows = dims[..D - 1].iter().product::<usize>();
-    let y = layer.forward(x.reshape([1, rows, d_in]));
+    let y = layer.forward(x.reshape([rows, d_in]));
     dims[D - 1] = d_out;
     y.reshape(dims)
 }
 
 /// [`linear`] of rows that are still to be scaled, `(x ∘ s) W + b`, which is `x (s ∘ W) + b` too.
 ///
-/// The second is computed where weight and scale train, the rows take no gradient and the layer has no adapters: then the scale's gradient is formed of the
-/// weight's, and no product is formed for rows that nothing below asks for. Elsewhere the first is.
+/// The second is computed where weight and scale train, the rows take no gradient and the layer has
+/// no adapters: then the scale's gradient is formed of the weight's, and no product is formed for
+/// rows that nothing below asks for. Elsewhere the first is.
 ///
 /// # Shapes
 ///
@@ -71,9 +74,8 @@ pub fn scaled_linear<const D: usize>(layer: &Linear, x: Tensor<D>, scale: Tensor
         return linear(layer, x * scale.unsqueeze());
     }
     let base = FrozenLinear {
-        weight: layer.weight.val() * scale.unsqueeze_dim(1),
+        weight: (layer.weight.val() * scale.unsqueeze_dim(1)).into(),
         bias: of_bias.map(|bias| bias.val()),
-        product: None,
         below: &[],
     };
     of_rows(&base, x)
@@ -99,17 +101,19 @@ pub fn embedding(layer: &Embedding, ids: Tensor<2, Int>) -> Tensor<3> {
     }
     let acting = slot.acting();
     FrozenEmbedding {
-        weight: layer.weight.base(),
+        weight: FrozenWeight::of(&layer.weight),
         below: &acting,
     }
     .forward(ids)
 }
 
-/// As [`embedding`], of ids that stand beside every row of a batch: those of positions, for instance.
+/// As [`embedding`], of ids that stand beside every row of a batch: those of positions, for
+/// instance.
 ///
 /// # Shapes
 ///
-/// `ids` is `[1, positions]`, the result `[1, positions, d_model]`; `[rows, positions, d_model]` where [`route`](crate::route) has chosen adapters for rows.
+/// `ids` is `[1, positions]`, the result `[1, positions, d_model]`; `[rows, positions, d_model]`
+/// where [`route`](crate::route) has chosen adapters for rows.
 pub fn shared_embedding(layer: &Embedding, ids: Tensor<2, Int>) -> Tensor<3> {
     let slot = layer.weight.reparameterization::<AdapterSlot>();
     match slot.and_then(AdapterSlot::routes) {
@@ -127,7 +131,8 @@ pub fn shared_embedding(layer: &Embedding, ids: Tensor<2, Int>) -> Tensor<3> {
 ///
 /// # Shapes
 ///
-/// `param` is `[width]`, the result `[1, .., width]`, or `[rows, 1, .., width]` where rows read different values; it is meant for `[rows, .., width]`.
+/// `param` is `[width]`, the result `[1, .., width]`, or `[rows, 1, .., width]` where rows read
+/// different values; it is meant for `[rows, .., width]`.
 ///
 /// # Panics
 ///

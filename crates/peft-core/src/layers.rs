@@ -7,9 +7,9 @@ use std::fmt;
 use burn::module::{Module, ModuleVisitor, Param, Reparameterization};
 use burn::tensor::{Device, Shape, Tensor};
 
-use crate::AdapterSlot;
 use crate::model::INPUT_ADAPTER;
 use crate::slot::REPARAMETERIZATION;
+use crate::{AdapterSlot, FrozenWeight};
 
 /// A kind of layer that adapters can attach to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,7 +37,8 @@ pub struct Layer {
     pub path: String,
     /// What it is.
     pub kind: LayerKind,
-    /// The shape of its weight: `[d_in, d_out]` of a linear layer, `[n_embeddings, d_model]` of an embedding.
+    /// The shape of its weight: `[d_in, d_out]` of a linear layer, `[n_embeddings, d_model]` of an
+    /// embedding.
     pub shape: [usize; 2],
     /// Whether it has a bias.
     pub has_bias: bool,
@@ -47,15 +48,16 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// The frozen weight, of [`shape`](Self::shape), without any adapter. Initialises a lazy parameter.
-    pub fn base_weight(&self) -> Tensor<2> {
-        self.weight.base()
+    /// The frozen weight, of [`shape`](Self::shape), without any adapter. Initialises a lazy
+    /// parameter.
+    pub fn frozen_weight(&self) -> FrozenWeight {
+        FrozenWeight::of(&self.weight)
     }
 
-    /// The layer with its shape as the forward sees it. Initialises a lazy parameter: a linear layer in column layout names the
-    /// shape that it stores until then.
+    /// The layer with its shape as the forward sees it. Initialises a lazy parameter: a linear
+    /// layer in column layout names the shape that it stores until then.
     pub(crate) fn settled(mut self) -> Self {
-        self.shape = self.base_weight().dims();
+        self.shape = self.frozen_weight().dims();
         self
     }
 
@@ -154,8 +156,8 @@ impl ModuleVisitor for Names {
     }
 }
 
-/// The paths and kinds of the layers that can be adapted, in the model's order. No weight is initialised: a model of any size
-/// costs no more than its names.
+/// The paths and kinds of the layers that can be adapted, in the model's order. No weight is
+/// initialised: a model of any size costs no more than its names.
 pub fn layer_names<M: Module>(model: &M) -> Vec<(String, LayerKind)> {
     let mut names = Names::default();
     model.visit(&mut names);
@@ -204,7 +206,8 @@ impl ModuleVisitor for Scan {
 
 /// Whether a parameter trains, now or once the module is put in training.
 ///
-/// A weight that is lazy stays so: what a value would be set to is asked of one number in its place.
+/// A weight that is lazy stays so: what a value would be set to is asked of one number in its
+/// place.
 pub(crate) fn is_trainable<const D: usize>(param: &Param<Tensor<D>>) -> bool {
     let device = param.lazy_device();
     let param = match param.is_initialized() {
@@ -228,7 +231,8 @@ pub(crate) fn params<M: Module>(model: &M) -> Vec<ParamInfo> {
     scan.params
 }
 
-/// The layers of a model that can be adapted, in the model's order. Initialises their weights where they are lazy.
+/// The layers of a model that can be adapted, in the model's order. Initialises their weights where
+/// they are lazy.
 pub fn layers<M: Module>(model: &M) -> Vec<Layer> {
     let layers = layers_of(&params(model)).into_iter();
     layers.map(Layer::settled).collect()

@@ -8,10 +8,12 @@ use burn::tensor::{DType, Tensor};
 use crate::route::not_routed;
 use crate::running::apart;
 use crate::slot::strip;
-use crate::{AdapterSlot, PeftError, slots};
+use crate::{AdapterSlot, FrozenWeight, PeftError, slots};
 
-/// A model as it was before [`merge`]. It shares with the merged model every tensor that merging did not change.
+/// A model as it was before [`merge`]. It shares with the merged model every tensor that merging
+/// did not change.
 #[derive(Debug)]
+#[must_use = "it holds the weights that merging changed: restore them, or drop it to free them"]
 pub struct Unmerged<M>(M);
 
 impl<M> Unmerged<M> {
@@ -23,16 +25,18 @@ impl<M> Unmerged<M> {
 
 /// Fold the active adapters into the base parameters and remove all slots.
 ///
-/// The sum is formed in f32 and rounded once to the base's dtype. The model that comes back in [`Unmerged`] restores
-/// the base exactly; drop it to free the unmerged weights.
+/// The sum is formed in f32 and rounded once to the base's dtype. The model that comes back in
+/// [`Unmerged`] restores the base exactly; drop it to free the unmerged weights.
 ///
-/// A model that reads one parameter in two places, such as an embedding that is the output layer too, reads the merged one in both: where an adapter acts in
-/// one of them alone, give the other a parameter of its own first.
+/// A model that reads one parameter in two places, such as an embedding that is the output layer
+/// too, reads the merged one in both: where an adapter acts in one of them alone, give the other a
+/// parameter of its own first.
 ///
 /// # Errors
 ///
-/// [`PeftError::NoAdapter`]; [`PeftError::InactiveAdapters`] where an adapter would be dropped without having been merged;
-/// [`PeftError::NonFinite`]; [`PeftError::Routed`]. The model is then unchanged.
+/// [`PeftError::NoAdapter`]; [`PeftError::InactiveAdapters`] where an adapter would be dropped
+/// without having been merged; [`PeftError::NonFinite`]; [`PeftError::Routed`]. The model is then
+/// unchanged.
 pub fn merge<M: Module>(model: &mut M) -> Result<Unmerged<M>, PeftError> {
     let merged = into_merged(model.clone())?;
     Ok(Unmerged(std::mem::replace(model, merged)))
@@ -117,9 +121,9 @@ impl ModuleMapper for Fold {
         if own.is_none() && above.is_none() {
             return param;
         }
-        let base = param.base();
-        let (dtype, trains) = (base.dtype(), base.is_require_grad());
-        let mut value = base.detach().cast(DType::F32);
+        // What is merged is a dense weight, whatever it was stored as before.
+        let base = FrozenWeight::of(&param);
+        let mut value = base.dense_in(DType::F32).detach();
         if let Some(slot) = own {
             value = slot.merged_weight(value);
         }
@@ -127,11 +131,11 @@ impl ModuleMapper for Fold {
             let dims = value.dims();
             value = slot.merged_bias(value.reshape([dims[0]])).reshape(dims);
         }
-        let value = value.cast(dtype).detach();
+        let value = base.rounded(value).detach();
         if !value.clone().is_finite().all().into_scalar::<bool>() {
             self.not_finite.get_or_insert(path);
             return param;
         }
-        param.map(|_| value.set_require_grad(trains))
+        param.map(|old| value.set_require_grad(old.is_require_grad()))
     }
 }

@@ -1,15 +1,15 @@
 //! The forward of layers on which rows of a batch go through different adapters.
 //!
-//! Rows of one adapter are put together, each group goes through its adapter, and the rows are put back. `x W` is formed once, for
-//! all groups whose adapters give the layer below their own input.
+//! Rows of one adapter are put together, each group goes through its adapter, and the rows are put
+//! back. `x W` is formed once, for all groups whose adapters give the layer below their own input.
 
 use burn::module::Param;
 use burn::nn::{Embedding, Linear};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 use crate::frozen::effective_weight;
 use crate::slot::{ActiveAdapter, Routes};
-use crate::{AdapterSlot, FrozenEmbedding, FrozenLinear};
+use crate::{AdapterSlot, FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput};
 
 /// How rows choose on a linear layer: on its weight, or on its bias alone.
 pub(crate) fn routes_of(layer: &Linear) -> Option<&Routes> {
@@ -35,7 +35,7 @@ impl<'a> Group<'a> {
         let slot = layer.weight.reparameterization::<AdapterSlot>();
         let bias = layer.bias.as_ref().map(|bias| {
             let own = bias_slot(layer).and_then(|slot| slot.chosen(name));
-            effective_weight(bias.base(), own.as_slice())
+            effective_weight(FrozenWeight::of(bias), own.as_slice()).dense()
         });
         let acting = slot.and_then(|slot| slot.chosen(name));
         Self {
@@ -54,7 +54,7 @@ impl<'a> Group<'a> {
 
 /// [`linear`](crate::linear), `x` of `[rows, .., d_in]`.
 pub(crate) fn linear<const D: usize>(routes: &Routes, layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    let weight = layer.weight.base();
+    let weight = FrozenWeight::of(&layer.weight);
     let mut dims = x.dims();
     let [d_in, d_out] = weight.dims();
     assert!(
@@ -62,24 +62,24 @@ pub(crate) fn linear<const D: usize>(routes: &Routes, layer: &Linear, x: Tensor<
         "a linear layer of {d_in} inputs was given {dims:?} for rows that choose their adapters"
     );
     routes.check_rows(dims[0]);
-    refuse_gradients(&weight);
+    refuse_gradients(&layer.weight.lazy_device());
     let each = dims[1..D - 1].iter().product::<usize>(); // inputs a row
-    let x = routes.together(x.reshape([dims[0], each, d_in]));
+    let x = routes.together(x.reshape([dims[0], each * d_in]));
     let groups: Vec<Group<'_>> = routes
         .groups()
         .map(|(name, rows)| Group::new(layer, name, rows))
         .collect();
 
     let mut start = 0;
-    let inputs: Vec<Tensor<3>> = groups
+    let inputs: Vec<Tensor<2>> = groups
         .iter()
         .map(|group| {
             let x = x.clone().narrow(0, start, group.rows);
             start += group.rows;
-            x.reshape([1, group.rows * each, d_in])
+            x.reshape([group.rows * each, d_in])
         })
         .collect();
-    let sharing: Vec<Tensor<3>> = groups
+    let sharing: Vec<Tensor<2>> = groups
         .iter()
         .zip(&inputs)
         .filter(|(group, _)| group.shares_input())
@@ -87,13 +87,13 @@ pub(crate) fn linear<const D: usize>(routes: &Routes, layer: &Linear, x: Tensor<
         .collect();
     let product = match sharing.len() {
         0 => None,
-        n if n == groups.len() => Some(x.reshape([1, dims[0] * each, d_in])),
-        _ => Some(Tensor::cat(sharing, 1)),
+        n if n == groups.len() => Some(x.reshape([dims[0] * each, d_in])),
+        _ => Some(Tensor::cat(sharing, 0)),
     }
-    .map(|x| peft_kernels::linear(x, weight.clone(), None)); // [1, inputs, d_out]
+    .map(|x| weight.product(x, None)); // [inputs, d_out]
 
     let mut start = 0;
-    let outputs: Vec<Tensor<3>> = groups
+    let outputs: Vec<Tensor<2>> = groups
         .iter()
         .zip(inputs)
         .map(|(group, x)| {
@@ -103,15 +103,15 @@ pub(crate) fn linear<const D: usize>(routes: &Routes, layer: &Linear, x: Tensor<
                 .filter(|_| group.shares_input())
                 .map(|product| {
                     start += n;
-                    product.narrow(1, start - n, n)
+                    product.narrow(0, start - n, n)
                 });
             let base = FrozenLinear {
                 weight: weight.clone(),
                 bias: group.bias.clone(),
-                product,
                 below: &group.acting,
             };
-            base.forward(x).reshape([group.rows, each, d_out])
+            let y = base.forward(LayerInput::multiplied(x, product));
+            y.reshape([group.rows, each * d_out])
         })
         .collect();
     dims[D - 1] = d_out;
@@ -125,9 +125,9 @@ pub(crate) fn embedding(
     layer: &Embedding,
     ids: Tensor<2, Int>,
 ) -> Tensor<3> {
-    let weight = layer.weight.base();
+    let weight = FrozenWeight::of(&layer.weight);
     routes.check_rows(ids.dims()[0]);
-    refuse_gradients(&weight);
+    refuse_gradients(&layer.weight.lazy_device());
     let ids = routes.together(ids);
     let mut start = 0;
     let outputs = routes.groups().map(|(name, rows)| {
@@ -151,13 +151,13 @@ pub(crate) fn features<const D: usize>(
     param: &Param<Tensor<1>>,
     rows: usize,
 ) -> Tensor<D> {
-    let base = param.base();
+    let base = FrozenWeight::of(param);
     routes.check_rows(rows);
     assert!(D > 1, "features of rows need an axis of rows");
-    refuse_gradients(&base);
+    refuse_gradients(&param.lazy_device());
     let of_groups = routes
         .groups()
-        .map(|(name, _)| effective_weight(base.clone(), slot.chosen(name).as_slice()))
+        .map(|(name, _)| effective_weight(base.clone(), slot.chosen(name).as_slice()).dense())
         .collect();
     let mut dims = [1; D];
     (dims[0], dims[D - 1]) = (rows, base.dims()[0]);
@@ -165,9 +165,9 @@ pub(crate) fn features<const D: usize>(
 }
 
 /// A model that has gone back to training has to be told whose rows are whose again.
-fn refuse_gradients<const D: usize>(weight: &Tensor<D>) {
+fn refuse_gradients(device: &Device) {
     assert!(
-        !weight.device().is_autodiff(),
+        !device.is_autodiff(),
         "adapters were chosen for the rows of a batch, which holds outside of training only; unroute the model first"
     );
 }

@@ -3,12 +3,12 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use crate::Adapter;
+use crate::{Adapter, FrozenWeight};
 
 /// Replaces a parameter by a copy that trains: `W' = V`, with `V = W` at first.
 ///
-/// Heads, norms and biases that are trained beside an adapter are these, so that the base stays as it was: switching the adapter
-/// off restores it, and several adapters can each have their own.
+/// Heads, norms and biases that are trained beside an adapter are these, so that the base stays as
+/// it was: switching the adapter off restores it, and several adapters can each have their own.
 #[derive(Module, Debug)]
 pub struct Whole<const R: usize> {
     /// The copy, of the parameter's shape.
@@ -27,7 +27,7 @@ impl<const R: usize> Whole<R> {
 impl<const R: usize> Adapter for Whole<R> {
     const NAME: &'static str = "whole";
 
-    fn weight<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        self.value.val().reshape(base.dims()).cast(base.dtype())
+    fn weight<const D: usize>(&self, base: &FrozenWeight<D>) -> Tensor<D> {
+        self.value.val().reshape(base.dims())
     }
 }

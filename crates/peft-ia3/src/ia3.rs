@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use peft_core::{Adapter, FrozenLinear};
+use peft_core::{Adapter, FrozenLinear, FrozenWeight, LayerInput};
 
 /// Which side of the layer the vector rescales.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,27 +45,30 @@ impl Ia3 {
 
     /// `tensor` times the vector along its last axis.
     fn rescale<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D> {
-        self.rescale_along(D - 1, tensor)
+        let dtype = tensor.dtype();
+        let scaling = self.along(D - 1);
+        (tensor.cast(scaling.dtype()) * scaling).cast(dtype)
     }
 
-    fn rescale_along<const D: usize>(&self, axis: usize, tensor: Tensor<D>) -> Tensor<D> {
-        let dtype = tensor.dtype();
+    /// The vector along an axis, one wide along the others.
+    fn along<const D: usize>(&self, axis: usize) -> Tensor<D> {
         let scaling = self.scaling.val();
         let mut dims = [1; D];
         dims[axis] = scaling.dims()[0];
-        (tensor.cast(scaling.dtype()) * scaling.reshape(dims)).cast(dtype)
+        scaling.reshape(dims)
     }
 }
 
 impl Adapter for Ia3 {
     const NAME: &'static str = "ia3";
 
-    fn weight<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        match self.side {
-            Ia3Side::Output { .. } => self.rescale(base),
+    fn weight<const D: usize>(&self, base: &FrozenWeight<D>) -> Tensor<D> {
+        let scaling = self.along(match self.side {
+            Ia3Side::Output { .. } => D - 1,
             // The input axis is the one before the last: [d_in, d_out].
-            Ia3Side::Input => self.rescale_along(D - 2, base),
-        }
+            Ia3Side::Input => D - 2,
+        });
+        base.dense_in(scaling.dtype()) * scaling
     }
 
     fn bias(&self, base: Tensor<1>) -> Tensor<1> {
@@ -84,10 +87,10 @@ impl Adapter for Ia3 {
         matches!(self.side, Ia3Side::Output { .. })
     }
 
-    fn linear(&self, x: Tensor<3>, base: &FrozenLinear<'_>) -> Tensor<3> {
+    fn linear(&self, x: LayerInput, base: &FrozenLinear<'_>) -> Tensor<2> {
         match self.side {
             Ia3Side::Output { .. } => self.rescale(base.forward(x)),
-            Ia3Side::Input => base.forward(self.rescale(x)),
+            Ia3Side::Input => base.forward(self.rescale(x.into_rows())),
         }
     }
 }

@@ -20,11 +20,13 @@ pub fn matmul<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>) -> Tensor<D> {
 
 /// As [`matmul`], for a result whose heads are to be merged.
 ///
-/// Where the function runs as one pass, the rows of all heads at a position lie next to each other in memory: what merges heads copies nothing.
+/// Where the function runs as one pass, the rows of all heads at a position lie next to each other
+/// in memory: what merges heads copies nothing.
 ///
 /// # Shapes
 ///
-/// `lhs` is `[batch, heads, rows, inner]`, `rhs` `[batch, heads, inner, columns]`, the result `[batch, heads, rows, columns]`.
+/// `lhs` is `[batch, heads, rows, inner]`, `rhs` `[batch, heads, inner, columns]`, the result
+/// `[batch, heads, rows, columns]`.
 ///
 /// # Panics
 ///
@@ -42,20 +44,26 @@ fn product<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>, woven: bool) -> Tenso
     lhs.matmul(rhs)
 }
 
-/// `x W + b` as one product of all rows. By batches, as Burn's own does it, the weight would be packed once for each of them, and its gradient formed once for
-/// each of them and summed afterwards.
+/// `x W + b` as one product of all rows. By batches, as Burn's own does it, the weight would be
+/// packed once for each of them, and its gradient formed once for each of them and summed
+/// afterwards.
 ///
 /// # Shapes
 ///
-/// `x` is `[batch, rows, d_in]`, `weight` `[d_in, d_out]`, `bias` `[d_out]`, the result `[batch, rows, d_out]`.
+/// `x` is `[.., d_in]`, `weight` `[d_in, d_out]`, `bias` `[d_out]`, the result `[.., d_out]`.
 ///
 /// # Panics
 ///
 /// As [`matmul`].
-pub fn linear(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
-    let [batch, rows, d_in] = x.dims();
-    let d_out = weight.dims()[1];
-    let x = x.reshape([batch * rows, d_in]);
+pub fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    let mut dims = x.dims();
+    let rows = dims[..D - 1].iter().product::<usize>();
+    let x = x.reshape([rows, dims[D - 1]]);
+    dims[D - 1] = weight.dims()[1];
     let y = match bias {
         None => matmul(x, weight),
         #[cfg(feature = "flex")]
@@ -64,5 +72,5 @@ pub fn linear(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tenso
         }
         Some(bias) => matmul(x, weight) + bias.unsqueeze(),
     };
-    y.reshape([batch, rows, d_out])
+    y.reshape(dims)
 }

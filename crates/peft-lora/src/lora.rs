@@ -3,11 +3,12 @@
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Int, Tensor, module};
-use peft_core::{Adapter, FrozenEmbedding, FrozenLinear};
+use peft_core::{Adapter, FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput};
 
 /// A low-rank adapter on a linear layer or an embedding.
 ///
-/// On a linear layer `y = base(x) + s · drop(x) A B`; on an embedding `y = base(ids) + s · A[ids] B`.
+/// On a linear layer `y = base(x) + s · drop(x) A B`; on an embedding `y = base(ids) + s · A[ids]
+/// B`.
 #[derive(Module, Debug)]
 pub struct Lora {
     /// `A`: `[d_in, rank]` on a linear layer, `[n_embeddings, rank]` on an embedding.
@@ -68,10 +69,9 @@ impl Lora {
 impl Adapter for Lora {
     const NAME: &'static str = "lora";
 
-    fn weight<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
+    fn weight<const D: usize>(&self, base: &FrozenWeight<D>) -> Tensor<D> {
         let delta = self.delta().reshape(base.dims());
-        let dtype = base.dtype();
-        (base.cast(delta.dtype()) + delta).cast(dtype)
+        base.dense_in(delta.dtype()) + delta
     }
 
     fn needs_factored_path(&self, training: bool) -> Option<&'static str> {
@@ -83,10 +83,12 @@ impl Adapter for Lora {
         true
     }
 
-    fn linear(&self, x: Tensor<3>, base: &FrozenLinear<'_>) -> Tensor<3> {
+    fn linear(&self, x: LayerInput, base: &FrozenLinear<'_>) -> Tensor<2> {
         let y = base.forward(x.clone());
-        let x = self.dropout.forward(x.cast(self.lora_a.dtype()));
-        // The scale meets the narrow product: [batch, rows, rank].
+        let x = self
+            .dropout
+            .forward(x.into_rows().cast(self.lora_a.dtype()));
+        // The scale meets the narrow product: [rows, rank].
         let hidden = peft_kernels::linear(x, self.lora_a.val(), None).mul_scalar(self.scale);
         let delta = peft_kernels::linear(hidden, self.lora_b.val(), None);
         let dtype = y.dtype();

@@ -9,7 +9,7 @@ use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{DType, Device, Distribution, Tensor};
-use peft_core::{Adapter, Layer, LayerKind, PeftError, Placement, Targets, attach};
+use peft_core::{Adapter, FrozenWeight, Layer, LayerKind, PeftError, Placement, Targets, attach};
 use peft_store::{About, OwnDir, save_own};
 use serde::{Deserialize, Serialize};
 
@@ -25,9 +25,9 @@ struct Hira {
 impl Adapter for Hira {
     const NAME: &'static str = "hira";
 
-    fn weight<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
+    fn weight<const D: usize>(&self, base: &FrozenWeight<D>) -> Tensor<D> {
         let factor = self.a.val().matmul(self.b.val()) + 1.0;
-        base.clone() * factor.reshape(base.dims()).cast(base.dtype())
+        base.dense_in(factor.dtype()) * factor.reshape(base.dims())
     }
 }
 

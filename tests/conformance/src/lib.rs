@@ -1,11 +1,13 @@
-//! Whether a method or a model is right, on any backend: the invariants of an adapter and those of a model, as suites of tests.
+//! Whether a method or a model is right, on any backend: the invariants of an adapter and those of
+//! a model, as suites of tests.
 //!
-//! The author of a method says how it is attached ([`AdapterFixture`]) and gets one test an invariant and backend:
+//! The author of a method says how it is attached ([`AdapterFixture`]) and gets one test an
+//! invariant and backend:
 //!
 //! ```
 //! use burn::module::Module;
 //! use peft_conformance::{AdapterFixture, peft_core};
-//! use peft_core::{AttachReport, LayerKind, PeftError, Placement, Whole, attach};
+//! use peft_core::{AttachReport, Layer, LayerKind, PeftError, Placement, Whole, attach};
 //!
 //! struct Copies;
 //!
@@ -16,7 +18,8 @@
 //!
 //!     fn attach<M: Module>(model: &mut M, name: &str, placement: &Placement) -> Result<AttachReport, PeftError> {
 //!         attach(model, name, placement, Self::KINDS, |layers| {
-//!             Ok(layers.iter().map(|layer| Whole::new(layer.base_weight())).collect())
+//!             let copy = |layer: &Layer| Whole::new(layer.frozen_weight().dense());
+//!             Ok(layers.iter().map(copy).collect())
 //!         })
 //!     }
 //! }
@@ -27,18 +30,22 @@
 //! # fn main() {}
 //! ```
 //!
-//! `tests/hira.rs` is the whole of a method that is not one of this workspace, with its suite. The backends are features of this crate;
-//! the tests are called `copies::flex::trains`, `copies::ndarray::merges` and so on. [`Invariant`] has what each shows in a sentence.
+//! `tests/hira.rs` is the whole of a method that is not one of this workspace, with its suite. The
+//! backends are features of this crate; the tests are called `copies::flex::trains`,
+//! `copies::ndarray::merges` and so on. [`Invariant`] has what each shows in a sentence.
 //!
 //! # Models
 //!
-//! The author of a model that implements [`Transformer`](peft_core::Transformer) says how it is made ([`ModelFixture`]) and what it predicts with ([`Head`]), and gets the same of
-//! [`model_suite!`]: what a model must keep for LoRA, prompts, prefixes and strategies by depth to be right on it. [`ModelInvariant`] has the sentences;
-//! `tests/own_model.rs` is a model that is not of this workspace, with its suite.
+//! The author of a model that implements [`Transformer`](peft_core::Transformer) says how it is
+//! made ([`ModelFixture`]) and what it predicts with ([`Head`]), and gets the same of
+//! [`model_suite!`]: what a model must keep for LoRA, prompts, prefixes and strategies by depth to
+//! be right on it. [`ModelInvariant`] has the sentences; `tests/own_model.rs` is a model that is
+//! not of this workspace, with its suite.
 //!
 //! # What this crate does not do
 //!
-//! It has no golden values: whether a method is *the* method of its paper, and a model the one of its checkpoint, is a comparison with a reference, which its author makes.
+//! It has no golden values: whether a method is *the* method of its paper, and a model the one of
+//! its checkpoint, is a comparison with a reference, which its author makes.
 #![deny(missing_docs)]
 
 mod backends;

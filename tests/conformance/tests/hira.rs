@@ -1,12 +1,15 @@
-//! A method that is not of this workspace, whole: HiRA, `W' = W ∘ (1 + s A B)` (Huang et al., ICLR 2025). What follows the imports is all
-//! that its author writes to know whether it is right.
+//! A method that is not of this workspace, whole: HiRA, `W' = W ∘ (1 + s A B)` (Huang et al., ICLR
+//! 2025). What follows the imports is all that its author writes to know whether it is right.
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Distribution, Tensor};
 use peft_conformance::AdapterFixture;
-use peft_core::{Adapter, AttachReport, Layer, LayerKind, PeftError, Placement, attach};
+use peft_core::{
+    Adapter, AttachReport, FrozenWeight, Layer, LayerKind, PeftError, Placement, attach,
+};
 
-/// `y = x (W ∘ (1 + s A B)) + b`: high in rank, and dense by definition, so that the trait's own forward is right.
+/// `y = x (W ∘ (1 + s A B)) + b`: high in rank, and dense by definition, so that the trait's own
+/// forward is right.
 #[derive(Module, Debug)]
 struct Hira {
     /// `[d_in, rank]`.
@@ -19,10 +22,9 @@ struct Hira {
 impl Adapter for Hira {
     const NAME: &'static str = "hira";
 
-    fn weight<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        let (dims, dtype) = (base.dims(), base.dtype());
+    fn weight<const D: usize>(&self, base: &FrozenWeight<D>) -> Tensor<D> {
         let factor = self.a.val().matmul(self.b.val()).mul_scalar(self.scale) + 1.0;
-        (base.cast(factor.dtype()) * factor.reshape(dims)).cast(dtype)
+        base.dense_in(factor.dtype()) * factor.reshape(base.dims())
     }
 }
 

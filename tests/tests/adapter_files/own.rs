@@ -4,8 +4,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Int, Tensor};
 use peft_core::{
-    Adapter, ForwardPath, FromEmbeddings, InputAdapter, KvCache, Layer, LayerKind, PeftError,
-    Placement, SequenceClassifier, Targets, WithInput, attach, train_whole,
+    Adapter, ForwardPath, FromEmbeddings, FrozenWeight, InputAdapter, KvCache, Layer, LayerKind,
+    PeftError, Placement, SequenceClassifier, Targets, WithInput, attach, train_whole,
 };
 use peft_models::LanguageModel;
 use peft_store::{About, AdapterDir, AdapterFileError, OwnDir, TensorProblem, save_own};
@@ -34,11 +34,11 @@ struct Gain {
 impl Adapter for Gain {
     const NAME: &'static str = "gain";
 
-    fn weight<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
+    fn weight<const D: usize>(&self, base: &FrozenWeight<D>) -> Tensor<D> {
         let mut dims = [1; D];
         dims[D - 1] = self.gain.lazy_shape()[0];
-        let gain = self.gain.val().reshape(dims).cast(base.dtype());
-        base * gain
+        let gain = self.gain.val().reshape(dims);
+        base.dense_in(gain.dtype()) * gain
     }
 }
 

@@ -141,7 +141,7 @@ fn a_summary_counts_what_is_there(device: &Device) {
     ];
     assert_eq!(rows, expected);
 
-    merge(&mut model).expect("it merges");
+    drop(merge(&mut model).expect("it merges"));
     let merged = Summary::of(&model);
     assert_eq!(
         (merged.trainable, merged.total),

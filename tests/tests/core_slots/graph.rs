@@ -5,8 +5,8 @@ use burn::nn::LinearConfig;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::{
-    Adapter, ForwardPath, FrozenEmbedding, FrozenLinear, LayerKind, Placement, Targets, attach,
-    embedding, linear, slots,
+    Adapter, ForwardPath, FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput, LayerKind,
+    Placement, Targets, attach, embedding, linear, slots,
 };
 use peft_lora::Lora;
 use peft_tests::tolerance::PATHS;
@@ -30,7 +30,7 @@ struct Weightless {
 impl Adapter for Weightless {
     const NAME: &'static str = "weightless";
 
-    fn weight<const D: usize>(&self, _base: Tensor<D>) -> Tensor<D> {
+    fn weight<const D: usize>(&self, _base: &FrozenWeight<D>) -> Tensor<D> {
         panic!("the dense weight was formed")
     }
 
@@ -38,7 +38,7 @@ impl Adapter for Weightless {
         Some("it has no weight")
     }
 
-    fn linear(&self, x: Tensor<3>, base: &FrozenLinear<'_>) -> Tensor<3> {
+    fn linear(&self, x: LayerInput, base: &FrozenLinear<'_>) -> Tensor<2> {
         base.forward(x) * self.scale.val().unsqueeze()
     }
 
@@ -56,9 +56,8 @@ struct Dense {
 impl Adapter for Dense {
     const NAME: &'static str = "dense";
 
-    fn weight<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        let dims = base.dims();
-        base * self.mask.val().reshape(dims)
+    fn weight<const D: usize>(&self, base: &FrozenWeight<D>) -> Tensor<D> {
+        base.dense() * self.mask.val().reshape(base.dims())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Slots, selection, freezing and merging, whatever the method.
 
 mod freezing;
+mod frozen_weight;
 mod graph;
 mod managing;
 mod merging;

@@ -60,7 +60,7 @@ fn layers_have_kinds_and_shapes(device: &Device) {
     assert_eq!((found[2].shape, found[2].has_bias), ([6, 10], false));
     assert!(found[1..].iter().all(|l| l.kind == LayerKind::Linear));
     assert_eq!(
-        found[3].base_weight().into_data(),
+        found[3].frozen_weight().dense().into_data(),
         model.layers[0].down_proj.weight.val().into_data()
     );
 }

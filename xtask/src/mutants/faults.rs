@@ -75,15 +75,15 @@ const FAULTS: [Fault; 39] = [
     Fault {
         name: "weights compose in the wrong order",
         file: "crates/peft-core/src/frozen.rs",
-        text: "    adapters.iter().fold(base, |below, active| {\n        active.blend(|| below.clone(), || active.adapter.weight_of(below.clone()))",
-        instead: "    adapters.iter().rev().fold(base, |below, active| {\n        active.blend(|| below.clone(), || active.adapter.weight_of(below.clone()))",
+        text: "    adapters.iter().fold(base, |below, active| {\n        let adapted",
+        instead: "    adapters.iter().rev().fold(base, |below, active| {\n        let adapted",
         cases: &["conformance::whole::flex::composes_in_order"],
     },
     Fault {
         name: "a scale that went into a weight is applied twice",
         file: "crates/peft-core/src/layer.rs",
-        text: "        weight: layer.weight.val() * scale.unsqueeze_dim(1),\n",
-        instead: "        weight: layer.weight.val() * scale.clone().unsqueeze_dim(1) * scale.unsqueeze_dim(1),\n",
+        text: "        weight: (layer.weight.val() * scale.unsqueeze_dim(1)).into(),\n",
+        instead: "        weight: (layer.weight.val() * scale.clone().unsqueeze_dim(1) * scale.unsqueeze_dim(1)).into(),\n",
         cases: &["core_slots::scaled::flex::values_and_gradients_are_those_of_scaled_rows"],
     },
     Fault {
@@ -109,8 +109,8 @@ const FAULTS: [Fault; 39] = [
     Fault {
         name: "rows choose no bias",
         file: "crates/peft-core/src/routed.rs",
-        text: "            effective_weight(bias.base(), own.as_slice())",
-        instead: "            effective_weight(bias.base(), &own.as_slice()[..0])",
+        text: "            effective_weight(FrozenWeight::of(bias), own.as_slice()).dense()",
+        instead: "            effective_weight(FrozenWeight::of(bias), &own.as_slice()[..0]).dense()",
         cases: &["conformance::ia3_inputs::flex::rows_choose_their_adapter"],
     },
     Fault {
@@ -177,15 +177,15 @@ const FAULTS: [Fault; 39] = [
     Fault {
         name: "dropout acts in evaluation",
         file: "crates/peft-lora/src/lora.rs",
-        text: "        let x = self.dropout.forward(x.cast(self.lora_a.dtype()));\n",
-        instead: "        let x = x.cast(self.lora_a.dtype());\n        let kept = 1.0 - self.dropout.prob;\n        let mask = x.random_like(burn::tensor::Distribution::Bernoulli(kept));\n        let x = (x * mask).div_scalar(kept);\n",
+        text: "        let x = self.dropout.forward(x.into_rows().cast(self.lora_a.dtype()));\n",
+        instead: "        let x = x.into_rows().cast(self.lora_a.dtype());\n        let kept = 1.0 - self.dropout.prob;\n        let mask = x.random_like(burn::tensor::Distribution::Bernoulli(kept));\n        let x = (x * mask).div_scalar(kept);\n",
         cases: &["core_slots::traversal::flex::dropout_acts_in_training_only"],
     },
     Fault {
         name: "gradient checkpointing cuts the graph",
         file: "crates/peft-lora/src/lora.rs",
-        text: "        let x = self.dropout.forward(x.cast(self.lora_a.dtype()));\n",
-        instead: "        let x = self.dropout.forward(x.cast(self.lora_a.dtype()));\n        let strategy = format!(\"{:?}\", x.device().gradient_checkpointing_strategy());\n        let x = if strategy.contains(\"Balanced\") { x.detach() } else { x };\n",
+        text: "        let x = self.dropout.forward(x.into_rows().cast(self.lora_a.dtype()));\n",
+        instead: "        let x = self.dropout.forward(x.into_rows().cast(self.lora_a.dtype()));\n        let strategy = format!(\"{:?}\", x.device().gradient_checkpointing_strategy());\n        let x = if strategy.contains(\"Balanced\") { x.detach() } else { x };\n",
         cases: &[
             "checkpointing::flex::gradients_are_those_without_it",
             "checkpointing::ndarray::gradients_are_those_without_it",
@@ -195,7 +195,7 @@ const FAULTS: [Fault; 39] = [
         name: "the factored LoRA forms the weight",
         file: "crates/peft-lora/src/lora.rs",
         text: "        let y = base.forward(x.clone());\n",
-        instead: "        let y = module::linear(x.clone(), base.weight(), base.bias());\n",
+        instead: "        let y = base.weight().product(x.rows(), base.bias());\n",
         cases: &["conformance::lora::flex::forms_no_gradient_of_the_weights_shape"],
     },
     Fault {

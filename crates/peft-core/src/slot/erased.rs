@@ -1,9 +1,10 @@
 //! The one place where an adapter's type is erased.
 //!
-//! A slot holds adapters of any method, so it needs an object-safe form of [`Adapter`]. Two things stand in the way and are
-//! dealt with here as Burn does for its reparameterizations (`burn-core`, `module/param/reparameterization_dyn.rs`): methods
-//! generic in a tensor's rank, and module traversals generic in the visitor. Ranks are dispatched at run time, visitors cross
-//! the boundary behind [`DynVisitor`] and [`DynMapper`].
+//! A slot holds adapters of any method, so it needs an object-safe form of [`Adapter`]. Two things
+//! stand in the way and are dealt with here as Burn does for its reparameterizations (`burn-core`,
+//! `module/param/reparameterization_dyn.rs`): methods generic in a tensor's rank, and module
+//! traversals generic in the visitor. Ranks are dispatched at run time, visitors cross the boundary
+//! behind [`DynVisitor`] and [`DynMapper`].
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -11,18 +12,18 @@ use std::fmt::Debug;
 use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Int, Tensor};
 
-use crate::{Adapter, FrozenEmbedding, FrozenLinear};
+use crate::{Adapter, FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput};
 
 type AnyBox = Box<dyn Any + Send>;
 
 /// Object-safe [`Adapter`].
 pub(crate) trait DynAdapter: Debug + Send + Sync {
     fn method(&self) -> &'static str;
-    fn weight_dyn(&self, rank: usize, base: AnyBox) -> AnyBox;
+    fn weight_dyn(&self, rank: usize, base: &dyn Any) -> AnyBox;
     fn bias_dyn(&self, base: Tensor<1>) -> Tensor<1>;
     fn needs_factored_path(&self, training: bool) -> Option<&'static str>;
     fn shares_input(&self) -> bool;
-    fn linear_dyn(&self, x: Tensor<3>, base: &FrozenLinear<'_>) -> Tensor<3>;
+    fn linear_dyn(&self, x: LayerInput, base: &FrozenLinear<'_>) -> Tensor<2>;
     fn embedding_dyn(&self, ids: Tensor<2, Int>, base: &FrozenEmbedding<'_>) -> Tensor<3>;
     fn visit_dyn(&self, visitor: &mut dyn DynVisitor);
     fn map_dyn(self: Box<Self>, mapper: &mut dyn DynMapper) -> Box<dyn DynAdapter>;
@@ -42,9 +43,9 @@ impl Clone for Box<dyn DynAdapter> {
 }
 
 impl dyn DynAdapter + '_ {
-    /// [`Adapter::weight`] for a tensor of any rank.
-    pub(crate) fn weight_of<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        unbox(self.weight_dyn(D, Box::new(base)))
+    /// [`Adapter::weight`] for a weight of any rank.
+    pub(crate) fn weight_of<const D: usize>(&self, base: &FrozenWeight<D>) -> Tensor<D> {
+        unbox(self.weight_dyn(D, base))
     }
 }
 
@@ -79,8 +80,8 @@ impl<A: Adapter> DynAdapter for Erased<A> {
         A::NAME
     }
 
-    fn weight_dyn(&self, rank: usize, base: AnyBox) -> AnyBox {
-        with_rank!(rank, D => Box::new(self.0.weight(unbox::<Tensor<D>>(base))))
+    fn weight_dyn(&self, rank: usize, base: &dyn Any) -> AnyBox {
+        with_rank!(rank, D => Box::new(self.0.weight(borrowed::<FrozenWeight<D>>(base))))
     }
 
     fn bias_dyn(&self, base: Tensor<1>) -> Tensor<1> {
@@ -95,7 +96,7 @@ impl<A: Adapter> DynAdapter for Erased<A> {
         self.0.shares_input()
     }
 
-    fn linear_dyn(&self, x: Tensor<3>, base: &FrozenLinear<'_>) -> Tensor<3> {
+    fn linear_dyn(&self, x: LayerInput, base: &FrozenLinear<'_>) -> Tensor<2> {
         self.0.linear(x, base)
     }
 
@@ -247,10 +248,10 @@ impl<V: ModuleVisitor> DynVisitor for Inward<'_, V> {
     }
 }
 
-fn borrowed<T: Any>(param: &dyn Any) -> &T {
-    param
+fn borrowed<T: Any>(value: &dyn Any) -> &T {
+    value
         .downcast_ref()
-        .expect("an erased parameter keeps the type that its rank names")
+        .expect("an erased value keeps the type that its rank names")
 }
 
 impl<M: ModuleMapper> DynMapper for Inward<'_, M> {

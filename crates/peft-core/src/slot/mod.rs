@@ -28,7 +28,8 @@ pub struct AdapterSlot {
     disabled: bool,
     /// Where rows of a batch choose for themselves, their choice; `active` then waits.
     routes: Option<Arc<Routes>>,
-    /// The running statistics of the parameter's module that are not in the model, where it trains whole.
+    /// The running statistics of the parameter's module that are not in the model, where it trains
+    /// whole.
     statistics: Option<Statistics>,
 }
 
@@ -39,13 +40,15 @@ struct Entry {
 }
 
 /// An adapter that takes part in the forward, with its strength.
+#[derive(Debug)]
 pub(crate) struct ActiveAdapter<'a> {
     pub(crate) adapter: &'a dyn DynAdapter,
     strength: f64,
 }
 
 impl ActiveAdapter<'_> {
-    /// `below + strength · (adapted − below)`, evaluating `below` only where the strength asks for it.
+    /// `below + strength · (adapted − below)`, evaluating `below` only where the strength asks for
+    /// it.
     pub(crate) fn blend<const D: usize>(
         &self,
         below: impl FnOnce() -> Tensor<D>,
@@ -75,7 +78,8 @@ impl AdapterSlot {
         self.entries.is_empty()
     }
 
-    /// The active adapters with their strengths, in order of application; all of them even while disabled.
+    /// The active adapters with their strengths, in order of application; all of them even while
+    /// disabled.
     pub fn active(&self) -> &[(String, f64)] {
         &self.active
     }
@@ -90,7 +94,8 @@ impl AdapterSlot {
         self.disabled = disabled;
     }
 
-    /// Whether the rows of a batch go through an adapter each, as [`route`](crate::route) says, and not through the active ones.
+    /// Whether the rows of a batch go through an adapter each, as [`route`](crate::route) says, and
+    /// not through the active ones.
     pub fn is_routed(&self) -> bool {
         self.routes.is_some()
     }
@@ -125,7 +130,8 @@ impl AdapterSlot {
         self.entries.len() < before
     }
 
-    /// Put the adapter `with` in the place of the adapter `name`: it gets that one's name, activity and order. Whether both were there.
+    /// Put the adapter `with` in the place of the adapter `name`: it gets that one's name, activity
+    /// and order. Whether both were there.
     pub fn replace(&mut self, name: &str, with: &str) -> bool {
         let at = |name: &str| self.names().position(|found| found == name);
         let (Some(old), Some(new)) = (at(name), at(with)) else {
@@ -159,7 +165,8 @@ impl AdapterSlot {
         }
     }
 
-    /// Make exactly these adapters act, in this order; names that are not in this slot are passed over.
+    /// Make exactly these adapters act, in this order; names that are not in this slot are passed
+    /// over.
     pub fn set_active<'a>(&mut self, active: impl IntoIterator<Item = (&'a str, f64)>) {
         self.active = active
             .into_iter()
@@ -185,7 +192,8 @@ impl AdapterSlot {
         self.statistics.get_or_insert_with(new)
     }
 
-    /// The adapter whose statistics the model is to have: the last active one that has some, or the base.
+    /// The adapter whose statistics the model is to have: the last active one that has some, or the
+    /// base.
     pub(crate) fn owner_of_statistics(&self) -> Option<&str> {
         let statistics = self.statistics.as_ref().filter(|_| !self.disabled)?;
         let mut active = self.active.iter().rev().map(|(name, _)| name.as_str());
@@ -202,7 +210,8 @@ impl AdapterSlot {
         self.routes.as_deref()
     }
 
-    /// What acts on the rows of one adapter, or of the base; the base where the adapter is not in this slot.
+    /// What acts on the rows of one adapter, or of the base; the base where the adapter is not in
+    /// this slot.
     pub(crate) fn chosen(&self, name: Option<&str>) -> Option<ActiveAdapter<'_>> {
         let entry = self.entry(name?)?;
         (!self.disabled).then(|| ActiveAdapter {
@@ -244,7 +253,7 @@ impl AdapterSlot {
 
     /// The effective weight as a merge writes it: dropout has no part in it.
     pub(crate) fn merged_weight<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        effective_weight(base, &self.acting())
+        effective_weight(base.into(), &self.acting()).dense()
     }
 
     /// The effective bias of the layer whose weight carries this slot.
@@ -258,8 +267,9 @@ impl Reparameterization for AdapterSlot {
 
     /// # Panics
     ///
-    /// Where an active adapter cannot be expressed by the weight alone, or rows of a batch go through different adapters: the model then has to call
-    /// [`linear`](crate::linear), [`embedding`](crate::embedding) or [`features`](crate::features) for this layer.
+    /// Where an active adapter cannot be expressed by the weight alone, or rows of a batch go
+    /// through different adapters: the model then has to call [`linear`](crate::linear),
+    /// [`embedding`](crate::embedding) or [`features`](crate::features) for this layer.
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
         if traverse::stripping() {
             return base;
@@ -280,7 +290,7 @@ impl Reparameterization for AdapterSlot {
                 );
             }
         }
-        effective_weight(base, &acting)
+        effective_weight(base.into(), &acting).dense()
     }
 }
 

@@ -3,6 +3,7 @@
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, Linear};
 use burn::tensor::Device;
+use peft_core::FrozenWeight;
 
 use super::attention::{AttentionShape, FusedAttention, SplitAttention};
 use super::mlp::{FusedMlp, SplitMlp};
@@ -119,7 +120,9 @@ pub(crate) fn untied(embedding: &Embedding) -> Linear {
             .base()
             .is_require_grad(),
     };
-    let weight = embedding.weight.base().transpose().detach();
+    // A layer of its own is dense, whatever the embedding is stored as.
+    let weight = FrozenWeight::of(&embedding.weight).dense();
+    let weight = weight.transpose().detach();
     Linear {
         weight: Param::from_tensor(weight).set_require_grad(trains),
         bias: None,

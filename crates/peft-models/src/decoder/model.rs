@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
-use burn::tensor::{Int, Tensor, module};
-use peft_core::{embedding, linear};
+use burn::tensor::{Int, Tensor};
+use peft_core::{FrozenWeight, embedding, linear};
 
 use super::{DecoderConfig, DecoderLayer, untied};
 use crate::mask::{AttentionBias, Sight};
@@ -188,6 +188,6 @@ pub(crate) fn tied_logits(
 ) -> Tensor<3> {
     match head {
         Some(head) => linear(head, hidden),
-        None => module::linear(hidden, embedding.weight.base().transpose(), None),
+        None => FrozenWeight::of(&embedding.weight).transposed_product(hidden),
     }
 }

@@ -121,8 +121,8 @@ impl BaseCopies {
     /// A layer's weight as a file lays it out.
     fn weight(&self, layer: &Layer) -> Tensor<2> {
         match self.transposed.contains(&layer.weight_path()) {
-            true => layer.base_weight().transpose(),
-            false => layer.base_weight(),
+            true => layer.frozen_weight().dense().transpose(),
+            false => layer.frozen_weight().dense(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
+use peft_core::FrozenWeight;
 
 use super::write::Stored;
 use crate::params::stored_params;
@@ -56,9 +57,9 @@ impl ModuleVisitor for Collect {
         let Some(transposed) = self.transposed.get(&path).copied() else {
             return;
         };
-        let tensor = param.base();
-        let (shape, dtype) = (tensor.dims().to_vec(), tensor.dtype());
-        let stored = Stored::new(shape, dtype, transposed, move || tensor.clone().into_data());
+        let weight = FrozenWeight::of(param);
+        let (shape, dtype) = (weight.dims().to_vec(), weight.dtype());
+        let stored = Stored::new(shape, dtype, transposed, move || weight.dense().into_data());
         self.found.insert(path, stored);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor, TensorData};
 use half::bf16;
-use peft_core::parameters;
+use peft_core::{FrozenWeight, parameters};
 use rayon::prelude::*;
 
 /// A digest of a model's own parameters but those at `except`, which a file holds.
@@ -92,7 +92,7 @@ impl ModuleVisitor for Halves<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if self.of.contains(&self.path.join(".")) {
-            let dtype = param.base().dtype();
+            let dtype = FrozenWeight::of(param).dtype();
             let half = [DType::F16, DType::BF16].contains(&dtype);
             self.found = self.found.or(half.then_some(dtype));
         }
@@ -151,7 +151,8 @@ impl ModuleVisitor for Sum {
         if !self.counts.contains(&path) {
             return;
         }
-        self.waiting.push((path, param.base().into_data()));
+        let values = FrozenWeight::of(param).dense();
+        self.waiting.push((path, values.into_data()));
         let waiting = self.waiting.iter().map(|(_, data)| data.num_elements());
         if waiting.sum::<usize>() >= WAITING {
             self.add_waiting();

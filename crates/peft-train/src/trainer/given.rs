@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Bool, Int, Tensor, TensorData};
+use peft_core::FrozenWeight;
 
 use crate::Digest;
 
@@ -56,7 +57,7 @@ impl ModuleVisitor for Visit {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.note(&param.base().into_data());
+        self.note(&FrozenWeight::of(param).dense().into_data());
     }
 
     fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {

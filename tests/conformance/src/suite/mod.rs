@@ -1,5 +1,6 @@
-//! The cases of [`adapter_suite!`](crate::adapter_suite), each a function of a device. Each panics where the method breaks the
-//! invariant that it is about, and notes what it has verified; one that does not apply to a method verifies nothing.
+//! The cases of [`adapter_suite!`](crate::adapter_suite), each a function of a device. Each panics
+//! where the method breaks the invariant that it is about, and notes what it has verified; one that
+//! does not apply to a method verifies nothing.
 
 mod managing;
 mod merging;
@@ -42,7 +43,8 @@ fn verified<F: AdapterFixture>(invariant: Invariant, device: &Device) {
     invariant.verified(F::Adapter::NAME, device);
 }
 
-/// The layers of [`Net`] that the method takes, by suffix; on the weight path only those that this path carries.
+/// The layers of [`Net`] that the method takes, by suffix; on the weight path only those that this
+/// path carries.
 fn names<F: AdapterFixture>(path: ForwardPath) -> Vec<&'static str> {
     let biased = path == ForwardPath::Factored || F::BIASED_IN_WEIGHT_SPACE;
     let mut names = Vec::new();
@@ -85,7 +87,8 @@ fn attach<F: AdapterFixture>(model: &mut Net, name: &str, placement: &Placement)
     );
 }
 
-/// A [`Net`] with adapters of these names, on the factored path and with values that matter; the first is active.
+/// A [`Net`] with adapters of these names, on the factored path and with values that matter; the
+/// first is active.
 fn adapted<F: AdapterFixture>(names: &[&str], device: &Device) -> Net {
     let mut model = Net::new(device);
     for name in names {
@@ -94,7 +97,8 @@ fn adapted<F: AdapterFixture>(names: &[&str], device: &Device) -> Net {
     F::perturb(model)
 }
 
-/// What a model computes whose parameters are replaced by what the adapters, in this order, make of them by their definition.
+/// What a model computes whose parameters are replaced by what the adapters, in this order, make of
+/// them by their definition.
 fn by_hand<F: AdapterFixture>(model: &Net, order: &[(&str, f64)], device: &Device) -> Net {
     let stored = params(model);
     let mut values = BTreeMap::new();
@@ -104,7 +108,7 @@ fn by_hand<F: AdapterFixture>(model: &Net, order: &[(&str, f64)], device: &Devic
             .filter_map(|(name, strength)| Some((slot.get(name)?, *strength)))
             .collect();
         let weight = fold::<F, 2>(&stored[&path].data, &adapters, device, |adapter, below| {
-            adapter.weight(below)
+            adapter.weight(&below.into())
         });
         values.insert(path.clone(), weight);
         let bias = path.replace(".weight", ".bias");

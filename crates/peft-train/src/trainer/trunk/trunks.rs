@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use peft_core::parameters;
+use peft_core::{FrozenWeight, parameters};
 use peft_layerwise::{Depth, Place};
 
 use super::store::Store;
@@ -291,7 +291,8 @@ fn digest_below<M: Module>(model: &M, depth: &Depth, block: usize) -> Digest {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let place = self.1.place(&self.0.join("."));
             if place.is_some_and(|place| place < self.2) {
-                self.3.add_bytes(param.base().into_data().as_bytes());
+                let weight = FrozenWeight::of(param).dense();
+                self.3.add_bytes(weight.into_data().as_bytes());
             }
         }
     }
