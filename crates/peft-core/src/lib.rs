@@ -41,12 +41,12 @@ pub use model::{
     CausalLm, EVERY_SEQUENCE, FromEmbeddings, InputAdapter, KvCache, SequenceClassifier,
     TokenClassifier, Transformer, WithInput, select_positions,
 };
-pub use parameter::{Parameter, parameters};
+pub use parameter::{Parameter, parameters, with_value};
 pub use patterns::Patterns;
 pub use report::{AdaptedLayer, AttachReport};
 pub use route::{route, unroute};
 pub use running::{freeze_statistics, moving_statistics, set_statistics, statistics};
-pub use slot::{AdapterSlot, edit_slots, slots};
+pub use slot::{AdapterSlot, edit_all_slots, edit_slots, slots};
 pub use summary::{Summary, SummaryRow};
 pub use targets::{Choice, LayerRange, Names, Targets};
 pub use train_whole::train_whole;

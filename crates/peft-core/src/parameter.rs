@@ -1,6 +1,7 @@
-//! [`Parameter`]: what a traversal tells of a parameter.
+//! [`Parameter`]: what a traversal tells of a parameter, and [`with_value`].
 
-use burn::module::Module;
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
 
 use crate::layer_index::layer_in_list;
 use crate::layers::params;
@@ -16,8 +17,9 @@ pub struct Parameter {
     pub container: String,
     /// How many axes it has.
     pub rank: usize,
-    /// The list of modules that it lies in and its index there, by the rule of [`Targets::layer_index`](crate::Targets::layer_index). An adapter's parameter
-    /// lies where the layer does that it is on.
+    /// The list of modules that it lies in and its index there, by the rule of
+    /// [`Targets::layer_index`](crate::Targets::layer_index). An adapter's parameter lies where the
+    /// layer does that it is on.
     pub layer: Option<(String, usize)>,
     /// The adapter's name, where it belongs to one.
     pub adapter: Option<String>,
@@ -25,7 +27,8 @@ pub struct Parameter {
     pub in_input_adapter: bool,
 }
 
-/// The float parameters of a model in the order of its traversal, those of adapters after the parameter that they are on.
+/// The float parameters of a model in the order of its traversal, those of adapters after the
+/// parameter that they are on.
 pub fn parameters<M: Module>(model: &M) -> Vec<Parameter> {
     let of = |param: crate::layers::ParamInfo| {
         let module = param
@@ -43,4 +46,22 @@ pub fn parameters<M: Module>(model: &M) -> Vec<Parameter> {
         }
     };
     params(model).into_iter().map(of).collect()
+}
+
+/// A parameter with another value: the same one to an optimizer, and it trains if it did.
+///
+/// # Shapes
+///
+/// `value` has the shape of the parameter.
+pub fn with_value<const D: usize>(param: Param<Tensor<D>>, value: Tensor<D>) -> Param<Tensor<D>> {
+    param.map(|old| {
+        let value = value.without_autodiff();
+        match old.gradient_checkpointing_strategy() {
+            None => value,
+            Some(strategy) => value
+                .autodiff()
+                .with_gradient_checkpointing_strategy(strategy)
+                .set_require_grad(old.is_require_grad()),
+        }
+    })
 }

@@ -33,7 +33,7 @@ pub use padded::Padded;
 pub use peft_layerwise::{AsGiven, Length, Strategy};
 pub use tokenizer::{EncodeSpecial, Rendered, TextToken, TextTokenizer, WordEncoding};
 pub use trainer::{
-    Divergence, Evaluations, FoundState, Observer, Progress, Schedule, StateDir, StepReport,
-    TrainConfig, TrainState, Trainer, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse, Warmup,
-    clip_global_norm, train,
+    AdapterSchedule, Divergence, Evaluations, FoundState, Observer, Progress, Schedule, StateDir,
+    StepReport, TrainConfig, TrainState, Trainer, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse,
+    Warmup, clip_global_norm, train,
 };

@@ -3,14 +3,14 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use peft_core::{
-    ForwardPath, PeftError, Targets, adapter_names, detach, edit_slots, rename, set_active,
-    set_disabled, slots,
+    AdapterSlot, ForwardPath, PeftError, Targets, Whole, adapter_names, detach, edit_slots, rename,
+    set_active, set_disabled, slots,
 };
 use peft_lora::{Lora, LoraConfig};
 
 use super::{adapted, lora};
 use crate::fixture::{
-    Net, adapter_paths, assert_differs, assert_same, filled_adapters, params, slot_state,
+    Net, adapter_paths, assert_differs, assert_same, filled_adapters, params, slot_state, values,
 };
 
 peft_tests::cases!(
@@ -129,7 +129,7 @@ fn an_edit_that_fails_changes_nothing(device: &Device) {
     let mut model = adapted(device, ForwardPath::Factored);
     let (state, before) = (slot_state(&model), params(&model));
     let error = edit_slots(&mut model, |path, slot| {
-        slot.remove("default");
+        silence(slot);
         match path.contains("2.down") {
             true => Err(PeftError::NoAdapter),
             false => Ok(()),
@@ -140,9 +140,10 @@ fn an_edit_that_fails_changes_nothing(device: &Device) {
 
     // An edit may replace an adapter by another of its name: it stays active.
     edit_slots(&mut model, |_, slot| {
-        let lora: Lora = slot.get::<Lora>("default").expect("a LoRA").clone();
-        let (a, b) = (lora.lora_a.val(), lora.lora_b.val());
-        slot.insert("default", Lora::new(a, b, 0.0, 0.0));
+        silence(slot);
+        // Nothing else: what is not there, or is of another method, stays.
+        assert!(!slot.set("other", Whole::new(values([2, 2], 1.0, device))));
+        assert!(!slot.set("default", Whole::new(values([2, 2], 1.0, device))));
         Ok(())
     })
     .expect("it can be edited");
@@ -150,4 +151,11 @@ fn an_edit_that_fails_changes_nothing(device: &Device) {
         &model.output(ForwardPath::Factored),
         &Net::new(device).output(ForwardPath::Factored),
     );
+}
+
+/// The slot's LoRA with a scale of zero.
+fn silence(slot: &mut AdapterSlot) {
+    let lora: Lora = slot.get::<Lora>("default").expect("a LoRA").clone();
+    let (a, b) = (lora.lora_a.val(), lora.lora_b.val());
+    assert!(slot.set("default", Lora::new(a, b, 0.0, 0.0)));
 }

@@ -71,7 +71,7 @@ fn values_that_are_not_finite_are_refused(device: &Device) {
         edit_slots(&mut model, |path, slot| {
             if path == "layers.1.down_proj.weight" {
                 let a = Tensor::full([10, 2], poison, device);
-                slot.insert(
+                slot.set(
                     "default",
                     Lora::new(a, values([2, 6], 1.0, device), 1.5, 0.0),
                 );

@@ -219,10 +219,11 @@ impl Golden {
     fn put_heads<M: Transformer>(&self, model: &mut Prefixed<M>) {
         edit_slots(&mut model.model, |path, slot| {
             let value = self.of(&format!("param.base_model.{path}"));
-            match value.0.len() {
-                1 => slot.insert(NAME, Whole::<1>::new(self.tensor(value))),
-                _ => slot.insert(NAME, Whole::<2>::new(self.tensor::<2>(value).transpose())),
-            }
+            let put = match value.0.len() {
+                1 => slot.set(NAME, Whole::<1>::new(self.tensor(value))),
+                _ => slot.set(NAME, Whole::<2>::new(self.tensor::<2>(value).transpose())),
+            };
+            assert!(put, "{path}");
             Ok(())
         })
         .expect("slots");

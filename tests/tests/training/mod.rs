@@ -1,5 +1,6 @@
 //! Training, evaluation and generation: what a run does and does not depend on.
 
+mod adapter_schedule;
 mod chat;
 mod classify;
 mod data;

@@ -13,13 +13,17 @@ pub(crate) use erased::DynAdapter;
 use erased::erase;
 pub(crate) use routes::Routes;
 pub(crate) use traverse::{REPARAMETERIZATION, install, strip};
-pub use traverse::{edit_slots, slots};
+pub use traverse::{edit_all_slots, edit_slots, slots};
 
 use crate::Adapter;
 use crate::frozen::{effective_bias, effective_weight};
 use crate::running::Statistics;
 
 /// Named adapters on one parameter, and which of them act, in which order and how strongly.
+///
+/// Which adapters there are, and which act, is a matter of the whole model:
+/// [`attach`](crate::attach()), [`set_active`](crate::set_active) and their like change it. Whoever
+/// edits a slot can put [other values](Self::set) in the place of an adapter's, and no more.
 #[derive(Clone, Debug, Default)]
 pub struct AdapterSlot {
     entries: Vec<Entry>,
@@ -90,7 +94,7 @@ impl AdapterSlot {
     }
 
     /// Switch the slot off or on; which adapters are active stays as it is.
-    pub fn set_disabled(&mut self, disabled: bool) {
+    pub(crate) fn set_disabled(&mut self, disabled: bool) {
         self.disabled = disabled;
     }
 
@@ -110,8 +114,18 @@ impl AdapterSlot {
         self.entry(name)?.adapter.as_any().downcast_ref()
     }
 
+    /// Put another adapter in the place of the one of this name, which must be an `A` too; whether
+    /// it was there.
+    pub fn set<A: Adapter>(&mut self, name: &str, adapter: A) -> bool {
+        let found = self.get::<A>(name).is_some();
+        if found {
+            self.insert(name, adapter);
+        }
+        found
+    }
+
     /// Add an adapter, or replace the one of the same name; it is not active unless it was.
-    pub fn insert<A: Adapter>(&mut self, name: impl Into<String>, adapter: A) {
+    pub(crate) fn insert<A: Adapter>(&mut self, name: impl Into<String>, adapter: A) {
         let (name, adapter) = (name.into(), erase(adapter));
         match self.entries.iter_mut().find(|entry| entry.name == name) {
             Some(entry) => entry.adapter = adapter,
@@ -120,7 +134,7 @@ impl AdapterSlot {
     }
 
     /// Remove an adapter; whether there was one.
-    pub fn remove(&mut self, name: &str) -> bool {
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
         let before = self.entries.len();
         self.entries.retain(|entry| entry.name != name);
         self.active.retain(|(active, _)| active != name);
@@ -132,7 +146,7 @@ impl AdapterSlot {
 
     /// Put the adapter `with` in the place of the adapter `name`: it gets that one's name, activity
     /// and order. Whether both were there.
-    pub fn replace(&mut self, name: &str, with: &str) -> bool {
+    pub(crate) fn replace(&mut self, name: &str, with: &str) -> bool {
         let at = |name: &str| self.names().position(|found| found == name);
         let (Some(old), Some(new)) = (at(name), at(with)) else {
             return false;
@@ -147,7 +161,7 @@ impl AdapterSlot {
     }
 
     /// Rename an adapter; whether there was one.
-    pub fn rename(&mut self, from: &str, to: &str) -> bool {
+    pub(crate) fn rename(&mut self, from: &str, to: &str) -> bool {
         for (name, _) in &mut self.active {
             if name == from {
                 *name = to.into();
@@ -167,7 +181,7 @@ impl AdapterSlot {
 
     /// Make exactly these adapters act, in this order; names that are not in this slot are passed
     /// over.
-    pub fn set_active<'a>(&mut self, active: impl IntoIterator<Item = (&'a str, f64)>) {
+    pub(crate) fn set_active<'a>(&mut self, active: impl IntoIterator<Item = (&'a str, f64)>) {
         self.active = active
             .into_iter()
             .filter(|(name, _)| self.contains(name))

@@ -1,9 +1,10 @@
 //! Reaching the slots of a module whose type is not known.
 //!
-//! Burn's traversal hands a visitor the parameters inside a reparameterization but never the reparameterization, and a mapper cannot
-//! replace the one that a parameter has. Both are needed here, so while one of this file's functions runs, a thread-local tray
-//! passes slots between the traversal and [`AdapterSlot`]'s own `visit` and `map`. Outside of them the tray is idle
-//! and a slot is traversed like any module; a guard restores that even when a panic unwinds.
+//! Burn's traversal hands a visitor the parameters inside a reparameterization but never the
+//! reparameterization, and a mapper cannot replace the one that a parameter has. Both are needed
+//! here, so while one of this file's functions runs, a thread-local tray passes slots between the
+//! traversal and [`AdapterSlot`]'s own `visit` and `map`. Outside of them the tray is idle and a
+//! slot is traversed like any module; a guard restores that even when a panic unwinds.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -106,29 +107,45 @@ fn collect<M: Module>(model: &M) -> Collector {
     collector
 }
 
-/// Copies of all slots of a model, with the paths of the parameters that carry them, in the model's order.
+/// Copies of all slots of a model, with the paths of the parameters that carry them, in the model's
+/// order.
 ///
 /// A copy shares its tensors with the model, so this is cheap.
 pub fn slots<M: Module>(model: &M) -> Vec<(String, AdapterSlot)> {
     collect(model).found
 }
 
-/// Change the slots of a model: `edit` gets each with its parameter's path; a slot left empty is taken off the parameter.
+/// Change the slots of a model: `edit` gets each with its parameter's path; a slot left empty is
+/// taken off the parameter.
 ///
 /// # Errors
 ///
-/// What `edit` returns, with the model untouched; or [`PeftError::ForeignReparameterization`] where something other than a slot
-/// reparameterizes a parameter.
+/// What `edit` returns, with the model untouched; or [`PeftError::ForeignReparameterization`] where
+/// something other than a slot reparameterizes a parameter.
 pub fn edit_slots<M: Module>(
     model: &mut M,
     mut edit: impl FnMut(&str, &mut AdapterSlot) -> Result<(), PeftError>,
 ) -> Result<(), PeftError> {
+    edit_all_slots(model, |slots| {
+        let mut slots = slots.iter_mut();
+        slots.try_for_each(|(path, slot)| edit(path, slot))
+    })
+}
+
+/// As [`edit_slots`], for what one slot becomes by what is in the others: `edit` gets them all,
+/// with their parameters' paths.
+///
+/// # Errors
+///
+/// As [`edit_slots`].
+pub fn edit_all_slots<M: Module>(
+    model: &mut M,
+    edit: impl FnOnce(&mut [(String, AdapterSlot)]) -> Result<(), PeftError>,
+) -> Result<(), PeftError> {
     let collected = collect(model);
     refuse_foreign(&collected)?;
     let mut edited = collected.found;
-    for (path, slot) in &mut edited {
-        edit(path, slot)?;
-    }
+    edit(&mut edited)?;
     exchange(model, &mut edited);
     if edited.iter().any(|(_, slot)| slot.is_empty()) {
         strip(model)?;
@@ -154,7 +171,8 @@ impl Reparameterizer for Installer {
             return (param, None);
         };
         if self.existing.iter().any(|found| found == path) {
-            // Burn puts the parameter's own slot back after this call; that slot takes the tray's content when it is mapped.
+            // Burn puts the parameter's own slot back after this call; that slot takes the tray's
+            // content when it is mapped.
             TRAY.with_borrow_mut(|tray| *tray = Tray::Installing(Some(slot)));
             return (param, None);
         }

@@ -180,7 +180,7 @@ fn whole_part(suffix: String, mut shape: Vec<usize>, transposed: bool) -> Part {
                 Some(whole.value.val().transpose().into_data())
             },
             write: |slot, name, data, device| {
-                slot.insert(name, Whole::new(in_out(data, (device, DType::F32))));
+                slot.set(name, Whole::new(in_out(data, (device, DType::F32))));
             },
         };
     }
@@ -208,7 +208,7 @@ fn whole_part(suffix: String, mut shape: Vec<usize>, transposed: bool) -> Part {
 
 fn put<const D: usize>(slot: &mut AdapterSlot, name: &str, data: TensorData, device: &Device) {
     let tensor = Tensor::<D>::from_data(data, (device, DType::F32));
-    slot.insert(name, Whole::new(tensor));
+    slot.set(name, Whole::new(tensor));
 }
 
 impl Entry {

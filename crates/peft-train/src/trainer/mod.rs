@@ -1,6 +1,7 @@
 //! Training: the loop, what trains when, its schedule, clipping, and states that resume.
 
 mod adamw;
+mod adapter_schedule;
 mod checksum;
 mod clip;
 mod config;
@@ -21,6 +22,7 @@ mod state_file;
 mod trained;
 mod trunk;
 
+pub use adapter_schedule::AdapterSchedule;
 pub use clip::clip_global_norm;
 pub use config::TrainConfig;
 pub use diverged::Divergence;

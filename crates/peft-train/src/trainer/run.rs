@@ -3,10 +3,12 @@
 use std::time::Instant;
 
 use burn::module::Module;
+use peft_core::edit_all_slots;
 use peft_layerwise::{AsGiven, Strategy};
 
 use serde_json::{Map, Value};
 
+use super::adapter_schedule::of_adapters;
 use super::diverged::{likely_cause, not_finite};
 use super::given::GivenModel;
 use super::gradients::{gradients, training_device};
@@ -14,8 +16,8 @@ use super::settings::settings;
 use super::stages::Stages;
 use super::trunk::Trunks;
 use super::{
-    Divergence, Evaluations, Observer, Progress, StepReport, TrainConfig, TrainState, TrunkCache,
-    clip_global_norm,
+    AdapterSchedule, Divergence, Evaluations, Observer, Progress, StepReport, TrainConfig,
+    TrainState, TrunkCache, clip_global_norm,
 };
 use crate::batch::plan;
 use crate::{Objective, Report, TrainError, TrainExample};
@@ -31,6 +33,7 @@ pub struct Trainer<'a, E> {
     valid: Option<&'a [E]>,
     resume: Option<&'a TrainState>,
     strategy: &'a dyn Strategy,
+    schedule: Option<&'a dyn AdapterSchedule>,
     trunk: Option<&'a TrunkCache>,
     context: Option<&'a Map<String, Value>>,
 }
@@ -44,6 +47,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             valid: None,
             resume: None,
             strategy: &AsGiven,
+            schedule: None,
             trunk: None,
             context: None,
         }
@@ -67,6 +71,16 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
     #[must_use]
     pub fn with_strategy(self, strategy: &'a dyn Strategy) -> Self {
         Self { strategy, ..self }
+    }
+
+    /// What changes adapters after each step. No trunk is kept then, since it may change adapters there.
+    #[must_use]
+    pub fn with_adapter_schedule(
+        self,
+        schedule: impl Into<Option<&'a dyn AdapterSchedule>>,
+    ) -> Self {
+        let schedule = schedule.into();
+        Self { schedule, ..self }
     }
 
     /// Keep what the lowest training block reads, row by row, wherever nothing before it trains or drops out for longer than an epoch: later epochs cost
@@ -120,9 +134,13 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             self.examples,
             &objective.name(),
             self.strategy,
+            self.schedule,
             self.context.unwrap_or(&none),
         );
         let mut stages = Stages::new(self.strategy, config, length, &model);
+        if let Some(schedule) = self.schedule {
+            stages.touch(&model, |path| schedule.keeps(path));
+        }
         let given = GivenModel::default();
         let (first, mut evaluations) = match self.resume {
             Some(state) => {
@@ -140,6 +158,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
         let cut = objective.cut();
         let mut trunks = self
             .trunk
+            .filter(|_| self.schedule.is_none())
             .map(|cache| Trunks::new(cache, config, self.examples, &lengths, &model));
         macro_rules! progress {
             ($step:expr) => {
@@ -222,7 +241,16 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             if let Some(what) = what {
                 return Err(diverged(&model, done, what, rows, learning_rate));
             }
+            let scheduled = self
+                .schedule
+                .map(|schedule| (schedule, of_adapters(&model, &grads)));
             model = stages.step(learning_rate, model, grads);
+            if let Some((schedule, grads)) = scheduled {
+                edit_all_slots(&mut model, |slots| {
+                    schedule.after_step(step, total_steps, slots, &grads);
+                    Ok(())
+                })?;
+            }
 
             targets_seen += n_targets;
             let seconds = started.elapsed().as_secs_f64();

@@ -3,7 +3,7 @@
 use peft_layerwise::Strategy;
 use serde_json::{Map, Value, json};
 
-use super::TrainConfig;
+use super::{AdapterSchedule, TrainConfig};
 use crate::{Digest, TrainExample};
 
 /// The settings that may differ between a run and the one that goes on from it: they decide nothing that is trained, or how long it goes on.
@@ -15,11 +15,14 @@ pub(super) fn settings<E: TrainExample>(
     examples: &[E],
     objective: &str,
     strategy: &dyn Strategy,
+    schedule: Option<&dyn AdapterSchedule>,
     context: &Map<String, Value>,
 ) -> Map<String, Value> {
     let mut settings = of_rows(config, examples);
     settings.insert("objective".into(), json!(objective));
     settings.insert("strategy".into(), strategy.settings());
+    let schedule = schedule.map_or(Value::Null, AdapterSchedule::settings);
+    settings.insert("adapter schedule".into(), schedule);
     settings.extend(context.clone());
     settings
 }

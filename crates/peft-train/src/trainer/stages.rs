@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use burn::module::{Module, ParamId};
 use burn::optim::GradientsParams;
-use peft_core::{freeze_statistics, moving_statistics};
+use peft_core::{freeze_statistics, moving_statistics, parameters};
 use peft_layerwise::{Depth, Length, Strategy};
 
 use super::adamw::AdamW;
@@ -56,6 +56,15 @@ impl<'a> Stages<'a> {
 
     pub(super) fn touched(&self) -> &BTreeSet<String> {
         &self.touched
+    }
+
+    /// Count adapters' parameters as what has trained, of the paths that `changes` says.
+    pub(super) fn touch<M: Module>(&mut self, model: &M, changes: impl Fn(&str) -> bool) {
+        let adapters = parameters(model)
+            .into_iter()
+            .filter(|param| param.adapter.is_some());
+        let paths = adapters.map(|param| param.path);
+        self.touched.extend(paths.filter(|path| changes(path)));
     }
 
     /// Put the parameters and moments of a state back.

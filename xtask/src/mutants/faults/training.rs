@@ -2,7 +2,14 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 6] = [
+pub(super) const FAULTS: [Fault; 7] = [
+    Fault {
+        name: "what a schedule changes is not in the state",
+        file: "crates/peft-train/src/trainer/run.rs",
+        text: "stages.touch(&model, |path| schedule.keeps(path));",
+        instead: "stages.touch(&model, |_| false);",
+        cases: &["training::adapter_schedule::flex::a_run_goes_on_to_the_same_bits"],
+    },
     Fault {
         name: "a multi-label loss is a sum over labels",
         file: "crates/peft-train/src/classify/sequence.rs",

@@ -69,7 +69,7 @@ pub(in super::super) fn parts(slot: &AdapterSlot, name: &str) -> Option<Vec<Part
             if let Some(side) = slot.get::<Ia3>(name).map(Ia3::side) {
                 let width = data.shape().num_elements();
                 let scaling = Tensor::<2>::from_data(data, (device, DType::F32)).reshape([width]);
-                slot.insert(name, Ia3::new(scaling, side));
+                slot.set(name, Ia3::new(scaling, side));
             }
         },
     }])

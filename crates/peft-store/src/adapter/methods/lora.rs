@@ -203,6 +203,6 @@ fn change(
     if let Some(old) = slot.get::<Lora>(name) {
         let (a, b) = factors(old);
         let lora = Lora::new(a, b, old.scale(), old.dropout());
-        slot.insert(name, lora);
+        slot.set(name, lora);
     }
 }
