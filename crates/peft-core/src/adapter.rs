@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 
-use crate::{FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput};
+use crate::{FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput, SharedMatrix};
 
 /// One adapter on one weight: an ordinary module that changes what the frozen weight does.
 ///
@@ -43,6 +43,11 @@ pub trait Adapter: Module + Sync + 'static {
     fn needs_factored_path(&self, training: bool) -> Option<&'static str> {
         let _ = training;
         None
+    }
+
+    /// The matrices that it shares with the adapters of other layers; most methods have none.
+    fn shared(&mut self) -> Vec<&mut SharedMatrix> {
+        Vec::new()
     }
 
     /// Whether [`linear`](Adapter::linear) gives the layer below its own `x`, as LoRA does, and

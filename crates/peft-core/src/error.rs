@@ -202,8 +202,19 @@ pub enum PeftError {
         name: String,
         /// The one that was to take its place.
         with: String,
-        /// The parameters that one of them alone is on, or both with another method, and which it is.
+        /// The parameters that one of them alone is on, or both with another method, and which it
+        /// is.
         places: Vec<String>,
+    },
+    /// A matrix that adapters do not share, or share in another shape.
+    #[error("the adapters `{adapter}` share no matrix `{name}` of shape {shape:?}")]
+    NotShared {
+        /// The adapters' name.
+        adapter: String,
+        /// The matrix's.
+        name: String,
+        /// Its shape.
+        shape: [usize; 2],
     },
     /// The model has no adapter, and the request needs one.
     #[error("the model has no adapter")]
@@ -252,8 +263,8 @@ impl PeftError {
     }
 }
 
-/// The end of a path that is most like `entry`, of as many segments. Where it is the entry itself, that
-/// was an expression, which matches whole paths: the one that does is given.
+/// The end of a path that is most like `entry`, of as many segments. Where it is the entry itself,
+/// that was an expression, which matches whole paths: the one that does is given.
 pub(crate) fn nearest_end(entry: &str, paths: &[String]) -> Option<String> {
     let segments = entry.split('.').count();
     let end = |path: &String| {

@@ -5,20 +5,23 @@ use burn::tensor::{DType, Int, Tensor, module};
 
 /// A weight below its adapters, as it is stored.
 ///
-/// This is the one file that knows how weights are stored. The forward, methods, merges, digests and files ask for what they
-/// need of a weight: a product, rows, or, where nothing less will do, its [dense](Self::dense) value. A way to store
-/// weights that is no tensor is a variant here, with a kernel for its products.
+/// This is the one file that knows how weights are stored. The forward, methods, merges, digests
+/// and files ask for what they need of a weight: a product, rows, or, where nothing less will do,
+/// its [dense](Self::dense) value. A way to store weights that is no tensor is a variant here, with
+/// a kernel for its products.
 ///
 /// # Shapes
 ///
-/// A linear weight is `[d_in, d_out]`, an embedding `[n_embeddings, d_model]`; a vector or a kernel has its own rank `D`.
+/// A linear weight is `[d_in, d_out]`, an embedding `[n_embeddings, d_model]`; a vector or a kernel
+/// has its own rank `D`.
 #[derive(Debug, Clone)]
 pub struct FrozenWeight<const D: usize = 2>(Storage<D>);
 
 /// How a weight is stored.
 #[derive(Debug, Clone)]
 enum Storage<const D: usize> {
-    /// A tensor in some float precision. It may require gradients: a layer without adapters trains through its weight.
+    /// A tensor in some float precision. It may require gradients: a layer without adapters trains
+    /// through its weight.
     Dense(Tensor<D>),
 }
 
@@ -29,7 +32,8 @@ impl<const D: usize> From<Tensor<D>> for FrozenWeight<D> {
 }
 
 impl<const D: usize> FrozenWeight<D> {
-    /// What a parameter stores, below all adapters on it. Initialises a lazy parameter; copies nothing.
+    /// What a parameter stores, below all adapters on it. Initialises a lazy parameter; copies
+    /// nothing.
     pub fn of(param: &Param<Tensor<D>>) -> Self {
         param.base().into()
     }
@@ -48,8 +52,9 @@ impl<const D: usize> FrozenWeight<D> {
         }
     }
 
-    /// The weight as a tensor, in the precision in which it is stored. Of a weight that is stored as a tensor this is that
-    /// tensor and no copy; any other is unpacked, so ask for it only where a product will not do.
+    /// The weight as a tensor, in the precision in which it is stored. Of a weight that is stored
+    /// as a tensor this is that tensor and no copy; any other is unpacked, so ask for it only where
+    /// a product will not do.
     ///
     /// # Shapes
     ///
@@ -60,7 +65,8 @@ impl<const D: usize> FrozenWeight<D> {
         }
     }
 
-    /// As [`dense`](Self::dense), in another precision: that of an adapter's parameters, in which a method computes.
+    /// As [`dense`](Self::dense), in another precision: that of an adapter's parameters, in which a
+    /// method computes.
     pub fn dense_in(&self, dtype: DType) -> Tensor<D> {
         self.dense().cast(dtype)
     }
@@ -91,8 +97,8 @@ impl FrozenWeight {
         }
     }
 
-    /// `x Wᵀ`, with the gradient of `x`: what a gradient of the outputs is to one of the inputs, and what an output layer gives
-    /// that is tied to an embedding.
+    /// `x Wᵀ`, with the gradient of `x`: what a gradient of the outputs is to one of the inputs,
+    /// and what an output layer gives that is tied to an embedding.
     ///
     /// # Shapes
     ///

@@ -1,4 +1,5 @@
-//! The index of the block that a layer lies in, read from its path as PEFT's `layers_to_transform` does.
+//! The index of the block that a layer lies in, read from its path as PEFT's `layers_to_transform`
+//! does.
 
 use crate::PeftError;
 use crate::pattern::IndexPattern;

@@ -20,11 +20,13 @@ pub fn adapter_names<M: Module>(model: &M) -> Vec<String> {
 
 /// Make exactly these adapters act, with these strengths, the first closest to the base weight.
 ///
-/// A strength of 1 is the adapter as it was trained; `w` gives `y_below + w (y_adapter − y_below)`. Which adapters train is not touched.
+/// A strength of 1 is the adapter as it was trained; `w` gives `y_below + w (y_adapter − y_below)`.
+/// Which adapters train is not touched.
 ///
 /// # Errors
 ///
-/// [`PeftError::UnknownAdapter`]; [`PeftError::InvalidSetting`] for a strength that is not finite or a name given twice; [`PeftError::Routed`].
+/// [`PeftError::UnknownAdapter`]; [`PeftError::InvalidSetting`] for a strength that is not finite
+/// or a name given twice; [`PeftError::Routed`].
 pub fn set_active<M: Module>(model: &mut M, active: &[(&str, f64)]) -> Result<(), PeftError> {
     not_routed(model)?;
     let available = adapter_names(model);
@@ -51,7 +53,8 @@ pub fn set_active<M: Module>(model: &mut M, active: &[(&str, f64)]) -> Result<()
     })
 }
 
-/// Switch all adapters off, or on again: off, the model computes what its base does. Which adapters are active is kept.
+/// Switch all adapters off, or on again: off, the model computes what its base does. Which adapters
+/// are active is kept.
 ///
 /// # Errors
 ///
@@ -67,7 +70,8 @@ pub fn set_disabled<M: Module>(model: &mut M, disabled: bool) -> Result<(), Peft
 ///
 /// # Errors
 ///
-/// [`PeftError::UnknownAdapter`], [`PeftError::DuplicateAdapter`], [`PeftError::InvalidAdapterName`] or [`PeftError::Routed`].
+/// [`PeftError::UnknownAdapter`], [`PeftError::DuplicateAdapter`],
+/// [`PeftError::InvalidAdapterName`] or [`PeftError::Routed`].
 pub fn rename<M: Module>(model: &mut M, from: &str, to: &str) -> Result<(), PeftError> {
     not_routed(model)?;
     let available = adapter_names(model);
@@ -82,15 +86,18 @@ pub fn rename<M: Module>(model: &mut M, from: &str, to: &str) -> Result<(), Peft
     })
 }
 
-/// Put the adapter `with` in the place of the adapter `name`, which is gone: it gets that one's name, and acts where, in the order and as strongly as that one did.
+/// Put the adapter `with` in the place of the adapter `name`, which is gone: it gets that one's
+/// name, and acts where, in the order and as strongly as that one did.
 ///
-/// So values are swapped under a model that is in use: attach them under a name that is free, from a file for instance, where they do not act, then
-/// replace. Both are of the same method and on the same parameters, copies that train beside them included; ranks may differ. What trains is what trained of
-/// `with`; an optimizer that knew the old values knows nothing of these.
+/// So values are swapped under a model that is in use: attach them under a name that is free, from
+/// a file for instance, where they do not act, then replace. Both are of the same method and on the
+/// same parameters, copies that train beside them included; ranks may differ. What trains is what
+/// trained of `with`; an optimizer that knew the old values knows nothing of these.
 ///
 /// # Errors
 ///
-/// [`PeftError::UnknownAdapter`]; [`PeftError::UnlikeAdapters`] with every parameter in which they differ; [`PeftError::Routed`].
+/// [`PeftError::UnknownAdapter`]; [`PeftError::UnlikeAdapters`] with every parameter in which they
+/// differ; [`PeftError::Routed`].
 pub fn replace<M: Module>(model: &mut M, name: &str, with: &str) -> Result<(), PeftError> {
     not_routed(model)?;
     let available = adapter_names(model);

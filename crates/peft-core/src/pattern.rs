@@ -11,8 +11,9 @@ const MAX_STEPS: usize = 100_000;
 
 /// A regular expression, with look-around and back-references, and the number of steps bounded.
 ///
-/// Without those two it runs in linear time. One that takes too many steps on a path matches nothing
-/// from then on; [`check`](Self::check) says so, and goes before a result that rests on matches.
+/// Without those two it runs in linear time. One that takes too many steps on a path matches
+/// nothing from then on; [`check`](Self::check) says so, and goes before a result that rests on
+/// matches.
 pub(crate) struct Pattern {
     regex: Regex,
     what: &'static str,

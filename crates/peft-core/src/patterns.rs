@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::PeftError;
 use crate::pattern::Pattern;
 
-/// Exceptions to a setting: the first pattern that matches the end of a layer's path gives its value.
+/// Exceptions to a setting: the first pattern that matches the end of a layer's path gives its
+/// value.
 ///
-/// A pattern is a regular expression over the path or over whole segments at its end, as in PEFT's `rank_pattern`: `q_proj` and
-/// `layers.0.self_attn.q_proj` both match `model.layers.0.self_attn.q_proj`.
+/// A pattern is a regular expression over the path or over whole segments at its end, as in PEFT's
+/// `rank_pattern`: `q_proj` and `layers.0.self_attn.q_proj` both match
+/// `model.layers.0.self_attn.q_proj`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Patterns<T>(Vec<(String, T)>);
@@ -42,7 +44,8 @@ impl<T: Clone> Patterns<T> {
         self.0.is_empty()
     }
 
-    /// Without the patterns that match none of `paths`. One that is no regular expression stays, to be reported when used.
+    /// Without the patterns that match none of `paths`. One that is no regular expression stays, to
+    /// be reported when used.
     pub fn matching_any(&self, paths: &[&str]) -> Self {
         let used = |pattern: &str| {
             Pattern::of_end("", pattern).map_or(true, |regex| {
@@ -62,7 +65,8 @@ impl<T: Clone> Patterns<T> {
     ///
     /// # Errors
     ///
-    /// [`PeftError::InvalidRegex`], or [`PeftError::Unmatched`] for a pattern that matches none of the paths.
+    /// [`PeftError::InvalidRegex`], or [`PeftError::Unmatched`] for a pattern that matches none of
+    /// the paths.
     pub fn resolve(
         &self,
         what: &'static str,

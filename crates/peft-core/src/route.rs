@@ -9,23 +9,31 @@ use crate::manage::known;
 use crate::slot::Routes;
 use crate::{PeftError, adapter_names, edit_slots, slots};
 
-/// Give each row of a batch its own adapter: row `i` goes through the adapter `rows[i]` alone, as it was trained, or through the base where that is `None`.
+/// Give each row of a batch its own adapter: row `i` goes through the adapter `rows[i]` alone, as
+/// it was trained, or through the base where that is `None`.
 ///
-/// So one forward serves requests for several adapters. A row gives what it gives in a batch that only its adapter acts on; on a layer that its adapter
-/// is not on it goes through the base. The product with a base weight is formed once for all rows whose adapters do not change the layer's input
-/// ([`Adapter::shares_input`](crate::Adapter::shares_input)), each adapter's part on its own rows alone.
+/// So one forward serves requests for several adapters. A row gives what it gives in a batch that
+/// only its adapter acts on; on a layer that its adapter is not on it goes through the base. The
+/// product with a base weight is formed once for all rows whose adapters do not change the layer's
+/// input ([`Adapter::shares_input`](crate::Adapter::shares_input)), each adapter's part on its own
+/// rows alone.
 ///
-/// The choice holds for every later forward, of as many rows, until [`unroute`] or another choice. It is no part of a record. Which adapters are active
-/// is kept and waits; a model that is switched off is the base for every row.
+/// The choice holds for every later forward, of as many rows, until [`unroute`] or another choice.
+/// It is no part of a record. Which adapters are active is kept and waits; a model that is switched
+/// off is the base for every row.
 ///
-/// A layer tells rows by its first axis, so the model must call [`linear`](crate::linear), [`embedding`](crate::embedding) and, for norms that have copies, [`features`](crate::features), with
-/// tensors whose first axis is that of the rows. They panic where it has another length, and a parameter that is read in weight space does where rows differ.
+/// A layer tells rows by its first axis, so the model must call [`linear`](crate::linear),
+/// [`embedding`](crate::embedding) and, for norms that have copies, [`features`](crate::features),
+/// with tensors whose first axis is that of the rows. They panic where it has another length, and a
+/// parameter that is read in weight space does where rows differ.
 ///
 /// # Errors
 ///
-/// [`PeftError::UnknownAdapter`]; [`PeftError::NoAdapter`] for a model without any, a merged one for instance; [`PeftError::InvalidSetting`] without rows;
-/// [`PeftError::Statistics`] where a module with running statistics trains whole with an adapter;
-/// [`PeftError::RoutedInTraining`] on a device with gradients: what trains would be a matter of each batch. The model is then as it was.
+/// [`PeftError::UnknownAdapter`]; [`PeftError::NoAdapter`] for a model without any, a merged one
+/// for instance; [`PeftError::InvalidSetting`] without rows; [`PeftError::Statistics`] where a
+/// module with running statistics trains whole with an adapter; [`PeftError::RoutedInTraining`] on
+/// a device with gradients: what trains would be a matter of each batch. The model is then as it
+/// was.
 pub fn route<M: Module>(model: &mut M, rows: &[Option<&str>]) -> Result<(), PeftError> {
     if rows.is_empty() {
         return Err(PeftError::InvalidSetting {

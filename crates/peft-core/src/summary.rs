@@ -6,6 +6,7 @@ use burn::module::Module;
 use serde::Serialize;
 
 use crate::layers::{ParamInfo, params};
+use crate::{adapter_names, shared_matrices};
 
 /// One line of a [`Summary`]: modules whose paths differ only in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,23 +41,32 @@ impl Summary {
         for param in params(model) {
             let count = param.shape.num_elements();
             let trainable = if param.trainable { count } else { 0 };
-            summary.total += count;
-            summary.trainable += trainable;
-            let module = collapsed(&param);
-            let rows = &mut summary.modules;
-            match rows.iter_mut().find(|row| row.module == module) {
-                Some(row) => {
-                    row.total += count;
-                    row.trainable += trainable;
-                }
-                None => rows.push(SummaryRow {
-                    module,
-                    trainable,
-                    total: count,
-                }),
+            summary.add(collapsed(&param), trainable, count);
+        }
+        for adapter in adapter_names(model) {
+            for (name, shared) in shared_matrices(model, &adapter) {
+                let [rows, columns] = shared.value().dims();
+                summary.add(format!("{adapter}.{name}"), 0, rows * columns);
             }
         }
         summary
+    }
+
+    fn add(&mut self, module: String, trainable: usize, total: usize) {
+        self.total += total;
+        self.trainable += trainable;
+        let rows = &mut self.modules;
+        match rows.iter_mut().find(|row| row.module == module) {
+            Some(row) => {
+                row.total += total;
+                row.trainable += trainable;
+            }
+            None => rows.push(SummaryRow {
+                module,
+                trainable,
+                total,
+            }),
+        }
     }
 
     /// Trainable parameters in percent of all.

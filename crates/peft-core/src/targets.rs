@@ -35,7 +35,8 @@ impl Names {
     ///
     /// # Errors
     ///
-    /// [`PeftError::InvalidRegex`], or [`PeftError::Unmatched`] for an entry that chooses none of them; `what` says what an entry is.
+    /// [`PeftError::InvalidRegex`], or [`PeftError::Unmatched`] for an entry that chooses none of
+    /// them; `what` says what an entry is.
     pub fn matching(&self, what: &'static str, paths: &[&str]) -> Result<Vec<bool>, PeftError> {
         for (entry, matcher) in Matcher::each(what, self)? {
             let found = paths.iter().any(|path| matcher.matches(path));
@@ -77,7 +78,8 @@ pub enum Choice {
     Names(Names),
 }
 
-/// Which layers of a model a method attaches to: a choice, minus exclusions, within a range of layer indices.
+/// Which layers of a model a method attaches to: a choice, minus exclusions, within a range of
+/// layer indices.
 ///
 /// ```
 /// use peft_core::Targets;

@@ -8,10 +8,12 @@ use crate::route::not_routed;
 use crate::running::Holders;
 use crate::{PeftError, slots};
 
-/// Freeze a model's base and let `modules`, by suffix, train whole: a classifier's fresh head beside a soft prompt or a prefix, for instance.
+/// Freeze a model's base and let `modules`, by suffix, train whole: a classifier's fresh head
+/// beside a soft prompt or a prefix, for instance.
 ///
-/// What [`attach`](crate::attach()) does beside the adapters: each parameter gets a copy that trains, a [`Whole`](crate::Whole) under `name`, so the base stays as it
-/// was. The copies act at once, after whatever is active there. The paths of the copied parameters, in the model's order.
+/// What [`attach`](crate::attach()) does beside the adapters: each parameter gets a copy that
+/// trains, a [`Whole`](crate::Whole) under `name`, so the base stays as it was. The copies act at
+/// once, after whatever is active there. The paths of the copied parameters, in the model's order.
 ///
 /// # Errors
 ///

@@ -47,12 +47,13 @@ impl ParamSet {
 
 /// Train exactly `set`: every other parameter of the model and of its adapters is frozen.
 ///
-/// Frozen means no gradient, and bit-identical after any number of steps, running statistics of modules in which nothing trains included. Flags such as a
-/// dropout's stay as they are.
+/// Frozen means no gradient, and bit-identical after any number of steps, running statistics of
+/// modules in which nothing trains included. Flags such as a dropout's stay as they are.
 ///
 /// # Errors
 ///
-/// [`PeftError::Unmatched`], [`PeftError::InvalidRegex`] or [`PeftError::Statistics`], with the model untouched.
+/// [`PeftError::Unmatched`], [`PeftError::InvalidRegex`] or [`PeftError::Statistics`], with the
+/// model untouched.
 pub fn freeze_all_but<M: Module>(model: &mut M, set: &ParamSet) -> Result<Summary, PeftError> {
     let keep = set.paths(model)?;
     let inside = |module: &str| {

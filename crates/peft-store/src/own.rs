@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use peft_core::{parameters, set_statistics, statistics};
+use burn::tensor::Tensor;
+use peft_core::{parameters, set_shared_matrices, set_statistics, shared_matrices, statistics};
 use peft_safetensors::{TensorPlace, Writes, open};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +26,8 @@ pub(crate) const OWN: &str = "OWN_METHOD";
 /// to a directory that [`OwnDir`] reads.
 ///
 /// All their float parameters are written, each under its path in the model without the adapter's
-/// name, in the precision that it has; so are running statistics of what trains whole with it.
+/// name, in the precision that it has; so are running statistics of what trains whole with it, and
+/// each matrix that its layers share once, under its own name.
 /// `settings` are what attaches such an adapter again: its config, for instance. Each file is
 /// written beside its place and renamed.
 ///
@@ -72,11 +74,14 @@ pub fn save_own<M: Module>(
         .into_iter()
         .map(|(path, tensor)| (paths[&path].clone(), tensor));
     let running = statistics(model, name).into_iter();
-    let running = running.map(|(path, data)| (path, Stored::of(data.shape().to_vec(), data)));
+    let shared = shared_matrices(model, name).into_iter();
+    let shared = shared.map(|(key, shared)| (shared_key(&key), shared.value().into_data()));
+    let others = running.chain(shared);
+    let others = others.map(|(path, data)| (path, Stored::of(data.shape().to_vec(), data)));
     let texts = [(BASE_DIGEST, about.base_digest(model, name))];
     fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
     let tensors = dir.join(TENSORS);
-    write_tensors(&tensors, own.chain(running), texts)
+    write_tensors(&tensors, own.chain(others), texts)
         .map_err(|source| io("write", &tensors, source))?;
     replace(&config, &fields)
 }
@@ -92,6 +97,11 @@ fn paths<M: Module>(model: &M, name: &str) -> BTreeMap<String, String> {
         (param.path, key)
     })
     .collect()
+}
+
+/// The key of a matrix that belongs to no layer.
+fn shared_key(name: &str) -> String {
+    format!("shared.{name}")
 }
 
 /// A directory of an adapter of one's own method, whose config has been read.
@@ -192,7 +202,10 @@ impl OwnDir {
         let held = held.map(|(path, tensor)| (paths[&path].clone(), tensor.shape().to_vec()));
         let kept = running.iter();
         let kept = kept.map(|(path, data)| (path.clone(), data.shape().to_vec()));
-        let expected: BTreeMap<String, Vec<usize>> = held.chain(kept).collect();
+        let shared = shared_matrices(model, name);
+        let of_all = shared.iter();
+        let of_all = of_all.map(|(key, shared)| (shared_key(key), shared.value().dims().to_vec()));
+        let expected: BTreeMap<String, Vec<usize>> = held.chain(kept).chain(of_all).collect();
 
         let mut problems = problems(&places, &expected)?;
         let missing = expected.keys().filter(|key| !places.contains_key(*key));
@@ -207,12 +220,21 @@ impl OwnDir {
                 values.insert(path, read_f32(&place)?);
             }
         }
+        let mut matrices = BTreeMap::new();
+        for (key, shared) in shared {
+            if let Some(place) = places.remove(&shared_key(&key)) {
+                let now = shared.value();
+                let on = (&now.device(), now.dtype());
+                matrices.insert(key, Tensor::from_data(read_f32(&place)?, on));
+            }
+        }
         let by_path = paths.into_iter();
         let by_path: BTreeMap<String, TensorPlace> = by_path
             .filter_map(|(path, key)| Some((path, places.remove(&key)?)))
             .collect();
         let mut loaded = load_tensors(model.clone(), by_path, None)?;
         set_statistics(&mut loaded, name, &values)?;
+        set_shared_matrices(&mut loaded, name, matrices)?;
         *model = loaded;
         let base = self.fields.get("base_model_name_or_path");
         let base = base.and_then(Value::as_str);

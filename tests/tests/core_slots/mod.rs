@@ -8,6 +8,7 @@ mod merging;
 mod paths;
 mod refusals;
 mod scaled;
+mod shared_matrix;
 mod statistics;
 mod stock;
 mod targets;

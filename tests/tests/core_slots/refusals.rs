@@ -241,7 +241,8 @@ fn the_weight_path_says_what_it_cannot_carry(device: &Device) {
     assert!(slot_state(&model).is_empty());
     let ia3 = ia3.with_path(ForwardPath::Factored);
     ia3.attach(&mut model, "a").expect("it attaches");
-    // Reading it in weight space after all is a fault of the model, found at once and not silently wrong.
+    // Reading it in weight space after all is a fault of the model, found at once and not silently
+    // wrong.
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         model.output(ForwardPath::Weight)
     }));

@@ -1,4 +1,5 @@
-//! A layer of rows that are still to be scaled is the layer of scaled rows, whichever way it is computed.
+//! A layer of rows that are still to be scaled is the layer of scaled rows, whichever way it is
+//! computed.
 
 use burn::tensor::{Device, Tensor};
 use peft_core::{ForwardPath, linear, scaled_linear};

@@ -31,7 +31,8 @@ fn attend(model: &MultiHeadAttention, device: &Device) -> Tensor<3> {
     model.forward(MhaInput::self_attn(x)).context
 }
 
-/// Adapts `base`, trains the adapters, and compares: the base bit for bit, the merged model with the adapted one.
+/// Adapts `base`, trains the adapters, and compares: the base bit for bit, the merged model with
+/// the adapted one.
 fn lifecycle<M: Module>(
     base: M,
     config: &LoraConfig,

@@ -66,14 +66,18 @@ fn a_fork_is_a_model_of_its_own(device: &Device) {
     assert_eq!(params(&model), before);
 }
 
-fn a_move_keeps_everything(device: &Device) {
-    // To every other backend of this build and back, or to the same device where there is only one.
+/// Every other backend of this build, and the same device, for where there is only one.
+pub(super) fn others(device: &Device) -> Vec<Device> {
     let mut others = vec![device.clone()];
     if cfg!(all(feature = "flex", feature = "ndarray")) {
         others.extend(["flex", "ndarray"].map(peft_tests::device));
     }
+    others
+}
+
+fn a_move_keeps_everything(device: &Device) {
     let model = adapted(device, ForwardPath::Factored);
-    for other in others {
+    for other in others(device) {
         let moved = model.clone().to_device(&other);
         assert_eq!(moved.devices(), [other]);
         assert_eq!(params(&moved), params(&model));

@@ -27,7 +27,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Fault> {
         .chain(&layerwise::FAULTS)
 }
 
-const FAULTS: [Fault; 39] = [
+const FAULTS: [Fault; 42] = [
     Fault {
         name: "a suffix matches within a segment",
         file: "crates/peft-core/src/matcher.rs",
@@ -85,6 +85,33 @@ const FAULTS: [Fault; 39] = [
         text: "        weight: (layer.weight.val() * scale.unsqueeze_dim(1)).into(),\n",
         instead: "        weight: (layer.weight.val() * scale.clone().unsqueeze_dim(1) * scale.unsqueeze_dim(1)).into(),\n",
         cases: &["core_slots::scaled::flex::values_and_gradients_are_those_of_scaled_rows"],
+    },
+    Fault {
+        name: "a product with the transpose is scaled",
+        file: "crates/peft-core/src/frozen_weight.rs",
+        text: "peft_kernels::linear(x, weight.clone().transpose(), None)",
+        instead: "peft_kernels::linear(x, weight.clone().transpose() * 1.5, None)",
+        cases: &[
+            "core_slots::frozen_weight::flex::gradients_of_the_rows_go_through_the_transpose",
+            "core_slots::frozen_weight::ndarray::products_are_those_with_the_dense_value",
+        ],
+    },
+    Fault {
+        name: "a method's weight is not rounded to what is stored",
+        file: "crates/peft-core/src/frozen_weight.rs",
+        text: "        value.cast(self.dtype())\n",
+        instead: "        value\n",
+        cases: &[
+            "core_slots::frozen_weight::flex::a_value_is_rounded_to_what_is_stored",
+            "conformance::lora::flex::takes_half_precision",
+        ],
+    },
+    Fault {
+        name: "each layer moves the matrices that all share",
+        file: "crates/peft-core/src/shared_matrix.rs",
+        text: "there.find(|value| value.device() == device)",
+        instead: "there.find(|_| false)",
+        cases: &["core_slots::shared_matrix::flex::it_is_one_tensor_on_each_device"],
     },
     Fault {
         name: "rows are put back in each other's places",

@@ -12,7 +12,7 @@ use std::fmt::Debug;
 use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Int, Tensor};
 
-use crate::{Adapter, FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput};
+use crate::{Adapter, FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput, SharedMatrix};
 
 type AnyBox = Box<dyn Any + Send>;
 
@@ -23,6 +23,7 @@ pub(crate) trait DynAdapter: Debug + Send + Sync {
     fn bias_dyn(&self, base: Tensor<1>) -> Tensor<1>;
     fn needs_factored_path(&self, training: bool) -> Option<&'static str>;
     fn shares_input(&self) -> bool;
+    fn shared(&mut self) -> Vec<&mut SharedMatrix>;
     fn linear_dyn(&self, x: LayerInput, base: &FrozenLinear<'_>) -> Tensor<2>;
     fn embedding_dyn(&self, ids: Tensor<2, Int>, base: &FrozenEmbedding<'_>) -> Tensor<3>;
     fn visit_dyn(&self, visitor: &mut dyn DynVisitor);
@@ -94,6 +95,10 @@ impl<A: Adapter> DynAdapter for Erased<A> {
 
     fn shares_input(&self) -> bool {
         self.0.shares_input()
+    }
+
+    fn shared(&mut self) -> Vec<&mut SharedMatrix> {
+        self.0.shared()
     }
 
     fn linear_dyn(&self, x: LayerInput, base: &FrozenLinear<'_>) -> Tensor<2> {

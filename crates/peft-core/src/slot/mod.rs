@@ -15,9 +15,9 @@ pub(crate) use routes::Routes;
 pub(crate) use traverse::{REPARAMETERIZATION, install, strip};
 pub use traverse::{edit_all_slots, edit_slots, slots};
 
-use crate::Adapter;
 use crate::frozen::{effective_bias, effective_weight};
 use crate::running::Statistics;
+use crate::{Adapter, SharedMatrix};
 
 /// Named adapters on one parameter, and which of them act, in which order and how strongly.
 ///
@@ -187,6 +187,13 @@ impl AdapterSlot {
             .filter(|(name, _)| self.contains(name))
             .map(|(name, strength)| (name.to_owned(), strength))
             .collect();
+    }
+
+    /// What the adapter of this name shares with those of other slots.
+    pub(crate) fn shared(&mut self, name: &str) -> Vec<&mut SharedMatrix> {
+        let mut entries = self.entries.iter_mut();
+        let entry = entries.find(|entry| entry.name == name);
+        entry.map_or_else(Vec::new, |entry| entry.adapter.shared())
     }
 
     fn entry(&self, name: &str) -> Option<&Entry> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Bool, Int, Tensor, TensorData};
-use peft_core::FrozenWeight;
+use peft_core::{FrozenWeight, adapter_names, shared_matrices};
 
 use crate::Digest;
 
@@ -19,6 +19,12 @@ impl GivenModel {
         let digests = self.0.get_or_init(|| {
             let mut visit = Visit::default();
             model.visit(&mut visit);
+            for adapter in adapter_names(model) {
+                for (name, shared) in shared_matrices(model, &adapter) {
+                    visit.path = vec![adapter.clone(), name];
+                    visit.note(&shared.value().into_data());
+                }
+            }
             visit.found
         });
         let mut all = Digest::default();
