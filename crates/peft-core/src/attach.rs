@@ -6,11 +6,11 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::adapter_names::{not_routed, valid_name};
 use crate::layers::{ParamInfo, layers_of, module_paths_of, params};
 use crate::matcher::Matcher;
 use crate::model::INPUT_ADAPTER;
 use crate::report::{AdaptedLayer, AttachReport};
-use crate::route::not_routed;
 use crate::running::{Holders, Statistics, exchange, freeze_statistics, read};
 use crate::slot::{REPARAMETERIZATION, install};
 use crate::targets::{Choice, Names};
@@ -121,6 +121,17 @@ pub fn attach<M: Module, A: Adapter>(
         });
     }
     let adapters = build(&layers)?;
+    if adapters.len() != layers.len() {
+        return Err(PeftError::InvalidSetting {
+            field: format!(
+                "the number of {} adapters for {} layers",
+                A::NAME,
+                layers.len()
+            ),
+            value: adapters.len().to_string(),
+            expected: "one for each layer",
+        });
+    }
     if placement.path == ForwardPath::Weight {
         for (layer, adapter) in layers.iter().zip(&adapters) {
             if let Some(reason) = adapter.needs_factored_path(true) {
@@ -252,15 +263,6 @@ pub(crate) fn carriers(
             }
         })
         .collect()
-}
-
-/// An adapter's name becomes a segment of its parameters' paths.
-pub(crate) fn valid_name(name: &str) -> Result<(), PeftError> {
-    let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if name.is_empty() || !name.chars().all(valid) {
-        return Err(PeftError::InvalidAdapterName { name: name.into() });
-    }
-    Ok(())
 }
 
 /// The parameters to train whole, in the model's order.

@@ -4,7 +4,7 @@
 use burn::tensor::{Int, Tensor};
 
 use crate::FrozenWeight;
-use crate::slot::ActiveAdapter;
+use crate::slot::{ActiveAdapter, effective_bias, effective_weight};
 
 /// The input of a linear layer: rows, and their product with its stored weight where that has been
 /// formed already.
@@ -172,23 +172,4 @@ impl FrozenEmbedding<'_> {
     pub fn weight(&self) -> FrozenWeight {
         effective_weight(self.weight.clone(), self.below)
     }
-}
-
-/// `base` with `adapters` applied in order, each result in the precision in which the weight is
-/// stored.
-pub(crate) fn effective_weight<const D: usize>(
-    base: FrozenWeight<D>,
-    adapters: &[ActiveAdapter<'_>],
-) -> FrozenWeight<D> {
-    adapters.iter().fold(base, |below, active| {
-        let adapted = || below.rounded(active.adapter.weight_of(&below));
-        active.blend(|| below.dense(), adapted).into()
-    })
-}
-
-/// The bias with `adapters` applied in order.
-pub(crate) fn effective_bias(base: Tensor<1>, adapters: &[ActiveAdapter<'_>]) -> Tensor<1> {
-    adapters.iter().fold(base, |below, active| {
-        active.blend(|| below.clone(), || active.adapter.bias_dyn(below.clone()))
-    })
 }

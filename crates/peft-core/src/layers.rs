@@ -2,33 +2,13 @@
 
 use std::any::Any;
 use std::collections::HashSet;
-use std::fmt;
 
 use burn::module::{Module, ModuleVisitor, Param, Reparameterization};
 use burn::tensor::{Device, Shape, Tensor};
 
 use crate::model::INPUT_ADAPTER;
 use crate::slot::REPARAMETERIZATION;
-use crate::{AdapterSlot, FrozenWeight};
-
-/// A kind of layer that adapters can attach to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LayerKind {
-    /// [`burn::nn::Linear`].
-    Linear,
-    /// [`burn::nn::Embedding`].
-    Embedding,
-}
-
-impl fmt::Display for LayerKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Linear => "Linear",
-            Self::Embedding => "Embedding",
-        })
-    }
-}
+use crate::{AdapterSlot, FrozenWeight, LayerKind};
 
 /// A layer that can be adapted.
 #[derive(Debug, Clone)]
@@ -268,8 +248,21 @@ pub fn module_paths<M: Module>(model: &M) -> Vec<String> {
 
 pub(crate) fn module_paths_of(params: &[ParamInfo]) -> Vec<String> {
     let mut seen = HashSet::new();
-    crate::targets::modules(params)
+    modules(params)
         .filter(|module| !module.is_empty() && seen.insert(*module))
         .map(str::to_owned)
         .collect()
+}
+
+/// Paths of all modules that hold a parameter, directly or not.
+pub(crate) fn modules(params: &[ParamInfo]) -> impl Iterator<Item = &str> {
+    params
+        .iter()
+        .filter(|param| param.adapter.is_none())
+        .flat_map(|param| {
+            let path = param.module_path();
+            path.match_indices('.')
+                .map(|(at, _)| &path[..at])
+                .chain([path])
+        })
 }

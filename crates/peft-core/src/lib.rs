@@ -2,12 +2,14 @@
 #![deny(missing_docs)]
 
 mod adapter;
+mod adapter_names;
 mod attach;
 mod error;
 mod frozen;
 mod frozen_weight;
 mod layer;
 mod layer_index;
+mod layer_kind;
 mod layers;
 mod manage;
 mod matcher;
@@ -29,13 +31,15 @@ mod trainable;
 mod whole;
 
 pub use adapter::Adapter;
+pub use adapter_names::adapter_names;
 pub use attach::{ForwardPath, Placement, TrainBias, attach};
 pub use error::{PeftError, nearest};
 pub use frozen::{FrozenEmbedding, FrozenLinear, LayerInput};
 pub use frozen_weight::FrozenWeight;
 pub use layer::{embedding, features, linear, scaled_linear, shared_embedding};
-pub use layers::{Layer, LayerKind, layer_names, layers, module_paths};
-pub use manage::{adapter_names, detach, rename, replace, set_active, set_disabled};
+pub use layer_kind::LayerKind;
+pub use layers::{Layer, layer_names, layers, module_paths};
+pub use manage::{detach, rename, replace, set_active, set_disabled};
 pub use matcher::has_suffix;
 pub use merge::{Unmerged, into_merged, merge};
 pub use model::{

@@ -2,21 +2,8 @@
 
 use burn::module::Module;
 
-use crate::route::not_routed;
-use crate::{PeftError, edit_slots, slots};
-
-/// The names of the adapters that a model has, in the order in which they are met.
-pub fn adapter_names<M: Module>(model: &M) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for (_, slot) in slots(model) {
-        for name in slot.names() {
-            if !names.iter().any(|known| known == name) {
-                names.push(name.into());
-            }
-        }
-    }
-    names
-}
+use crate::adapter_names::{known, not_routed, valid_name};
+use crate::{PeftError, adapter_names, edit_slots, slots};
 
 /// Make exactly these adapters act, with these strengths, the first closest to the base weight.
 ///
@@ -76,7 +63,7 @@ pub fn rename<M: Module>(model: &mut M, from: &str, to: &str) -> Result<(), Peft
     not_routed(model)?;
     let available = adapter_names(model);
     known(from, &available)?;
-    crate::attach::valid_name(to)?;
+    valid_name(to)?;
     if available.iter().any(|name| name == to) {
         return Err(PeftError::DuplicateAdapter { name: to.into() });
     }
@@ -138,15 +125,5 @@ pub fn detach<M: Module>(model: &mut M, name: &str) -> Result<(), PeftError> {
     edit_slots(model, |_, slot| {
         slot.remove(name);
         Ok(())
-    })
-}
-
-pub(crate) fn known(name: &str, available: &[String]) -> Result<(), PeftError> {
-    if available.iter().any(|known| known == name) {
-        return Ok(());
-    }
-    Err(PeftError::UnknownAdapter {
-        name: name.into(),
-        available: available.to_vec(),
     })
 }

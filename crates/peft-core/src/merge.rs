@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
 
-use crate::route::not_routed;
+use crate::adapter_names::not_routed;
 use crate::running::apart;
 use crate::slot::strip;
 use crate::{AdapterSlot, FrozenWeight, PeftError, slots};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::Device;
 
-use crate::manage::known;
+use crate::adapter_names::known;
 use crate::slot::Routes;
 use crate::{PeftError, adapter_names, edit_slots, slots};
 
@@ -90,12 +90,4 @@ pub fn unroute<M: Module>(model: &mut M) -> Result<(), PeftError> {
         slot.set_routes(None);
         Ok(())
     })
-}
-
-/// What changes which adapters there are, or act, is not done under rows that have chosen.
-pub(crate) fn not_routed<M: Module>(model: &M) -> Result<(), PeftError> {
-    match slots(model).iter().any(|(_, slot)| slot.is_routed()) {
-        true => Err(PeftError::Routed),
-        false => Ok(()),
-    }
 }

@@ -7,8 +7,7 @@ use burn::module::Param;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::frozen::effective_weight;
-use crate::slot::{ActiveAdapter, Routes};
+use crate::slot::{ActiveAdapter, Routes, effective_weight};
 use crate::{AdapterSlot, FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput};
 
 /// How rows choose on a linear layer: on its weight, or on its bias alone.

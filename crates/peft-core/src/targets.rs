@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::nearest_end;
 use crate::layer_index::LayerIndex;
-use crate::layers::ParamInfo;
+use crate::layers::{ParamInfo, modules};
 use crate::matcher::Matcher;
 use crate::{Layer, LayerKind, PeftError};
 
@@ -327,19 +327,6 @@ impl Targets {
     pub fn layer_index(&self, path: &str) -> Option<usize> {
         LayerIndex::new(&self.index_after).ok()?.of(path)
     }
-}
-
-/// Paths of all modules that hold a parameter, directly or not.
-pub(crate) fn modules(params: &[ParamInfo]) -> impl Iterator<Item = &str> {
-    params
-        .iter()
-        .filter(|param| param.adapter.is_none())
-        .flat_map(|param| {
-            let path = param.module_path();
-            path.match_indices('.')
-                .map(|(at, _)| &path[..at])
-                .chain([path])
-        })
 }
 
 /// The last path segments of the layers, each once.

@@ -2,9 +2,9 @@
 
 use burn::module::Module;
 
-use crate::attach::{WholeModules, carriers, place, valid_name};
+use crate::adapter_names::{not_routed, valid_name};
+use crate::attach::{WholeModules, carriers, place};
 use crate::layers::params;
-use crate::route::not_routed;
 use crate::running::Holders;
 use crate::{PeftError, slots};
 

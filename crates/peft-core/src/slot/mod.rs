@@ -1,5 +1,6 @@
 //! [`AdapterSlot`]: the one reparameterization that this project puts on a parameter.
 
+mod active;
 mod erased;
 mod routes;
 mod traverse;
@@ -9,13 +10,13 @@ use std::sync::Arc;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Reparameterization};
 use burn::tensor::{Device, Tensor};
 
+pub(crate) use active::{ActiveAdapter, effective_bias, effective_weight};
 pub(crate) use erased::DynAdapter;
 use erased::erase;
 pub(crate) use routes::Routes;
 pub(crate) use traverse::{REPARAMETERIZATION, install, strip};
 pub use traverse::{edit_all_slots, edit_slots, slots};
 
-use crate::frozen::{effective_bias, effective_weight};
 use crate::running::Statistics;
 use crate::{Adapter, SharedMatrix};
 
@@ -41,29 +42,6 @@ pub struct AdapterSlot {
 struct Entry {
     name: String,
     adapter: Box<dyn DynAdapter>,
-}
-
-/// An adapter that takes part in the forward, with its strength.
-#[derive(Debug)]
-pub(crate) struct ActiveAdapter<'a> {
-    pub(crate) adapter: &'a dyn DynAdapter,
-    strength: f64,
-}
-
-impl ActiveAdapter<'_> {
-    /// `below + strength · (adapted − below)`, evaluating `below` only where the strength asks for
-    /// it.
-    pub(crate) fn blend<const D: usize>(
-        &self,
-        below: impl FnOnce() -> Tensor<D>,
-        adapted: impl FnOnce() -> Tensor<D>,
-    ) -> Tensor<D> {
-        if self.strength == 1.0 {
-            return adapted();
-        }
-        let below = below();
-        below.clone() + (adapted() - below).mul_scalar(self.strength)
-    }
 }
 
 impl AdapterSlot {
