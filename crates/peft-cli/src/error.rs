@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use peft_core::PeftError;
-use peft_store::{AdapterFileError, CheckpointError};
+use peft_store::{AdapterFileError, CheckpointError, HeadError};
 use peft_train::TrainError;
 
 use crate::commands::train::Signal;
@@ -72,6 +72,20 @@ pub(crate) enum CliError {
         "the merged model's tokenizer gives other tokens than the one that it was copied from; nothing was written"
     )]
     MergeTokens,
+}
+
+impl From<HeadError> for CliError {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::Checkpoint(error) => error.into(),
+            HeadError::Adapter(error) => error.into(),
+            HeadError::Labels(error) => error.into(),
+            HeadError::OtherHead { .. } => Self::Usage(format!(
+                "{error}; train --new-head puts a fresh one in its place"
+            )),
+            error => Self::Usage(error.to_string()),
+        }
+    }
 }
 
 impl CliError {

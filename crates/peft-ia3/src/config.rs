@@ -54,34 +54,49 @@ impl Ia3Config {
     ///
     /// A [`PeftError`], with the model untouched.
     pub fn attach<M: Module>(&self, model: &mut M, name: &str) -> Result<AttachReport, PeftError> {
-        attach(
-            model,
-            name,
-            &self.placement,
-            &[LayerKind::Linear],
-            |layers| self.adapters(layers),
-        )
+        self.attach_with(model, name, |layer, side| {
+            let ones = Tensor::ones([side.width(layer)], (&layer.device, DType::F32));
+            Ok(Ia3::new(ones, side))
+        })
     }
 
-    fn adapters(&self, layers: &[Layer]) -> Result<Vec<Ia3>, PeftError> {
+    /// As [`attach`](Self::attach), with the adapter that `build` makes for a side of a layer: of a
+    /// file's tensors, for instance. It is asked for every layer, also after one that has failed.
+    ///
+    /// # Errors
+    ///
+    /// A [`PeftError`], with the model untouched; the first that `build` gives.
+    pub fn attach_with<M: Module>(
+        &self,
+        model: &mut M,
+        name: &str,
+        mut build: impl FnMut(&Layer, Ia3Side) -> Result<Ia3, PeftError>,
+    ) -> Result<AttachReport, PeftError> {
+        let supported = [LayerKind::Linear];
+        attach(model, name, &self.placement, &supported, |layers| {
+            let sides = self.sides(layers)?;
+            let built: Vec<Result<Ia3, PeftError>> = layers
+                .iter()
+                .zip(sides)
+                .map(|(layer, side)| build(layer, side))
+                .collect();
+            built.into_iter().collect()
+        })
+    }
+
+    /// The side of each of these layers that is rescaled.
+    fn sides(&self, layers: &[Layer]) -> Result<Vec<Ia3Side>, PeftError> {
         let paths: Vec<&str> = layers.iter().map(|layer| layer.path.as_str()).collect();
         let feedforward = match &self.feedforward {
             Some(names) => names.matching("feed-forward target", &paths)?,
             None => vec![false; layers.len()],
         };
-        Ok(layers
-            .iter()
-            .zip(feedforward)
-            .map(|(layer, feedforward)| {
-                let [d_in, d_out] = layer.shape;
-                let (width, side) = if feedforward {
-                    (d_in, Ia3Side::Input)
-                } else {
-                    let has_bias = layer.has_bias;
-                    (d_out, Ia3Side::Output { has_bias })
-                };
-                Ia3::new(Tensor::ones([width], (&layer.device, DType::F32)), side)
-            })
-            .collect())
+        let side = |(layer, feedforward): (&Layer, bool)| match feedforward {
+            true => Ia3Side::Input,
+            false => Ia3Side::Output {
+                has_bias: layer.has_bias,
+            },
+        };
+        Ok(layers.iter().zip(feedforward).map(side).collect())
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use peft_core::{Adapter, FrozenLinear, FrozenWeight, LayerInput};
+use peft_core::{Adapter, FrozenLinear, FrozenWeight, Layer, LayerInput};
 
 /// Which side of the layer the vector rescales.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,17 @@ pub enum Ia3Side {
     },
     /// What the layer takes: `y = (x ∘ l) W + b`.
     Input,
+}
+
+impl Ia3Side {
+    /// How wide that side of a linear layer is: `d_out` or `d_in`.
+    pub fn width(self, layer: &Layer) -> usize {
+        let [d_in, d_out] = layer.shape;
+        match self {
+            Self::Output { .. } => d_out,
+            Self::Input => d_in,
+        }
+    }
 }
 
 /// A learned rescaling of a linear layer's output or input.

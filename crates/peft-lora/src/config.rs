@@ -143,14 +143,35 @@ impl LoraConfig {
     ///
     /// A [`PeftError`], with the model untouched.
     pub fn attach<M: Module>(&self, model: &mut M, name: &str) -> Result<AttachReport, PeftError> {
+        self.attach_with(model, name, |layer, rank, scale| {
+            Ok(self.fresh(layer, rank, scale))
+        })
+    }
+
+    /// As [`attach`](Self::attach), with the adapter that `build` makes for a layer, its rank and
+    /// its scale: of a file's tensors, for instance. It is asked for every layer, also after one
+    /// that has failed.
+    ///
+    /// # Errors
+    ///
+    /// A [`PeftError`], with the model untouched; the first that `build` gives.
+    pub fn attach_with<M: Module>(
+        &self,
+        model: &mut M,
+        name: &str,
+        mut build: impl FnMut(&Layer, usize, f64) -> Result<Lora, PeftError>,
+    ) -> Result<AttachReport, PeftError> {
         self.check()?;
-        attach(
-            model,
-            name,
-            &self.placement,
-            &[LayerKind::Linear, LayerKind::Embedding],
-            |layers| self.adapters(layers),
-        )
+        let supported = [LayerKind::Linear, LayerKind::Embedding];
+        attach(model, name, &self.placement, &supported, |layers| {
+            let sizes = self.sizes(layers)?;
+            let built: Vec<Result<Lora, PeftError>> = layers
+                .iter()
+                .zip(sizes)
+                .map(|(layer, (rank, scale))| build(layer, rank, scale))
+                .collect();
+            built.into_iter().collect()
+        })
     }
 
     fn check(&self) -> Result<(), PeftError> {
@@ -189,7 +210,8 @@ impl LoraConfig {
         Ok(())
     }
 
-    fn adapters(&self, layers: &[Layer]) -> Result<Vec<Lora>, PeftError> {
+    /// The rank and the scale on each of these layers.
+    fn sizes(&self, layers: &[Layer]) -> Result<Vec<(usize, f64)>, PeftError> {
         let paths: Vec<&str> = layers.iter().map(|layer| layer.path.as_str()).collect();
         let ranks = self
             .rank_pattern
@@ -208,15 +230,11 @@ impl LoraConfig {
                 expected: "at most 1024, or the larger side of the layer",
             });
         }
-        Ok(layers
-            .iter()
-            .zip(ranks)
-            .zip(alphas)
-            .map(|((layer, rank), alpha)| self.adapter(layer, rank, alpha))
-            .collect())
+        let scale = |(rank, alpha)| (rank, self.scaling.scale(rank, alpha));
+        Ok(ranks.into_iter().zip(alphas).map(scale).collect())
     }
 
-    fn adapter(&self, layer: &Layer, rank: usize, alpha: f64) -> Lora {
+    fn fresh(&self, layer: &Layer, rank: usize, scale: f64) -> Lora {
         let options = || (&layer.device, DType::F32);
         let [d_in, d_out] = layer.shape;
         let (a, b) = match (layer.kind, self.init) {
@@ -241,7 +259,7 @@ impl LoraConfig {
                 Tensor::zeros([rank, d_out], options()),
             ),
         };
-        Lora::new(a, b, self.scaling.scale(rank, alpha), self.dropout)
+        Lora::new(a, b, scale, self.dropout)
     }
 }
 

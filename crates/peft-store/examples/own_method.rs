@@ -1,7 +1,7 @@
 //! A method of one's own, attached, trained, saved, and loaded into a fresh base: HiRA, `W' = W ∘
 //! (1 + A B)` (Huang et al., ICLR 2025).
 //!
-//! `cargo run --release -p peft-store --features lora --example own_method`
+//! `cargo run --release -p peft-store --example own_method`
 
 use std::error::Error;
 

@@ -1,6 +1,6 @@
 //! A model of one's own, adapted, trained with Burn's optimizer, saved in PEFT's format, loaded into a fresh base and merged.
 //!
-//! `cargo run --release -p peft-store --features lora --example own_model`
+//! `cargo run --release -p peft-store --example own_model`
 
 use std::error::Error;
 

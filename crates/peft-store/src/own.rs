@@ -1,7 +1,6 @@
 //! [`save_own`] and [`OwnDir`]: adapters of methods that are one's own, in directories.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -13,14 +12,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::adapter::{
-    About, BASE_DIGEST, CONFIG, TENSORS, io, other_base_warning, pretty, read_fields, replace,
-    whole,
+    About, BASE_DIGEST, CONFIG, Fields, OWN, TENSORS, create, io, other_base_warning, own_method,
+    pretty, read_fields, replace, whole,
 };
 use crate::tensor_file::{Stored, load_tensors, problems, read_f32, tensors_at, write_tensors};
 use crate::{AdapterFileError, TensorProblem};
-
-/// The `peft_type` of the format, which PEFT refuses by name.
-pub(crate) const OWN: &str = "OWN_METHOD";
 
 /// Write adapter `name` of `model`, of whatever method, and what the model reads beside its text,
 /// to a directory that [`OwnDir`] reads.
@@ -77,9 +73,9 @@ pub fn save_own<M: Module>(
     let shared = shared_matrices(model, name).into_iter();
     let shared = shared.map(|(key, shared)| (shared_key(&key), shared.value().into_data()));
     let others = running.chain(shared);
-    let others = others.map(|(path, data)| (path, Stored::of(data.shape().to_vec(), data)));
+    let others = others.map(|(path, data)| (path, Stored::of(data)));
     let texts = [(BASE_DIGEST, about.base_digest(model, name))];
-    fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
+    create(dir)?;
     let tensors = dir.join(TENSORS);
     write_tensors(&tensors, own.chain(others), texts)
         .map_err(|source| io("write", &tensors, source))?;
@@ -135,8 +131,15 @@ impl OwnDir {
     ///
     /// An [`AdapterFileError`] that names the file, and the field where there is one.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, AdapterFileError> {
-        let dir = dir.as_ref().to_path_buf();
-        let (path, fields) = read_fields(&dir)?;
+        let (path, fields) = read_fields(dir.as_ref())?;
+        Self::of_fields(path, fields)
+    }
+
+    /// Of the fields of a config file.
+    pub(crate) fn of_fields(
+        path: PathBuf,
+        fields: Map<String, Value>,
+    ) -> Result<Self, AdapterFileError> {
         let kind = fields.get("peft_type").unwrap_or(&Value::Null);
         if kind.as_str() != Some(OWN) {
             return Err(AdapterFileError::Unsupported {
@@ -155,11 +158,41 @@ impl OwnDir {
                 expected: "a string",
             });
         };
+        let dir = path.parent().unwrap_or(Path::new("")).to_path_buf();
         Ok(Self {
             dir,
             method,
             fields,
         })
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// All fields of the config.
+    pub fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
+    /// The error of a program that has not the method.
+    pub fn unknown_method(&self) -> AdapterFileError {
+        own_method(&Fields {
+            path: &self.dir.join(CONFIG),
+            map: &self.fields,
+        })
+    }
+
+    /// The shapes of the tensors in the file, by key.
+    ///
+    /// # Errors
+    ///
+    /// Where the tensors' file cannot be read.
+    pub fn tensor_shapes(&self) -> Result<Vec<(String, Vec<usize>)>, AdapterFileError> {
+        let tensors = open(&self.dir.join(TENSORS))?.tensors.into_iter();
+        let shapes = tensors.map(|(key, place)| (key, place.shape().to_vec()));
+        Ok(shapes.collect())
     }
 
     /// The method's name, as it was given.

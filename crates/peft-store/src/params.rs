@@ -2,14 +2,12 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
-#[cfg(feature = "adapters")]
 use burn::tensor::{DType, Device, TensorData};
 
 /// Modules whose linear layers lie `[in, out]` in a file, as in Burn: those of GPT-2. All others lie `[out, in]`.
 const IN_OUT: [&str; 2] = ["Struct:Gpt2Attention", "Struct:Gpt2Mlp"];
 
 /// A file's `[out, in]` matrix as a parameter, `[in, out]`, in memory in that order as a fresh layer's is, so that it computes the same bits as what was saved.
-#[cfg(feature = "adapters")]
 pub(crate) fn in_out(data: TensorData, to: (&Device, DType)) -> Tensor<2> {
     let turned = Tensor::<2>::from_data(data, to).transpose().into_data();
     Tensor::from_data(turned, to)
@@ -19,7 +17,6 @@ pub(crate) fn in_out(data: TensorData, to: (&Device, DType)) -> Tensor<2> {
 pub(crate) struct StoredParam {
     pub(crate) path: String,
     /// The type of the module that holds it, as Burn names it.
-    #[cfg(feature = "adapters")]
     container: String,
     /// In the file's layout.
     pub(crate) shape: Vec<usize>,
@@ -29,7 +26,6 @@ pub(crate) struct StoredParam {
 
 /// Burn's norms, which call scale and shift `gamma` and `beta`; torch's call them `weight` and
 /// `bias`.
-#[cfg(feature = "adapters")]
 const NORMS: [&str; 5] = [
     "Struct:BatchNorm",
     "Struct:GroupNorm",
@@ -37,8 +33,6 @@ const NORMS: [&str; 5] = [
     "Struct:LayerNorm",
     "Struct:RmsNorm",
 ];
-
-#[cfg(feature = "adapters")]
 impl StoredParam {
     /// What a file calls it in its module.
     pub(crate) fn name(&self) -> &str {
@@ -100,7 +94,6 @@ impl ModuleVisitor for Scan {
         }
         self.params.push(StoredParam {
             path: self.path.join("."),
-            #[cfg(feature = "adapters")]
             container: self.containers.last().cloned().unwrap_or_default(),
             shape,
             transposed,

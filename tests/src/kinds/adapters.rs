@@ -4,14 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use burn::tensor::{DType, Device};
-use peft_core::{ForwardPath, Transformer};
+use peft_core::Transformer;
 use peft_models::LanguageModel;
 use peft_mutate::Kind;
-use peft_prefix::Prefixed;
-use peft_ptuning::Prompted;
 use peft_store::{
-    AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, TrainedConfig, TrainedDir,
-    TrainedFormat, base_digest, save_trained,
+    AdapterFileError, Checkpoint, SavedAdapter, TrainedConfig, TrainedDir, TrainedFormat,
+    adaptable, base_digest, save_trained,
 };
 use serde_json::json;
 
@@ -52,20 +50,10 @@ pub fn adapters(device: &Device) -> Kind<'static> {
     })
 }
 
-pub(super) fn used<M: Transformer>(dir: &Path, mut model: M) -> Result<(), AdapterFileError> {
-    let adapter = AdapterDir::open(dir)?;
+pub(super) fn used<M: Transformer>(dir: &Path, model: M) -> Result<(), AdapterFileError> {
+    let adapter = SavedAdapter::open(dir)?;
     adapter.tensor_shapes()?;
-    match adapter.config() {
-        AdapterConfig::Prefix(_) => {
-            adapter.attach_prefix(&mut Prefixed::new(model), "default")?;
-        }
-        AdapterConfig::PromptTuning(_) | AdapterConfig::PTuning(_) => {
-            adapter.attach_prompt(&mut Prompted::new(model), "default")?;
-        }
-        _ => {
-            adapter.attach(&mut model, "default", ForwardPath::Factored)?;
-        }
-    }
+    adapter.attach(&mut adaptable(model), "default")?;
     Ok(())
 }
 

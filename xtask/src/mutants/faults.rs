@@ -356,15 +356,15 @@ const FAULTS: [Fault; 42] = [
     Fault {
         name: "lora_A and lora_B change places in files",
         file: "crates/peft-store/src/adapter/methods/lora.rs",
-        text: "_ => (\"lora_A.weight\", \"lora_B.weight\"),",
-        instead: "_ => (\"lora_B.weight\", \"lora_A.weight\"),",
+        text: "_ => [\"lora_A.weight\", \"lora_B.weight\"],",
+        instead: "_ => [\"lora_B.weight\", \"lora_A.weight\"],",
         cases: &["adapters::flex::adapters_equal_peft"],
     },
     Fault {
         name: "saving drops a tensor",
-        file: "crates/peft-store/src/adapter/keys.rs",
-        text: "    for entry in entries {\n        let slot = slots.get",
-        instead: "    for entry in entries.iter().skip(1) {\n        let slot = slots.get",
+        file: "crates/peft-store/src/adapter/weights.rs",
+        text: "let own = adapted.iter().flat_map(",
+        instead: "let own = adapted.iter().skip(1).flat_map(",
         cases: &[
             "adapters::flex::files_round_trip",
             "properties::flex::directories_hold_any_config",

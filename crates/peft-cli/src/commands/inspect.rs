@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use peft_core::LayerKind;
-use peft_store::{AdapterConfig, Checkpoint, CheckpointConfig, CheckpointError};
+use peft_store::{AdapterConfig, Checkpoint, CheckpointConfig, CheckpointError, SavedAdapter};
 use serde_json::{Map, Value, json};
 
-use super::adapted::Saved;
+use super::adapted::open;
 use super::{OUTPUT_LAYER, print_line};
 use crate::args::InspectArgs;
 use crate::error::CliError;
@@ -83,26 +83,19 @@ fn bytes(dir: &Path, start: &str) -> u64 {
 }
 
 fn adapter(args: &InspectArgs) -> Result<Value, CliError> {
-    let saved = Saved::open(&args.path, None)?;
+    let saved = open(&args.path, None)?;
     let mut out = json!({ "kind": "adapter", "method": saved.method() });
-    let (base, tensors) = match &saved {
-        Saved::Trained(dir) => (
-            dir.config().base.as_deref(),
-            dir.shapes()?.into_iter().collect(),
-        ),
-        Saved::Adapter(dir) => {
-            if let AdapterConfig::Lora(lora) = dir.config() {
-                out["rank"] = json!(lora.rank);
-                out["alpha"] = json!(lora.alpha);
-            }
-            match saved.virtual_tokens() {
-                0 => out["targets"] = json!(dir.fields().get("target_modules")),
-                n => out["virtual_tokens"] = json!(n),
-            }
-            let base = dir.fields().get("base_model_name_or_path");
-            (base.and_then(Value::as_str), dir.tensor_shapes()?)
+    if let SavedAdapter::Peft(dir) = &saved {
+        if let AdapterConfig::Lora(lora) = dir.config() {
+            out["rank"] = json!(lora.rank);
+            out["alpha"] = json!(lora.alpha);
         }
-    };
+        match saved.n_virtual_tokens() {
+            0 => out["targets"] = json!(dir.fields().get("target_modules")),
+            n => out["virtual_tokens"] = json!(n),
+        }
+    }
+    let (base, tensors) = (saved.base(), saved.tensor_shapes()?);
     let parameters: usize = tensors
         .iter()
         .map(|(_, s)| s.iter().product::<usize>())

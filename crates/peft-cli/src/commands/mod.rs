@@ -19,10 +19,10 @@ use std::path::Path;
 
 use burn::tensor::{DType, Device};
 use peft_models::LanguageModel;
-use peft_store::{Checkpoint, MemoryError};
+use peft_store::{Adaptable, Checkpoint, MemoryError, adaptable};
 use peft_train::{Dataset, EncodeOptions, RowKind, TextTokenizer};
 
-use self::adapted::{Adapted, Saved, bare};
+use self::adapted::{attach, open_for_task};
 use crate::args::ModelArgs;
 use crate::device::placed;
 use crate::error::CliError;
@@ -35,17 +35,18 @@ const OUTPUT_LAYER: &str = "lm_head";
 fn load(
     args: &ModelArgs,
     adapter: Option<&Path>,
-) -> Result<(Checkpoint, Adapted<LanguageModel>, Device), CliError> {
+) -> Result<(Checkpoint, Adaptable<LanguageModel>, Device), CliError> {
     let (device, dtype) = placed(args)?;
     let checkpoint = opened(args)?;
     say_left_alone(&checkpoint, &device)?;
-    let adapter = adapter.map(|dir| Saved::of(dir, &checkpoint)).transpose()?;
+    let adapter = adapter.map(|dir| open_for_task(dir, &checkpoint));
+    let adapter = adapter.transpose()?;
     let model = checkpoint.load(&device, dtype)?;
     let Some(adapter) = adapter else {
-        return Ok((checkpoint, bare(model), device));
+        return Ok((checkpoint, adaptable(model), device));
     };
-    let mut model = bare(adapter.untied(model)?);
-    adapter.attach(&mut model)?;
+    let mut model = adaptable(adapter.untied(model)?);
+    attach(&adapter, &mut model)?;
     Ok((checkpoint, model, device))
 }
 

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use peft_store::AdapterConfig;
+use peft_store::{AdapterConfig, SavedAdapter};
 
-use super::adapted::Saved;
 use crate::error::CliError;
 
 /// The end of a command whose model computes what is no finite number, with what has most likely
@@ -33,7 +32,7 @@ pub(super) fn not_finite(
 
 /// What the weights of a LoRA are multiplied by.
 fn scale(dir: &Path) -> Option<String> {
-    let Ok(Saved::Adapter(adapter)) = Saved::open(dir, None) else {
+    let Ok(SavedAdapter::Peft(adapter)) = SavedAdapter::open(dir) else {
         return None;
     };
     let AdapterConfig::Lora(config) = adapter.config() else {

@@ -3,11 +3,11 @@
 use burn::module::Module;
 use burn::tensor::DType;
 use peft_models::{FromEmbeddings, Transformer, mean_pooled};
-use peft_store::Checkpoint;
+use peft_store::{Checkpoint, SavedAdapter, adaptable};
 use peft_train::{Padded, TextTokenizer, TrainError, classify, tag_words};
 use serde_json::{Map, Value, json};
 
-use super::adapted::{Saved, bare};
+use super::adapted::{attach, open};
 use super::classifier::{Task, adapted, positions, without_head};
 use super::tokenizer::tokenizer;
 use crate::args::GenerateArgs;
@@ -20,22 +20,26 @@ pub(super) fn of(args: &GenerateArgs) -> Result<Value, CliError> {
     super::say_left_alone(&checkpoint, &device)?;
     let adapter = args.adapter.as_deref();
     let (tokenizer, _) = tokenizer(&checkpoint, adapter)?;
-    let longest = positions(&checkpoint, adapter)?;
-    let Some(task) = Task::to_tell(&checkpoint, adapter)? else {
-        return embedding(args, &checkpoint, &tokenizer);
+    let saved = adapter
+        .map(|dir| open(dir, Some(&checkpoint)))
+        .transpose()?;
+    let saved = saved.as_ref();
+    let longest = positions(&checkpoint, saved)?;
+    let Some(task) = Task::to_tell(&checkpoint, saved)? else {
+        return embedding(args, &checkpoint, saved, &tokenizer);
     };
-    let checkpoint = without_head(checkpoint, adapter)?;
+    let checkpoint = without_head(checkpoint, saved)?;
     let n = task.labels.len();
     if task.of_tokens {
         let loaded = checkpoint.load_tagger(n, &device, dtype)?;
-        let model = adapted(loaded, adapter, &checkpoint)?;
+        let model = adapted(loaded, saved, &checkpoint)?;
         let words: Vec<String> = args.text().split_whitespace().map(str::to_owned).collect();
         let texts = [words.clone()];
         let mut tags = tag_words(&model, &tokenizer, &task.labels, &texts, longest, 1)?;
         return Ok(json!({ "words": words, "tags": tags.pop() }));
     }
     let loaded = checkpoint.load_classifier(n, &device, dtype)?;
-    let model = adapted(loaded, adapter, &checkpoint)?;
+    let model = adapted(loaded, saved, &checkpoint)?;
     let texts = [args.text().to_owned()];
     let (problem, labels) = (task.problem, &task.labels);
     let found = classify(&model, &tokenizer, problem, labels, &texts, longest, 1)?;
@@ -52,14 +56,15 @@ pub(super) fn of(args: &GenerateArgs) -> Result<Value, CliError> {
 fn embedding(
     args: &GenerateArgs,
     checkpoint: &Checkpoint,
+    saved: Option<&SavedAdapter>,
     tokenizer: &TextTokenizer,
 ) -> Result<Value, CliError> {
     let (device, dtype) = placed(&args.model)?;
-    let mut model = bare(checkpoint.load_encoder(&device, dtype)?);
-    if let Some(dir) = &args.adapter {
-        Saved::open(dir, Some(checkpoint))?.attach(&mut model)?;
+    let mut model = adaptable(checkpoint.load_encoder(&device, dtype)?);
+    if let Some(saved) = saved {
+        attach(saved, &mut model)?;
     }
-    let longest = positions(checkpoint, args.adapter.as_deref())?;
+    let longest = positions(checkpoint, saved)?;
     let (ids, _) = tokenizer.encode_within(args.text(), longest)?;
     if ids.is_empty() {
         return Err(CliError::Usage("the text has no tokens".into()));

@@ -5,7 +5,6 @@ use std::fmt;
 use burn::module::Module;
 use serde_json::{Map, Value};
 
-use super::AdapterDir;
 use super::base::digest;
 
 /// Fields that say what an adapter is for or where it began, and not what it computes.
@@ -78,11 +77,10 @@ impl About {
         Self::default()
     }
 
-    /// All that the directory says which an adapter was read from, fields that nothing here reads
-    /// included. What is set beside it goes before it.
-    pub fn of(dir: &AdapterDir) -> Self {
+    /// All that these fields say, of the directory that an adapter was read from.
+    pub(crate) fn of_fields(kept: Map<String, Value>) -> Self {
         Self {
-            kept: dir.fields().clone(),
+            kept,
             ..Self::default()
         }
     }
@@ -121,7 +119,6 @@ impl About {
     }
 
     /// Whether the task is said, be it that there is none.
-    #[cfg(feature = "inputs")]
     pub(super) fn knows_task(&self) -> bool {
         self.task.is_some() || self.kept.contains_key("task_type")
     }
@@ -132,7 +129,6 @@ impl About {
     }
 
     /// A field of the directory that the adapter was read from.
-    #[cfg(feature = "ptuning")]
     pub(super) fn kept(&self, field: &str) -> Option<&Value> {
         self.kept.get(field)
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use burn::module::Module;
 use peft_core::{Adapter, Whole, slots};
 
-use crate::trained::{base_digest, other_base};
+use crate::base_digest::{base_digest, other_base};
 
 /// Under which name the digest is among the texts of the tensors' file.
 pub(crate) const BASE_DIGEST: &str = "base_digest";

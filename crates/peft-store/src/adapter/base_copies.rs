@@ -7,14 +7,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::fitted::OUTPUT_LAYER;
-use super::save::Named;
-use super::tensors::TensorsFile;
+use super::tensors::{NamedTensors, TensorsFile};
 use super::{AdapterFileError, TensorProblem};
 use crate::params::{in_out, stored_params};
 use crate::tensor_file::run_dtype;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor, TensorData};
-use peft_core::{Layer, LayerKind, layers, slots};
+use peft_core::{Adapter, Layer, LayerKind, Whole, layers, slots};
 
 /// Weights that the base is to have, by path, as a file lays them out.
 #[derive(Default)]
@@ -150,9 +149,9 @@ pub(super) fn base_tensors<M: Module>(
     model: &M,
     (name, prefix): (&str, &str),
     paths: &[String],
-) -> Named {
+) -> NamedTensors {
     if paths.is_empty() {
-        return Named::new();
+        return NamedTensors::new();
     }
     let wrapped = wrapped(model, name);
     let of = BaseCopies {
@@ -168,7 +167,7 @@ pub(super) fn base_tensors<M: Module>(
         };
         let data = of.weight(&layer).into_data().convert_dtype(DType::F32);
         let key = format!("{prefix}{}{beside}.weight", layer.path);
-        (key, data.shape().to_vec(), data)
+        (key, data)
     });
     named.collect()
 }
@@ -176,7 +175,10 @@ pub(super) fn base_tensors<M: Module>(
 /// The paths of weights that adapter `name` is on, and has not a copy of.
 fn wrapped<M: Module>(model: &M, name: &str) -> HashSet<String> {
     let slots = slots(model).into_iter();
-    let on = slots.filter(|(_, slot)| slot.method(name).is_some_and(|method| method != "whole"));
+    let on = slots.filter(|(_, slot)| {
+        let method = slot.method(name);
+        method.is_some_and(|method| method != Whole::<1>::NAME)
+    });
     on.map(|(path, _)| path).collect()
 }
 

@@ -1,65 +1,23 @@
 //! [`AdapterDir`]: an adapter directory, read.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::module::Module;
-use peft_core::{
-    AttachReport, ForwardPath, Layer, Summary, edit_slots, layers, module_paths, set_statistics,
-};
-use peft_files::{NotFinite, python_json};
+use peft_core::{AttachReport, ForwardPath, Transformer};
+use peft_prefix::Prefixed;
+use peft_ptuning::Prompted;
 use serde_json::{Map, Value};
 
-use super::base::{BASE_DIGEST, other_base_warning, whole};
-use super::base_copies::BaseCopies;
-use super::defaults::complete;
-#[cfg(feature = "lora")]
-use super::fitted::chosen;
-use super::fitted::{OUTPUT_LAYER, fitted, fitted_modules};
-use super::found::{found, instead_of_tensors};
-use super::key_forms::{copied_bias, own_key};
-use super::keys::{Entry, entries, running};
-use super::save::io;
-use super::tensors::TensorsFile;
-use super::{AdapterConfig, AdapterFileError};
-use crate::LARGEST_JSON;
-
-pub(crate) const CONFIG: &str = "adapter_config.json";
-/// What mlx-lm calls the tensors of an adapter.
-const MLX: &str = "adapters.safetensors";
-pub(crate) const TENSORS: &str = "adapter_model.safetensors";
+use super::config::complete;
+use super::files::{AdapterFiles, read_fields};
+use super::fitted::{OUTPUT_LAYER, fitted_modules};
+use super::{About, Adaptable, AdapterConfig, AdapterFileError};
 
 /// An adapter directory whose config has been read and understood.
 #[derive(Debug, Clone)]
 pub struct AdapterDir {
-    pub(super) dir: PathBuf,
-    pub(super) config: AdapterConfig,
-    fields: Map<String, Value>,
-}
-
-/// The config file of a directory, and its fields.
-pub(crate) fn read_fields(dir: &Path) -> Result<(PathBuf, Map<String, Value>), AdapterFileError> {
-    let path = dir.join(CONFIG);
-    if !path.is_file() {
-        return Err(not_an_adapter(dir));
-    }
-    let text =
-        peft_files::read_text(&path, LARGEST_JSON).map_err(|source| io("read", &path, source))?;
-    match python_json::<Map<String, Value>>(&text, NotFinite::Text) {
-        // mlx-lm's file has the same name.
-        Ok(fields) if !fields.contains_key("peft_type") && dir.join(MLX).is_file() => {
-            Err(not_an_adapter(dir))
-        }
-        Ok(fields) => Ok((path, fields)),
-        Err(source) => Err(AdapterFileError::Json { path, source }),
-    }
-}
-
-fn not_an_adapter(dir: &Path) -> AdapterFileError {
-    AdapterFileError::NotAnAdapter {
-        dir: dir.into(),
-        found: found(dir),
-    }
+    files: AdapterFiles,
+    config: AdapterConfig,
 }
 
 impl AdapterDir {
@@ -83,16 +41,28 @@ impl AdapterDir {
     }
 
     fn read(dir: &Path, family: Option<&str>) -> Result<Self, AdapterFileError> {
-        let dir = dir.to_path_buf();
-        let (path, mut fields) = read_fields(&dir)?;
+        let (path, fields) = read_fields(dir)?;
+        Self::of_fields(&path, fields, family)
+    }
+
+    /// Of the fields of a config file.
+    pub(crate) fn of_fields(
+        path: &Path,
+        mut fields: Map<String, Value>,
+        family: Option<&str>,
+    ) -> Result<Self, AdapterFileError> {
         if let Some(family) = family {
             complete(&mut fields, family);
         }
-        Ok(Self {
-            config: AdapterConfig::from_fields(&path, &fields)?,
-            dir,
-            fields,
-        })
+        let config = AdapterConfig::from_fields(path, &fields)?;
+        let dir = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        let files = AdapterFiles { dir, fields };
+        Ok(Self { files, config })
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.files.dir
     }
 
     /// The method and its config.
@@ -102,7 +72,7 @@ impl AdapterDir {
 
     /// All fields of the file, those that nothing here reads included.
     pub fn fields(&self) -> &Map<String, Value> {
-        &self.fields
+        &self.files.fields
     }
 
     /// The shapes of the tensors in the file, by key.
@@ -111,7 +81,7 @@ impl AdapterDir {
     ///
     /// Where the tensors' file cannot be read.
     pub fn tensor_shapes(&self) -> Result<Vec<(String, Vec<usize>)>, AdapterFileError> {
-        let file = self.tensors()?;
+        let file = self.files.tensors()?;
         let shapes = file.places().iter();
         let shapes = shapes.map(|(key, place)| (key.clone(), place.shape().to_vec()));
         Ok(shapes.collect())
@@ -129,12 +99,12 @@ impl AdapterDir {
     pub fn changes_output_layer(&self) -> Result<bool, AdapterFileError> {
         let output_layer = [OUTPUT_LAYER.to_owned()];
         let whole = !fitted_modules(self.config.modules_to_save(), &output_layer).is_empty();
-        Ok(self.tensors()?.places().keys().any(|key| {
+        let tensors = self.config.tensor_names();
+        Ok(self.files.tensors()?.places().keys().any(|key| {
             let mut names = key.split('.').skip_while(|name| *name != OUTPUT_LAYER);
-            let own = ["lora_", "ia3_", "modules_to_save"];
             match names.nth(1) {
                 Some("weight") => whole,
-                Some(name) => own.iter().any(|start| name.starts_with(start)),
+                Some(name) => name == "modules_to_save" || tensors.contains(&name),
                 None => false,
             }
         }))
@@ -156,165 +126,58 @@ impl AdapterDir {
         name: &str,
         path: ForwardPath,
     ) -> Result<AttachReport, AdapterFileError> {
-        let all_layers = layers(model);
-        let paths: Vec<String> = all_layers.iter().map(|layer| layer.path.clone()).collect();
-        let mut config = self.config.clone();
-        if let Some(placement) = config.placement_mut() {
-            placement.modules_to_save = self.modules_to_save()?;
-        }
-        let mut config = fitted(&config, &paths, &module_paths(model));
-        if let Some(placement) = config.placement_mut() {
-            placement.path = path;
-        }
-        self.check_ranks(&config, &paths)?;
-        self.check_whole(model, config.modules_to_save())?;
-        let mut adapted = model.clone();
-        let mut report = config.attach(&mut adapted, name)?;
-        self.load_into(&mut adapted, name, (&all_layers, &[]), &mut report)?;
-        report.summary = Summary::of(&adapted);
-        *model = adapted;
-        Ok(report)
+        self.config.attach_of(&self.files, model, name, path)
     }
 
-    /// A rank is one that the file's tensors have, before anything of its size is made.
-    fn check_ranks(
+    /// Attach what the directory holds, of whatever kind, with the file's weights.
+    ///
+    /// # Errors
+    ///
+    /// An [`AdapterFileError`], with the model untouched.
+    pub fn attach_any<M: Transformer>(
         &self,
-        config: &AdapterConfig,
-        layers: &[String],
-    ) -> Result<(), AdapterFileError> {
-        // The only one, where no other method is built.
-        #[cfg(feature = "lora")]
-        #[allow(irrefutable_let_patterns)]
-        if let AdapterConfig::Lora(lora) = config {
-            let tensors = self.tensors()?;
-            let ranks = tensors
-                .places()
-                .iter()
-                .filter(|(key, _)| key.contains("lora_"));
-            let ranks = ranks.map(|(_, place)| place.shape().iter().copied().min().unwrap_or(0));
-            let largest = ranks.max().unwrap_or(0);
-            let adapted = chosen(&lora.placement.targets, layers);
-            let paths: Vec<&str> = adapted.iter().map(String::as_str).collect();
-            let asked = lora
-                .rank_pattern
-                .resolve("rank pattern", &paths, &lora.rank);
-            let too_large = asked
-                .ok()
-                .into_iter()
-                .flatten()
-                .find(|rank| *rank > largest);
-            if let Some(rank) = too_large.filter(|_| largest > 0) {
-                return Err(AdapterFileError::Rank {
-                    path: self.dir.join(CONFIG),
-                    field: if rank == lora.rank {
-                        "r"
-                    } else {
-                        "rank_pattern"
-                    },
-                    rank,
-                    largest,
-                });
-            }
-        }
-        let _ = (config, layers);
-        Ok(())
-    }
-
-    /// Put the file's weights into the slots that the attached adapter `name` has; `read` are the
-    /// keys of what is read already. The report says which of the base's weights were replaced, and
-    /// whether it is another base than the adapter's.
-    pub(super) fn load_into<M: Module>(
-        &self,
-        model: &mut M,
+        model: &mut Adaptable<M>,
         name: &str,
-        (layers, read): (&[Layer], &[&str]),
-        report: &mut AttachReport,
-    ) -> Result<(), AdapterFileError> {
-        let mut file = self.tensors()?;
-        let digest = file.text(BASE_DIGEST).map(str::to_owned);
-        let prefix = self.config.prefix();
-        let expected = entries(model, name, prefix)?;
-        let running = running(model, name, prefix);
-        let wanted = expected.iter().map(|entry| entry.key.as_str());
-        let wanted: HashSet<&str> = wanted
-            .chain(running.values.iter().map(|(_, key, _)| key.as_str()))
-            .chain(running.counts.iter().map(String::as_str))
-            .collect();
-        file.rename(|key| own_key(key, prefix, &wanted));
-        for key in read
-            .iter()
-            .copied()
-            .chain(running.counts.iter().map(String::as_str))
-        {
-            file.pass_over(key);
-        }
-        let device = layers
-            .first()
-            .map(|layer| layer.device.clone())
-            .unwrap_or_default();
-        let mut by_slot: HashMap<&str, Vec<&Entry>> = HashMap::new();
-        for entry in &expected {
-            by_slot.entry(&entry.slot).or_default().push(entry);
-        }
-        let keys: Vec<String> = file.places().keys().cloned().collect();
-        for key in keys {
-            let of = copied_bias(&key);
-            let of = of.and_then(|of| expected.iter().find(|entry| entry.key == of));
-            if of.is_some_and(|entry| file.has(&key, entry.shape())) {
-                file.pass_over(&key);
-            }
-        }
-        let mut broken = None;
-        edit_slots(model, |path, slot| {
-            for entry in by_slot.remove(path).unwrap_or_default() {
-                match file.take(&entry.key, entry.shape()) {
-                    Ok(Some(data)) => entry.write(slot, name, data, &device),
-                    Ok(None) => {}
-                    Err(error) => broken = Some(error),
-                }
-            }
-            Ok(())
-        })?;
-        if let Some(error) = broken {
-            return Err(error);
-        }
-        let mut values = BTreeMap::new();
-        for (path, key, now) in running.values {
-            if let Some(data) = file.take(&key, &now.shape().to_vec())? {
-                values.insert(path, data);
-            }
-        }
-        let copies = BaseCopies::take(&mut file, model, (name, prefix), layers)?;
-        file.finish()?;
-        set_statistics(model, name, &values)?;
-        let base = self.fields.get("base_model_name_or_path");
-        let base = (self.dir.as_path(), base.and_then(Value::as_str));
-        let except = whole(model, name).into_iter().chain(copies.held().cloned());
-        let warning = other_base_warning(model, except.collect(), digest.as_deref(), base);
-        report.warnings.extend(warning);
-        report.replaced = copies.put(model);
-        let replaced = report.replaced.iter().map(|path| {
-            format!(
-                "`{path}` of the base is replaced by the adapter's, which was trained with another"
-            )
-        });
-        report.warnings.extend(replaced);
-        Ok(())
+    ) -> Result<AttachReport, AdapterFileError> {
+        self.config.attach_any_of(&self.files, model, name)
     }
 
-    /// The file of tensors; an error that says what to do where another form of it is there.
-    fn tensors_path(&self) -> Result<PathBuf, AdapterFileError> {
-        let path = self.dir.join(TENSORS);
-        match instead_of_tensors(&self.dir).filter(|_| !path.exists()) {
-            Some(advice) => Err(AdapterFileError::OtherTensors {
-                dir: self.dir.clone(),
-                advice,
-            }),
-            None => Ok(path),
-        }
+    /// Put the soft prompt of the directory before `model`, with the file's weights; `name` is that of the modules that train whole.
+    ///
+    /// A prompt of P-Tuning comes with its encoder where this directory has it, and trains on as it did; from a directory that PEFT wrote it is the vectors alone.
+    ///
+    /// # Errors
+    ///
+    /// An [`AdapterFileError`], with the model untouched; [`PeftError::AttachesElsewhere`](peft_core::PeftError::AttachesElsewhere) for another method.
+    pub fn attach_prompt<M: Transformer>(
+        &self,
+        model: &mut Prompted<M>,
+        name: &str,
+    ) -> Result<AttachReport, AdapterFileError> {
+        self.config.attach_prompt_of(&self.files, model, name)
     }
 
-    pub(super) fn tensors(&self) -> Result<TensorsFile, AdapterFileError> {
-        TensorsFile::open(&self.tensors_path()?)
+    /// Put the prefix of the directory before `model`, with the file's weights; `name` is that of the modules that train whole.
+    ///
+    /// A prefix that was trained through a projection comes with it where this directory has it, and trains on as it did; from a directory that PEFT wrote it is the keys and
+    /// values alone.
+    ///
+    /// # Errors
+    ///
+    /// An [`AdapterFileError`], with the model untouched; [`PeftError::AttachesElsewhere`](peft_core::PeftError::AttachesElsewhere) for another method.
+    pub fn attach_prefix<M: Transformer>(
+        &self,
+        model: &mut Prefixed<M>,
+        name: &str,
+    ) -> Result<AttachReport, AdapterFileError> {
+        self.config.attach_prefix_of(&self.files, model, name)
+    }
+}
+
+impl About {
+    /// All that the directory says which an adapter was read from, fields that nothing here reads
+    /// included. What is set beside it goes before it.
+    pub fn of(dir: &AdapterDir) -> Self {
+        Self::of_fields(dir.fields().clone())
     }
 }

@@ -126,6 +126,19 @@ pub enum AdapterFileError {
         /// The checksum of this model.
         found: String,
     },
+    /// What an adapter was trained for is nothing that the model is run for.
+    #[error(
+        "{} was trained for {task} (`task_type` in its adapter_config.json), which {} is not run for: decoders write text, and labels and embeddings are what encoders give, such as bert",
+        dir.display(), model.display()
+    )]
+    OtherTask {
+        /// The adapter's directory.
+        dir: PathBuf,
+        /// What it was trained for.
+        task: &'static str,
+        /// The model's directory.
+        model: PathBuf,
+    },
     /// PEFT would leave the adapter out.
     #[error(
         "{method} is put to use by what it is for, `task_type` in adapter_config.json, and that is not said: `About::with_task`"

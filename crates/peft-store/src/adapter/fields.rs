@@ -8,17 +8,17 @@ use serde_json::{Map, Value};
 use super::AdapterFileError;
 
 /// The fields of a config file, with the file's path for messages. A missing field is `null`.
-pub(super) struct Fields<'a> {
-    pub(super) path: &'a Path,
-    pub(super) map: &'a Map<String, Value>,
+pub(crate) struct Fields<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) map: &'a Map<String, Value>,
 }
 
 impl Fields<'_> {
-    pub(super) fn get(&self, field: &str) -> &Value {
+    pub(crate) fn get(&self, field: &str) -> &Value {
         self.map.get(field).unwrap_or(&Value::Null)
     }
 
-    pub(super) fn wrong(&self, field: &str, expected: &'static str) -> AdapterFileError {
+    pub(crate) fn wrong(&self, field: &str, expected: &'static str) -> AdapterFileError {
         AdapterFileError::Field {
             path: self.path.into(),
             field: field.into(),
@@ -27,7 +27,7 @@ impl Fields<'_> {
         }
     }
 
-    pub(super) fn unsupported(&self, field: &str, supported: &str) -> AdapterFileError {
+    pub(crate) fn unsupported(&self, field: &str, supported: &str) -> AdapterFileError {
         AdapterFileError::Unsupported {
             path: self.path.into(),
             field: field.into(),
@@ -36,7 +36,7 @@ impl Fields<'_> {
         }
     }
 
-    pub(super) fn string(&self, field: &str) -> Result<Option<&str>, AdapterFileError> {
+    pub(crate) fn string(&self, field: &str) -> Result<Option<&str>, AdapterFileError> {
         match self.get(field) {
             Value::Null => Ok(None),
             Value::String(value) => Ok(Some(value)),
@@ -44,7 +44,7 @@ impl Fields<'_> {
         }
     }
 
-    pub(super) fn bool(&self, field: &str) -> Result<bool, AdapterFileError> {
+    pub(crate) fn bool(&self, field: &str) -> Result<bool, AdapterFileError> {
         match self.get(field) {
             Value::Null => Ok(false),
             Value::Bool(value) => Ok(*value),
@@ -52,14 +52,14 @@ impl Fields<'_> {
         }
     }
 
-    pub(super) fn number(&self, field: &str, default: f64) -> Result<f64, AdapterFileError> {
+    pub(crate) fn number(&self, field: &str, default: f64) -> Result<f64, AdapterFileError> {
         match self.get(field) {
             Value::Null => Ok(default),
             value => as_number(value).ok_or_else(|| self.wrong(field, "a number that f32 holds")),
         }
     }
 
-    pub(super) fn count(&self, field: &str, default: usize) -> Result<usize, AdapterFileError> {
+    pub(crate) fn count(&self, field: &str, default: usize) -> Result<usize, AdapterFileError> {
         match self.get(field) {
             Value::Null => Ok(default),
             value => {
@@ -69,7 +69,7 @@ impl Fields<'_> {
     }
 
     /// A list of strings; one string alone is a list of it.
-    pub(super) fn strings(&self, field: &str) -> Result<Vec<String>, AdapterFileError> {
+    pub(crate) fn strings(&self, field: &str) -> Result<Vec<String>, AdapterFileError> {
         match self.get(field) {
             Value::Null => Ok(Vec::new()),
             Value::String(value) => Ok(vec![value.clone()]),
@@ -78,7 +78,7 @@ impl Fields<'_> {
     }
 
     /// Module names: a list of suffixes, or a string that is a regular expression.
-    pub(super) fn names(&self, field: &str) -> Result<Option<Names>, AdapterFileError> {
+    pub(crate) fn names(&self, field: &str) -> Result<Option<Names>, AdapterFileError> {
         match self.get(field) {
             Value::Null => Ok(None),
             Value::String(pattern) => Ok(Some(Names::Regex(pattern.clone()))),
@@ -89,7 +89,7 @@ impl Fields<'_> {
     }
 
     /// Layer indices: a list, or one number.
-    pub(super) fn indices(&self, field: &str) -> Result<Option<Vec<usize>>, AdapterFileError> {
+    pub(crate) fn indices(&self, field: &str) -> Result<Option<Vec<usize>>, AdapterFileError> {
         let expected = "a list of layer indices";
         match self.get(field) {
             Value::Null => Ok(None),
@@ -106,7 +106,7 @@ impl Fields<'_> {
     }
 
     /// An object of patterns, in the file's order: the first match counts.
-    pub(super) fn patterns<T>(
+    pub(crate) fn patterns<T>(
         &self,
         field: &str,
         read: impl Fn(&Value) -> Option<T>,
@@ -125,11 +125,11 @@ impl Fields<'_> {
 }
 
 /// A number that is finite in f32 too, in which it is multiplied by.
-pub(super) fn as_number(value: &Value) -> Option<f64> {
+pub(crate) fn as_number(value: &Value) -> Option<f64> {
     value.as_f64().filter(|number| (*number as f32).is_finite())
 }
 
-pub(super) fn as_count(value: &Value) -> Option<usize> {
+pub(crate) fn as_count(value: &Value) -> Option<usize> {
     usize::try_from(value.as_u64()?).ok()
 }
 

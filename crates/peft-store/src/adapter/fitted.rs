@@ -1,10 +1,8 @@
-//! [`fitted`]: a file's config, as it applies to one model.
+//! [`fit_placement`]: a file's placement, as it applies to one model.
 
 use std::collections::HashSet;
 
-use peft_core::{Choice, LayerRange, Names, Targets, has_suffix};
-
-use super::AdapterConfig;
+use peft_core::{Choice, LayerRange, Names, Placement, Targets, has_suffix};
 
 /// The output layer, which PEFT's `all-linear` leaves out.
 pub(super) const OUTPUT_LAYER: &str = "lm_head";
@@ -13,15 +11,7 @@ pub(super) const OUTPUT_LAYER: &str = "lm_head";
 ///
 /// PEFT takes lists written for several architectures: an entry that matches nothing is passed over; and a layer inside a module to save is no
 /// target, whatever its name. What counts is that the file's tensors fit, which is checked afterwards, tensor by tensor.
-pub(super) fn fitted(
-    config: &AdapterConfig,
-    layers: &[String],
-    modules: &[String],
-) -> AdapterConfig {
-    let mut config = config.clone();
-    let Some(placement) = config.placement_mut() else {
-        return config;
-    };
+pub(super) fn fit_placement(placement: &mut Placement, layers: &[String], modules: &[String]) {
     placement.modules_to_save = fitted_modules(&placement.modules_to_save, modules);
     let saved = saved_layers(&placement.modules_to_save, layers);
 
@@ -47,27 +37,6 @@ pub(super) fn fitted(
     placement.targets = targets
         .within(fitted_range(&old, layers))
         .indexed_after(old.index_after().to_vec());
-    match &mut config {
-        #[cfg(feature = "lora")]
-        AdapterConfig::Lora(lora) => {
-            let paths: Vec<&str> = layers.iter().map(String::as_str).collect();
-            lora.rank_pattern = lora.rank_pattern.matching_any(&paths);
-            lora.alpha_pattern = lora.alpha_pattern.matching_any(&paths);
-        }
-        #[cfg(feature = "ia3")]
-        AdapterConfig::Ia3(ia3) => {
-            let adapted = chosen(&ia3.placement.targets, layers);
-            ia3.feedforward = match ia3.feedforward.take().map(|names| fit(&names, &adapted)) {
-                Some(Names::Suffixes(entries)) if entries.is_empty() => None,
-                names => names,
-            };
-        }
-        #[cfg(feature = "ptuning")]
-        AdapterConfig::PromptTuning(_) | AdapterConfig::PTuning(_) => {}
-        #[cfg(feature = "prefix")]
-        AdapterConfig::Prefix(_) => {}
-    }
-    config
 }
 
 /// The range without the indices that no layer has, unless none has any.
@@ -117,7 +86,7 @@ pub(super) fn told_apart(entries: &[String], modules: &[String]) -> Vec<String> 
 }
 
 /// The entries that match one of `paths`. A regular expression stays as it is.
-fn fit(names: &Names, paths: &[String]) -> Names {
+pub(super) fn fit(names: &Names, paths: &[String]) -> Names {
     match names {
         Names::Regex(_) => names.clone(),
         Names::Suffixes(entries) => Names::Suffixes(
@@ -161,7 +130,6 @@ fn joined(exclude: Option<Names>, paths: Vec<String>) -> Option<Names> {
 }
 
 /// The layers that these targets name and do not exclude.
-#[cfg(any(feature = "lora", feature = "ia3"))]
 pub(super) fn chosen(targets: &Targets, layers: &[String]) -> Vec<String> {
     let named = |path: &&String| match targets.choice() {
         Choice::AllLinear => true,

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use super::directory::{CONFIG, TENSORS};
+/// The files of an adapter directory.
+pub(crate) const CONFIG: &str = "adapter_config.json";
+pub(crate) const TENSORS: &str = "adapter_model.safetensors";
 
 /// Entries of a directory that are looked at.
 const LOOKED_AT: usize = 1000;

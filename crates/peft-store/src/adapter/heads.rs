@@ -1,7 +1,8 @@
 //! The head that PEFT trains whole with an adapter of a classifier, whatever `modules_to_save`
 //! lists.
 
-use super::{AdapterDir, AdapterFileError};
+use super::files::AdapterFiles;
+use super::tensors::TensorsFile;
 
 /// The tasks whose head trains whole.
 const TASKS: [&str; 2] = ["SEQ_CLS", "TOKEN_CLS"];
@@ -9,33 +10,27 @@ const TASKS: [&str; 2] = ["SEQ_CLS", "TOKEN_CLS"];
 /// it.
 const HEADS: [&str; 2] = ["classifier", "score"];
 
-impl AdapterDir {
-    /// The modules, by suffix, that train whole: those of the config, and a classifier's head that
-    /// is in the file.
-    ///
-    /// # Errors
-    ///
-    /// Where the file of tensors cannot be read.
-    pub(super) fn modules_to_save(&self) -> Result<Vec<String>, AdapterFileError> {
-        let mut modules = self.config.modules_to_save().to_vec();
-        let task = self
-            .fields()
-            .get("task_type")
-            .and_then(|task| task.as_str());
-        if !task.is_some_and(|task| TASKS.contains(&task)) {
-            return Ok(modules);
+/// Add to the modules, by suffix, that train whole a classifier's head that is in the file; `tensors`
+/// are what the method's are called.
+pub(super) fn with_heads(
+    files: &AdapterFiles,
+    file: &TensorsFile,
+    tensors: &[&str],
+    modules: &mut Vec<String>,
+) {
+    if !files
+        .text("task_type")
+        .is_some_and(|task| TASKS.contains(&task))
+    {
+        return;
+    }
+    for head in HEADS {
+        let whole = |key: &String| {
+            let mut segments = key.split('.');
+            segments.any(|name| name == head) && !segments.any(|name| tensors.contains(&name))
+        };
+        if !modules.iter().any(|module| module == head) && file.places().keys().any(whole) {
+            modules.push(head.into());
         }
-        let tensors = self.tensors()?;
-        let places = tensors.places();
-        for head in HEADS {
-            let whole = |key: &String| {
-                let mut segments = key.split('.');
-                segments.any(|name| name == head) && !segments.any(|name| name.starts_with("lora_"))
-            };
-            if !modules.iter().any(|module| module == head) && places.keys().any(whole) {
-                modules.push(head.into());
-            }
-        }
-        Ok(modules)
     }
 }

@@ -1,133 +1,122 @@
-//! What a model reads beside its text, in files: one tensor that PEFT reads, and a file of ours with what it is trained through.
+//! What a model reads beside its text, in directories: one tensor that PEFT reads, and a file of
+//! ours with what it is trained through.
 
 use std::fs;
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::TensorData;
-use peft_core::{
-    AttachReport, FromEmbeddings, InputAdapter, PeftError, Summary, WithInput, layers, module_paths,
-};
-use serde_json::{Map, Value};
+use burn::tensor::{DType, Tensor, TensorData};
+use peft_core::{AttachReport, PeftError, Summary, Transformer, WithInput, layers, module_paths};
+use peft_safetensors::TensorPlace;
 
-use super::base::BASE_DIGEST;
-use super::base_copies::base_tensors;
-use super::directory::{CONFIG, TENSORS};
+use super::beside::{common_fields, load_beside, tensors_beside, write_directory};
+use super::files::{AdapterFiles, create, io, write};
 use super::fitted::fitted_modules;
-use super::keys::{entries, named_tensors};
-use super::save::{Named, io, pretty, replace, write};
-use super::tensors::TensorsFile;
-use super::{About, AdapterConfig, AdapterDir, AdapterFileError};
+use super::found::TENSORS;
+use super::heads::with_heads;
+use super::methods::{InputMethod, StoredInput};
+use super::tensors::{TensorsFile, WRAPPED};
+use super::whole::check_whole;
+use super::{About, AdapterFileError};
 
 /// The key of what acts, whatever it is trained through.
 const EMBEDDINGS: &str = "prompt_embeddings";
 
-/// How far apart, relative to the largest, what an encoder makes and what is stored beside it may be: in f32 as written, or rounded since.
+/// How far apart, relative to the largest, what an encoder makes and what is stored beside it may
+/// be: in f32 as written, or rounded since.
 const SAME: f32 = 1e-4;
 const ROUNDED: f32 = 1e-2;
 
-impl AdapterDir {
-    /// What acts, of the shape that the model needs.
-    pub(super) fn embeddings(&self, shape: [usize; 2]) -> Result<TensorData, AdapterFileError> {
-        self.tensors()?.only(EMBEDDINGS, &shape)
-    }
-
-    /// What `read` makes of the file of ours; none where there is no such file, as in a directory that PEFT wrote.
-    pub(super) fn trained_through<T>(
-        &self,
-        file: &str,
-        read: impl FnOnce(TensorsFile) -> Result<T, AdapterFileError>,
-    ) -> Result<Option<T>, AdapterFileError> {
-        let path = self.dir.join(file);
-        match path.exists() {
-            true => read(TensorsFile::open(&path)?).map(Some),
-            false => Ok(None),
-        }
-    }
-
-    /// What the file of ours makes is what acts, or one of the two files is not of this adapter.
-    pub(super) fn check_same(
-        &self,
-        file: &str,
-        made: &TensorData,
-        acts: &TensorData,
-    ) -> Result<(), AdapterFileError> {
-        let largest = acts.iter::<f32>().fold(0.0, |m: f32, v| m.max(v.abs()));
-        let tensors = self.tensors()?;
-        let mut places = tensors.places().values();
-        let stored = places.all(|place| place.dtype() == safetensors::Dtype::F32);
-        let limit = largest * if stored { SAME } else { ROUNDED };
-        let near = |(a, b): (f32, f32)| (a - b).abs() <= limit;
-        if made.iter::<f32>().zip(acts.iter::<f32>()).all(near) {
-            return Ok(());
-        }
-        Err(AdapterFileError::EncoderDiffers {
-            encoder: self.dir.join(file),
-            vectors: self.dir.join(TENSORS),
-        })
-    }
-
-    /// Attach by `attach`, which gets the modules that train whole, and give these the file's weights.
-    pub(super) fn attach_input<M: FromEmbeddings, A: InputAdapter>(
-        &self,
-        model: &mut WithInput<M, A>,
-        name: &str,
-        attach: impl FnOnce(&mut WithInput<M, A>, &[String]) -> Result<AttachReport, PeftError>,
-    ) -> Result<AttachReport, AdapterFileError> {
-        let whole = fitted_modules(&self.modules_to_save()?, &module_paths(&model.model));
-        self.check_whole(&model.model, &whole)?;
-        let mut adapted = model.clone();
-        let mut report = attach(&mut adapted, &whole)?;
-        let layers = layers(&model.model);
-        let read: &[&str] = &[EMBEDDINGS];
-        self.load_into(&mut adapted.model, name, (&layers, read), &mut report)?;
-        report.summary = Summary::of(&adapted);
-        *model = adapted;
-        Ok(report)
-    }
-}
-
-/// PEFT puts vectors before a text by the task alone: without one it would leave them out.
-pub(super) fn told_task(config: &AdapterConfig, about: &About) -> Result<(), AdapterFileError> {
-    match about.knows_task() {
-        true => Ok(()),
-        false => Err(AdapterFileError::NoTask {
-            method: config.method(),
-        }),
-    }
-}
-
-/// Write what acts, the modules of `model` that train whole under `name`, the base's weights that
-/// were replaced, and the file of ours; without tensors of ours, an old file of them goes.
-pub(super) fn save_input<M: Module>(
-    model: &M,
+/// Put what a directory holds before `model`; the modules that train whole do so under `name`.
+pub(super) fn attach_input<I: InputMethod, M: Transformer>(
+    files: &AdapterFiles,
+    config: &I,
+    model: &mut WithInput<M, I::Input>,
     name: &str,
-    config: &AdapterConfig,
-    acts: TensorData,
-    (file, through): (&str, Option<Named>),
-    (fields, about): (&Map<String, Value>, &About),
+) -> Result<AttachReport, AdapterFileError> {
+    let inner = &model.model;
+    let mut file = files.tensors()?;
+    let device = model.devices().into_iter().next().unwrap_or_default();
+    let is_f32 = |place: &TensorPlace| place.dtype() == safetensors::Dtype::F32;
+    let limit = match file.places().values().all(is_f32) {
+        true => SAME,
+        false => ROUNDED,
+    };
+    let shape = [config.n_virtual_tokens(), I::Input::width(inner)];
+    let acts = file.need(EMBEDDINGS, &shape)?;
+    let encoder = files.dir.join(I::Input::ENCODER);
+    let open = || match encoder.exists() {
+        true => TensorsFile::open(&encoder).map(Some),
+        false => Ok(None),
+    };
+    let input = match config.restore(inner, open, &device)? {
+        Some(input) => {
+            let made = input.valid().vectors().into_data();
+            if !near(&made, &acts, limit) {
+                return Err(AdapterFileError::EncoderDiffers {
+                    encoder,
+                    vectors: files.dir.join(TENSORS),
+                });
+            }
+            input
+        }
+        None => I::Input::of_vectors(Tensor::from_data(acts, (&device, DType::F32)), inner)?,
+    };
+
+    let mut file = file.with_forms(WRAPPED, &[]);
+    let mut modules = config.modules_to_save().to_vec();
+    with_heads(files, &file, &[], &mut modules);
+    let whole = fitted_modules(&modules, &module_paths(inner));
+    check_whole(&mut file, inner, &whole, WRAPPED)?;
+    let layers = layers(inner);
+    let mut changed = model.clone();
+    let mut report = input.place(&mut changed, name, &whole, I::NAME)?;
+    let at = (name, WRAPPED);
+    load_beside(files, file, &mut changed.model, at, &layers, &mut report)?;
+    report.summary = Summary::of(&changed);
+    *model = changed;
+    Ok(report)
+}
+
+/// Whether what an encoder makes is what acts, up to `limit` of the largest.
+fn near(made: &TensorData, acts: &TensorData, limit: f32) -> bool {
+    let largest = acts.iter::<f32>().fold(0.0, |m: f32, v| m.max(v.abs()));
+    let limit = largest * limit;
+    let near = |(a, b): (f32, f32)| (a - b).abs() <= limit;
+    made.iter::<f32>().zip(acts.iter::<f32>()).all(near)
+}
+
+/// Write what is before `model`, and the modules that train whole under `name`, as a directory;
+/// without anything that the vectors are trained through, an old file of it goes.
+pub(super) fn save_input<I: InputMethod, M: Transformer>(
+    model: &WithInput<M, I::Input>,
+    name: &str,
+    config: &I,
+    about: &About,
     dir: &Path,
 ) -> Result<(), AdapterFileError> {
-    let mut tensors = vec![(EMBEDDINGS.to_owned(), acts.shape().to_vec(), acts)];
-    let entries = entries(model, name, config.prefix())?;
-    tensors.extend(named_tensors(model, name, &entries, config.prefix()));
-    tensors.extend(base_tensors(
-        model,
-        (name, config.prefix()),
-        about.replaced(),
-    ));
-    let json = pretty(dir, fields)?;
+    // Without autodiff nothing drops out.
+    let input = model.input.as_ref().ok_or(PeftError::NoAdapter)?.valid();
+    let model = &model.model;
+    let config = config.sized_as(&input, model.d_model())?;
+    let mut fields = common_fields(I::PEFT_TYPE, config.modules_to_save(), model);
+    config.write(&mut fields);
+    input.write_sizes(&mut fields, model, about.kept("num_attention_heads"));
+    // PEFT puts vectors before a text by the task alone: without one it would leave them out.
+    if !about.knows_task() {
+        return Err(AdapterFileError::NoTask { method: I::NAME });
+    }
+    let mut tensors = tensors_beside(model, (name, WRAPPED), about, |_| false)?;
+    tensors.push((EMBEDDINGS.to_owned(), input.vectors().into_data()));
 
-    fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
-    let path = dir.join(file);
-    match through {
-        Some(through) => write(&path, through, [])?,
+    create(dir)?;
+    let path = dir.join(I::Input::ENCODER);
+    match input.encoder() {
+        Some(encoder) => write(&path, encoder, [])?,
         None if path.exists() => {
             fs::remove_file(&path).map_err(|source| io("remove", &path, source))?;
         }
         None => {}
     }
-    let texts = [(BASE_DIGEST, about.base_digest(model, name))];
-    write(&dir.join(TENSORS), tensors, texts)?;
-    replace(&dir.join(CONFIG), &json)
+    write_directory(dir, (model, name), tensors, fields, about)
 }

@@ -1,22 +1,14 @@
-//! [`own_key`] and [`copied_bias`]: the forms that the key of one tensor takes.
+//! [`forms`] and [`copied_bias`]: the forms that the key of one tensor takes.
 
-use std::collections::HashSet;
-
-/// What comes before the name of an adapter in a key of a whole model's state.
-const BEFORE_NAME: [&str; 6] = [
-    "lora_A",
-    "lora_B",
-    "lora_embedding_A",
-    "lora_embedding_B",
-    "ia3_l",
-    "modules_to_save",
-];
+/// What a module that trains whole lies under in the state of a whole model.
+const WHOLE: &str = "modules_to_save";
 /// What wrappers of a whole model put before its keys.
 const WRAPPERS: [&str; 3] = ["module.", "_orig_mod.", "_fsdp_wrapped_module."];
 
-/// The expected key that a file's key stands for, which may have the adapter's name in it, a wrapper's
-/// prefix before it, or PEFT's own prefix missing; none where it stands for none.
-pub(super) fn own_key(key: &str, prefix: &str, expected: &HashSet<&str>) -> Option<String> {
+/// The keys that a file's key may stand for, the likeliest first: it may have the adapter's name in
+/// it, a wrapper's prefix before it, or PEFT's own `prefix` missing. `tensors` are what the method's
+/// are called, behind which the name stands.
+pub(super) fn forms(key: &str, prefix: &str, tensors: &[&str]) -> Vec<String> {
     let mut bare = key;
     while let Some(rest) = WRAPPERS
         .iter()
@@ -24,11 +16,15 @@ pub(super) fn own_key(key: &str, prefix: &str, expected: &HashSet<&str>) -> Opti
     {
         bare = rest;
     }
-    let unnamed = without_name(bare);
-    [key, bare, unnamed.as_str()]
-        .into_iter()
-        .flat_map(|form| [form.to_owned(), format!("{prefix}{form}")])
-        .find(|form| expected.contains(form.as_str()))
+    let mut forms = Vec::new();
+    for form in [key, bare, &without_name(bare, tensors)] {
+        for form in [form.to_owned(), format!("{prefix}{form}")] {
+            if !forms.contains(&form) {
+                forms.push(form);
+            }
+        }
+    }
+    forms
 }
 
 /// The key of the bias that this one is a copy of.
@@ -37,20 +33,20 @@ pub(super) fn own_key(key: &str, prefix: &str, expected: &HashSet<&str>) -> Opti
 /// and under both names that its wrapper of the module has, the trained one and the base's. It
 /// reads the first into the adapter.
 pub(super) fn copied_bias(key: &str) -> Option<String> {
-    let (module, inside) = ["modules_to_save", "original_module"]
+    let (module, inside) = [WHOLE, "original_module"]
         .iter()
         .find_map(|wrapper| key.split_once(&format!(".{wrapper}.")))?;
     key.ends_with(".bias").then(|| format!("{module}.{inside}"))
 }
 
 /// A key without the segment that is the adapter's name.
-fn without_name(key: &str) -> String {
+fn without_name(key: &str, tensors: &[&str]) -> String {
     let segments: Vec<&str> = key.split('.').collect();
-    let at = segments.iter().rposition(|name| BEFORE_NAME.contains(name));
-    let Some(at) = at else {
+    let names = |name: &&str| tensors.contains(name) || *name == WHOLE;
+    let Some(at) = segments.iter().rposition(names) else {
         return key.into();
     };
-    let whole = segments[at] == "modules_to_save";
+    let whole = segments[at] == WHOLE;
     let kept = segments.iter().enumerate();
     let kept = kept.filter(|(i, _)| *i != at + 1 && !(whole && *i == at));
     kept.map(|(_, name)| *name).collect::<Vec<_>>().join(".")
@@ -63,12 +59,12 @@ mod tests {
     #[test]
     fn a_tensor_is_known_by_each_form_of_its_key() {
         let prefix = "base_model.model.";
+        let tensors = ["lora_A", "lora_embedding_A"];
         let keys = [
             "base_model.model.l.0.q.lora_A.weight",
             "base_model.model.e.lora_embedding_A",
             "base_model.model.head.weight",
         ];
-        let expected = HashSet::from(keys);
         for (key, of) in [
             (keys[0], Some(keys[0])),
             (
@@ -76,6 +72,7 @@ mod tests {
                 Some(keys[0]),
             ),
             ("base_model.model.l.0.q.lora_A.my-run.weight", Some(keys[0])),
+            ("base_model.model.l.0.q.lora_A.lora_B.weight", Some(keys[0])),
             ("l.0.q.lora_A.weight", Some(keys[0])),
             (
                 "module._orig_mod.base_model.model.l.0.q.lora_A.weight",
@@ -91,7 +88,9 @@ mod tests {
             ("lora_A", None),
             ("", None),
         ] {
-            assert_eq!(own_key(key, prefix, &expected).as_deref(), of, "{key}");
+            let forms = forms(key, prefix, &tensors);
+            let found = forms.iter().find(|form| keys.contains(&form.as_str()));
+            assert_eq!(found.map(String::as_str), of, "{key}");
         }
     }
 

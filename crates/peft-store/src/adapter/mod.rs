@@ -1,41 +1,44 @@
 //! HF PEFT adapter directories: `adapter_config.json` and `adapter_model.safetensors`.
-// What adapters of weights need is idle in a build without any.
-#![cfg_attr(not(any(feature = "lora", feature = "ia3")), allow(dead_code))]
+//!
+//! In the order in which the modules use each other: what a file holds, what a method makes of it,
+//! what all methods share, and the directory as a whole.
 
-mod about;
-mod base;
-mod base_copies;
-mod config;
-mod defaults;
-mod directory;
 mod error;
 mod fields;
-mod fitted;
+mod files;
 mod found;
-mod heads;
-#[cfg(feature = "inputs")]
-mod input;
 mod key_forms;
-mod keys;
-mod methods;
-#[cfg(feature = "prefix")]
-mod prefix;
-#[cfg(feature = "ptuning")]
-mod prompt;
-mod save;
 mod tensors;
+
+mod methods;
+mod placement;
+
+mod about;
+mod adaptable;
+mod base;
+mod base_copies;
+mod beside;
+mod fitted;
+mod heads;
+mod input;
+mod weights;
 mod whole;
 
+mod config;
+mod directory;
+mod save;
+
 pub(crate) use base::{BASE_DIGEST, other_base_warning, whole};
-pub(crate) use directory::{CONFIG, TENSORS, read_fields};
-pub(crate) use save::{io, pretty, replace};
+pub(crate) use config::own_method;
+pub(crate) use fields::Fields;
+pub(crate) use files::{OWN, create, io, pretty, read_fields, replace};
+pub(crate) use found::{CONFIG, TENSORS};
+#[cfg(feature = "models")]
+pub(crate) use tensors::WRAPPED_MODEL;
 
 pub use about::{About, TaskType};
+pub use adaptable::{Adaptable, adaptable};
 pub use config::AdapterConfig;
 pub use directory::AdapterDir;
 pub use error::{AdapterFileError, TensorProblem};
-#[cfg(feature = "prefix")]
-pub use prefix::save_prefix;
-#[cfg(feature = "ptuning")]
-pub use prompt::save_prompt;
-pub use save::save_adapter;
+pub use save::{save_adapter, save_prefix, save_prompt};

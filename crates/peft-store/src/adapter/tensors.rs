@@ -1,15 +1,24 @@
 //! [`TensorsFile`]: the tensors of a file, taken out of it one at a time, as f32.
 
-#[cfg(feature = "inputs")]
-use std::collections::HashSet;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use burn::tensor::TensorData;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use peft_core::{Layer, PeftError};
 use peft_safetensors::{ReadError, TensorPlace};
 
+use super::key_forms::forms;
 use super::{AdapterFileError, TensorProblem};
+use crate::params::in_out;
 use crate::tensor_file::{read_f32, run_dtype};
+
+/// What PEFT puts before the keys of what a model reads, and of what all layers share.
+pub(super) const WRAPPED: &str = "base_model.";
+/// What it puts before a layer's path: an adapter of weights wraps the model once more.
+pub(crate) const WRAPPED_MODEL: &str = "base_model.model.";
+
+/// Tensors by key, each of the shape that it has in a file.
+pub(super) type NamedTensors = Vec<(String, TensorData)>;
 
 /// A file of tensors, each of which is to be taken by what needs it.
 ///
@@ -19,6 +28,8 @@ pub(super) struct TensorsFile {
     path: PathBuf,
     texts: HashMap<String, String>,
     places: BTreeMap<String, TensorPlace>,
+    /// The file's keys by the others that each may stand for.
+    forms: HashMap<String, String>,
     problems: Vec<TensorProblem>,
 }
 
@@ -29,8 +40,26 @@ impl TensorsFile {
             path: path.into(),
             texts: opened.texts,
             places: opened.tensors,
+            forms: HashMap::new(),
             problems: Vec::new(),
         })
+    }
+
+    /// Know each tensor by the other forms of its key too, unless the file has one of that key.
+    pub(super) fn with_forms(mut self, prefix: &str, tensors: &[&str]) -> Self {
+        for key in self.places.keys() {
+            for form in forms(key, prefix, tensors) {
+                self.forms.entry(form).or_insert_with(|| key.clone());
+            }
+        }
+        self
+    }
+
+    /// The file's key for this one.
+    fn own_key(&self, key: &str) -> Option<String> {
+        let has = |key: &&str| self.places.contains_key(*key);
+        let other = || self.forms.get(key).map(String::as_str).filter(has);
+        Some(key).filter(has).or_else(other).map(str::to_owned)
     }
 
     /// The tensors that have not been taken.
@@ -43,24 +72,19 @@ impl TensorsFile {
         self.texts.get(name).map(String::as_str)
     }
 
-    /// Know each tensor whose key `own` gives another for by that one, unless the file has one of
-    /// that key.
-    pub(super) fn rename(&mut self, own: impl Fn(&str) -> Option<String>) {
-        let keys: Vec<String> = self.places.keys().cloned().collect();
-        for key in keys {
-            let free = own(&key).filter(|own| !self.places.contains_key(own));
-            if let (Some(own), true) = (free, self.places.contains_key(&key))
-                && let Some(place) = self.places.remove(&key)
-            {
-                self.places.insert(own, place);
-            }
-        }
+    /// The largest rank that a tensor has whose key has this in it.
+    pub(super) fn largest_rank(&self, within: &str) -> Option<usize> {
+        let tensors = self.places.iter().filter(|(key, _)| key.contains(within));
+        let ranks = tensors.map(|(_, place)| place.shape().iter().copied().min().unwrap_or(0));
+        ranks.max()
     }
 
     /// Whether the file has this tensor, in this shape and a precision that is read; what is not so
     /// is a problem.
     pub(super) fn has(&mut self, key: &str, shape: &[usize]) -> bool {
-        let problem = match self.places.get(key) {
+        let own = self.own_key(key);
+        let place = own.as_ref().and_then(|own| self.places.get(own));
+        let problem = match place {
             None => TensorProblem::Missing { key: key.into() },
             Some(place) if place.shape() != shape => TensorProblem::Shape {
                 key: place.key().into(),
@@ -74,7 +98,9 @@ impl TensorsFile {
             Some(_) => return true,
         };
         self.problems.push(problem);
-        self.places.remove(key);
+        if let Some(own) = own {
+            self.places.remove(&own);
+        }
         false
     }
 
@@ -87,7 +113,7 @@ impl TensorsFile {
         if !self.has(key, shape) {
             return Ok(None);
         }
-        let Some(place) = self.places.remove(key) else {
+        let Some(place) = self.pass_over(key) else {
             return Ok(None);
         };
         match read_f32(&place) {
@@ -100,20 +126,17 @@ impl TensorsFile {
         }
     }
 
-    /// The values of the one tensor that is asked for; others are of no interest.
-    #[cfg(feature = "inputs")]
-    pub(super) fn only(
-        mut self,
+    /// The values of a tensor without which nothing else is looked at.
+    pub(super) fn need(
+        &mut self,
         key: &str,
         shape: &[usize],
     ) -> Result<TensorData, AdapterFileError> {
         let data = self.take(key, shape)?;
-        self.places.clear();
-        self.last(data)
+        data.ok_or_else(|| self.failed())
     }
 
     /// The values that were taken last, if nothing is wrong with any tensor of the file.
-    #[cfg(feature = "inputs")]
     pub(super) fn last(mut self, data: Option<TensorData>) -> Result<TensorData, AdapterFileError> {
         match data {
             Some(data) => self.finish().map(|()| data),
@@ -123,7 +146,6 @@ impl TensorsFile {
 
     /// These tensors are there, in these shapes, and no others: asked before anything of their
     /// sizes is made.
-    #[cfg(feature = "inputs")]
     pub(super) fn expect(
         &mut self,
         wanted: &[(String, Vec<usize>)],
@@ -143,7 +165,12 @@ impl TensorsFile {
         self.sound()
     }
 
-    /// Nothing was wrong so far.
+    /// Whether something was wrong so far.
+    pub(super) fn has_problems(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
+    /// An error if something was wrong so far.
     pub(super) fn sound(&mut self) -> Result<(), AdapterFileError> {
         match self.problems.is_empty() {
             true => Ok(()),
@@ -153,7 +180,7 @@ impl TensorsFile {
 
     /// Take a tensor without its values, if it is there.
     pub(super) fn pass_over(&mut self, key: &str) -> Option<TensorPlace> {
-        self.places.remove(key)
+        self.places.remove(&self.own_key(key)?)
     }
 
     pub(super) fn refuse(&mut self, problem: TensorProblem) {
@@ -175,4 +202,76 @@ impl TensorsFile {
             problems: std::mem::take(&mut self.problems),
         }
     }
+}
+
+/// The tensors of a file as the layers of a model ask for them.
+pub(super) struct LayerTensors<'a> {
+    file: &'a mut TensorsFile,
+    /// Where tensors go that are of no layer.
+    device: Device,
+    /// What could not be read, and is no fault of a tensor.
+    failed: Option<AdapterFileError>,
+}
+
+impl<'a> LayerTensors<'a> {
+    pub(super) fn new(file: &'a mut TensorsFile, layers: &[Layer]) -> Self {
+        let device = layers.first().map(|layer| layer.device.clone());
+        Self {
+            file,
+            device: device.unwrap_or_default(),
+            failed: None,
+        }
+    }
+
+    /// A tensor of this name of a layer, or of all layers together, of this shape; none where it is
+    /// not in the file or does not fit, which is noted.
+    pub(super) fn take<const D: usize>(
+        &mut self,
+        of: Option<&Layer>,
+        name: &str,
+        shape: [usize; D],
+    ) -> Option<Tensor<D>> {
+        let data = self.data(of, name, &shape)?;
+        Some(Tensor::from_data(data, (self.device(of), DType::F32)))
+    }
+
+    /// As [`take`](Self::take), for a matrix that lies `[out, in]` in the file, which is its
+    /// `shape`: as Burn has it, `[in, out]`.
+    pub(super) fn matrix(
+        &mut self,
+        of: Option<&Layer>,
+        name: &str,
+        shape: [usize; 2],
+    ) -> Option<Tensor<2>> {
+        let data = self.data(of, name, &shape)?;
+        Some(in_out(data, (self.device(of), DType::F32)))
+    }
+
+    fn device<'b>(&'b self, of: Option<&'b Layer>) -> &'b Device {
+        of.map_or(&self.device, |layer| &layer.device)
+    }
+
+    fn data(&mut self, of: Option<&Layer>, name: &str, shape: &[usize]) -> Option<TensorData> {
+        let key = match of {
+            Some(layer) => format!("{WRAPPED_MODEL}{}.{name}", layer.path),
+            None => format!("{WRAPPED}{name}"),
+        };
+        match self.file.take(&key, shape) {
+            Ok(data) => data,
+            Err(error) => {
+                self.failed = Some(error);
+                None
+            }
+        }
+    }
+
+    /// An error that is no fault of a tensor.
+    pub(super) fn failed(self) -> Result<(), AdapterFileError> {
+        self.failed.map_or(Ok(()), Err)
+    }
+}
+
+/// An adapter, or an error that stands for what was noted of its tensors.
+pub(super) fn built<A>(adapter: Option<A>) -> Result<A, PeftError> {
+    adapter.ok_or(PeftError::NoAdapter)
 }

@@ -6,11 +6,8 @@ mod read;
 mod write;
 
 pub(crate) use own::stored_tensors;
-#[cfg(feature = "adapters")]
 pub(crate) use own::tensors_at;
 pub(crate) use read::{load_tensors, run_dtype};
-#[cfg(feature = "adapters")]
 pub(crate) use read::{problems, read_f32};
-#[cfg(feature = "adapters")]
 pub(crate) use write::Stored;
 pub(crate) use write::write_tensors;

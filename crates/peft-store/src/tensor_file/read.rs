@@ -9,7 +9,6 @@ use half::{bf16, f16};
 use peft_safetensors::{Dtype, ReadError, TensorPlace};
 
 use super::layout::scatter;
-#[cfg(feature = "adapters")]
 use crate::TensorProblem;
 use crate::params::stored_params;
 
@@ -87,7 +86,6 @@ fn read(
 }
 
 /// A tensor's values in f32, as the file lays them out; one that is not finite is refused.
-#[cfg(feature = "adapters")]
 pub(crate) fn read_f32(place: &TensorPlace) -> Result<TensorData, ReadError> {
     read(place, false, DType::F32, true)
 }
@@ -111,7 +109,6 @@ fn specials(bytes: &[u8], dtype: DType) -> usize {
 
 /// What is wrong with tensors, by the keys and shapes that are expected of them; that one is
 /// missing is not looked for.
-#[cfg(feature = "adapters")]
 pub(crate) fn problems(
     places: &BTreeMap<String, TensorPlace>,
     expected: &BTreeMap<String, Vec<usize>>,
@@ -138,7 +135,6 @@ pub(crate) fn problems(
 }
 
 /// Whether every value is a finite number.
-#[cfg(feature = "adapters")]
 fn is_finite(place: &TensorPlace) -> Result<bool, ReadError> {
     let from = format(place)?;
     let mut finite = true;

@@ -40,10 +40,9 @@ impl Stored {
     }
 
     /// Values that are at hand, in the precision that they have.
-    #[cfg(feature = "adapters")]
-    pub(crate) fn of(shape: Vec<usize>, data: TensorData) -> Self {
+    pub(crate) fn of(data: TensorData) -> Self {
         Self {
-            shape,
+            shape: data.shape().to_vec(),
             dtype: data.dtype(),
             transposed: false,
             read: Box::new(move || data.clone()),

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use peft_safetensors::{TensorPlace, open};
+use serde_json::{Map, Value};
 
-use super::base_digest::other_base;
 use super::config::strings;
 use super::{TrainedConfig, TrainedFormat};
 use crate::adapter::{TENSORS, read_fields};
+use crate::base_digest::other_base;
 use crate::params::stored_params;
 use crate::tensor_file::{load_tensors, problems as unfit};
 use crate::{AdapterFileError, TensorProblem};
@@ -19,6 +20,7 @@ use crate::{AdapterFileError, TensorProblem};
 pub struct TrainedDir {
     dir: PathBuf,
     config: TrainedConfig,
+    fields: Map<String, Value>,
     /// The keys that the file must have; those of PEFT's format are not listed.
     keys: Vec<String>,
 }
@@ -39,17 +41,40 @@ impl TrainedDir {
     ///
     /// An [`AdapterFileError`] that names the file, and the field where there is one.
     pub fn open(dir: impl AsRef<Path>) -> Result<Option<Self>, AdapterFileError> {
-        let dir = dir.as_ref().to_path_buf();
-        let (path, fields) = read_fields(&dir)?;
-        if !TrainedConfig::is_meant_by(&fields) {
-            return Ok(None);
+        let (path, fields) = read_fields(dir.as_ref())?;
+        match TrainedConfig::is_meant_by(&fields) {
+            true => Self::of_fields(&path, &fields).map(Some),
+            false => Ok(None),
         }
-        let config = TrainedConfig::from_fields(&path, &fields)?;
+    }
+
+    /// Of the fields of a config file of trained parameters.
+    pub(crate) fn of_fields(
+        path: &Path,
+        fields: &Map<String, Value>,
+    ) -> Result<Self, AdapterFileError> {
+        let config = TrainedConfig::from_fields(path, fields)?;
         let keys = match &config.format {
-            TrainedFormat::Own { .. } => strings(&path, &fields, "parameters")?,
+            TrainedFormat::Own { .. } => strings(path, fields, "parameters")?,
             TrainedFormat::LnTuning { .. } => Vec::new(),
         };
-        Ok(Some(Self { dir, config, keys }))
+        let dir = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        Ok(Self {
+            dir,
+            config,
+            fields: fields.clone(),
+            keys,
+        })
+    }
+
+    /// All fields of the config.
+    pub fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// What the directory says of itself.

@@ -3,13 +3,10 @@
 //! Two formats. Ours holds any parameters, under their keys in the checkpoint and in its layout; its `peft_type` is one that PEFT does not know, so PEFT refuses it by
 //! name. That of PEFT's LN tuning holds normalisation layers, and heads beside them.
 
-mod base_digest;
 mod config;
 mod directory;
 mod write;
 
-pub use base_digest::base_digest;
-pub(crate) use base_digest::other_base;
 pub use config::{TrainedConfig, TrainedFormat};
 pub use directory::{TrainedDir, TrainedReport};
 pub use write::save_trained;

@@ -1,7 +1,6 @@
 //! [`save_trained`]: trained parameters as a directory.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
 use burn::module::Module;
@@ -9,7 +8,7 @@ use peft_core::parameters;
 
 use super::config::inside;
 use super::{TrainedConfig, TrainedFormat};
-use crate::adapter::{CONFIG, TENSORS, io, replace};
+use crate::adapter::{CONFIG, TENSORS, create, io, replace};
 use crate::tensor_file::{stored_tensors, write_tensors};
 use crate::{AdapterFileError, TensorProblem};
 
@@ -57,7 +56,7 @@ pub fn save_trained<M: Module>(
     let fields = config.to_fields(&keys, &modules);
 
     let json = format!("{fields:#}\n");
-    fs::create_dir_all(dir).map_err(|source| io("create", dir, source))?;
+    create(dir)?;
     let tensors = tensors.into_iter();
     let tensors = tensors.map(|(path, tensor)| (config.key(&path), tensor));
     let path = dir.join(TENSORS);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Task, adapted, positions, without_head};
 use crate::args::EvalArgs;
+use crate::commands::adapted::open;
 use crate::commands::tokenizer::tokenizer;
 use crate::commands::{opened, say_left_alone};
 use crate::device::placed;
@@ -20,17 +21,21 @@ pub(in crate::commands) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<
     checkpoint.encoder_config()?;
     let adapter = args.adapter.as_deref();
     let (tokenizer, _) = tokenizer(&checkpoint, adapter)?;
-    let task = Task::of_model(&checkpoint, adapter, dataset)?;
+    let saved = adapter
+        .map(|dir| open(dir, Some(&checkpoint)))
+        .transpose()?;
+    let saved = saved.as_ref();
+    let task = Task::of_model(&checkpoint, saved, dataset)?;
     say!("{}", task.describe());
-    let checkpoint = without_head(checkpoint, adapter)?;
-    let longest = positions(&checkpoint, adapter)?;
+    let checkpoint = without_head(checkpoint, saved)?;
+    let longest = positions(&checkpoint, saved)?;
     let max_length = args.max_length.unwrap_or(longest).min(longest);
     let (vocab, n) = (checkpoint.config().vocab_size(), task.labels.len());
     Ok(match dataset.kind() {
         RowKind::Tagged => {
             let rows = task.tags(dataset, &tokenizer, max_length, vocab)?;
             let loaded = checkpoint.load_tagger(n, &device, dtype)?;
-            let model = adapted(loaded, adapter, &checkpoint)?;
+            let model = adapted(loaded, saved, &checkpoint)?;
             let objective = peft_train::TokenClassification;
             json!(peft_train::Objective::evaluate(
                 &objective,
@@ -42,7 +47,7 @@ pub(in crate::commands) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<
         _ => {
             let rows = task.texts(dataset, &tokenizer, max_length, vocab)?;
             let loaded = checkpoint.load_classifier(n, &device, dtype)?;
-            let model = adapted(loaded, adapter, &checkpoint)?;
+            let model = adapted(loaded, saved, &checkpoint)?;
             let objective = peft_train::SequenceClassification {
                 problem: task.problem,
             };

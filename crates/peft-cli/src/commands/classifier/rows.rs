@@ -1,12 +1,12 @@
 //! The rows of a task, encoded; what does not fit its labels says where they are from.
 
+use peft_store::LabelSource;
 use peft_train::{
     ClassExample, Dataset, TagExample, Target, TextTokenizer, TrainError, encode_classes,
     encode_tags, labels_fit,
 };
 
 use super::Task;
-use super::kept::Source;
 use crate::error::CliError;
 use crate::say::say;
 
@@ -17,11 +17,11 @@ impl Task {
             && !labels_fit(rows, self.problem, &self.labels);
         match (of_labels, &self.source) {
             (false, _) => error.into(),
-            (true, Source::Head(_)) => CliError::Usage(format!(
+            (true, LabelSource::Head(_)) => CliError::Usage(format!(
                 "{error}\n  the labels are those of {}; train --new-head puts a fresh one in its place, for the labels of the rows",
                 self.source
             )),
-            (true, Source::Rows | Source::Trained(_)) => CliError::Usage(format!(
+            (true, LabelSource::Rows | LabelSource::Trained(_)) => CliError::Usage(format!(
                 "{error}\n  the labels are those of {}",
                 self.source
             )),

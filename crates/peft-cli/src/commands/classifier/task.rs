@@ -1,12 +1,9 @@
 //! [`Task`]: the labels of a task, and what they are.
 
-use std::path::Path;
-
 use peft_core::nearest;
-use peft_store::{Checkpoint, Labels};
+use peft_store::{Checkpoint, HeadLabels, LabelSource, Labels, SavedAdapter};
 use peft_train::{Dataset, LabelSet, ListReading, NumberReading, ProblemType, RowKind};
 
-use super::kept::{Kept, Source};
 use crate::error::CliError;
 
 /// The words of transformers for what labels are.
@@ -25,13 +22,17 @@ pub(in crate::commands) struct Task {
     pub(in crate::commands) problem: ProblemType,
     pub(in crate::commands) labels: LabelSet,
     pub(in crate::commands) of_tokens: bool,
-    pub(super) source: Source,
+    pub(super) source: LabelSource,
 }
 
 impl Task {
     /// By what is kept, for the rows of these files; none of them are there where texts are to be
     /// told.
-    fn of_kept(kept: Kept, checkpoint: &Checkpoint, files: &[&Dataset]) -> Result<Self, CliError> {
+    fn of_kept(
+        kept: HeadLabels,
+        checkpoint: &Checkpoint,
+        files: &[&Dataset],
+    ) -> Result<Self, CliError> {
         let n = kept.labels.names.len();
         let tagged = files.first().map(|rows| rows.kind() == RowKind::Tagged);
         let of_tokens = kept.of_tokens.or(tagged).unwrap_or(false);
@@ -41,15 +42,15 @@ impl Task {
                 false => ("labels texts", "tagged words"),
             };
             let fresh = match kept.source {
-                Source::Head(_) => "; train --new-head puts a fresh one in its place",
-                Source::Trained(_) | Source::Rows => "",
+                LabelSource::Head(_) => "; train --new-head puts a fresh one in its place",
+                LabelSource::Trained(_) | LabelSource::Rows => "",
             };
             return Err(CliError::Usage(format!(
                 "{} {has}, but the rows are {are}{fresh}",
                 kept.source
             )));
         }
-        if let Source::Head(dir) = &kept.source
+        if let LabelSource::Head(dir) = &kept.source
             && files.iter().any(|rows| rows.names_labels())
             && let Some((name, id)) = kept.labels.disagreement(checkpoint.fields())?
         {
@@ -95,14 +96,14 @@ impl Task {
     /// Of a run: the labels of what it begins with, or those of the rows for a fresh head.
     pub(in crate::commands) fn of_run(
         checkpoint: &Checkpoint,
-        begins: Option<Kept>,
+        begins: Option<HeadLabels>,
         files: &[&Dataset],
         new_head: bool,
     ) -> Result<Self, CliError> {
         let kept = match (begins, new_head) {
             (Some(kept), _) => Some(kept),
             (None, true) => None,
-            (None, false) => Kept::of_head(checkpoint)?,
+            (None, false) => HeadLabels::of_checkpoint(checkpoint)?,
         };
         if let Some(kept) = kept {
             return Self::of_kept(kept, checkpoint, files);
@@ -129,17 +130,17 @@ impl Task {
             problem,
             labels,
             of_tokens,
-            source: Source::Rows,
+            source: LabelSource::Rows,
         })
     }
 
     /// Of a trained model.
     pub(super) fn of_model(
         checkpoint: &Checkpoint,
-        adapter: Option<&Path>,
+        saved: Option<&SavedAdapter>,
         dataset: &Dataset,
     ) -> Result<Self, CliError> {
-        match Kept::of_model(checkpoint, adapter)? {
+        match HeadLabels::of_model(checkpoint, saved)? {
             Some(kept) => Self::of_kept(kept, checkpoint, &[dataset]),
             None => Err(CliError::Usage(format!(
                 "{} has no labels: neither a head beside the adapter nor one in the model; train a head first",
@@ -151,16 +152,16 @@ impl Task {
     /// Of a trained model, to tell new texts; none where nothing has a head.
     pub(in crate::commands) fn to_tell(
         checkpoint: &Checkpoint,
-        adapter: Option<&Path>,
+        saved: Option<&SavedAdapter>,
     ) -> Result<Option<Self>, CliError> {
-        let kept = Kept::of_model(checkpoint, adapter)?;
+        let kept = HeadLabels::of_model(checkpoint, saved)?;
         kept.map(|kept| Self::of_kept(kept, checkpoint, &[]))
             .transpose()
     }
 
     /// Whether the head is a fresh one for the labels of the rows.
     pub(in crate::commands) fn is_fresh(&self) -> bool {
-        self.source == Source::Rows
+        self.source == LabelSource::Rows
     }
 
     /// As they are kept. How numbers are read is kept where it could be asked again.
@@ -203,7 +204,7 @@ impl Task {
 }
 
 /// A problem by its name, which must be one of a head with `n` outputs.
-fn of_name(named: &str, n: usize, source: &Source) -> Result<ProblemType, CliError> {
+fn of_name(named: &str, n: usize, source: &LabelSource) -> Result<ProblemType, CliError> {
     let known = PROBLEMS.iter().find(|(_, name)| *name == named);
     let Some((problem, _)) = known else {
         let names = PROBLEMS.map(|(_, name)| name.to_owned());

@@ -4,14 +4,13 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::{into_merged, set_disabled};
 use peft_files::NewDir;
-use peft_store::{Checkpoint, Companions, Precision, write_checkpoint};
+use peft_store::{Checkpoint, Companions, Precision, SavedAdapter, write_checkpoint};
 use peft_train::TextTokenizer;
 use serde_json::{Map, Value};
 
 use super::compare::{agreement, gap, last_bit_moved, mean_gap, same};
 use super::probe::{Logits, Probe};
 use crate::args::MergeArgs;
-use crate::commands::adapted::Saved;
 use crate::commands::not_finite::not_finite;
 use crate::error::CliError;
 use crate::say::say;
@@ -22,7 +21,7 @@ const WRITTEN: &str = "the merged model that was written differs from the one in
 /// A merge, whatever the kind of model.
 pub(super) struct Job<'a> {
     pub(super) args: &'a MergeArgs,
-    pub(super) saved: &'a Saved,
+    pub(super) saved: &'a SavedAdapter,
     pub(super) place: NewDir,
     pub(super) companions: Companions,
     /// Whether there is a tokenizer.
@@ -60,7 +59,7 @@ impl Job<'_> {
             return Err(not_finite(what, Some(&args.adapter), without));
         }
         let (model, effect) = match self.saved {
-            Saved::Adapter(_) => {
+            SavedAdapter::Peft(_) | SavedAdapter::Own(_) => {
                 let mut base = model.clone();
                 set_disabled(&mut base, true)?;
                 let effect = mean_gap(&unmerged, &read(&base));
@@ -68,7 +67,7 @@ impl Job<'_> {
                 (into_merged(prepare(model))?, Some(effect))
             }
             // Parameters of the model itself are in their place already.
-            Saved::Trained(_) => (prepare(model), None),
+            SavedAdapter::Trained(_) => (prepare(model), None),
         };
         let merged = read(&model);
         let moved = || read(&last_bit_moved(model.clone()));

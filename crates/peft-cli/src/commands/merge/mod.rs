@@ -8,12 +8,12 @@ use burn::module::Module;
 use burn::tensor::DType;
 use peft_files::NewDir;
 use peft_models::{CausalLm, FromEmbeddings, SequenceClassifier, TokenClassifier};
-use peft_store::{Checkpoint, CheckpointConfig, Precision};
+use peft_store::{Checkpoint, CheckpointConfig, HeadLabels, Precision, adaptable};
 
 use self::fold::Job;
 use self::probe::{Logits, Probe};
-use super::adapted::{Saved, bare};
-use super::classifier::{Kept, adapted, without_head};
+use super::adapted::{attach, open_for_task};
+use super::classifier::{adapted, without_head};
 use super::say_left_alone;
 use super::tokenizer::tokenizer;
 use super::train::end_without_traces;
@@ -31,8 +31,8 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     let place = NewDir::beside(&args.out)?;
     let checkpoint = Checkpoint::open(&args.model)?.with_any_size(args.any_size);
     say_left_alone(&checkpoint, &device)?;
-    let saved = Saved::of(&args.adapter, &checkpoint)?;
-    if saved.virtual_tokens() > 0 {
+    let saved = open_for_task(&args.adapter, &checkpoint)?;
+    if saved.n_virtual_tokens() > 0 {
         return Err(CliError::Usage(format!(
             "{} holds what stands beside a text ({}) and is no part of the weights, so it cannot be merged; run the model with --adapter, or train --method lora for a model that needs none",
             args.adapter.display(),
@@ -56,9 +56,9 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     let decoder = matches!(checkpoint.config(), CheckpointConfig::LanguageModel(_));
     let kept = match decoder {
         true => None,
-        false => Kept::of_trained(&checkpoint, &args.adapter)?,
+        false => HeadLabels::of_saved(&checkpoint, &saved)?,
     };
-    let checkpoint = without_head(checkpoint, Some(&args.adapter))?;
+    let checkpoint = without_head(checkpoint, Some(&saved))?;
     let job = Job {
         args,
         saved: &saved,
@@ -75,8 +75,8 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     drop(read);
     match (decoder, kept) {
         (true, _) => {
-            let mut model = bare(saved.untied(checkpoint.load(&device, RUN)?)?);
-            saved.attach(&mut model)?;
+            let mut model = adaptable(saved.untied(checkpoint.load(&device, RUN)?)?);
+            attach(&saved, &mut model)?;
             job.fold(
                 model.model.model.valid(),
                 |model, ids| Logits::of(model.logits(model.hidden(ids, None, None))),
@@ -86,8 +86,8 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
             )
         }
         (false, None) => {
-            let mut model = bare(checkpoint.load_encoder(&device, RUN)?);
-            saved.attach(&mut model)?;
+            let mut model = adaptable(checkpoint.load_encoder(&device, RUN)?);
+            attach(&saved, &mut model)?;
             let fields = checkpoint.encoder_fields()?;
             job.fold(
                 model.model.model.valid(),
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
             let fields = checkpoint.classifier_fields(&kept.labels, of_tokens)?;
             if of_tokens {
                 let loaded = checkpoint.load_tagger(n, &device, RUN)?;
-                let model = adapted(loaded, Some(&args.adapter), &checkpoint)?;
+                let model = adapted(loaded, Some(&saved), &checkpoint)?;
                 return job.fold(
                     model.model.model,
                     |model, ids| Logits::of(model.token_logits(model.hidden(ids, None, None))),
@@ -113,7 +113,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
                 );
             }
             let loaded = checkpoint.load_classifier(n, &device, RUN)?;
-            let model = adapted(loaded, Some(&args.adapter), &checkpoint)?;
+            let model = adapted(loaded, Some(&saved), &checkpoint)?;
             job.fold(
                 model.model.model,
                 |model, ids| Logits::of(model.class_logits(model.hidden(ids, None, None), None)),

@@ -1,7 +1,7 @@
 //! `peft train` on labelled rows: an encoder with a head.
 
 use peft_core::Transformer;
-use peft_store::{Checkpoint, Companions, Headed, TaskType};
+use peft_store::{Adaptable, Checkpoint, Companions, HeadLabels, Headed, TaskType};
 use peft_train::{
     Dataset, Objective, ProblemType, RowKind, SequenceClassification, TextTokenizer,
     TokenClassification, TrainConfig, TrainExample,
@@ -12,8 +12,7 @@ use super::fit::{Job, fit};
 use super::init::Init;
 use super::left;
 use crate::args::TrainArgs;
-use crate::commands::adapted::Adapted;
-use crate::commands::classifier::{Kept, Task, without_head};
+use crate::commands::classifier::{Task, without_head};
 use crate::device::placed;
 use crate::error::CliError;
 use crate::say::say;
@@ -46,9 +45,9 @@ pub(super) fn run(
     let checkpoint = inputs.checkpoint;
     checkpoint.encoder_config()?;
     let files: Vec<&Dataset> = [inputs.train].into_iter().chain(inputs.valid).collect();
-    let init = inputs.init.as_ref().map(Init::dir);
-    let begins = init
-        .map(|dir| Kept::of_trained(checkpoint, dir))
+    let saved = inputs.init.as_ref().map(|init| &init.saved);
+    let begins = saved
+        .map(|saved| HeadLabels::of_saved(checkpoint, saved))
         .transpose()?;
     if args.new_head && begins.is_some() {
         return Err(CliError::Usage(
@@ -68,7 +67,7 @@ pub(super) fn run(
     }
     let checkpoint = &match task.is_fresh() {
         true => dropping(checkpoint)?,
-        false => without_head(checkpoint.clone(), init)?,
+        false => without_head(checkpoint.clone(), saved)?,
     };
     let inputs = Inputs {
         checkpoint,
@@ -124,7 +123,7 @@ fn dropping(checkpoint: &Checkpoint) -> Result<Checkpoint, CliError> {
 /// The rows of training and of validation.
 type Sets<E> = (Vec<E>, Option<Vec<E>>);
 
-fn headed<M: Transformer + Sync, O: Objective<Adapted<M>>>(
+fn headed<M: Transformer + Sync, O: Objective<Adaptable<M>>>(
     args: &TrainArgs,
     inputs: Inputs<'_>,
     config: &TrainConfig,

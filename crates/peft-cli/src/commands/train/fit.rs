@@ -3,7 +3,7 @@
 use burn::module::Module;
 use peft_core::{Summary, Transformer, has_suffix, module_paths};
 use peft_layerwise::{AsGiven, Strategy};
-use peft_store::{About, Checkpoint, Companions, Labels, TaskType};
+use peft_store::{About, Adaptable, Checkpoint, Companions, Labels, TaskType, adaptable};
 use peft_train::{
     Digest, Objective, TextTokenizer, TrainConfig, TrainExample, TrainState, Trainer, TrunkCache,
 };
@@ -16,7 +16,7 @@ use super::run::Run;
 use super::strategy::{at_first, strategy};
 use super::trained::{Kind, Trained};
 use crate::args::{Method, TrainArgs};
-use crate::commands::adapted::{ADAPTER, Adapted, attach_fresh, bare};
+use crate::commands::adapted::ADAPTER;
 use crate::device::placed;
 use crate::error::CliError;
 use crate::say::say;
@@ -59,7 +59,7 @@ pub(super) fn fit<M, O>(
 ) -> Result<(), CliError>
 where
     M: Transformer + Sync,
-    O: Objective<Adapted<M>>,
+    O: Objective<Adaptable<M>>,
     O::Example: TrainExample,
 {
     let (_, dtype) = placed(&args.model)?;
@@ -70,7 +70,7 @@ where
         None => adapter_config(args, &job.heads, job.checkpoint, job.tokenizer, &job.model)?,
     };
     let strategy = strategy(args, &job.heads, &job.model)?;
-    let mut model = bare(job.model);
+    let mut model = adaptable(job.model);
     let mut begun_with = Vec::new();
     if let Some(init) = init {
         let strategy = strategy.as_ref().map(Strategy::settings);
@@ -79,7 +79,7 @@ where
     }
     match (&adapter, &strategy) {
         _ if init.is_some() => {}
-        (Some(adapter), _) => say!("{}", attach_fresh(adapter, &mut model)?),
+        (Some(adapter), _) => say!("{}", adapter.attach_any(&mut model, ADAPTER)?),
         (None, Some(strategy)) => say!(
             "{}, in the first step:\n{}",
             args.method(),

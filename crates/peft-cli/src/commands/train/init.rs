@@ -3,19 +3,20 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use peft_core::Transformer;
-use peft_store::{AdapterConfig, Checkpoint, TrainedFormat};
+use peft_store::{Adaptable, AdapterConfig, Checkpoint, SavedAdapter, TrainedFormat};
 use serde_json::Value;
 
 use crate::args::{Cli, Method, TrainArgs, Verb};
-use crate::commands::adapted::{Adapted, Saved};
+use crate::commands::adapted::{attach, open};
 use crate::config_file::{RESOLVED, expand};
 use crate::error::CliError;
 
 /// What a directory holds, for a run to begin with.
 pub(super) struct Init {
     dir: PathBuf,
-    pub(super) saved: Saved,
+    pub(super) saved: SavedAdapter,
 }
 
 /// Put the method and the settings of `--init-adapter` into the flags; what contradicts them is an error.
@@ -25,27 +26,8 @@ pub(super) fn complete(args: &mut TrainArgs) -> Result<Option<Init>, CliError> {
     };
     // A base that cannot be opened is told later.
     let base = Checkpoint::open(&args.model.model).ok();
-    let saved = Saved::open(&dir, base.as_ref())?;
-    let method = match &saved {
-        Saved::Adapter(of) => Some(match of.config() {
-            AdapterConfig::Ia3(_) => Method::Ia3,
-            AdapterConfig::PromptTuning(_) => Method::PromptTuning,
-            AdapterConfig::PTuning(_) => Method::PTuning,
-            AdapterConfig::Prefix(_) => Method::PrefixTuning,
-            AdapterConfig::Lora(_) => Method::Lora,
-            other => {
-                return Err(CliError::Usage(format!(
-                    "{} holds an adapter of {}, which this command does not train",
-                    dir.display(),
-                    other.method()
-                )));
-            }
-        }),
-        Saved::Trained(of) => match of.config().format {
-            TrainedFormat::LnTuning { .. } => Some(Method::Norms),
-            TrainedFormat::Own { .. } => None,
-        },
-    };
+    let saved = open(&dir, base.as_ref())?;
+    let method = method(&saved)?;
     match (method, args.method) {
         (Some(method), given) => {
             if let Some(given) = given.filter(|given| *given != method) {
@@ -69,16 +51,34 @@ pub(super) fn complete(args: &mut TrainArgs) -> Result<Option<Init>, CliError> {
     Ok(Some(Init { dir, saved }))
 }
 
+/// The method that a directory's adapter is of; none for parameters of the model itself, of which
+/// the settings of their run say it.
+fn method(saved: &SavedAdapter) -> Result<Option<Method>, CliError> {
+    if let SavedAdapter::Trained(of) = saved
+        && let TrainedFormat::Own { .. } = of.config().format
+    {
+        return Ok(None);
+    }
+    let name = saved.method();
+    let name = name.as_str().unwrap_or_default();
+    let method = Method::from_str(name, false).map_err(|_| {
+        CliError::Usage(format!(
+            "{} holds an adapter of {name}, which this command does not train",
+            saved.dir().display()
+        ))
+    });
+    method.map(Some)
+}
+
 /// The settings of an adapter are the directory's.
-fn settle(args: &mut TrainArgs, saved: &Saved, dir: &Path) -> Result<(), CliError> {
-    let tokens = Some(saved.virtual_tokens()).filter(|n| *n > 0);
-    let dropout = match saved {
-        Saved::Adapter(of) => match of.config() {
-            AdapterConfig::Lora(config) => Some(config.dropout),
-            _ => None,
-        },
-        Saved::Trained(_) => None,
-    };
+fn settle(args: &mut TrainArgs, saved: &SavedAdapter, dir: &Path) -> Result<(), CliError> {
+    let tokens = Some(saved.n_virtual_tokens()).filter(|n| *n > 0);
+    let mut dropout = None;
+    if let SavedAdapter::Peft(of) = saved
+        && let AdapterConfig::Lora(config) = of.config()
+    {
+        dropout = Some(config.dropout);
+    }
     let of = &mut args.of_method;
     // These two are known to other parts of the run by their flags, and a resumed run gives them.
     if of.virtual_tokens == tokens {
@@ -129,25 +129,25 @@ impl Init {
 
     /// The config of the adapter, if it is one.
     pub(super) fn adapter(&self) -> Option<&AdapterConfig> {
-        match &self.saved {
-            Saved::Adapter(of) => Some(of.config()),
-            Saved::Trained(_) => None,
-        }
+        let SavedAdapter::Peft(of) = &self.saved else {
+            return None;
+        };
+        Some(of.config())
     }
 
     /// An error where it was trained for what the model is not run for.
     pub(super) fn check(&self, checkpoint: &Checkpoint) -> Result<(), CliError> {
-        self.saved.check_task(&self.dir, checkpoint)
+        Ok(self.saved.check_task(checkpoint)?)
     }
 
     /// Put what was trained into a model; the paths of the base's parameters that are others now.
     pub(super) fn attach<M: Transformer>(
         &self,
-        model: &mut Adapted<M>,
+        model: &mut Adaptable<M>,
         strategy: Option<Value>,
     ) -> Result<Vec<String>, CliError> {
         let dir = self.dir.display();
-        if let (Saved::Trained(of), Some(now)) = (&self.saved, strategy)
+        if let (SavedAdapter::Trained(of), Some(now)) = (&self.saved, strategy)
             && let TrainedFormat::Own { method, .. } = &of.config().format
             && *method != now
         {
@@ -155,6 +155,6 @@ impl Init {
                 "{dir} was trained by {method}, but the flags ask for {now}"
             )));
         }
-        Ok(self.saved.attach(model)?.replaced)
+        Ok(attach(&self.saved, model)?.replaced)
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use peft_core::Transformer;
+use peft_store::Adaptable;
 use peft_train::{
     Evaluations, Observer, Progress, Report, StateDir, StepReport, TrainError, TrainState,
     TrunkReport,
@@ -21,7 +22,6 @@ use super::metrics::Metrics;
 use super::summary::{self, Leaves, Outcome, Verdict};
 use super::trained::{Kind, Trained};
 use crate::args::TrainArgs;
-use crate::commands::adapted::Adapted;
 use crate::config_file::{RESOLVED, resolved};
 use crate::error::CliError;
 use crate::progress::Display;
@@ -180,7 +180,7 @@ impl<'a> Run<'a> {
     }
 
     /// Keep what was trained, then the state to go on from with more steps, and say how it went.
-    pub(super) fn finish<M: Transformer>(&mut self, model: &Adapted<M>) -> Result<(), CliError> {
+    pub(super) fn finish<M: Transformer>(&mut self, model: &Adaptable<M>) -> Result<(), CliError> {
         self.display.end();
         self.what.save(model, &self.touched, &self.args.out)?;
         let kept = self.last.take().map(|state| self.states.finish(&state));
@@ -246,8 +246,8 @@ pub(super) fn write(path: &Path, text: &[u8]) -> Result<(), CliError> {
     })
 }
 
-impl<M: Transformer, R: Report> Observer<Adapted<M>, R> for Run<'_> {
-    fn on_begin(&mut self, progress: &Progress<'_, Adapted<M>>) -> Result<(), TrainError> {
+impl<M: Transformer, R: Report> Observer<Adaptable<M>, R> for Run<'_> {
+    fn on_begin(&mut self, progress: &Progress<'_, Adaptable<M>>) -> Result<(), TrainError> {
         self.note(progress.trained());
         self.evaluations = progress.evaluations;
         self.begin(progress.step).map_err(observed)
@@ -257,7 +257,7 @@ impl<M: Transformer, R: Report> Observer<Adapted<M>, R> for Run<'_> {
         &mut self,
         report: &R,
         best: bool,
-        progress: &Progress<'_, Adapted<M>>,
+        progress: &Progress<'_, Adaptable<M>>,
     ) -> Result<(), TrainError> {
         self.display.line(&format!(
             "step {}: validation loss {:.4}{}{}",
@@ -296,7 +296,7 @@ impl<M: Transformer, R: Report> Observer<Adapted<M>, R> for Run<'_> {
     fn on_step(
         &mut self,
         report: &StepReport,
-        progress: &Progress<'_, Adapted<M>>,
+        progress: &Progress<'_, Adaptable<M>>,
     ) -> Result<(), TrainError> {
         self.display.step(report);
         if report.step == 1 && report.grad_norm == 0.0 {

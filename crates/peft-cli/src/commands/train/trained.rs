@@ -7,12 +7,12 @@ use std::path::Path;
 use burn::tensor::DType;
 use peft_core::Transformer;
 use peft_store::{
-    About, AdapterConfig, Companions, Labels, TaskType, TrainedConfig, TrainedFormat, base_digest,
-    save_trained, write_checkpoint,
+    About, Adaptable, AdapterConfig, Companions, Labels, TaskType, TrainedConfig, TrainedFormat,
+    base_digest, save_trained, write_checkpoint,
 };
 use serde_json::{Map, Value};
 
-use crate::commands::adapted::{Adapted, save};
+use crate::commands::adapted::ADAPTER;
 use crate::error::CliError;
 
 /// What of a model a run saves.
@@ -54,7 +54,7 @@ impl Trained {
     /// from the base's.
     pub(super) fn save<M: Transformer>(
         &self,
-        model: &Adapted<M>,
+        model: &Adaptable<M>,
         touched: &BTreeSet<String>,
         dir: &Path,
     ) -> Result<(), CliError> {
@@ -66,7 +66,7 @@ impl Trained {
             }
             Kind::Adapter(config) => {
                 self.save_tokenizer(dir)?;
-                save(model, config, &self.about, dir)?;
+                config.save_any(model, ADAPTER, &self.about, dir)?;
                 None
             }
             Kind::Norms(modules) => Some(TrainedFormat::LnTuning {

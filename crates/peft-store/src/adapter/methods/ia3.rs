@@ -1,76 +1,133 @@
 //! IA3 in PEFT's files.
 
-use burn::tensor::{DType, Tensor};
-use peft_core::{AdapterSlot, LayerRange, Names};
+use burn::module::Module;
+use burn::tensor::TensorData;
+use peft_core::{AttachReport, LayerKind, LayerRange, Names, PeftError, Placement};
 use peft_ia3::{Ia3, Ia3Config, Ia3Side};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::AdapterFileError;
-use super::super::config::{names_value, placement_from, sorted};
 use super::super::fields::Fields;
-use super::Part;
+use super::super::fitted::{chosen, fit};
+use super::super::placement::{names_value, read_placement, sorted};
+use super::super::tensors::{LayerTensors, built};
+use super::{DefaultTargets, OnLayer, WeightMethod, insert};
 
-/// The config that a file's fields give.
-pub(in super::super) fn from_fields(fields: &Fields<'_>) -> Result<Ia3Config, AdapterFileError> {
-    Ok(Ia3Config {
-        feedforward: match fields.names("feedforward_modules")? {
-            Some(Names::Suffixes(names)) if names.is_empty() => None,
-            names => names,
-        },
-        placement: placement_from(fields)?,
-    })
-}
+const VECTOR: &str = "ia3_l";
 
-/// The fields of a config on the layers `adapted`; `targets` is what the file would have for `target_modules`.
-///
-/// An IA3's file has no layer indices, and PEFT takes only feed-forward modules that are literally among the targets. Where that does not say which
-/// layers are adapted, and how, their paths do.
-pub(in super::super) fn to_fields(
-    config: &Ia3Config,
-    adapted: &[String],
-    targets: &Value,
-) -> Value {
-    let mut fields = json!({
-        "peft_type": "IA3",
-        "feedforward_modules": config.feedforward.as_ref().map_or(json!([]), names_value),
-        "init_ia3_weights": true,
-    });
-    let among_targets = match (&config.feedforward, targets.as_array()) {
-        (Some(Names::Suffixes(entries)), Some(targets)) => {
-            entries.iter().all(|entry| targets.contains(&json!(entry)))
-        }
-        _ => true,
-    };
-    if *config.placement.targets.range() != LayerRange::All || !among_targets {
-        let feedforward = |path: &&String| {
-            let names = config.feedforward.as_ref();
-            names.is_some_and(|names| names.has(path))
-        };
-        let inputs: Vec<String> = adapted.iter().filter(feedforward).cloned().collect();
-        fields["target_modules"] = sorted(adapted);
-        fields["feedforward_modules"] = sorted(&inputs);
-        fields["exclude_modules"] = Value::Null;
+impl WeightMethod for Ia3Config {
+    type Adapter = Ia3;
+    const PEFT_TYPE: &'static str = "IA3";
+    const TENSORS: &'static [&'static str] = &[VECTOR];
+
+    fn read(fields: &Fields<'_>) -> Result<Self, AdapterFileError> {
+        Ok(Self {
+            feedforward: match fields.names("feedforward_modules")? {
+                Some(Names::Suffixes(names)) if names.is_empty() => None,
+                names => names,
+            },
+            placement: read_placement(fields)?,
+        })
     }
-    fields
+
+    /// An IA3's file has no layer indices, and PEFT takes only feed-forward modules that are
+    /// literally among the targets. Where that does not say which layers are adapted, and how, their
+    /// paths do.
+    fn write(&self, fields: &mut Map<String, Value>, adapted: &[OnLayer<'_, Ia3>]) {
+        let own = json!({
+            "feedforward_modules": self.feedforward.as_ref().map_or(json!([]), names_value),
+            "init_ia3_weights": true,
+        });
+        insert(fields, own);
+        let targets = fields.get("target_modules").and_then(Value::as_array);
+        let among_targets = match (&self.feedforward, targets) {
+            (Some(Names::Suffixes(entries)), Some(targets)) => {
+                entries.iter().all(|entry| targets.contains(&json!(entry)))
+            }
+            (Some(Names::Regex(_)) | None, _) | (_, None) => true,
+        };
+        if *self.placement.targets.range() == LayerRange::All && among_targets {
+            return;
+        }
+        let of_inputs = |on: &&OnLayer<'_, Ia3>| on.adapter.side() == Ia3Side::Input;
+        let own = json!({
+            "target_modules": sorted(adapted.iter().map(|on| on.path)),
+            "feedforward_modules": sorted(adapted.iter().filter(of_inputs).map(|on| on.path)),
+            "exclude_modules": null,
+        });
+        insert(fields, own);
+    }
+
+    fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    fn placement_mut(&mut self) -> &mut Placement {
+        &mut self.placement
+    }
+
+    fn default_targets(family: &str) -> DefaultTargets {
+        let targets: Option<&'static [&'static str]> = match family {
+            "llama" | "mistral" => Some(&["k_proj", "v_proj", "down_proj"]),
+            "qwen2" | "qwen3" | "gemma2" | "gemma3_text" => {
+                Some(&["q_proj", "v_proj", "down_proj"])
+            }
+            "gpt2" => Some(&["c_attn", "mlp.c_proj"]),
+            "bert" | "roberta" => Some(&["key", "value", "output.dense"]),
+            _ => None,
+        };
+        let feedforward: Option<&'static [&'static str]> = match family {
+            "llama" | "mistral" | "qwen2" | "qwen3" | "gemma2" | "gemma3_text" => {
+                Some(&["down_proj"])
+            }
+            "gpt2" => Some(&["mlp.c_proj"]),
+            "bert" | "roberta" => Some(&["output.dense"]),
+            _ => None,
+        };
+        let fields = ["target_modules", "feedforward_modules"].into_iter();
+        let lists = fields.zip([targets, feedforward]);
+        lists
+            .filter_map(|(field, names)| Some((field, names?)))
+            .collect()
+    }
+
+    fn keep_what_matches(&mut self, layers: &[String]) {
+        let adapted = chosen(&self.placement.targets, layers);
+        self.feedforward = match self.feedforward.take().map(|names| fit(&names, &adapted)) {
+            Some(Names::Suffixes(entries)) if entries.is_empty() => None,
+            names => names,
+        };
+    }
+
+    fn attach<M: Module>(&self, model: &mut M, name: &str) -> Result<AttachReport, PeftError> {
+        Self::attach(self, model, name)
+    }
+
+    fn attach_from<M: Module>(
+        &self,
+        model: &mut M,
+        name: &str,
+        file: &mut LayerTensors<'_>,
+    ) -> Result<AttachReport, PeftError> {
+        self.attach_with(model, name, |layer, side| {
+            let width = side.width(layer);
+            let vector = file.take(Some(layer), VECTOR, shape(side, width));
+            built(vector.map(|vector| Ia3::new(vector.reshape([width]), side)))
+        })
+    }
+
+    fn tensors(ia3: &Ia3, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+        let vector = ia3.scaling.val();
+        let [width] = vector.dims();
+        let vector = vector.reshape(shape(ia3.side(), width));
+        vec![(VECTOR, vector.into_data())]
+    }
 }
 
-/// The tensor of the IA3 in `slot`, if that is what it holds: a column for the outputs, a row for the inputs.
-pub(in super::super) fn parts(slot: &AdapterSlot, name: &str) -> Option<Vec<Part>> {
-    let ia3 = slot.get::<Ia3>(name)?;
-    let width = ia3.scaling.lazy_shape()[0];
-    Some(vec![Part {
-        suffix: "ia3_l".into(),
-        shape: match ia3.side() {
-            Ia3Side::Output { .. } => vec![width, 1],
-            Ia3Side::Input => vec![1, width],
-        },
-        read: |slot, name| Some(slot.get::<Ia3>(name)?.scaling.val().into_data()),
-        write: |slot, name, data, device| {
-            if let Some(side) = slot.get::<Ia3>(name).map(Ia3::side) {
-                let width = data.shape().num_elements();
-                let scaling = Tensor::<2>::from_data(data, (device, DType::F32)).reshape([width]);
-                slot.set(name, Ia3::new(scaling, side));
-            }
-        },
-    }])
+/// The shape of the vector in a file: a column for outputs, a row for inputs.
+fn shape(side: Ia3Side, width: usize) -> [usize; 2] {
+    match side {
+        Ia3Side::Output { .. } => [width, 1],
+        Ia3Side::Input => [1, width],
+    }
 }

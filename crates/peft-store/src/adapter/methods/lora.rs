@@ -1,15 +1,16 @@
 //! LoRA in PEFT's files.
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
-use peft_core::{AdapterSlot, LayerKind, LayerRange, Patterns, TrainBias};
+use burn::module::Module;
+use burn::tensor::TensorData;
+use peft_core::{AttachReport, LayerKind, LayerRange, Patterns, PeftError, Placement, TrainBias};
 use peft_lora::{Lora, LoraConfig, LoraInit, LoraScaling};
 use serde_json::{Map, Value, json};
 
 use super::super::AdapterFileError;
-use super::super::config::placement_from;
 use super::super::fields::{Fields, as_count, as_number};
-use super::Part;
-use crate::params::in_out;
+use super::super::placement::read_placement;
+use super::super::tensors::{LayerTensors, TensorsFile, built};
+use super::{DefaultTargets, ExcessiveRank, OnLayer, WeightMethod, insert};
 
 /// Fields that change what LoRA computes and have no counterpart here; each must be absent, null, false or empty.
 const LORA_UNSUPPORTED: [&str; 15] = [
@@ -30,115 +31,208 @@ const LORA_UNSUPPORTED: [&str; 15] = [
     "use_kappatune",
 ];
 
+impl WeightMethod for LoraConfig {
+    type Adapter = Lora;
+    const PEFT_TYPE: &'static str = "LORA";
+    const TENSORS: &'static [&'static str] =
+        &["lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B"];
+
+    fn read(fields: &Fields<'_>) -> Result<Self, AdapterFileError> {
+        for field in LORA_UNSUPPORTED {
+            if !is_default(fields.get(field)) {
+                return Err(fields.unsupported(field, "null"));
+            }
+        }
+        let mut placement = read_placement(fields)?;
+        placement.train_bias = match fields.string("bias")? {
+            None | Some("none") => TrainBias::None,
+            Some("all") => TrainBias::All,
+            Some("lora_only") => TrainBias::Adapted,
+            Some(_) => return Err(fields.wrong("bias", "`none`, `all` or `lora_only`")),
+        };
+        let init = match fields.get("init_lora_weights") {
+            Value::Null | Value::Bool(_) => LoraInit::KaimingUniform,
+            Value::String(init) if init == "gaussian" => LoraInit::Gaussian,
+            // These start the factors from something else, and leave the base alone.
+            Value::String(init) if ["orthogonal", "eva", "mica"].contains(&init.as_str()) => {
+                LoraInit::KaimingUniform
+            }
+            // The others subtract their first product from the base weights, which a plain load would not.
+            Value::String(_) => {
+                return Err(fields.unsupported(
+                    "init_lora_weights",
+                    "true, false, gaussian, orthogonal, eva, mica",
+                ));
+            }
+            _ => return Err(fields.wrong("init_lora_weights", "true, false or a string")),
+        };
+        let scaling = match fields.bool("use_rslora")? {
+            true => LoraScaling::RankStabilised,
+            false => LoraScaling::Standard,
+        };
+        Ok(Self {
+            rank: fields.count("r", 8)?,
+            alpha: fields.number("lora_alpha", 8.0)?,
+            scaling,
+            dropout: fields.number("lora_dropout", 0.0)?,
+            init,
+            rank_pattern: Patterns::new(fields.patterns("rank_pattern", as_count)?),
+            alpha_pattern: Patterns::new(fields.patterns("alpha_pattern", as_number)?),
+            placement,
+        })
+    }
+
+    fn write(&self, fields: &mut Map<String, Value>, adapted: &[OnLayer<'_, Lora>]) {
+        let targets = &self.placement.targets;
+        let layers = (*targets.range() != LayerRange::All).then(|| {
+            let mut indices: Vec<usize> = adapted
+                .iter()
+                .filter_map(|on| targets.layer_index(on.path))
+                .collect();
+            indices.sort_unstable();
+            indices.dedup();
+            indices
+        });
+        // The first that matches counts.
+        let after =
+            Some(targets.index_after()).filter(|after| layers.is_some() && !after.is_empty());
+        let alphas = self.alpha_pattern.iter();
+        let alphas: Map<String, Value> = alphas
+            .map(|(at, alpha)| (at.to_owned(), number(*alpha)))
+            .collect();
+        let ranks = self.rank_pattern.iter();
+        let ranks: Map<String, Value> = ranks
+            .map(|(at, rank)| (at.to_owned(), json!(rank)))
+            .collect();
+        let own = json!({
+            "alora_invocation_tokens": null,
+            "alpha_pattern": alphas,
+            "arrow_config": null,
+            "bias": match self.placement.train_bias {
+                TrainBias::All => "all",
+                TrainBias::Adapted => "lora_only",
+                TrainBias::None => "none",
+            },
+            "corda_config": null,
+            "ensure_weight_tying": false,
+            "eva_config": null,
+            "init_lora_weights": match self.init {
+                LoraInit::KaimingUniform => json!(true),
+                LoraInit::Gaussian => json!("gaussian"),
+            },
+            "kasa_config": null,
+            "layer_replication": null,
+            "layers_pattern": after,
+            "layers_to_transform": layers,
+            "loftq_config": {},
+            "lora_alpha": number(self.alpha),
+            "lora_bias": false,
+            "lora_dropout": self.dropout,
+            "lora_ga_config": null,
+            "megatron_config": null,
+            "megatron_core": "megatron.core",
+            "monteclora_config": null,
+            "qalora_group_size": 16,
+            "r": self.rank,
+            "rank_pattern": ranks,
+            "target_parameters": null,
+            "trainable_token_indices": null,
+            "use_bdlora": null,
+            "use_dora": false,
+            "use_qalora": false,
+            "use_rslora": self.scaling == LoraScaling::RankStabilised,
+            "velora_config": null,
+        });
+        insert(fields, own);
+    }
+
+    fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    fn placement_mut(&mut self) -> &mut Placement {
+        &mut self.placement
+    }
+
+    fn default_targets(family: &str) -> DefaultTargets {
+        let targets: &'static [&'static str] = match family {
+            "llama" | "mistral" | "qwen2" | "qwen3" | "gemma2" | "gemma3_text" => {
+                &["q_proj", "v_proj"]
+            }
+            "gpt2" => &["c_attn"],
+            "bert" | "roberta" | "xlm-roberta" => &["query", "value"],
+            _ => return Vec::new(),
+        };
+        vec![("target_modules", targets)]
+    }
+
+    fn keep_what_matches(&mut self, layers: &[String]) {
+        let paths: Vec<&str> = layers.iter().map(String::as_str).collect();
+        self.rank_pattern = self.rank_pattern.matching_any(&paths);
+        self.alpha_pattern = self.alpha_pattern.matching_any(&paths);
+    }
+
+    fn excessive_rank(&self, adapted: &[String], file: &TensorsFile) -> Option<ExcessiveRank> {
+        let largest = file.largest_rank("lora_").filter(|largest| *largest > 0)?;
+        let paths: Vec<&str> = adapted.iter().map(String::as_str).collect();
+        let asked = self
+            .rank_pattern
+            .resolve("rank pattern", &paths, &self.rank);
+        let rank = asked.ok()?.into_iter().find(|rank| *rank > largest)?;
+        let field = match rank == self.rank {
+            true => "r",
+            false => "rank_pattern",
+        };
+        Some(ExcessiveRank {
+            field,
+            rank,
+            largest,
+        })
+    }
+
+    fn attach<M: Module>(&self, model: &mut M, name: &str) -> Result<AttachReport, PeftError> {
+        Self::attach(self, model, name)
+    }
+
+    fn attach_from<M: Module>(
+        &self,
+        model: &mut M,
+        name: &str,
+        file: &mut LayerTensors<'_>,
+    ) -> Result<AttachReport, PeftError> {
+        self.attach_with(model, name, |layer, rank, scale| {
+            let [d_in, d_out] = layer.shape;
+            let [a, b] = factors(layer.kind);
+            let a = file.matrix(Some(layer), a, [rank, d_in]);
+            let b = file.matrix(Some(layer), b, [d_out, rank]);
+            let factors = a.zip(b);
+            built(factors.map(|(a, b)| Lora::new(a, b, scale, self.dropout)))
+        })
+    }
+
+    fn tensors(lora: &Lora, kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+        let [a, b] = factors(kind);
+        let stored = [(a, &lora.lora_a), (b, &lora.lora_b)];
+        let stored = stored.map(|(name, factor)| (name, factor.val().transpose().into_data()));
+        stored.into()
+    }
+}
+
+/// `A`, `[rank, in]` in a file, and `B`, `[out, rank]`.
+fn factors(kind: LayerKind) -> [&'static str; 2] {
+    match kind {
+        LayerKind::Embedding => ["lora_embedding_A", "lora_embedding_B"],
+        _ => ["lora_A.weight", "lora_B.weight"],
+    }
+}
+
 fn is_default(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Array(values) => values.is_empty(),
         Value::Object(map) => map.is_empty(),
-        _ => false,
+        Value::Bool(true) | Value::Number(_) | Value::String(_) => false,
     }
-}
-
-/// The config that a file's fields give.
-pub(in super::super) fn from_fields(fields: &Fields<'_>) -> Result<LoraConfig, AdapterFileError> {
-    for field in LORA_UNSUPPORTED {
-        if !is_default(fields.get(field)) {
-            return Err(fields.unsupported(field, "null"));
-        }
-    }
-    let mut placement = placement_from(fields)?;
-    placement.train_bias = match fields.string("bias")? {
-        None | Some("none") => TrainBias::None,
-        Some("all") => TrainBias::All,
-        Some("lora_only") => TrainBias::Adapted,
-        Some(_) => return Err(fields.wrong("bias", "`none`, `all` or `lora_only`")),
-    };
-    let init = match fields.get("init_lora_weights") {
-        Value::Null | Value::Bool(_) => LoraInit::KaimingUniform,
-        Value::String(init) if init == "gaussian" => LoraInit::Gaussian,
-        // These start the factors from something else, and leave the base alone.
-        Value::String(init) if ["orthogonal", "eva", "mica"].contains(&init.as_str()) => {
-            LoraInit::KaimingUniform
-        }
-        // The others subtract their first product from the base weights, which a plain load would not.
-        Value::String(_) => {
-            return Err(fields.unsupported(
-                "init_lora_weights",
-                "true, false, gaussian, orthogonal, eva, mica",
-            ));
-        }
-        _ => return Err(fields.wrong("init_lora_weights", "true, false or a string")),
-    };
-    let scaling = match fields.bool("use_rslora")? {
-        true => LoraScaling::RankStabilised,
-        false => LoraScaling::Standard,
-    };
-    Ok(LoraConfig {
-        rank: fields.count("r", 8)?,
-        alpha: fields.number("lora_alpha", 8.0)?,
-        scaling,
-        dropout: fields.number("lora_dropout", 0.0)?,
-        init,
-        rank_pattern: Patterns::new(fields.patterns("rank_pattern", as_count)?),
-        alpha_pattern: Patterns::new(fields.patterns("alpha_pattern", as_number)?),
-        placement,
-    })
-}
-
-/// The fields of a config.
-pub(in super::super) fn to_fields(config: &LoraConfig, adapted: &[String]) -> Value {
-    let targets = &config.placement.targets;
-    let layers = (*targets.range() != LayerRange::All).then(|| {
-        let mut indices: Vec<usize> = adapted
-            .iter()
-            .filter_map(|path| targets.layer_index(path))
-            .collect();
-        indices.sort_unstable();
-        indices.dedup();
-        indices
-    });
-    // The first that matches counts.
-    let after = Some(targets.index_after()).filter(|after| layers.is_some() && !after.is_empty());
-    json!({
-        "peft_type": "LORA",
-        "alora_invocation_tokens": null,
-        "alpha_pattern": config.alpha_pattern.iter().map(|(at, alpha)| (at.to_owned(), number(*alpha))).collect::<Map<_, _>>(),
-        "arrow_config": null,
-        "bias": match config.placement.train_bias {
-            TrainBias::All => "all",
-            TrainBias::Adapted => "lora_only",
-            TrainBias::None => "none",
-        },
-        "corda_config": null,
-        "ensure_weight_tying": false,
-        "eva_config": null,
-        "init_lora_weights": match config.init {
-            LoraInit::KaimingUniform => json!(true),
-            LoraInit::Gaussian => json!("gaussian"),
-        },
-        "kasa_config": null,
-        "layer_replication": null,
-        "layers_pattern": after,
-        "layers_to_transform": layers,
-        "loftq_config": {},
-        "lora_alpha": number(config.alpha),
-        "lora_bias": false,
-        "lora_dropout": config.dropout,
-        "lora_ga_config": null,
-        "megatron_config": null,
-        "megatron_core": "megatron.core",
-        "monteclora_config": null,
-        "qalora_group_size": 16,
-        "r": config.rank,
-        "rank_pattern": config.rank_pattern.iter().map(|(at, rank)| (at.to_owned(), json!(rank))).collect::<Map<_, _>>(),
-        "target_parameters": null,
-        "trainable_token_indices": null,
-        "use_bdlora": null,
-        "use_dora": false,
-        "use_qalora": false,
-        "use_rslora": config.scaling == LoraScaling::RankStabilised,
-        "velora_config": null,
-    })
 }
 
 /// PEFT declares alpha as an integer; whole numbers are written as such.
@@ -147,62 +241,5 @@ fn number(value: f64) -> Value {
         json!(value as i64)
     } else {
         json!(value)
-    }
-}
-
-/// The tensors of the LoRA in `slot`, if that is what it holds: `lora_A` is `[rank, in]` in a file, and `lora_B` `[out, rank]`.
-pub(in super::super) fn parts(
-    slot: &AdapterSlot,
-    name: &str,
-    kind: Option<LayerKind>,
-) -> Option<Vec<Part>> {
-    let lora = slot.get::<Lora>(name)?;
-    let (a, b) = match kind {
-        Some(LayerKind::Embedding) => ("lora_embedding_A", "lora_embedding_B"),
-        _ => ("lora_A.weight", "lora_B.weight"),
-    };
-    let [d_in, rank] = lora.lora_a.lazy_shape().dims();
-    let [_, d_out] = lora.lora_b.lazy_shape().dims();
-    Some(vec![
-        Part {
-            suffix: a.into(),
-            shape: vec![rank, d_in],
-            read: |slot, name| {
-                let lora = slot.get::<Lora>(name)?;
-                Some(lora.lora_a.val().transpose().into_data())
-            },
-            write: |slot, name, data, device| {
-                let a = matrix(data, device);
-                change(slot, name, |old| (a, old.lora_b.val().detach()));
-            },
-        },
-        Part {
-            suffix: b.into(),
-            shape: vec![d_out, rank],
-            read: |slot, name| {
-                let lora = slot.get::<Lora>(name)?;
-                Some(lora.lora_b.val().transpose().into_data())
-            },
-            write: |slot, name, data, device| {
-                let b = matrix(data, device);
-                change(slot, name, |old| (old.lora_a.val().detach(), b));
-            },
-        },
-    ])
-}
-
-fn matrix(data: TensorData, device: &Device) -> Tensor<2> {
-    in_out(data, (device, DType::F32))
-}
-
-fn change(
-    slot: &mut AdapterSlot,
-    name: &str,
-    factors: impl FnOnce(&Lora) -> (Tensor<2>, Tensor<2>),
-) {
-    if let Some(old) = slot.get::<Lora>(name) {
-        let (a, b) = factors(old);
-        let lora = Lora::new(a, b, old.scale(), old.dropout());
-        slot.set(name, lora);
     }
 }

@@ -3,14 +3,14 @@
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use peft_prefix::{Prefix, PrefixConfig, PrefixInit, PrefixProjection, PrefixShape};
-use serde_json::{Value, json};
+use peft_core::{AttachReport, PeftError, Transformer};
+use peft_prefix::{Prefix, PrefixConfig, PrefixInit, PrefixProjection, PrefixShape, Prefixed};
+use serde_json::{Map, Value, json};
 
 use super::super::AdapterFileError;
 use super::super::fields::Fields;
-use super::super::save::Named;
-use super::super::tensors::TensorsFile;
-use super::virtual_tokens;
+use super::super::tensors::{NamedTensors, TensorsFile};
+use super::{InputMethod, StoredInput, insert, virtual_tokens};
 use crate::params::in_out;
 
 /// The keys of what the projection reads, and of its two layers.
@@ -18,67 +18,138 @@ const EMBEDDING: &str = "embedding.weight";
 const DOWN: &str = "transform.0";
 const UP: &str = "transform.2";
 
-/// The config that a file's fields give. What the prefix began as is not in the file.
-pub(in super::super) fn from_fields(fields: &Fields<'_>) -> Result<PrefixConfig, AdapterFileError> {
-    let projection = match fields.bool("prefix_projection")? {
-        false => None,
-        true => match fields.count("encoder_hidden_size", 0)? {
-            0 => return Err(fields.wrong("encoder_hidden_size", "a whole number above 0")),
-            hidden => Some(hidden),
-        },
-    };
-    Ok(PrefixConfig {
-        n_virtual_tokens: virtual_tokens(fields)?,
-        projection,
-        init: PrefixInit::Random,
-        modules_to_save: fields.strings("modules_to_save")?,
-    })
+impl InputMethod for PrefixConfig {
+    type Input = Prefix;
+    const PEFT_TYPE: &'static str = "PREFIX_TUNING";
+    const NAME: &'static str = "prefix-tuning";
+
+    /// What the prefix began as is not in the file.
+    fn read(fields: &Fields<'_>) -> Result<Self, AdapterFileError> {
+        let projection = match fields.bool("prefix_projection")? {
+            false => None,
+            true => match fields.count("encoder_hidden_size", 0)? {
+                0 => return Err(fields.wrong("encoder_hidden_size", "a whole number above 0")),
+                hidden => Some(hidden),
+            },
+        };
+        Ok(Self {
+            n_virtual_tokens: virtual_tokens(fields)?,
+            projection,
+            init: PrefixInit::Random,
+            modules_to_save: fields.strings("modules_to_save")?,
+        })
+    }
+
+    fn write(&self, fields: &mut Map<String, Value>) {
+        let own = json!({
+            "encoder_hidden_size": self.projection,
+            "init_weights": null,
+            "num_transformer_submodules": 1,
+            "num_virtual_tokens": self.n_virtual_tokens,
+            "prefix_projection": self.projection.is_some(),
+        });
+        insert(fields, own);
+    }
+
+    fn modules_to_save(&self) -> &[String] {
+        &self.modules_to_save
+    }
+
+    fn n_virtual_tokens(&self) -> usize {
+        self.n_virtual_tokens
+    }
+
+    fn attach<M: Transformer>(
+        &self,
+        model: &mut Prefixed<M>,
+        name: &str,
+    ) -> Result<AttachReport, PeftError> {
+        Self::attach(self, model, name)
+    }
+
+    fn restore<M: Transformer>(
+        &self,
+        model: &M,
+        open: impl FnOnce() -> Result<Option<TensorsFile>, AdapterFileError>,
+        device: &Device,
+    ) -> Result<Option<Prefix>, AdapterFileError> {
+        let Some(hidden) = self.projection else {
+            return Ok(None);
+        };
+        let (n, shape) = (self.n_virtual_tokens, PrefixShape::of(model));
+        let file = open()?;
+        file.map(|file| restored(n, hidden, shape, file, device))
+            .transpose()
+    }
+
+    fn sized_as(&self, _input: &Prefix, _d_model: usize) -> Result<Self, AdapterFileError> {
+        Ok(self.clone())
+    }
 }
 
-/// The fields of prefix tuning.
-pub(in super::super) fn to_fields(config: &PrefixConfig) -> Value {
-    json!({
-        "peft_type": "PREFIX_TUNING",
-        "encoder_hidden_size": config.projection,
-        "init_weights": null,
-        "num_transformer_submodules": 1,
-        "num_virtual_tokens": config.n_virtual_tokens,
-        "prefix_projection": config.projection.is_some(),
-    })
+impl StoredInput for Prefix {
+    const ENCODER: &'static str = "prefix_encoder.safetensors";
+
+    fn width<M: Transformer>(model: &M) -> usize {
+        PrefixShape::of(model).flat_width()
+    }
+
+    fn of_vectors<M: Transformer>(vectors: Tensor<2>, model: &M) -> Result<Self, PeftError> {
+        Self::new(vectors, None, PrefixShape::of(model))
+    }
+
+    fn vectors(&self) -> Tensor<2> {
+        self.flat()
+    }
+
+    fn encoder(&self) -> Option<NamedTensors> {
+        state(self)
+    }
+
+    fn place<M: Transformer>(
+        self,
+        model: &mut Prefixed<M>,
+        name: &str,
+        whole: &[String],
+        _method: &'static str,
+    ) -> Result<AttachReport, PeftError> {
+        self.attach(model, name, whole)
+    }
+
+    /// PEFT's sizes are those of the keys where queries share them.
+    fn write_sizes<M: Transformer>(
+        &self,
+        fields: &mut Map<String, Value>,
+        _model: &M,
+        _n_heads: Option<&Value>,
+    ) {
+        let shape = self.shape();
+        let own = json!({
+            "num_layers": shape.n_layers,
+            "token_dim": shape.width(),
+            "num_attention_heads": shape.n_kv_heads,
+        });
+        insert(fields, own);
+    }
 }
 
-/// The tensors of a projection with their shapes, and of what goes into it.
-pub(in super::super) fn state(prefix: &Prefix) -> Option<Named> {
+/// The tensors of a projection, and of what goes into it.
+fn state(prefix: &Prefix) -> Option<NamedTensors> {
     let projection = prefix.projection.as_ref()?;
-    let mut tensors = Named::new();
-    let mut put = |key: String, shape: Vec<usize>, data| tensors.push((key, shape, data));
-    let embedding = prefix.embedding.val();
-    put(
-        EMBEDDING.into(),
-        embedding.dims().to_vec(),
-        embedding.into_data(),
-    );
+    let embedding = prefix.embedding.val().into_data();
+    let mut tensors = vec![(EMBEDDING.to_owned(), embedding)];
     for (name, layer) in [(DOWN, &projection.down), (UP, &projection.up)] {
-        let weight = layer.weight.val().transpose();
-        put(
-            format!("{name}.weight"),
-            weight.dims().to_vec(),
-            weight.into_data(),
-        );
+        let weight = layer.weight.val().transpose().into_data();
+        tensors.push((format!("{name}.weight"), weight));
         if let Some(bias) = &layer.bias {
-            let bias = bias.val();
-            put(
-                format!("{name}.bias"),
-                bias.dims().to_vec(),
-                bias.into_data(),
-            );
+            tensors.push((format!("{name}.bias"), bias.val().into_data()));
         }
     }
     Some(tensors)
 }
 
 /// A prefix from such tensors, all of which must be there, of these shapes, and no others.
-pub(in super::super) fn restored(
+fn restored(
     n_virtual_tokens: usize,
     hidden: usize,
     shape: PrefixShape,

@@ -4,11 +4,11 @@
 
 use burn::module::Param;
 use burn::nn::{Linear, Lstm};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 use peft_ptuning::{PTuningConfig, PromptEncoder, PromptEncoderConfig, SoftPrompt};
 
-use super::super::super::AdapterFileError;
-use super::super::super::tensors::TensorsFile;
+use super::super::AdapterFileError;
+use super::super::tensors::{NamedTensors, TensorsFile};
 
 /// The key of what the encoder makes the vectors of.
 const INPUTS: &str = "embedding.weight";
@@ -110,14 +110,12 @@ fn gates(lstm: &mut Lstm) -> [Vec<&mut Linear>; 2] {
 }
 
 /// The tensors of an encoder with their shapes, and of what goes into it; none where the prompt has no encoder.
-pub(in super::super::super) fn state(
-    prompt: &SoftPrompt,
-) -> Option<Vec<(String, Vec<usize>, TensorData)>> {
+pub(super) fn state(prompt: &SoftPrompt) -> Option<NamedTensors> {
     let mut encoder = prompt.encoder.clone()?;
     let (config, hidden) = encoder.config();
     let inputs = prompt.inputs.val();
-    let [n, d_model] = inputs.dims();
-    let mut tensors = vec![(INPUTS.to_owned(), vec![n, d_model], inputs.into_data())];
+    let [_, d_model] = inputs.dims();
+    let mut tensors = vec![(INPUTS.to_owned(), inputs.into_data())];
     let names = stacks(&config, d_model, hidden);
     for (stack, linears) in names.into_iter().zip(linears(&mut encoder)) {
         let weights: Vec<_> = linears.iter().map(|l| l.weight.val().transpose()).collect();
@@ -127,14 +125,14 @@ pub(in super::super::super) fn state(
             .collect();
         let weight = Tensor::cat(weights, 0);
         let bias = Tensor::cat(biases, 0);
-        tensors.push((stack.weight, weight.dims().to_vec(), weight.into_data()));
-        tensors.push((stack.bias, bias.dims().to_vec(), bias.into_data()));
+        tensors.push((stack.weight, weight.into_data()));
+        tensors.push((stack.bias, bias.into_data()));
     }
     Some(tensors)
 }
 
 /// A prompt from such tensors, all of which must be there, of these shapes, and no others.
-pub(in super::super::super) fn restored(
+pub(super) fn restored(
     config: &PTuningConfig,
     d_model: usize,
     mut file: TensorsFile,
