@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 mod activation;
 mod adamw;
+mod attention;
 mod closed_form;
 #[cfg(feature = "flex")]
 mod flex;
@@ -9,15 +10,18 @@ mod norm;
 mod product;
 mod rotary;
 mod scale;
+mod softcap;
 mod softmax;
 
 pub use activation::Activation;
 pub use adamw::AdamWStep;
+pub use attention::{Dropout, EVERY_SEQUENCE, Seen, Sight, attention};
 pub use known::with_gradient;
 pub use norm::{layer_norm, rms_norm};
 pub use product::{linear, matmul, matmul_to_merge};
 pub use rotary::rotate;
 pub use scale::{scale, sum_of_squares};
+pub use softcap::softcap;
 pub use softmax::softmax;
 
 /// Whether a tensor is where its operation runs as one pass.

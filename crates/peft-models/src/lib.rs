@@ -13,7 +13,6 @@ mod layer_norm;
 mod mask;
 mod norm;
 mod rope;
-mod softcap;
 mod transparent;
 
 pub use config_error::ModelConfigError;

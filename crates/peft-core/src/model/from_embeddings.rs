@@ -3,10 +3,9 @@
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 
+#[cfg(doc)]
+use super::EVERY_SEQUENCE;
 use super::{KvCache, select_positions};
-
-/// The segment of positions that every sequence of a row sees: those of a prefix, for instance.
-pub const EVERY_SEQUENCE: i64 = -1;
 
 /// A model in two steps, between which vectors can join that are no token's.
 ///

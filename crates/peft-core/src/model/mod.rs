@@ -11,9 +11,10 @@ mod with_input;
 
 pub use causal_lm::CausalLm;
 pub use classifier::{SequenceClassifier, TokenClassifier};
-pub use from_embeddings::{EVERY_SEQUENCE, FromEmbeddings};
+pub use from_embeddings::FromEmbeddings;
 pub use input_adapter::InputAdapter;
 pub use kv_cache::KvCache;
+pub use peft_kernels::EVERY_SEQUENCE;
 pub use select_positions::select_positions;
 pub use transformer::Transformer;
 pub(crate) use with_input::INPUT_ADAPTER;

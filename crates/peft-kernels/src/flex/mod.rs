@@ -2,6 +2,7 @@
 
 mod activation;
 mod adamw;
+mod attention;
 mod gemm;
 mod known;
 mod math;
@@ -12,6 +13,7 @@ mod record;
 mod rotary;
 mod rows;
 mod scaling;
+mod simd;
 mod softmax;
 mod values;
 
@@ -19,6 +21,7 @@ use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Tensor};
 
 pub(crate) use adamw::Update;
+pub(crate) use attention::{Spec, attend};
 pub(crate) use ops::{
     act, gate, layer_norm, linear, matmul, rms_norm, rotate, scale, softmax, sum_of_squares,
     update, with_gradient,

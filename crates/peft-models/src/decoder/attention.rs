@@ -4,8 +4,9 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use peft_core::linear;
+use peft_kernels::attention;
 
-use crate::attention::{attend, merge_heads, split_heads};
+use crate::attention::{merge_heads, split_heads};
 use crate::mask::AttentionBias;
 use crate::norm::Normed;
 use crate::rope::Rotation;
@@ -87,8 +88,7 @@ impl DecoderAttention {
             Some((cache, layer)) => cache.append(layer, k, v),
             None => (k, v),
         };
-        let groups = shape.n_heads / shape.n_kv_heads;
-        let mixed = attend(q, k, v, bias, groups, shape.softcap);
+        let mixed = attention(q, k, v, &bias.0, shape.softcap, None);
         linear(o_proj, merge_heads(mixed))
     }
 }

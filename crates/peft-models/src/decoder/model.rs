@@ -7,11 +7,11 @@ use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Int, Tensor};
 use peft_core::{FrozenWeight, embedding, linear};
+use peft_kernels::{Sight, softcap};
 
 use super::{DecoderConfig, DecoderLayer, untied};
-use crate::mask::{AttentionBias, Sight};
+use crate::mask::AttentionBias;
 use crate::rope::Rotation;
-use crate::softcap::softcap;
 use crate::{CausalLm, FromEmbeddings, KvCache, RmsNorm, Transformer};
 
 /// The decoder without its output layer.
@@ -77,7 +77,7 @@ impl DecoderForCausalLm {
                 let rope = self.config.rope_of(i);
                 let head_dim = self.config.head_dim;
                 let rotation = Rotation::new(rope, head_dim, cached, positions, &device);
-                let bias = AttentionBias::new(sight, positions, cached, segments.clone(), &device);
+                let bias = AttentionBias::new(sight, positions, cached, segments.clone());
                 (rotation.asked_at(at.clone()), bias.asked_at(at.clone()))
             });
             let cache = cache.as_deref_mut().map(|cache| (cache, i));

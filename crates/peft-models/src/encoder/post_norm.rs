@@ -11,9 +11,10 @@ use std::ops::Range;
 use burn::nn::{Dropout, Linear};
 use burn::tensor::{Int, Tensor};
 use peft_core::linear;
+use peft_kernels::{Sight, attention};
 
-use crate::attention::{attend_with, merge_heads, split_heads};
-use crate::mask::{AttentionBias, Sight};
+use crate::attention::{drawn, merge_heads, split_heads};
+use crate::mask::AttentionBias;
 use crate::{Activation, KvCache, LayerNorm};
 
 /// The layers of a block, which each family names in its own way.
@@ -53,7 +54,7 @@ pub(super) fn run<L: PostNormLayer>(
 ) -> Tensor<3> {
     let positions = x.dims()[1];
     let cached = cache.as_ref().map_or(0, |cache| cache.len_of(blocks.start));
-    let bias = AttentionBias::new(Sight::ALL, positions, cached, segments, &x.device());
+    let bias = AttentionBias::new(Sight::ALL, positions, cached, segments);
     let bias = bias.asked_at(at);
     for i in blocks {
         let cache = cache.as_deref_mut().map(|cache| (cache, i));
@@ -205,15 +206,8 @@ impl PostNorm<'_> {
             Some((cache, layer)) => cache.append(layer, k, v),
             None => (k, v),
         };
-        let dropped = |weights| self.weights_dropout.forward(weights);
-        merge_heads(attend_with(
-            q.mul_scalar(scale),
-            k,
-            v,
-            bias,
-            1,
-            None,
-            dropped,
-        ))
+        let dropout = drawn(self.weights_dropout, &q.device());
+        let q = q.mul_scalar(scale);
+        merge_heads(attention(q, k, v, &bias.0, None, dropout))
     }
 }

@@ -4,8 +4,9 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use peft_core::linear;
+use peft_kernels::attention;
 
-use crate::attention::{attend, merge_heads, split_heads};
+use crate::attention::{merge_heads, split_heads};
 use crate::mask::AttentionBias;
 use crate::{Activation, KvCache, LayerNorm};
 
@@ -37,7 +38,8 @@ impl Gpt2Attention {
             Some((cache, layer)) => cache.append(layer, k, v),
             None => (k, v),
         };
-        linear(&self.c_proj, merge_heads(attend(q, k, v, bias, 1, None)))
+        let mixed = attention(q, k, v, &bias.0, None, None);
+        linear(&self.c_proj, merge_heads(mixed))
     }
 }
 

@@ -6,10 +6,11 @@ use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{DType, Int, Tensor};
 use peft_core::{embedding, shared_embedding};
+use peft_kernels::Sight;
 
 use super::{Gpt2Block, Gpt2Config};
 use crate::decoder::{tied_logits, untied};
-use crate::mask::{AttentionBias, Sight};
+use crate::mask::AttentionBias;
 use crate::{CausalLm, FromEmbeddings, KvCache, LayerNorm, Transformer};
 
 /// A GPT-2 without its output layer.
@@ -62,7 +63,7 @@ impl Gpt2LmHeadModel {
     ) -> Tensor<3> {
         let positions = x.dims()[1];
         let cached = cache.as_ref().map_or(0, |cache| cache.len_of(blocks.start));
-        let bias = AttentionBias::new(Sight::CAUSAL, positions, cached, segments, &x.device());
+        let bias = AttentionBias::new(Sight::CAUSAL, positions, cached, segments);
         let bias = bias.asked_at(at);
         for i in blocks {
             let cache = cache.as_deref_mut().map(|cache| (cache, i));

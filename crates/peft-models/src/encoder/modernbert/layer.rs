@@ -5,8 +5,9 @@ use burn::module::Module;
 use burn::nn::{Dropout, Linear};
 use burn::tensor::Tensor;
 use peft_core::linear;
+use peft_kernels::attention;
 
-use crate::attention::{attend_with, merge_heads, split_heads};
+use crate::attention::{drawn, merge_heads, split_heads};
 use crate::mask::AttentionBias;
 use crate::rope::Rotation;
 use crate::{Activation, KvCache, LayerNorm};
@@ -44,8 +45,8 @@ impl ModernBertAttention {
             Some((cache, layer)) => cache.append(layer, k, v),
             None => (k, v),
         };
-        let dropped = |weights| self.dropout.forward(weights);
-        let mixed = merge_heads(attend_with(q, k, v, bias, 1, None, dropped));
+        let dropout = drawn(&self.dropout, &q.device());
+        let mixed = merge_heads(attention(q, k, v, &bias.0, None, dropout));
         self.dropout.forward(linear(&self.Wo, mixed))
     }
 }

@@ -6,9 +6,10 @@ use burn::module::Module;
 use burn::nn::{Dropout, Embedding};
 use burn::tensor::{Int, Tensor};
 use peft_core::embedding;
+use peft_kernels::Sight;
 
 use super::{ModernBertConfig, ModernBertLayer};
-use crate::mask::{AttentionBias, Sight};
+use crate::mask::AttentionBias;
 use crate::rope::Rotation;
 use crate::{FromEmbeddings, KvCache, LayerNorm, Transformer};
 
@@ -65,7 +66,7 @@ impl ModernBertModel {
         ]
         .map(|(rope, sight)| {
             let rotation = Rotation::new(rope, head_dim, cached, positions, &device);
-            let bias = AttentionBias::new(sight, positions, cached, segments.clone(), &device);
+            let bias = AttentionBias::new(sight, positions, cached, segments.clone());
             (rotation.asked_at(at.clone()), bias.asked_at(at.clone()))
         });
         for i in blocks {

@@ -1,9 +1,12 @@
-//! Values held within bounds: `c · tanh(x / c)`. *Gemma 2*, [arXiv:2408.00118](https://arxiv.org/abs/2408.00118).
+//! [`softcap`].
 
 use burn::tensor::Tensor;
 
-/// `c · tanh(x / c)`, elementwise; its derivative is `1 − (y / c)²`, which joins the graph as a linear map of `x − x`.
-pub(crate) fn softcap<const D: usize>(x: Tensor<D>, cap: f64) -> Tensor<D> {
+/// `c · tanh(x / c)`, elementwise: values held within bounds. *Gemma 2*,
+/// [arXiv:2408.00118](https://arxiv.org/abs/2408.00118).
+///
+/// Its derivative is `1 − (y / c)²`, which joins the graph as a linear map of `x − x`.
+pub fn softcap<const D: usize>(x: Tensor<D>, cap: f64) -> Tensor<D> {
     let plain = x.clone().without_autodiff();
     let y = plain.clone().div_scalar(cap).tanh().mul_scalar(cap);
     if !x.is_tracked() {
