@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::batch::plan_evaluation;
 use crate::data::{check_vocabulary, completion_tokens, is_completions};
-use crate::loss::{nll, target_logits};
+use crate::loss::{chunks, logits_of, nll, target_states};
 use crate::{Batch, Example, TextTokenizer, TrainError};
 
 /// How good a model is on some rows.
@@ -39,21 +39,25 @@ pub fn evaluate<M: CausalLm>(model: &M, examples: &[Example], batch_size: usize)
     for rows in plan_evaluation(examples, batch_size) {
         let batch = Batch::new(&rows, &device);
         let n = batch.n_targets();
-        let logits = target_logits(model, &batch, None);
-        // Compared on the host: backends index with integers of different widths.
-        let likeliest = logits.clone().argmax(1).into_data();
-        let wanted = batch.labels.clone().into_data();
-        let hits = likeliest
-            .iter::<i64>()
-            .zip(wanted.iter::<i64>())
-            .map(|(a, b)| a == b);
-        let losses = nll(logits, batch.labels.clone()).into_data();
-        total += losses.iter::<f32>().map(f64::from).sum::<f64>();
+        let states = target_states(model, &batch, None);
         tokens += n;
         let mut row_right = vec![true; batch.n_examples];
-        for (hit, row) in hits.zip(&batch.rows) {
-            right += usize::from(hit);
-            row_right[*row] &= hit;
+        for (first, rows) in chunks(n, model.vocab_size()) {
+            let logits = logits_of(model, states.clone().narrow(0, first, rows));
+            let labels = batch.labels.clone().narrow(0, first, rows);
+            // Compared on the host: backends index with integers of different widths.
+            let likeliest = logits.clone().argmax(1).into_data();
+            let wanted = labels.clone().into_data();
+            let hits = likeliest
+                .iter::<i64>()
+                .zip(wanted.iter::<i64>())
+                .map(|(a, b)| a == b);
+            for (hit, row) in hits.zip(&batch.rows[first..]) {
+                right += usize::from(hit);
+                row_right[*row] &= hit;
+            }
+            let losses = nll(logits, labels).into_data();
+            total += losses.iter::<f32>().map(f64::from).sum::<f64>();
         }
         rows_right += row_right.into_iter().filter(|right| *right).count();
     }

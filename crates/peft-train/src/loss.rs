@@ -1,5 +1,7 @@
 //! Losses: of a batch of text, only at the targets; of one class a row; of several.
 
+use burn::module::{ModuleVisitor, Param};
+use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor};
 use peft_kernels::{softmax, with_gradient};
@@ -8,34 +10,113 @@ use peft_models::CausalLm;
 use crate::objective::states_read;
 use crate::{Batch, TrunkStates};
 
-/// The scores of every token at a batch's targets in f32, `[targets, vocabulary]`.
+/// Scores that are formed at once: of a large vocabulary those of some rows, 64 MiB of them.
+const SCORES: usize = 1 << 24;
+
+/// The states that predict a batch's targets, `[targets, d_model]`.
 ///
-/// The last block and the output layer run on the states that predict a target and on no others, or the former on all if that is most of them.
-pub(crate) fn target_logits<M: CausalLm>(
+/// The last block runs on these and on no others, or on all if that is most of them.
+pub(crate) fn target_states<M: CausalLm>(
     model: &M,
     batch: &Batch,
     trunk: Option<TrunkStates>,
 ) -> Tensor<2> {
     let (ids, segments) = (batch.ids.clone(), batch.segments.clone());
-    let states = states_read(model, ids, segments, &batch.reads, trunk);
+    states_read(model, ids, segments, &batch.reads, trunk)
+}
+
+/// The scores of every token in f32, `[states, vocabulary]`.
+pub(crate) fn logits_of<M: CausalLm>(model: &M, states: Tensor<2>) -> Tensor<2> {
     let n = states.dims()[0];
     let logits = model.logits(states.unsqueeze());
     let vocab = logits.dims()[2];
     logits.reshape([n, vocab]).cast(DType::F32)
 }
 
-/// The negative log-likelihood of each target in f32, `[targets]`.
-pub fn target_nll<M: CausalLm>(model: &M, batch: &Batch) -> Tensor<1> {
-    target_nll_from(model, batch, None)
+/// The rows of states in chunks of nearly one size, whose scores are formed at once: all of them
+/// where the vocabulary is small. A chunk's first row and their number.
+pub(crate) fn chunks(rows: usize, vocabulary: usize) -> impl Iterator<Item = (usize, usize)> {
+    let most = (SCORES / vocabulary.max(1)).max(1);
+    let rows_a_chunk = rows.div_ceil(rows.div_ceil(most).max(1)).max(1);
+    (0..rows)
+        .step_by(rows_a_chunk)
+        .map(move |first| (first, rows_a_chunk.min(rows - first)))
 }
 
-/// The same, from what the trunk gave for the batch.
-pub(crate) fn target_nll_from<M: CausalLm>(
+/// The negative log-likelihood of each target in f32, `[targets]`, the scores of all at once.
+pub fn target_nll<M: CausalLm>(model: &M, batch: &Batch) -> Tensor<1> {
+    let states = target_states(model, batch, None);
+    nll(logits_of(model, states), batch.labels.clone())
+}
+
+/// Its sum over the targets, `[1]`, from what the trunk gave for the batch where it did.
+///
+/// Of a large vocabulary, scores are formed chunk by chunk, and so are the gradients of the states
+/// and of what trains in the output layer, before the rest of the model has its own: the sum joins
+/// the graph as a linear map of both.
+pub(crate) fn target_loss<M: CausalLm>(
     model: &M,
     batch: &Batch,
     trunk: Option<TrunkStates>,
 ) -> Tensor<1> {
-    nll(target_logits(model, batch, trunk), batch.labels.clone())
+    let (states, labels) = (target_states(model, batch, trunk), batch.labels.clone());
+    let n = states.dims()[0];
+    let mut chunks = chunks(n, model.vocab_size()).peekable();
+    if chunks.peek().is_none_or(|(_, rows)| *rows == n) {
+        return nll(logits_of(model, states), labels).sum();
+    }
+    let tracked = states.is_tracked();
+    let mut of_layer = GradientsAccumulator::new();
+    let (mut values, mut of_states) = (Vec::new(), Vec::new());
+    for (first, rows) in chunks {
+        let part = states.clone().narrow(0, first, rows).detach();
+        let part = part.set_require_grad(tracked);
+        let losses = nll(
+            logits_of(model, part.clone()),
+            labels.clone().narrow(0, first, rows),
+        );
+        values.push(losses.clone().without_autodiff());
+        if losses.is_tracked() {
+            let grads = losses.sum().backward();
+            of_states.extend(part.grad(&grads));
+            of_layer.accumulate(model, GradientsParams::from_grads(grads, model));
+        }
+    }
+    let values = Tensor::cat(values, 0);
+    let sum = match tracked {
+        true => {
+            let gradient = Tensor::cat(of_states, 0).cast(DType::F32);
+            with_gradient(values, states.cast(DType::F32), gradient).sum()
+        }
+        false => values.sum(),
+    };
+    let mut with_layer = WithGradients {
+        grads: of_layer.grads(),
+        sum,
+    };
+    model.visit(&mut with_layer);
+    with_layer.sum
+}
+
+/// Adds to a sum nothing, with these gradients by a model's parameters.
+struct WithGradients {
+    grads: GradientsParams,
+    sum: Tensor<1>,
+}
+
+impl ModuleVisitor for WithGradients {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(grad) = self.grads.remove::<D>(param.id) else {
+            return;
+        };
+        let row = |x: Tensor<D>| -> Tensor<2> {
+            let n = x.shape().num_elements();
+            x.reshape([1, n])
+        };
+        let nothing = Tensor::zeros([1], (&grad.device(), grad.dtype()));
+        let nothing = with_gradient(nothing, row(param.base()), row(grad));
+        self.sum = self.sum.clone() + nothing.cast(DType::F32);
+    }
 }
 
 /// `log Σ exp(logits) − logit of the label`, for each row.

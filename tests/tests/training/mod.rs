@@ -14,6 +14,7 @@ mod run;
 mod statistics;
 mod strategy;
 pub(crate) mod tokenizer;
+mod vocabulary;
 
 use std::collections::BTreeMap;
 

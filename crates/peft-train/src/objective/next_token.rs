@@ -4,8 +4,8 @@ use burn::tensor::{Device, Tensor};
 use peft_models::CausalLm;
 
 use super::{Cut, Digest, Objective, Report, TrainExample, TrunkStates, run_trunk};
-use crate::loss::target_nll_from;
-use crate::{Batch, EvalReport, Example, evaluate, target_nll};
+use crate::loss::target_loss;
+use crate::{Batch, EvalReport, Example, evaluate};
 
 /// To predict the next token: the objective of causal language models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,7 +20,7 @@ impl<M: CausalLm> Objective<M> for NextToken {
     }
 
     fn loss_sum(&self, model: &M, rows: &[&Example], device: &Device) -> Tensor<1> {
-        target_nll(model, &Batch::new(rows, device)).sum()
+        target_loss(model, &Batch::new(rows, device), None)
     }
 
     fn cut(&self) -> Option<&dyn Cut<M, Example>> {
@@ -49,7 +49,7 @@ impl<M: CausalLm> Cut<M, Example> for NextToken {
         trunk: TrunkStates,
         device: &Device,
     ) -> Tensor<1> {
-        target_nll_from(model, &Batch::new(rows, device), Some(trunk)).sum()
+        target_loss(model, &Batch::new(rows, device), Some(trunk))
     }
 }
 

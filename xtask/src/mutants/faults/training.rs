@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 7] = [
+pub(super) const FAULTS: [Fault; 8] = [
     Fault {
         name: "what a schedule changes is not in the state",
         file: "crates/peft-train/src/trainer/run.rs",
@@ -60,6 +60,16 @@ pub(super) const FAULTS: [Fault; 7] = [
         cases: &[
             "training::resume::flex::an_adapter_goes_on_to_the_same_bits",
             "training::resume::flex::a_whole_model_goes_on_to_the_same_bits",
+        ],
+    },
+    Fault {
+        name: "an output layer has the gradient of its last rows alone",
+        file: "crates/peft-train/src/loss.rs",
+        text: "            of_layer.accumulate(model, GradientsParams::from_grads(grads, model));\n",
+        instead: "            of_layer = GradientsAccumulator::new();\n            of_layer.accumulate(model, GradientsParams::from_grads(grads, model));\n",
+        cases: &[
+            "training::vocabulary::flex::an_adapted_output_layer_has_the_gradients_of_the_whole",
+            "training::vocabulary::flex::a_tied_output_layer_has_the_gradients_of_the_whole",
         ],
     },
 ];
