@@ -3,6 +3,7 @@
 //! On `flex` that checks what runs as one pass, elsewhere the definitions that the crate has for every backend.
 
 mod adamw;
+mod attention;
 mod empty;
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData, activation};

@@ -121,7 +121,7 @@ impl Seen {
 
     /// The same on the host.
     #[cfg(feature = "flex")]
-    pub(super) fn rule(&self) -> Arc<Rule> {
+    pub(crate) fn rule(&self) -> Arc<Rule> {
         self.made
             .rule
             .get_or_init(|| Arc::new(self.given.rule()))

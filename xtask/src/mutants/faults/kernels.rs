@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 6] = [
+pub(super) const FAULTS: [Fault; 11] = [
     Fault {
         name: "a gate's gradient has no slope",
         file: "crates/peft-kernels/src/flex/activation.rs",
@@ -29,7 +29,7 @@ pub(super) const FAULTS: [Fault; 6] = [
         file: "crates/peft-kernels/src/flex/softmax.rs",
         text: "                    *grad = y * (*grad - mean);\n",
         instead: "                    let _ = mean;\n                    *grad *= y;\n",
-        cases: &["adapters::flex::adapters_equal_peft"],
+        cases: &["kernels::flex::softmaxes"],
     },
     Fault {
         name: "a bias is added to the first run of rows only",
@@ -47,5 +47,46 @@ pub(super) const FAULTS: [Fault; 6] = [
             "kernels::adamw::flex::it_is_its_definition",
             "kernels::adamw::ndarray::it_is_its_definition",
         ],
+    },
+    Fault {
+        name: "attention's definition sees what is behind",
+        file: "crates/peft-kernels/src/attention/seen.rs",
+        text: "ahead.clone().greater_elem(0)",
+        instead: "ahead.clone().greater_elem(1)",
+        cases: &["kernels::attention::ndarray::it_is_its_definition"],
+    },
+    Fault {
+        name: "a tile at the edge of a window is passed over",
+        file: "crates/peft-kernels/src/attention/rule.rs",
+        text: "(largest < from || until < least)",
+        instead: "(largest <= from || until < least)",
+        cases: &["kernels::attention::flex::it_is_its_definition"],
+    },
+    Fault {
+        name: "a row's sum is not scaled with its maximum",
+        file: "crates/peft-kernels/src/flex/attention/forward.rs",
+        text: "                        scale(&mut sums[row], factor);\n",
+        instead: "",
+        cases: &[
+            "kernels::attention::flex::it_is_its_definition",
+            "kernels::attention::flex::a_row_is_the_same_in_a_longer_one",
+        ],
+    },
+    Fault {
+        name: "attention's gradient is not centred",
+        file: "crates/peft-kernels/src/flex/attention/backward.rs",
+        text: "*x -= means[row];",
+        instead: "*x -= 0.0 * means[row];",
+        cases: &[
+            "kernels::attention::flex::it_is_its_definition",
+            "adapters::flex::adapters_equal_peft",
+        ],
+    },
+    Fault {
+        name: "the gradient of values forgets what was dropped",
+        file: "crates/peft-kernels/src/flex/attention/backward.rs",
+        text: "                        if draws.is_some() {\n",
+        instead: "                        if false && draws.is_some() {\n",
+        cases: &["kernels::attention::flex::dropout_is_the_same_in_both_passes"],
     },
 ];

@@ -11,6 +11,8 @@ mod forward;
 mod heads;
 mod product;
 mod rowwise;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -28,7 +30,7 @@ use self::heads::{Heads, join};
 use super::record::{Derivative, record};
 use super::simd::widest;
 use crate::attention::Dropout;
-use crate::attention::rule::{Rule, TILE};
+use crate::attention::rule::Rule;
 
 /// What attention knows beside queries, keys and values.
 #[derive(Debug, Clone)]
