@@ -1,11 +1,17 @@
 //! Products of matrices.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 #[cfg(feature = "flex")]
 use crate::fuses;
 
 /// The product over the last two axes.
+///
+/// Factors of two types are multiplied in f32, as `lhs.cast(F32) · rhs.cast(F32)` is, and so are
+/// their gradients, each of which has its factor's type. A matrix `rhs` in bf16 or f16 is a weight
+/// that is stored so: where the function runs as one pass it is read as it is, for the product and
+/// for the gradient of `lhs`, and in bf16, on a processor that multiplies bf16, `lhs` and that
+/// gradient's own factor are rounded to bf16 as they are read.
 ///
 /// # Shapes
 ///
@@ -40,8 +46,15 @@ fn product<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>, woven: bool) -> Tenso
     if fuses(&lhs) && fuses(&rhs) && lhs.dims()[..D - 2] == rhs.dims()[..D - 2] {
         return crate::flex::matmul(lhs, rhs, woven);
     }
+    #[cfg(feature = "flex")]
+    if D == 2 && fuses(&lhs) && crate::flex::holds_stored(&rhs) {
+        return crate::flex::matmul(lhs, rhs, false);
+    }
     let _ = woven; // a matter of memory, which other backends keep to themselves
-    lhs.matmul(rhs)
+    if lhs.dtype() == rhs.dtype() {
+        return lhs.matmul(rhs);
+    }
+    lhs.cast(DType::F32).matmul(rhs.cast(DType::F32))
 }
 
 /// `x W + b` as one product of all rows. By batches, as Burn's own does it, the weight would be
@@ -50,7 +63,9 @@ fn product<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>, woven: bool) -> Tenso
 ///
 /// # Shapes
 ///
-/// `x` is `[.., d_in]`, `weight` `[d_in, d_out]`, `bias` `[d_out]`, the result `[.., d_out]`.
+/// `x` is `[.., d_in]`, `weight` `[d_in, d_out]`, `bias` `[d_out]`, the result `[.., d_out]`. A
+/// `weight` of another type than `x` is multiplied as by [`matmul`], and the `bias` is added in the
+/// type of the product.
 ///
 /// # Panics
 ///
@@ -67,10 +82,14 @@ pub fn linear<const D: usize>(
     let y = match bias {
         None => matmul(x, weight),
         #[cfg(feature = "flex")]
-        Some(bias) if fuses(&x) && fuses(&weight) && fuses(&bias) => {
-            crate::flex::linear(x, weight, bias)
+        Some(bias) if fuses(&x) && (fuses(&weight) || crate::flex::holds_stored(&weight)) => {
+            crate::flex::linear(x, weight, bias.cast(DType::F32))
         }
-        Some(bias) => matmul(x, weight) + bias.unsqueeze(),
+        Some(bias) => {
+            let y = matmul(x, weight);
+            let dtype = y.dtype();
+            y + bias.cast(dtype).unsqueeze()
+        }
     };
     y.reshape(dims)
 }

@@ -15,6 +15,7 @@ mod rows;
 mod scaling;
 mod simd;
 mod softmax;
+mod stored;
 mod values;
 
 use burn::backend::DispatchDevice;
@@ -29,6 +30,16 @@ pub(crate) use ops::{
 
 /// Whether a tensor is f32 on `flex`, differentiated or not, and holds anything.
 pub(crate) fn holds<const D: usize>(x: &Tensor<D>) -> bool {
+    x.dtype() == DType::F32 && is_here(x)
+}
+
+/// Whether a tensor is a weight of `flex` in a format that has a product of its own.
+pub(crate) fn holds_stored<const D: usize>(x: &Tensor<D>) -> bool {
+    stored::is_stored(x.dtype()) && is_here(x)
+}
+
+/// On `flex`, differentiated or not, and not empty.
+fn is_here<const D: usize>(x: &Tensor<D>) -> bool {
     let device = x.device();
     let on_flex = match device.as_dispatch() {
         DispatchDevice::Flex(_) => true,
@@ -36,5 +47,5 @@ pub(crate) fn holds<const D: usize>(x: &Tensor<D>) -> bool {
         #[allow(unreachable_patterns)] // There are others where other features are on.
         _ => false,
     };
-    on_flex && x.dtype() == DType::F32 && x.shape().num_elements() > 0
+    on_flex && x.shape().num_elements() > 0
 }

@@ -1,11 +1,12 @@
 //! Products of matrices, and layers, with their gradients.
 
-use burn::tensor::Shape;
+use burn::tensor::{DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
 use super::gemm::{Matrix, products};
 use super::record::Derivative;
 use super::rows;
+use super::stored;
 use super::values::{in_order, tensor, values, width};
 
 /// The matrices of a tensor of rank two or more, each over the last two axes.
@@ -141,7 +142,12 @@ fn leading(x: &FlexTensor) -> Vec<usize> {
 }
 
 /// `lhs rhs` over the last two axes; the others are equal. In order, or `woven` where that is asked for and helps.
+/// `rhs` may be a weight that is stored in another format, of rank two.
 pub(super) fn matmul([lhs, rhs]: [FlexTensor; 2], woven: bool) -> FlexTensor {
+    if rhs.dtype() != DType::F32 {
+        let dims = [rows_of(&lhs), width(&rhs)];
+        return tensor(stored::product(&lhs, &rhs, false), Shape::from(dims));
+    }
     let (lhs, rhs) = (forwards(lhs), forwards(rhs));
     let order = Order {
         woven,
@@ -155,18 +161,28 @@ pub(super) fn matmul([lhs, rhs]: [FlexTensor; 2], woven: bool) -> FlexTensor {
     )
 }
 
-/// `x W + b`: `x` is `[rows, d_in]`, `W` `[d_in, d_out]`, `b` `[d_out]`.
+/// Of a matrix.
+fn rows_of(x: &FlexTensor) -> usize {
+    x.layout().shape()[0]
+}
+
+/// `x W + b`: `x` is `[rows, d_in]`, `W` `[d_in, d_out]`, stored in any format, `b` `[d_out]`.
 pub(super) fn linear([x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
     let (x, weight, bias) = (forwards(x), forwards(weight), in_order(bias));
-    let (a, b) = (Matrices::of(&x).get(0), Matrices::of(&weight).get(0));
-    let (rows, d_out) = (a.rows, b.columns);
+    let (rows, d_out) = (rows_of(&x), width(&weight));
     let bias = values(&bias);
     assert_eq!(
         bias.len(),
         d_out,
         "a bias of another length than the output"
     );
-    let mut out = products(&[(a, b)], 1);
+    let mut out = match weight.dtype() {
+        DType::F32 => products(
+            &[(Matrices::of(&x).get(0), Matrices::of(&weight).get(0))],
+            1,
+        ),
+        _ => stored::product(&x, &weight, false),
+    };
     // Afterwards: a product that starts from it sums in another order, by how many rows there are.
     rows::fill(&mut out, d_out, |_, out| {
         for row in out.chunks_exact_mut(d_out) {
@@ -184,12 +200,15 @@ pub(super) struct Matmul {
     lhs: Option<FlexTensor>,
     rhs: Option<FlexTensor>,
     orders: [Order; 2],
+    /// The right factor's, and so its gradient's.
+    dtype: DType,
 }
 
 impl Matmul {
     pub(super) fn keep([lhs, rhs]: [FlexTensor; 2], tracked: [bool; 2]) -> Self {
         Self {
             orders: [Order::of(&lhs), Order::of(&rhs)],
+            dtype: rhs.dtype(),
             lhs: tracked[1].then_some(lhs),
             rhs: tracked[0].then_some(rhs),
         }
@@ -202,6 +221,10 @@ impl Derivative<2> for Matmul {
         let grad = forwards(grad);
         let of = Matrices::of(&grad);
         let of_lhs = self.rhs.filter(|_| wanted[0]).map(|rhs| {
+            if rhs.dtype() != DType::F32 {
+                let dims = [rows_of(&grad), rows_of(&rhs)];
+                return tensor(stored::product(&grad, &rhs, true), Shape::from(dims));
+            }
             let rhs = forwards(rhs);
             let rhs = Matrices::of(&rhs).transposed();
             pairwise(&of, &rhs, &leading, self.orders[0])
@@ -209,7 +232,7 @@ impl Derivative<2> for Matmul {
         let of_rhs = self.lhs.filter(|_| wanted[1]).map(|lhs| {
             let lhs = forwards(lhs);
             let lhs = Matrices::of(&lhs).transposed();
-            pairwise(&lhs, &of, &leading, self.orders[1])
+            stored::in_format(pairwise(&lhs, &of, &leading, self.orders[1]), self.dtype)
         });
         [of_lhs, of_rhs]
     }

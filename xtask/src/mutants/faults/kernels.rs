@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 11] = [
+pub(super) const FAULTS: [Fault; 12] = [
     Fault {
         name: "a gate's gradient has no slope",
         file: "crates/peft-kernels/src/flex/activation.rs",
@@ -37,6 +37,13 @@ pub(super) const FAULTS: [Fault; 11] = [
         text: "    rows::fill(&mut out, d_out, |_, out| {\n",
         instead: "    rows::fill(&mut out, d_out, |run, out| {\n        let out = &mut out[..if run.start == 0 { d_out } else { 0 }];\n",
         cases: &["models::golden::flex::models_equal_transformers"],
+    },
+    Fault {
+        name: "a product's sums begin anew in each block of the inner axis",
+        file: "crates/peft-kernels/src/flex/gemm/product.rs",
+        text: "go_on: units.start > 0,",
+        instead: "go_on: false,",
+        cases: &["kernels::stored::flex::stored_layers"],
     },
     Fault {
         name: "moments are not corrected",

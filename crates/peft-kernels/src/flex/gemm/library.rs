@@ -1,26 +1,29 @@
-//! A product of two matrices in memory, by the `gemm` crate, which Burn's backend uses too: there each result's memory is set, then copied, by one core.
+//! Products of two f32 matrices in memory, by the `gemm` crate, which Burn's backend uses too: there
+//! each result's memory is set, then copied, by one core.
 #![allow(unsafe_code)] // `gemm` takes pointers.
 
 use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use super::storage::Plain;
+
 /// Multiplications below which a product is left to one core, as in Burn's backend.
-const ONE_CORE: usize = 192 * 192 * 192;
+pub(super) const ONE_CORE: usize = 192 * 192 * 192;
 
 /// A matrix in memory: element `(i, j)` is at `start + i · row + j · column`.
-#[derive(Clone, Copy)]
-pub(super) struct Matrix<'a> {
-    pub(super) memory: &'a [f32],
-    pub(super) start: usize,
-    pub(super) rows: usize,
-    pub(super) columns: usize,
-    pub(super) row: isize,
-    pub(super) column: isize,
+#[derive(Debug, Clone, Copy)]
+pub(in crate::flex) struct Matrix<'a, T = f32> {
+    pub(in crate::flex) memory: &'a [T],
+    pub(in crate::flex) start: usize,
+    pub(in crate::flex) rows: usize,
+    pub(in crate::flex) columns: usize,
+    pub(in crate::flex) row: isize,
+    pub(in crate::flex) column: isize,
 }
 
-impl Matrix<'_> {
-    pub(super) fn transposed(self) -> Self {
+impl<'a, T> Matrix<'a, T> {
+    pub(in crate::flex) fn transposed(self) -> Self {
         Self {
             rows: self.columns,
             columns: self.rows,
@@ -28,6 +31,27 @@ impl Matrix<'_> {
             column: self.row,
             ..self
         }
+    }
+
+    /// Its lines, and whether they are its columns; none where neither rows nor columns each lie in
+    /// memory without gaps.
+    pub(super) fn lines(&self) -> Option<(Plain<'a, T>, bool)> {
+        let by_columns = match (self.column, self.row) {
+            (1, _) => false,
+            (_, 1) => true,
+            _ if self.columns <= 1 => false,
+            _ if self.rows <= 1 => true,
+            _ => return None,
+        };
+        let (lines, length, stride) = match by_columns {
+            true => (self.columns, self.rows, self.column),
+            false => (self.rows, self.columns, self.row),
+        };
+        // A stride back leaves the memory, unless there is but one line.
+        let stride = usize::try_from(stride).unwrap_or(usize::MAX);
+        let stride = if lines > 1 { stride } else { 0 };
+        let plain = Plain::new(self.memory, self.start, stride, lines, length);
+        Some((plain, by_columns))
     }
 
     /// Whether all elements are in memory.
@@ -116,7 +140,7 @@ fn cores(rows: usize, columns: usize, inner: usize) -> ::gemm::Parallelism {
 /// The products of pairs of matrices, all of one size; one for all cores, many for one each.
 ///
 /// They lie one after the other, or, `woven` of them at a time, a row of each after the other: as `[.., rows, woven, columns]`.
-pub(super) fn products(pairs: &[(Matrix<'_>, Matrix<'_>)], woven: usize) -> Vec<f32> {
+pub(in crate::flex) fn products(pairs: &[(Matrix<'_>, Matrix<'_>)], woven: usize) -> Vec<f32> {
     let Some((a, b)) = pairs.first() else {
         return Vec::new();
     };

@@ -1,0 +1,66 @@
+//! Products of f32 rows with a weight that is stored in another format.
+
+use burn::tensor::{Bytes, DType, bf16, f16};
+use burn_flex::{FlexTensor, Layout};
+
+use super::gemm::{Format, Matrix};
+use super::values::{in_order, shape, values};
+
+/// Whether a weight in this format has a product of its own.
+pub(crate) fn is_stored(dtype: DType) -> bool {
+    matches!(dtype, DType::BF16 | DType::F16)
+}
+
+/// `x W`, or `x Wᵀ`, row by row: both read the one copy of `W`.
+pub(super) fn product(x: &FlexTensor, weight: &FlexTensor, transposed: bool) -> Vec<f32> {
+    let (x, weight) = (in_lines(x), in_lines(weight));
+    let rows = matrix(&x, x.storage());
+    match weight.dtype() {
+        DType::BF16 => with(rows, matrix::<bf16>(&weight, weight.storage()), transposed),
+        DType::F16 => with(rows, matrix::<f16>(&weight, weight.storage()), transposed),
+        other => panic!("a weight in {other:?} has no product of its own"),
+    }
+}
+
+fn with<T: Format>(rows: Matrix<'_>, weight: Matrix<'_, T>, transposed: bool) -> Vec<f32> {
+    let weight = if transposed {
+        weight.transposed()
+    } else {
+        weight
+    };
+    T::product(rows, weight).expect("factors in lines")
+}
+
+/// The gradient of a weight in its format, rounded to the nearest.
+pub(super) fn in_format(gradient: FlexTensor, dtype: DType) -> FlexTensor {
+    let gradient = in_order(gradient);
+    let all = values(&gradient).iter().copied();
+    let bytes = match dtype {
+        DType::BF16 => Bytes::from_elems(all.map(bf16::from_f32).collect()),
+        DType::F16 => Bytes::from_elems(all.map(f16::from_f32).collect()),
+        _ => return gradient,
+    };
+    FlexTensor::new(bytes, Layout::contiguous(shape(&gradient)), dtype)
+}
+
+/// With rows, or columns, that each lie in memory without gaps.
+fn in_lines(x: &FlexTensor) -> FlexTensor {
+    let strides = x.layout().strides();
+    if strides.contains(&1) && strides.iter().all(|stride| *stride >= 0) {
+        x.clone()
+    } else {
+        x.to_contiguous()
+    }
+}
+
+fn matrix<'a, T>(x: &FlexTensor, memory: &'a [T]) -> Matrix<'a, T> {
+    let (dims, strides) = (x.layout().shape(), x.layout().strides());
+    Matrix {
+        memory,
+        start: x.layout().start_offset(),
+        rows: dims[0],
+        columns: dims[1],
+        row: strides[0],
+        column: strides[1],
+    }
+}
