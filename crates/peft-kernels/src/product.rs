@@ -7,7 +7,7 @@ use crate::fuses;
 
 /// The product over the last two axes.
 ///
-/// Factors of two types are multiplied in f32, as `lhs.cast(F32) · rhs.cast(F32)` is, and so are
+/// Factors of two types are multiplied in f32 (f64 beside one in f64), as `lhs.cast(F32) · rhs.cast(F32)` is, and so are
 /// their gradients, each of which has its factor's type. A matrix `rhs` in bf16 or f16 is a weight
 /// that is stored so: where the function runs as one pass it is read as it is, for the product and
 /// for the gradient of `lhs`, and in bf16, on a processor that multiplies bf16, `lhs` and that
@@ -54,7 +54,11 @@ fn product<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>, woven: bool) -> Tenso
     if lhs.dtype() == rhs.dtype() {
         return lhs.matmul(rhs);
     }
-    lhs.cast(DType::F32).matmul(rhs.cast(DType::F32))
+    let wide = match (lhs.dtype(), rhs.dtype()) {
+        (DType::F64, _) | (_, DType::F64) => DType::F64,
+        _ => DType::F32,
+    };
+    lhs.cast(wide).matmul(rhs.cast(wide))
 }
 
 /// `x W + b` as one product of all rows. By batches, as Burn's own does it, the weight would be

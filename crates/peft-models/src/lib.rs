@@ -13,6 +13,7 @@ mod layer_norm;
 mod mask;
 mod norm;
 mod rope;
+mod rows;
 mod transparent;
 
 pub use config_error::ModelConfigError;

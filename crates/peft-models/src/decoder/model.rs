@@ -6,12 +6,13 @@ use std::ops::Range;
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Int, Tensor};
-use peft_core::{FrozenWeight, embedding, linear};
+use peft_core::{FrozenWeight, linear};
 use peft_kernels::{Sight, softcap};
 
 use super::{DecoderConfig, DecoderLayer, untied};
 use crate::mask::AttentionBias;
 use crate::rope::Rotation;
+use crate::rows::embedding;
 use crate::{CausalLm, FromEmbeddings, KvCache, RmsNorm, Transformer};
 
 /// The decoder without its output layer.

@@ -5,12 +5,12 @@ use std::ops::Range;
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{DType, Int, Tensor};
-use peft_core::{embedding, shared_embedding};
 use peft_kernels::Sight;
 
 use super::{Gpt2Block, Gpt2Config};
 use crate::decoder::{tied_logits, untied};
 use crate::mask::AttentionBias;
+use crate::rows::{embedding, shared_embedding};
 use crate::{CausalLm, FromEmbeddings, KvCache, LayerNorm, Transformer};
 
 /// A GPT-2 without its output layer.

@@ -72,7 +72,8 @@ pub fn moves<F: ModelFixture>(device: &Device) {
     verified::<F>(ModelInvariant::Moves, device);
 }
 
-/// In its type where the backend has it, alone and with LoRA, whose parameters stay f32; and near what f32 gives.
+/// With weights of either type where the backend has it, alone and with LoRA, whose parameters stay
+/// f32; and near what f32 gives.
 pub fn takes_half_precision<F: ModelFixture>(device: &Device) {
     let on = &device.clone().autodiff();
     let mut seen = 0;
@@ -87,7 +88,9 @@ pub fn takes_half_precision<F: ModelFixture>(device: &Device) {
         let rounded = cast(cast(plain.clone(), dtype), DType::F32);
         let mut low = cast(plain, dtype);
         let states = low.hidden(ids.clone(), None, None);
-        assert_eq!(states.dtype(), dtype);
+        // A model may compute in f32 all that is no product with a weight.
+        let of_states = states.dtype();
+        assert!([dtype, DType::F32].contains(&of_states), "{of_states:?}");
         let expected = rounded.hidden(ids.clone(), None, None);
         let apart = apart(&states, &expected);
         println!("{} {dtype:?}: {apart}", F::NAME);
@@ -95,7 +98,7 @@ pub fn takes_half_precision<F: ModelFixture>(device: &Device) {
         lora::<F>(&mut low, Targets::all_linear());
         let low = perturbed(low);
         let output = output_of::<F>(&low, &ids);
-        assert_eq!(output.dtype(), dtype);
+        assert_eq!(output.dtype(), of_states);
         let gradients = with_gradient(&low, &loss_of(output));
         assert!(gradients.keys().eq(&adapter_paths(&low)));
         for (path, gradient) in gradients {

@@ -4,9 +4,9 @@
 use burn::module::Module;
 use burn::nn::{Dropout, Embedding};
 use burn::tensor::{Int, Tensor};
-use peft_core::{embedding, shared_embedding};
 
 use crate::LayerNorm;
+use crate::rows::{embedding, shared_embedding};
 
 /// `norm(word + token type + position)`.
 #[derive(Module, Debug)]

@@ -5,12 +5,12 @@ use std::ops::Range;
 use burn::module::Module;
 use burn::nn::{Dropout, Embedding};
 use burn::tensor::{Int, Tensor};
-use peft_core::embedding;
 use peft_kernels::Sight;
 
 use super::{ModernBertConfig, ModernBertLayer};
 use crate::mask::AttentionBias;
 use crate::rope::Rotation;
+use crate::rows::embedding;
 use crate::{FromEmbeddings, KvCache, LayerNorm, Transformer};
 
 /// What the first block reads, `norm(word)`.
