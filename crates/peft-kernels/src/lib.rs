@@ -6,6 +6,8 @@ mod closed_form;
 #[cfg(feature = "flex")]
 mod flex;
 mod known;
+#[cfg(feature = "flex")]
+pub mod measure;
 mod norm;
 mod product;
 mod rotary;

@@ -7,11 +7,11 @@ use crate::fuses;
 
 /// The product over the last two axes.
 ///
-/// Factors of two types are multiplied in f32 (f64 beside one in f64), as `lhs.cast(F32) · rhs.cast(F32)` is, and so are
-/// their gradients, each of which has its factor's type. A matrix `rhs` in bf16 or f16 is a weight
-/// that is stored so: where the function runs as one pass it is read as it is, for the product and
-/// for the gradient of `lhs`, and in bf16, on a processor that multiplies bf16, `lhs` and that
-/// gradient's own factor are rounded to bf16 as they are read.
+/// Factors of two types are multiplied in f32 (f64 beside one in f64), as `lhs.cast(F32) ·
+/// rhs.cast(F32)` is, and so are their gradients, each of which has its factor's type. A matrix
+/// `rhs` in bf16 or f16 is a weight that is stored so: where the function runs as one pass it is
+/// read as it is, for the product and for the gradient of `lhs`, and in bf16, on a processor that
+/// multiplies bf16, `lhs` and that gradient's own factor are rounded to bf16 as they are read.
 ///
 /// # Shapes
 ///

@@ -129,7 +129,7 @@ impl ModelInvariant {
                 "Every parameter has a path of its own, and a record restores the model bit for bit."
             }
             Self::Moves => "A move, a fork and leaving training change nothing.",
-            Self::HalfPrecision => "In bf16 and f16 it stays in its type, near what f32 gives.",
+            Self::HalfPrecision => "With weights in bf16 and in f16 it is near what f32 gives.",
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod lora;
 mod methods;
+mod product;
 mod sample;
 mod train;
 mod trunk;
@@ -31,6 +32,8 @@ enum What {
     Lora(lora::Args),
     /// Every method of the command on one task: quality, parameters, time, memory
     Methods(methods::Args),
+    /// Products of matrices beside the processor's peak, in f32 and bf16
+    Product(product::Args),
     /// A LoRA step at real sizes: lengths, precisions, time and memory, beside PyTorch
     Train(train::Args),
     /// An epoch of the top layers: with the states below them kept, and without
@@ -42,6 +45,7 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
     match &args.what {
         What::Lora(args) => lora::run(args),
         What::Methods(args) => methods::run(args),
+        What::Product(args) => product::run(args),
         What::Train(args) => train::run(args),
         What::Trunk(args) => trunk::run(args),
     }

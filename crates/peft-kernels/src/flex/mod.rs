@@ -23,6 +23,7 @@ use burn::tensor::{DType, Tensor};
 
 pub(crate) use adamw::Update;
 pub(crate) use attention::{Spec, attend};
+pub(crate) use gemm::measure;
 pub(crate) use ops::{
     act, gate, layer_norm, linear, matmul, rms_norm, rotate, scale, softmax, sum_of_squares,
     update, with_gradient,

@@ -66,7 +66,8 @@ unsafe fn tile(t: Tile) {
 /// That of [`tile`], of `R` rows.
 #[target_feature(enable = "avx512f")]
 unsafe fn rows<const R: usize>(t: Tile) {
-    // SAFETY: the caller's. Each unit of a panel is two lines, aligned; of 16 units each row has one.
+    // SAFETY: the caller's. Each unit of a panel is two lines, aligned; of 16 units each row has
+    // one.
     unsafe {
         let mut sums = load::<R>(t);
         let (mut a, mut b) = (t.a.cast::<f32>(), t.b.cast::<f32>());
@@ -186,7 +187,8 @@ pub(super) unsafe fn transposed(from: *const u8, pitch: usize) -> [__m512i; LINE
         fours[i + 2] = _mm512_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
         fours[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
     }
-    // `fours[4 r + j]` has of rows `4 r` to `4 r + 3` the units j, j + 4, j + 8, j + 12: its quarters.
+    // `fours[4 r + j]` has of rows `4 r` to `4 r + 3` the units j, j + 4, j + 8, j + 12: its
+    // quarters.
     const EVEN: i32 = 0b10_00_10_00;
     const ODD: i32 = 0b11_01_11_01;
     let mut columns = [_mm512_setzero_si512(); LINE];

@@ -52,7 +52,8 @@ unsafe fn tile(t: Tile) {
 /// That of [`tile`], of `R` rows.
 #[target_feature(enable = "avx512f,avx512bf16")]
 unsafe fn rows<const R: usize>(t: Tile) {
-    // SAFETY: the caller's. Each unit of a panel is two lines, aligned; of 16 units each row has one.
+    // SAFETY: the caller's. Each unit of a panel is two lines, aligned; of 16 units each row has
+    // one.
     unsafe {
         let mut sums = load::<R>(t);
         let (mut a, mut b) = (t.a.cast::<i32>(), t.b);

@@ -1,5 +1,5 @@
-//! Products of two f32 matrices in memory, by the `gemm` crate, which Burn's backend uses too: there
-//! each result's memory is set, then copied, by one core.
+//! Products of two f32 matrices in memory, by the `gemm` crate, which Burn's backend uses too:
+//! there each result's memory is set, then copied, by one core.
 #![allow(unsafe_code)] // `gemm` takes pointers.
 
 use std::mem::MaybeUninit;
@@ -70,7 +70,8 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
-/// `out = a b`, `[a.rows, b.columns]`, each row `stride` after the one before; all of its elements are written, and none is read.
+/// `out = a b`, `[a.rows, b.columns]`, each row `stride` after the one before; all of its elements
+/// are written, and none is read.
 fn multiply(
     out: &mut [MaybeUninit<f32>],
     stride: usize,
@@ -100,8 +101,10 @@ fn multiply(
         }
         return;
     }
-    // SAFETY: `out` is exclusive and holds `a.rows` rows of `b.columns` elements with the strides given for it, as asserted; none is read. Of `a` and `b` only elements `(i, j)` below their rows and columns are read, all of which
-    // lie in `memory` by `is_inside`: strides are not negative, so none lies before `start` or after the last.
+    // SAFETY: `out` is exclusive and holds `a.rows` rows of `b.columns` elements with the strides
+    // given for it, as asserted; none is read. Of `a` and `b` only elements `(i, j)` below their
+    // rows and columns are read, all of which lie in `memory` by `is_inside`: strides are not
+    // negative, so none lies before `start` or after the last.
     unsafe {
         ::gemm::gemm(
             a.rows,
@@ -139,7 +142,8 @@ fn cores(rows: usize, columns: usize, inner: usize) -> ::gemm::Parallelism {
 
 /// The products of pairs of matrices, all of one size; one for all cores, many for one each.
 ///
-/// They lie one after the other, or, `woven` of them at a time, a row of each after the other: as `[.., rows, woven, columns]`.
+/// They lie one after the other, or, `woven` of them at a time, a row of each after the other: as
+/// `[.., rows, woven, columns]`.
 pub(in crate::flex) fn products(pairs: &[(Matrix<'_>, Matrix<'_>)], woven: usize) -> Vec<f32> {
     let Some((a, b)) = pairs.first() else {
         return Vec::new();
@@ -178,8 +182,9 @@ pub(in crate::flex) fn products(pairs: &[(Matrix<'_>, Matrix<'_>)], woven: usize
             .zip(pairs.par_chunks(woven))
             .for_each(some);
     }
-    // SAFETY: the capacity is at least `n`. The chunks are all `n` elements, `woven` pairs for each. Of a chunk, `[rows, woven, columns]`,
-    // product `i` has written all elements `(row, i, column)`, as `multiply` says, so all are written.
+    // SAFETY: the capacity is at least `n`. The chunks are all `n` elements, `woven` pairs for
+    // each. Of a chunk, `[rows, woven, columns]`, product `i` has written all elements `(row, i,
+    // column)`, as `multiply` says, so all are written.
     unsafe { out.set_len(n) };
     out
 }

@@ -4,8 +4,8 @@
 //! stored in another format, as a frozen weight is, is made here, in the way of *Anatomy of
 //! High-Performance Matrix Multiplication*, Goto and van de Geijn 2008: blocks of the factors are
 //! packed in the order in which a micro-kernel reads them. Packing alone knows how the elements are
-//! stored ([`Lines`]); a micro-kernel knows f32, or pairs of bf16, and no format. So a weight is one
-//! copy, read by rows or by columns, for its product and for the product with its transpose.
+//! stored ([`Lines`]); a micro-kernel knows f32, or pairs of bf16, and no format. So a weight is
+//! one copy, read by rows or by columns, for its product and for the product with its transpose.
 //!
 //! Every sum is one chain along the inner axis, whatever the blocks are: a row has the same bits at
 //! any number of threads and in any number of rows.
@@ -19,6 +19,7 @@ mod bf16;
 mod kernel;
 mod library;
 mod line;
+pub(crate) mod measure;
 mod pack;
 mod portable;
 mod product;

@@ -78,8 +78,8 @@ pub(super) fn multiply<E: Element>(
     let done = thin(kernel, packed, &a, &b, &output);
     tiles(kernel, packed, &b, &output, done..columns);
     ROWS.set(memory);
-    // SAFETY: the capacity is at least `n`. The columns before `done` are written by `thin`, the others by
-    // `tiles`, as they say, in every row.
+    // SAFETY: the capacity is at least `n`. The columns before `done` are written by `thin`, the
+    // others by `tiles`, as they say, in every row.
     unsafe { out.set_len(n) };
     out
 }
@@ -161,10 +161,11 @@ fn thin<E: Element>(
             rows: a.outer,
             columns: columns.len(),
         };
-        // SAFETY: `packed` has a line of each row for each 16 units, of one panel: there are no more rows than
-        // that has. The lines of these columns, or these columns of all lines, are in memory as asserted:
-        // strides are not negative, so the last one ends farthest. The output's columns are this task's.
-        // The processor has the instructions, since there is this kernel.
+        // SAFETY: `packed` has a line of each row for each 16 units, of one panel: there are no
+        // more rows than that has. The lines of these columns, or these columns of all lines, are
+        // in memory as asserted: strides are not negative, so the last one ends farthest. The
+        // output's columns are this task's. The processor has the instructions, since there is this
+        // kernel.
         unsafe { run(task) };
     };
     if tasks == 1 {
@@ -297,8 +298,8 @@ fn tile(
         columns,
         go_on: units.start > 0,
     };
-    // SAFETY: `a` and the panel have all units, and the output the tile, as asserted. Blocks and parts are apart, so no other
-    // task writes to it; where sums go on, this task has written it. The processor has the instructions, since there is
-    // this kernel.
+    // SAFETY: `a` and the panel have all units, and the output the tile, as asserted. Blocks and
+    // parts are apart, so no other task writes to it; where sums go on, this task has written it.
+    // The processor has the instructions, since there is this kernel.
     unsafe { (kernel.tile)(tile) };
 }

@@ -138,7 +138,8 @@ pub(super) fn rounded(x: f32) -> bf16 {
 /// `f16::to_f32` without branches.
 #[inline(always)]
 fn widened(x: f16) -> f32 {
-    // Half of f32's exponent less f16's: bits moved to f32's places are of a number 2^112 too small.
+    // Half of f32's exponent less f16's: bits moved to f32's places are of a number 2^112 too
+    // small.
     const REBIAS: f32 = f32::from_bits((112 + 127) << 23);
     const INFINITE: u32 = 0x7c00 << 13;
     let bits = u32::from(x.to_bits());

@@ -48,7 +48,13 @@ impl Unit for Single {
     #[inline(always)]
     unsafe fn across(from: *const u8, _: usize) -> [__m512i; 2] {
         // SAFETY: the caller's.
-        unsafe { [0, 64].map(|at| _mm512_loadu_si512(from.add(at).cast())) }
+        unsafe {
+            let second = from.add(size_of::<Line>());
+            [
+                _mm512_loadu_si512(from.cast()),
+                _mm512_loadu_si512(second.cast()),
+            ]
+        }
     }
 
     fn place(column: usize) -> usize {
@@ -70,7 +76,8 @@ impl Unit for Pair {
     unsafe fn across(from: *const u8, pitch: usize) -> [__m512i; 2] {
         // SAFETY: the caller's.
         unsafe {
-            let [x, y] = [from, from.add(pitch)].map(|from| _mm512_loadu_si512(from.cast()));
+            let x = _mm512_loadu_si512(from.cast());
+            let y = _mm512_loadu_si512(from.add(pitch).cast());
             [_mm512_unpacklo_epi16(x, y), _mm512_unpackhi_epi16(x, y)]
         }
     }
@@ -177,8 +184,8 @@ unsafe fn across<U: Unit, const R: usize>(t: Thin) {
     let panels = t.columns / THIN_COLUMNS;
     let mut sums = vec![Line::ZERO; panels * R * 2];
     let grouped = t.units - t.units % GROUP;
-    // SAFETY: the caller's: groups and units are of those that there are. Sums are two lines of each
-    // row for each 32 columns.
+    // SAFETY: the caller's: groups and units are of those that there are. Sums are two lines of
+    // each row for each 32 columns.
     unsafe {
         for unit in (0..grouped).step_by(GROUP) {
             group::<U, R, GROUP>(&t, unit, &mut sums);
