@@ -18,10 +18,5 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> io::Result<bool> {
     println!("{}. Medians of {} turns.\n", machine(), args.rounds);
     let rounds = args.rounds.to_string();
-    status(&mut example(
-        "run",
-        "bench_product",
-        WITH_KERNELS,
-        Some(&rounds),
-    ))
+    status(example("run", "bench_product", WITH_KERNELS, Some(&rounds)))
 }

@@ -63,7 +63,7 @@ pub(crate) struct ModelArgs {
     /// flex, ndarray, cuda or cuda:N, as far as built in
     #[arg(long, default_value = "flex")]
     pub(crate) device: String,
-    /// Precision of the base model: f32, bf16 or f16
+    /// What the base model is held in: f32, bf16 or f16; all that is no product with its weights is f32
     #[arg(long, default_value = "f32")]
     pub(crate) dtype: String,
     /// Load the model even if the machine's memory does not seem to hold it

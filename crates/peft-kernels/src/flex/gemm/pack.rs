@@ -186,7 +186,7 @@ impl<E: Element> Factor<'_, E> {
                 let panels = out[w * WIDE / kernel.columns * panel..].chunks_mut(panel);
                 if let Some(plain) = plain
                     && whole
-                    && n % kernel.columns == 0
+                    && n.is_multiple_of(kernel.columns)
                 {
                     for (p, out) in panels.take(n / kernel.columns).enumerate() {
                         let place = [unit * E::OF_UNIT, start + p * kernel.columns];

@@ -101,7 +101,7 @@ fn pack<'m, E: Element>(
         let first = i * kernel.rows;
         a.pack_rows(kernel, first..a.outer.min(first + kernel.rows), out);
     };
-    if packed.len() * size_of::<Line>() < ONE_CORE_BYTES {
+    if size_of_val(packed) < ONE_CORE_BYTES {
         packed.chunks_mut(of_panel).enumerate().for_each(one);
     } else {
         packed.par_chunks_mut(of_panel).enumerate().for_each(one);
