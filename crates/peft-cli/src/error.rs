@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use peft_core::PeftError;
 use peft_store::{AdapterFileError, CheckpointError, HeadError};
-use peft_train::TrainError;
+use peft_train::{TaskError, TrainError};
 
 use crate::commands::train::Signal;
 
@@ -82,6 +82,18 @@ impl From<HeadError> for CliError {
             HeadError::Labels(error) => error.into(),
             HeadError::OtherHead { .. } => Self::Usage(format!(
                 "{error}; train --new-head puts a fresh one in its place"
+            )),
+            error => Self::Usage(error.to_string()),
+        }
+    }
+}
+
+impl From<TaskError> for CliError {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::Rows(error) => error.into(),
+            TaskError::Outputs { .. } => Self::Usage(format!(
+                "{error}; train --new-head puts a fresh head in its place"
             )),
             error => Self::Usage(error.to_string()),
         }

@@ -4,6 +4,7 @@
 mod adapter;
 mod adapter_names;
 mod attach;
+mod digest;
 mod error;
 mod frozen;
 mod frozen_weight;
@@ -28,11 +29,13 @@ mod summary;
 mod targets;
 mod train_whole;
 mod trainable;
+mod walk;
 mod whole;
 
 pub use adapter::Adapter;
 pub use adapter_names::adapter_names;
 pub use attach::{ForwardPath, Placement, TrainBias, attach};
+pub use digest::Digest;
 pub use error::{PeftError, nearest};
 pub use frozen::{FrozenEmbedding, FrozenLinear, LayerInput};
 pub use frozen_weight::FrozenWeight;
@@ -57,4 +60,5 @@ pub use summary::{Summary, SummaryRow};
 pub use targets::{Choice, LayerRange, Names, Targets};
 pub use train_whole::train_whole;
 pub use trainable::{ParamSet, freeze_all_but};
+pub use walk::{MapParams, ParamPlace, VisitParams, map_params, visit_params};
 pub use whole::Whole;

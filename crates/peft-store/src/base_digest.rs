@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor, TensorData};
 use half::bf16;
-use peft_core::{FrozenWeight, parameters};
+use peft_core::{Digest, FrozenWeight, ParamPlace, VisitParams, parameters, visit_params};
 use rayon::prelude::*;
 
 /// A digest of a model's own parameters but those at `except`, which a file holds.
@@ -52,46 +52,32 @@ fn own<M: Module>(model: &M, except: &BTreeSet<String>) -> BTreeSet<String> {
 
 /// The half precision that some of these parameters are held in.
 fn run_in<M: Module>(model: &M, of: &BTreeSet<String>) -> Option<DType> {
-    let mut found = Halves {
-        path: Vec::new(),
-        of,
-        found: None,
-    };
-    model.visit(&mut found);
+    let mut found = Halves { of, found: None };
+    visit_params(model, &mut found);
     found.found
 }
 
 fn digest_in<M: Module>(model: &M, of: BTreeSet<String>, dtype: DType) -> String {
     let mut sum = Sum {
-        path: Vec::new(),
         counts: of,
         dtype,
         waiting: Vec::new(),
         sum: 0,
     };
-    model.visit(&mut sum);
+    visit_params(model, &mut sum);
     sum.add_waiting();
     let kind = if dtype == DType::F16 { F16 } else { "" };
     format!("{kind}{:016x}", sum.sum)
 }
 
 struct Halves<'a> {
-    path: Vec<String>,
     of: &'a BTreeSet<String>,
     found: Option<DType>,
 }
 
-impl ModuleVisitor for Halves<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if self.of.contains(&self.path.join(".")) {
+impl VisitParams for Halves<'_> {
+    fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
+        if self.of.contains(&at.path()) {
             let dtype = FrozenWeight::of(param).dtype();
             let half = [DType::F16, DType::BF16].contains(&dtype);
             self.found = self.found.or(half.then_some(dtype));
@@ -100,7 +86,6 @@ impl ModuleVisitor for Halves<'_> {
 }
 
 struct Sum {
-    path: Vec<String>,
     counts: BTreeSet<String>,
     dtype: DType,
     /// Parameters with their paths, whose digests the cores compute beside each other.
@@ -121,33 +106,24 @@ impl Sum {
 }
 
 fn digest_of(path: &str, data: TensorData, dtype: DType) -> u64 {
-    let mut digest = 0xcbf2_9ce4_8422_2325_u64;
-    let mut add = |value: u64| digest = (digest ^ value).wrapping_mul(0x0100_0000_01b3);
-    path.bytes().for_each(|byte| add(byte.into()));
-    data.shape().iter().for_each(|n| add(*n as u64));
+    let mut digest = Digest::default();
+    path.bytes().for_each(|byte| digest.add(byte.into()));
+    data.shape().iter().for_each(|n| digest.add(*n as u64));
     // Without a copy of them all in the other precision.
     if let (Ok(values), DType::BF16) = (data.as_slice::<f32>(), dtype) {
         let values = values.iter().map(|value| bf16::from_f32(*value).to_bits());
-        values.for_each(|bits| add(bits.into()));
-        return digest;
+        values.for_each(|bits| digest.add(bits.into()));
+        return digest.value();
     }
     let data = data.convert_dtype(dtype);
     let values = data.as_bytes().chunks_exact(2);
-    values.for_each(|b| add(u16::from_le_bytes([b[0], b[1]]).into()));
-    digest
+    values.for_each(|b| digest.add(u16::from_le_bytes([b[0], b[1]]).into()));
+    digest.value()
 }
 
-impl ModuleVisitor for Sum {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.path.join(".");
+impl VisitParams for Sum {
+    fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
+        let path = at.path();
         if !self.counts.contains(&path) {
             return;
         }

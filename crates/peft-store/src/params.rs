@@ -1,8 +1,9 @@
 //! A model's parameters as they are stored.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::{DType, Device, TensorData};
+use peft_core::{ParamPlace, VisitParams, visit_params};
 
 /// Modules whose linear layers lie `[in, out]` in a file, as in Burn: those of GPT-2. All others lie `[out, in]`.
 const IN_OUT: [&str; 2] = ["Struct:Gpt2Attention", "Struct:Gpt2Mlp"];
@@ -56,45 +57,30 @@ const ADAPTERS: [&str; 2] = ["Reparameterization", "InputAdapter"];
 /// The model's own parameters, without those of adapters.
 pub(crate) fn stored_params<M: Module>(model: &M) -> Vec<StoredParam> {
     let mut scan = Scan::default();
-    model.visit(&mut scan);
-    scan.params
+    visit_params(model, &mut scan);
+    scan.0
 }
 
 #[derive(Default)]
-struct Scan {
-    path: Vec<String>,
-    containers: Vec<String>,
-    params: Vec<StoredParam>,
-}
+struct Scan(Vec<StoredParam>);
 
-impl ModuleVisitor for Scan {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(name.into());
-        self.containers.push(container.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-        self.containers.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let within = |kind: &str| self.containers.iter().any(|name| name == kind);
+impl VisitParams for Scan {
+    fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
+        let containers = at.containers();
+        let within = |kind: &str| containers.iter().any(|name| name == kind);
         if ADAPTERS.iter().any(|kind| within(kind)) {
             return;
         }
-        let linear = self
-            .containers
-            .last()
-            .is_some_and(|name| name == "Struct:Linear");
+        let container = containers.last().cloned().unwrap_or_default();
+        let linear = container == "Struct:Linear";
         let transposed = D == 2 && linear && !IN_OUT.iter().any(|kind| within(kind));
         let mut shape = param.lazy_shape().to_vec();
         if transposed {
             shape.reverse();
         }
-        self.params.push(StoredParam {
-            path: self.path.join("."),
-            container: self.containers.last().cloned().unwrap_or_default(),
+        self.0.push(StoredParam {
+            path: at.path(),
+            container,
             shape,
             transposed,
         });

@@ -15,10 +15,11 @@ mod trainer;
 
 pub use batch::{Batch, plan, plan_evaluation};
 pub use classify::{
-    ClassExample, ClassificationReport, EncodedClasses, EncodedTags, LabelSet, ListReading,
-    NumberReading, Prediction, ProblemType, RegressionReport, SequenceClassification,
-    SequenceReport, TagExample, Target, TokenClassification, UnknownLabel, classify,
-    encode_classes, encode_tags, labels_fit, tag_words,
+    ClassExample, ClassificationReport, ClassifierTask, EncodedClasses, EncodedTags,
+    HeadDescription, LabelSet, ListReading, NumberReading, Prediction, ProblemType,
+    RegressionReport, SequenceClassification, SequenceReport, TagExample, Target, TaskError,
+    TokenClassification, UnknownLabel, classify, encode_classes, encode_tags, labels_fit,
+    tag_words,
 };
 pub use data::{
     Dataset, EncodeOptions, Encoded, Example, LONGEST_ROW, Label, LabelName, Message, Row, RowKind,
@@ -28,8 +29,9 @@ pub use error::{BadRow, TrainError, WrongSetting};
 pub use eval::{EvalReport, choose, evaluate};
 pub use generate::{GenerateConfig, TokenRules, generate};
 pub use loss::target_nll;
-pub use objective::{Cut, Digest, NextToken, Objective, Report, TrainExample, TrunkStates};
+pub use objective::{Cut, NextToken, Objective, Report, TrainExample, TrunkStates, digest_of};
 pub use padded::Padded;
+pub use peft_core::Digest;
 pub use peft_layerwise::{AsGiven, Length, Strategy};
 pub use tokenizer::{EncodeSpecial, Rendered, TextToken, TextTokenizer, WordEncoding};
 pub use trainer::{

@@ -29,19 +29,19 @@ pub(super) fn of(args: &GenerateArgs) -> Result<Value, CliError> {
         return embedding(args, &checkpoint, saved, &tokenizer);
     };
     let checkpoint = without_head(checkpoint, saved)?;
-    let n = task.labels.len();
-    if task.of_tokens {
+    let n = task.of.labels.len();
+    if task.of.of_tokens {
         let loaded = checkpoint.load_tagger(n, &device, dtype)?;
         let model = adapted(loaded, saved, &checkpoint)?;
         let words: Vec<String> = args.text().split_whitespace().map(str::to_owned).collect();
         let texts = [words.clone()];
-        let mut tags = tag_words(&model, &tokenizer, &task.labels, &texts, longest, 1)?;
+        let mut tags = tag_words(&model, &tokenizer, &task.of.labels, &texts, longest, 1)?;
         return Ok(json!({ "words": words, "tags": tags.pop() }));
     }
     let loaded = checkpoint.load_classifier(n, &device, dtype)?;
     let model = adapted(loaded, saved, &checkpoint)?;
     let texts = [args.text().to_owned()];
-    let (problem, labels) = (task.problem, &task.labels);
+    let (problem, labels) = (task.of.problem, &task.of.labels);
     let found = classify(&model, &tokenizer, problem, labels, &texts, longest, 1)?;
     let mut found = json!(found.first());
     // Pairs, so that none is lost where labels have one name; an object for whoever reads it.

@@ -11,9 +11,11 @@ use super::tensors::{NamedTensors, TensorsFile};
 use super::{AdapterFileError, TensorProblem};
 use crate::params::{in_out, stored_params};
 use crate::tensor_file::run_dtype;
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor, TensorData};
-use peft_core::{Adapter, Layer, LayerKind, Whole, layers, slots};
+use peft_core::{
+    Adapter, Layer, LayerKind, MapParams, ParamPlace, Whole, layers, map_params, slots,
+};
 
 /// Weights that the base is to have, by path, as a file lays them out.
 #[derive(Default)]
@@ -134,10 +136,7 @@ impl BaseCopies {
     pub(super) fn put<M: Module>(self, model: &mut M) -> Vec<String> {
         let paths = self.values.keys().cloned().collect();
         if !self.values.is_empty() {
-            *model = model.clone().map(&mut Put {
-                path: Vec::new(),
-                copies: self,
-            });
+            *model = map_params(model.clone(), &mut Put { copies: self });
         }
         paths
     }
@@ -235,21 +234,16 @@ fn is_same(weight: Tensor<2>, copy: &TensorData, stored: DType) -> bool {
 }
 
 struct Put {
-    path: Vec<String>,
     copies: BaseCopies,
 }
 
-impl ModuleMapper for Put {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
+impl MapParams for Put {
+    fn map<const D: usize>(
+        &mut self,
+        at: &ParamPlace,
+        param: Param<Tensor<D>>,
+    ) -> Param<Tensor<D>> {
+        let path = at.path();
         let Some(data) = self.copies.values.remove(&path) else {
             return param;
         };

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor};
+use peft_core::{MapParams, ParamPlace, map_params};
 use serde_json::{Map, Value};
 
 use super::load::naming;
@@ -138,11 +139,10 @@ impl Precision {
     pub fn round<M: Module>(&self, model: M) -> Result<M, CheckpointError> {
         let own = stored_params(&model).into_iter().map(|param| param.path);
         let mut round = Round {
-            path: Vec::new(),
             dtypes: own.map(|path| (path.clone(), self.of(&path))).collect(),
             error: None,
         };
-        let model = model.map(&mut round);
+        let model = map_params(model, &mut round);
         match round.error {
             Some(error) => Err(error),
             None => Ok(model),
@@ -151,22 +151,17 @@ impl Precision {
 }
 
 struct Round {
-    path: Vec<String>,
     dtypes: HashMap<String, DType>,
     error: Option<CheckpointError>,
 }
 
-impl ModuleMapper for Round {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
+impl MapParams for Round {
+    fn map<const D: usize>(
+        &mut self,
+        at: &ParamPlace,
+        param: Param<Tensor<D>>,
+    ) -> Param<Tensor<D>> {
+        let path = at.path();
         let (Some(dtype), None) = (self.dtypes.get(&path), &self.error) else {
             return param;
         };

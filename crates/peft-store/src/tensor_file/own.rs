@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use peft_core::FrozenWeight;
+use peft_core::{FrozenWeight, ParamPlace, VisitParams, visit_params};
 
 use super::write::Stored;
 use crate::params::stored_params;
@@ -29,31 +29,21 @@ pub(crate) fn tensors_at<M: Module>(
     transposed: HashMap<String, bool>,
 ) -> BTreeMap<String, Stored> {
     let mut collect = Collect {
-        path: Vec::new(),
         transposed,
         found: BTreeMap::new(),
     };
-    model.visit(&mut collect);
+    visit_params(model, &mut collect);
     collect.found
 }
 
 struct Collect {
-    path: Vec<String>,
     transposed: HashMap<String, bool>,
     found: BTreeMap<String, Stored>,
 }
 
-impl ModuleVisitor for Collect {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.path.join(".");
+impl VisitParams for Collect {
+    fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
+        let path = at.path();
         let Some(transposed) = self.transposed.get(&path).copied() else {
             return;
         };

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{Bytes, DType, Tensor, TensorData};
 use half::{bf16, f16};
+use peft_core::{MapParams, ParamPlace, map_params};
 use peft_safetensors::{Dtype, ReadError, TensorPlace};
 
 use super::layout::scatter;
@@ -203,13 +204,12 @@ pub(crate) fn load_tensors<M: Module>(
 ) -> Result<M, ReadError> {
     let own = stored_params(&model).into_iter();
     let mut loader = Loader {
-        path: Vec::new(),
         places,
         transposed: own.map(|param| (param.path, param.transposed)).collect(),
         dtype,
         error: None,
     };
-    let model = model.map(&mut loader);
+    let model = map_params(model, &mut loader);
     match loader.error {
         Some(error) => Err(error),
         None => Ok(model),
@@ -217,24 +217,19 @@ pub(crate) fn load_tensors<M: Module>(
 }
 
 struct Loader {
-    path: Vec<String>,
     places: BTreeMap<String, TensorPlace>,
     transposed: HashMap<String, bool>,
     dtype: Option<DType>,
     error: Option<ReadError>,
 }
 
-impl ModuleMapper for Loader {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
+impl MapParams for Loader {
+    fn map<const D: usize>(
+        &mut self,
+        at: &ParamPlace,
+        param: Param<Tensor<D>>,
+    ) -> Param<Tensor<D>> {
+        let path = at.path();
         let (Some(place), None) = (self.places.get(&path), &self.error) else {
             return param;
         };

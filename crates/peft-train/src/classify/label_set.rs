@@ -133,7 +133,7 @@ impl LabelSet {
                     format!("the label `{name}` is `{meant}` with spaces around it; take them away")
                 })
             }
-            _ => None,
+            LabelName::Name(_) | LabelName::Number(_) | LabelName::Bool(_) => None,
         };
         let wrong = labels_of(dataset)?;
         let wrong = wrong.filter_map(|(i, labels)| Some((i, labels.iter().find_map(slip)?)));
@@ -264,7 +264,9 @@ impl LabelSet {
             (Some(number), NumberReading::Names) => self.by_name.get(&number.to_string()).copied(),
             (None, _) => match label {
                 LabelName::Bool(flag) => self.flag(*flag),
-                _ => self.by_name.get(&label.to_string()).copied(),
+                LabelName::Name(_) | LabelName::Number(_) => {
+                    self.by_name.get(&label.to_string()).copied()
+                }
             },
         };
         id.filter(|id| *id < self.len()).ok_or_else(unknown)

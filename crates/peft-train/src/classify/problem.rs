@@ -23,9 +23,11 @@ impl ProblemType {
     /// classes.
     pub fn of(dataset: &Dataset) -> Self {
         let labels = || {
-            dataset.rows().iter().filter_map(|row| match row {
-                Row::Labelled { label, .. } => Some(label),
-                _ => None,
+            dataset.rows().iter().filter_map(|row| {
+                let Row::Labelled { label, .. } = row else {
+                    return None;
+                };
+                Some(label)
             })
         };
         let number = |label: &Label| matches!(label.names(), [LabelName::Number(_)]);

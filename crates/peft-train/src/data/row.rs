@@ -179,7 +179,7 @@ impl Row {
         };
         let optional: &[&str] = match kind {
             RowKind::Chat | RowKind::Dialogue => &OF_CHAT,
-            _ => &[],
+            RowKind::Text | RowKind::Completion | RowKind::Labelled | RowKind::Tagged => &[],
         };
         let used =
             |key: &&String| !keys.contains(&key.as_str()) && !optional.contains(&key.as_str());

@@ -1,51 +1,14 @@
-//! [`Digest`]: a number that tells one set of examples from another.
+//! [`digest_of`]: a number that tells one set of examples from another.
 
-use std::fmt;
+use peft_core::Digest;
 
 use super::TrainExample;
 
-/// FNV-1a over 64-bit words: the same on every machine and in every version, which the standard library's hashers do not promise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Digest(u64);
-
-impl Default for Digest {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
+/// The digest of examples, in their order.
+pub fn digest_of<E: TrainExample>(examples: &[E]) -> Digest {
+    let mut digest = Digest::default();
+    for example in examples {
+        example.digest(&mut digest);
     }
-}
-
-impl Digest {
-    /// That of examples, in their order.
-    pub fn of<E: TrainExample>(examples: &[E]) -> Self {
-        let mut digest = Self::default();
-        for example in examples {
-            example.digest(&mut digest);
-        }
-        digest
-    }
-
-    /// Take a number in.
-    pub fn add(&mut self, value: u64) {
-        self.0 = (self.0 ^ value).wrapping_mul(0x0100_0000_01b3);
-    }
-
-    /// Take bytes in, and how many.
-    pub fn add_bytes(&mut self, bytes: &[u8]) {
-        self.add(bytes.len() as u64);
-        let (words, rest) = bytes.as_chunks();
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        let last = (!rest.is_empty()).then_some(&last);
-        for word in words.iter().chain(last) {
-            let value = u64::from_le_bytes(*word);
-            // The product carries upwards only: what differs in the upper half alone must reach the lower.
-            self.add(value ^ value >> 32);
-        }
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
+    digest
 }

@@ -12,7 +12,7 @@ mod train_example;
 
 pub use cut::{Cut, TrunkStates};
 pub(crate) use cut::{hidden, run_trunk, states_read};
-pub use digest::Digest;
+pub use digest::digest_of;
 pub use next_token::NextToken;
 pub(crate) use reads::Reads;
 pub use report::Report;

@@ -1,9 +1,10 @@
 //! [`NextToken`]: `−Σ log p(tokenᵢ | tokens before i)` over the targets.
 
 use burn::tensor::{Device, Tensor};
+use peft_core::Digest;
 use peft_models::CausalLm;
 
-use super::{Cut, Digest, Objective, Report, TrainExample, TrunkStates, run_trunk};
+use super::{Cut, Objective, Report, TrainExample, TrunkStates, run_trunk};
 use crate::loss::target_loss;
 use crate::{Batch, EvalReport, Example, evaluate};
 

@@ -1,6 +1,6 @@
 //! [`TrainExample`]: what the loop asks of a row of training data.
 
-use super::Digest;
+use peft_core::Digest;
 
 /// A row as tokens, with its targets.
 pub trait TrainExample: Sync {

@@ -94,9 +94,9 @@ impl Class {
             }
             Kind::GptNeoX => [nfc, bytes(true), of_bytes],
             Kind::Qwen2 | Kind::Qwen3_5 => {
-                let [letters, marks] = match self.kind {
-                    Kind::Qwen2 => [r"\p{L}", ""],
-                    _ => [r"[\p{L}\p{M}]", r"\p{M}"],
+                let [letters, marks] = match self.kind == Kind::Qwen2 {
+                    true => [r"\p{L}", ""],
+                    false => [r"[\p{L}\p{M}]", r"\p{M}"],
                 };
                 let pattern = QWEN.replace("LETTERS", letters).replace("MARKS", marks);
                 let split = json!({
@@ -177,7 +177,13 @@ impl Class {
             }),
             Kind::Llama => bpe(numbered(vocab), None, None, true),
             Kind::CodeLlama | Kind::Gemma => bpe(numbered(vocab), None, unk, true),
-            _ => bpe(numbered(vocab), Some(""), None, false),
+            Kind::File
+            | Kind::Other
+            | Kind::Gpt2
+            | Kind::GptNeoX
+            | Kind::Qwen2
+            | Kind::Qwen3_5
+            | Kind::Roberta => bpe(numbered(vocab), Some(""), None, false),
         })
     }
 

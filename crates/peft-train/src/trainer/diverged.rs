@@ -5,6 +5,7 @@ use std::fmt;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
+use peft_core::{ParamPlace, VisitParams, visit_params};
 use peft_kernels::sum_of_squares;
 
 /// What of a run is no finite number any more.
@@ -59,11 +60,10 @@ pub(super) fn likely_cause<M: Module>(model: &M, updates: usize, learning_rate: 
 /// The first of these parameters, or of all, that is not finite.
 pub(super) fn not_finite<M: Module>(model: &M, paths: Option<&BTreeSet<String>>) -> Option<String> {
     let mut sums = Sums {
-        path: Vec::new(),
         paths,
         sums: Vec::new(),
     };
-    model.visit(&mut sums);
+    visit_params(model, &mut sums);
     // One sum of all is read in a sound run, and each only in one that is not.
     let all = sums.sums.iter().map(|(_, sum)| sum.clone());
     let all = all.reduce(|a, b| a + b)?;
@@ -76,22 +76,13 @@ pub(super) fn not_finite<M: Module>(model: &M, paths: Option<&BTreeSet<String>>)
 }
 
 struct Sums<'a> {
-    path: Vec<String>,
     paths: Option<&'a BTreeSet<String>>,
     sums: Vec<(String, Tensor<1>)>,
 }
 
-impl ModuleVisitor for Sums<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.path.join(".");
+impl VisitParams for Sums<'_> {
+    fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
+        let path = at.path();
         if self.paths.is_none_or(|paths| paths.contains(&path)) {
             self.sums.push((path, sum_of_squares(param.base().inner())));
         }

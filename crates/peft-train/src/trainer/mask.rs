@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, Param, ParamId};
 use burn::tensor::Tensor;
+use peft_core::{MapParams, ParamPlace, VisitParams, map_params, visit_params};
 
 use crate::TrainError;
 
@@ -17,7 +18,6 @@ pub(super) struct Trains {
 
 /// Sets what trains to what has a rate.
 pub(super) struct Mask<F> {
-    path: Vec<String>,
     rate: F,
     trains: Vec<Trains>,
 }
@@ -25,11 +25,10 @@ pub(super) struct Mask<F> {
 impl<F: FnMut(&str) -> Option<f64>> Mask<F> {
     pub(super) fn apply<M: Module>(model: M, rate: F) -> Result<(M, Vec<Trains>), TrainError> {
         let mut mask = Self {
-            path: Vec::new(),
             rate,
             trains: Vec::new(),
         };
-        let model = model.map(&mut mask);
+        let model = map_params(model, &mut mask);
         let impossible = |param: &&Trains| !(param.rate.is_finite() && param.rate >= 0.0);
         if let Some(wrong) = mask.trains.iter().find(impossible) {
             return Err(TrainError::Rate {
@@ -44,17 +43,13 @@ impl<F: FnMut(&str) -> Option<f64>> Mask<F> {
     }
 }
 
-impl<F: FnMut(&str) -> Option<f64>> ModuleMapper for Mask<F> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
+impl<F: FnMut(&str) -> Option<f64>> MapParams for Mask<F> {
+    fn map<const D: usize>(
+        &mut self,
+        at: &ParamPlace,
+        param: Param<Tensor<D>>,
+    ) -> Param<Tensor<D>> {
+        let path = at.path();
         let rate = (self.rate)(&path);
         if let Some(rate) = rate {
             let id = param.id;
@@ -70,24 +65,15 @@ impl<F: FnMut(&str) -> Option<f64>> ModuleMapper for Mask<F> {
 /// The paths of what trains.
 pub(super) fn trained<M: Module>(model: &M) -> BTreeSet<String> {
     #[derive(Default)]
-    struct Find {
-        path: Vec<String>,
-        found: BTreeSet<String>,
-    }
-    impl ModuleVisitor for Find {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.into());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+    struct Find(BTreeSet<String>);
+    impl VisitParams for Find {
+        fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
             if param.base().is_require_grad() {
-                self.found.insert(self.path.join("."));
+                self.0.insert(at.path());
             }
         }
     }
     let mut find = Find::default();
-    model.visit(&mut find);
-    find.found
+    visit_params(model, &mut find);
+    find.0
 }

@@ -4,7 +4,7 @@ use peft_layerwise::Strategy;
 use serde_json::{Map, Value, json};
 
 use super::{AdapterSchedule, TrainConfig};
-use crate::{Digest, TrainExample};
+use crate::{TrainExample, digest_of};
 
 /// The settings that may differ between a run and the one that goes on from it: they decide nothing that is trained, or how long it goes on.
 const FREE: [&str; 4] = ["eval_every", "eval_first", "epochs", "max_steps"];
@@ -33,7 +33,7 @@ pub(super) fn of_rows<E: TrainExample>(config: &TrainConfig, examples: &[E]) -> 
         Value::Object(settings) => settings,
         _ => Map::new(),
     };
-    let digest = Digest::of(examples).to_string();
+    let digest = digest_of(examples).to_string();
     settings.insert("digest of the rows".into(), json!(digest));
     settings
 }

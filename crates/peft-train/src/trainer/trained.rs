@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use peft_core::{MapParams, ParamPlace, VisitParams, map_params, visit_params};
 
 use super::adamw::{AdamW, Moments};
 use super::kept::Kept;
@@ -25,14 +26,13 @@ pub(super) fn capture<M: Module>(
     paths: &BTreeSet<String>,
 ) -> BTreeMap<String, Trained> {
     let mut capture = Capture {
-        path: Vec::new(),
         adamw,
         paths,
         found: BTreeMap::new(),
     };
     // What threads have noted of running statistics is brought together when a model leaves training.
     let _ = model.valid();
-    model.visit(&mut capture);
+    visit_params(model, &mut capture);
     capture.found
 }
 
@@ -47,13 +47,12 @@ pub(super) fn restore<M: Module>(
     trained: &BTreeMap<String, Trained>,
 ) -> Result<M, TrainError> {
     let mut restore = Restore {
-        path: Vec::new(),
         adamw,
         trained,
         found: 0,
         wrong: None,
     };
-    let model = model.map(&mut restore);
+    let model = map_params(model, &mut restore);
     match restore.wrong {
         Some(error) => Err(error),
         None if restore.found < trained.len() => Err(cannot(format!(
@@ -66,23 +65,14 @@ pub(super) fn restore<M: Module>(
 }
 
 struct Capture<'a> {
-    path: Vec<String>,
     adamw: &'a AdamW,
     paths: &'a BTreeSet<String>,
     found: BTreeMap<String, Trained>,
 }
 
-impl ModuleVisitor for Capture<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.path.join(".");
+impl VisitParams for Capture<'_> {
+    fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
+        let path = at.path();
         if self.paths.contains(&path) {
             let trained = Trained {
                 value: Kept::on_device(param.base().inner()),
@@ -94,7 +84,6 @@ impl ModuleVisitor for Capture<'_> {
 }
 
 struct Restore<'a> {
-    path: Vec<String>,
     adamw: &'a mut AdamW,
     trained: &'a BTreeMap<String, Trained>,
     found: usize,
@@ -136,17 +125,13 @@ impl Restore<'_> {
     }
 }
 
-impl ModuleMapper for Restore<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
+impl MapParams for Restore<'_> {
+    fn map<const D: usize>(
+        &mut self,
+        at: &ParamPlace,
+        param: Param<Tensor<D>>,
+    ) -> Param<Tensor<D>> {
+        let path = at.path();
         let Some(trained) = self.trained.get(&path) else {
             return param;
         };

@@ -30,9 +30,9 @@ pub(in crate::commands) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<
     let checkpoint = without_head(checkpoint, saved)?;
     let longest = positions(&checkpoint, saved)?;
     let max_length = args.max_length.unwrap_or(longest).min(longest);
-    let (vocab, n) = (checkpoint.config().vocab_size(), task.labels.len());
-    Ok(match dataset.kind() {
-        RowKind::Tagged => {
+    let (vocab, n) = (checkpoint.config().vocab_size(), task.of.labels.len());
+    Ok(match dataset.kind() == RowKind::Tagged {
+        true => {
             let rows = task.tags(dataset, &tokenizer, max_length, vocab)?;
             let loaded = checkpoint.load_tagger(n, &device, dtype)?;
             let model = adapted(loaded, saved, &checkpoint)?;
@@ -44,12 +44,12 @@ pub(in crate::commands) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<
                 args.batch_size
             ))
         }
-        _ => {
+        false => {
             let rows = task.texts(dataset, &tokenizer, max_length, vocab)?;
             let loaded = checkpoint.load_classifier(n, &device, dtype)?;
             let model = adapted(loaded, saved, &checkpoint)?;
             let objective = peft_train::SequenceClassification {
-                problem: task.problem,
+                problem: task.of.problem,
             };
             json!(peft_train::Objective::evaluate(
                 &objective,

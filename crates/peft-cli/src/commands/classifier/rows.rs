@@ -14,7 +14,7 @@ impl Task {
     /// An error of rows, with where the labels come from where it is they that do not fit.
     fn explained(&self, error: TrainError, rows: &Dataset) -> CliError {
         let of_labels = matches!(error, TrainError::Rows { .. })
-            && !labels_fit(rows, self.problem, &self.labels);
+            && !labels_fit(rows, self.of.problem, &self.of.labels);
         match (of_labels, &self.source) {
             (false, _) => error.into(),
             (true, LabelSource::Head(_)) => CliError::Usage(format!(
@@ -38,8 +38,8 @@ impl Task {
         let set = encode_classes(
             rows,
             tokenizer,
-            self.problem,
-            &self.labels,
+            self.of.problem,
+            &self.of.labels,
             max_length,
             vocab_size,
         )
@@ -62,7 +62,7 @@ impl Task {
         max_length: usize,
         vocab_size: usize,
     ) -> Result<Vec<TagExample>, CliError> {
-        let set = encode_tags(rows, tokenizer, &self.labels, max_length, vocab_size)
+        let set = encode_tags(rows, tokenizer, &self.of.labels, max_length, vocab_size)
             .map_err(|error| self.explained(error, rows))?;
         say!(
             "{} tagged texts, {} cut, {} left out for having no tag",
@@ -85,10 +85,10 @@ impl Task {
 
     fn shown(&self, target: &Target) -> String {
         match target {
-            Target::Class(id) => format!("the label `{}`", self.labels.name(*id)),
+            Target::Class(id) => format!("the label `{}`", self.of.labels.name(*id)),
             Target::Value(value) => format!("the value {value}"),
             Target::Classes(applies) => {
-                let names = self.labels.names().iter().zip(applies);
+                let names = self.of.labels.names().iter().zip(applies);
                 let names: Vec<&str> = names
                     .filter(|(_, on)| **on)
                     .map(|(name, _)| name.as_str())

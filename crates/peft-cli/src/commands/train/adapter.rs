@@ -50,7 +50,7 @@ pub(super) fn adapter_config<M: Transformer>(
         Method::PTuning => {
             let encoder = match of.encoder {
                 Some(EncoderArg::Lstm) => PromptEncoderConfig::LSTM,
-                _ => PromptEncoderConfig::Mlp,
+                Some(EncoderArg::Mlp) | None => PromptEncoderConfig::Mlp,
             };
             let config = PTuningConfig::new(n).with_encoder(encoder);
             let config = match of.encoder_hidden {
@@ -79,7 +79,16 @@ pub(super) fn adapter_config<M: Transformer>(
             };
             AdapterConfig::Prefix(config.with_modules_to_save(whole))
         }
-        _ => return Ok(None),
+        Method::Full
+        | Method::Head
+        | Method::TopLayers
+        | Method::FreezeBottom
+        | Method::Bitfit
+        | Method::Norms
+        | Method::Matching
+        | Method::Gradual
+        | Method::Lisa
+        | Method::Badam => return Ok(None),
     }))
 }
 
@@ -95,7 +104,16 @@ pub(super) fn names_output_layer(args: &TrainArgs) -> bool {
             whole || (target && !among(&of.exclude))
         }
         Method::PromptTuning | Method::PTuning | Method::PrefixTuning => whole,
-        _ => false,
+        Method::Full
+        | Method::Head
+        | Method::TopLayers
+        | Method::FreezeBottom
+        | Method::Bitfit
+        | Method::Norms
+        | Method::Matching
+        | Method::Gradual
+        | Method::Lisa
+        | Method::Badam => false,
     }
 }
 
@@ -191,22 +209,24 @@ fn check_inputs<M: Transformer>(args: &TrainArgs, model: &M) -> Result<(), CliEr
     let Some(hidden) = of.encoder_hidden else {
         return Ok(());
     };
-    let (width, out) = match args.method() {
-        Method::PTuning => (model.d_model(), model.d_model()),
-        _ => {
-            let shape = PrefixShape::of(model);
-            (shape.width(), shape.flat_width())
+    let shapes = if args.method() == Method::PTuning {
+        let width = model.d_model();
+        let mut shapes = vec![vec![width, hidden], vec![hidden, width]];
+        match of.encoder {
+            // Two layers in both directions, of four gates each.
+            Some(EncoderArg::Lstm) => {
+                shapes.extend([vec![8, width, hidden], vec![40, hidden, hidden]]);
+            }
+            Some(EncoderArg::Mlp) | None => shapes.push(vec![hidden, hidden]),
         }
+        shapes
+    } else {
+        let shape = PrefixShape::of(model);
+        vec![
+            vec![shape.width(), hidden],
+            vec![hidden, shape.flat_width()],
+        ]
     };
-    let mut shapes = vec![vec![width, hidden], vec![hidden, out]];
-    match (args.method(), of.encoder) {
-        // Two layers in both directions, of four gates each.
-        (Method::PTuning, Some(EncoderArg::Lstm)) => {
-            shapes.extend([vec![8, width, hidden], vec![40, hidden, hidden]])
-        }
-        (Method::PTuning, _) => shapes.push(vec![hidden, hidden]),
-        _ => {}
-    }
     let what = format!("--encoder-hidden {hidden}, with its gradients and moments,");
     check_memory(&args.model, &what, &shapes)
 }

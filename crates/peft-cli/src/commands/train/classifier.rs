@@ -75,7 +75,7 @@ pub(super) fn run(
     };
     let virtual_tokens = args.of_method.n_virtual_tokens(args.method());
     let max_length = args.max_length.min(left(checkpoint, virtual_tokens)?);
-    let (vocab, n) = (checkpoint.config().vocab_size(), task.labels.len());
+    let (vocab, n) = (checkpoint.config().vocab_size(), task.of.labels.len());
     let (device, dtype) = placed(&args.model)?;
     let device = device.autodiff();
     device.seed(args.seed);
@@ -99,7 +99,7 @@ pub(super) fn run(
     config.check_length(sets.0.len())?;
     let loaded = checkpoint.load_classifier(n, &device, dtype)?;
     let objective = SequenceClassification {
-        problem: task.problem,
+        problem: task.of.problem,
     };
     headed(args, inputs, config, &task, loaded, &objective, &sets)
 }
@@ -138,10 +138,10 @@ where
     if !fresh.iter().any(|module| module == HEAD) {
         fresh.push(HEAD.into());
     }
-    let labels = task.kept();
+    let labels = task.labels();
     let of_tokens = inputs.of_tokens();
     let n_classes = labels.names.len() as f64;
-    let uniform = match task.problem {
+    let uniform = match task.of.problem {
         ProblemType::SingleLabel => Some(n_classes.ln()),
         ProblemType::MultiLabel | ProblemType::Regression => None,
     };

@@ -6,6 +6,7 @@ use peft_layerwise::{AsGiven, Strategy};
 use peft_store::{About, Adaptable, Checkpoint, Companions, Labels, TaskType, adaptable};
 use peft_train::{
     Digest, Objective, TextTokenizer, TrainConfig, TrainExample, TrainState, Trainer, TrunkCache,
+    digest_of,
 };
 use serde_json::{Map, Value, json};
 
@@ -93,7 +94,7 @@ where
             Kind::Norms(modules(&model, &job.heads))
         }
         (None, Some(strategy)) if args.method() != Method::Full => Kind::Own(strategy.settings()),
-        _ => Kind::Whole,
+        (None, Some(_) | None) => Kind::Whole,
     };
     let about = About::new()
         .with_base(args.base_name())
@@ -101,7 +102,7 @@ where
         .with_replaced(begun_with.clone());
     let about = match kind {
         Kind::Adapter(_) => about.with_digest_of(&model, ADAPTER),
-        _ => about,
+        Kind::Whole | Kind::Norms(_) | Kind::Own(_) => about,
     };
     let what = Trained {
         kind,
@@ -140,7 +141,7 @@ where
             "warning: the run is all warm-up, from a learning rate of 0: it is too short to move anything"
         );
     }
-    let context = context(args, job.valid.map(Digest::of));
+    let context = context(args, job.valid.map(digest_of));
     let mut run = Run::new(args, lock, done, save_every, what);
     let strategy: &dyn Strategy = match &strategy {
         Some(strategy) => strategy,

@@ -22,13 +22,13 @@ pub(super) fn strategy<M: Module>(
     heads: &[String],
     model: &M,
 ) -> Result<Option<Box<dyn Strategy>>, CliError> {
-    if !args.method().is_layerwise() {
+    let Some(inner) = inner(args, heads, model)? else {
         return Ok(None);
-    }
-    let inner = inner(args, heads, model)?;
-    let with_heads: Box<dyn Strategy> = match (args.method(), heads) {
-        (Method::Full | Method::Head, _) | (_, []) => inner,
-        _ => Box::new(With::new(inner, Head::new(model, heads.to_vec())?)),
+    };
+    let has_them = heads.is_empty() || matches!(args.method(), Method::Full | Method::Head);
+    let with_heads: Box<dyn Strategy> = match has_them {
+        true => inner,
+        false => Box::new(With::new(inner, Head::new(model, heads.to_vec())?)),
     };
     Ok(Some(match args.of_method.layer_decay {
         None => with_heads,
@@ -40,7 +40,7 @@ fn inner<M: Module>(
     args: &TrainArgs,
     heads: &[String],
     model: &M,
-) -> Result<Box<dyn Strategy>, CliError> {
+) -> Result<Option<Box<dyn Strategy>>, CliError> {
     let of = &args.of_method;
     let layers = of.layers.unwrap_or(LAYERS);
     let every = || {
@@ -51,7 +51,7 @@ fn inner<M: Module>(
             ))
         })
     };
-    Ok(match args.method() {
+    Ok(Some(match args.method() {
         Method::Head => {
             let own = [OUTPUT_LAYER.to_owned()];
             let modules = if heads.is_empty() { &own } else { heads };
@@ -77,14 +77,19 @@ fn inner<M: Module>(
         Method::Gradual => {
             let side = match of.from {
                 Some(FromArg::Bottom) => Side::Bottom,
-                _ => Side::Top,
+                Some(FromArg::Top) | None => Side::Top,
             };
             Box::new(Gradual::new(model, side, every()?)?)
         }
         Method::Lisa => Box::new(Lisa::new(model, layers, every()?, args.seed)?),
         Method::Badam => Box::new(BAdam::new(model, every()?, Order::Descending)?),
-        _ => Box::new(Full),
-    })
+        Method::Full => Box::new(Full),
+        Method::Lora
+        | Method::Ia3
+        | Method::PromptTuning
+        | Method::PTuning
+        | Method::PrefixTuning => return Ok(None),
+    }))
 }
 
 /// What trains in the first step, as `model` says it once it is set so.
