@@ -2,17 +2,12 @@
 #![deny(missing_docs)]
 
 pub use peft_core as core;
-#[cfg(feature = "ia3")]
 pub use peft_ia3 as ia3;
-#[cfg(feature = "layerwise")]
 pub use peft_layerwise as layerwise;
-#[cfg(feature = "lora")]
 pub use peft_lora as lora;
 #[cfg(feature = "models")]
 pub use peft_models as models;
-#[cfg(feature = "prefix")]
 pub use peft_prefix as prefix;
-#[cfg(feature = "ptuning")]
 pub use peft_ptuning as ptuning;
 #[cfg(feature = "store")]
 pub use peft_store as store;
