@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{DType, Device};
 use peft_core::{ForwardPath, merge};
-use peft_models::{CausalLm, FromEmbeddings, LanguageModel};
+use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{About, AdapterDir, Checkpoint, save_adapter};
 use peft_tests::tolerance::{GOLDEN_GRADIENTS, GOLDEN_LOGITS, PATHS};
 use peft_train::{Batch, Example, target_nll};

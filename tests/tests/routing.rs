@@ -7,15 +7,15 @@ use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Int, Tensor, s};
 use peft_core::{
-    Adapter, AttachReport, CausalLm, ForwardPath, FromEmbeddings, FrozenLinear, FrozenWeight,
-    LayerInput, LayerKind, Names, PeftError, Placement, SequenceClassifier, Targets, TrainBias,
-    attach, linear, route, select_positions, set_active, unroute,
+    Adapter, AttachReport, ForwardPath, FrozenLinear, FrozenWeight, LayerInput, LayerKind, Names,
+    PeftError, Placement, Targets, TrainBias, attach, linear, route, set_active, unroute,
 };
 use peft_ia3::Ia3Config;
 use peft_lora::{LoraConfig, LoraScaling};
+use peft_model::{CausalLm, SequenceClassifier, Transformer, select_positions};
 use peft_models::{
     BertForSequenceClassification, DistilBertForSequenceClassification, LanguageModel,
-    ModernBertForSequenceClassification, Transformer,
+    ModernBertForSequenceClassification,
 };
 use peft_store::Checkpoint;
 use peft_tests::tolerance::PATHS;
@@ -133,7 +133,7 @@ fn rows_of_a_decoder_choose(device: &Device) {
     // Positions that a head reads, and the same in two parts with a cache.
     let at: Vec<i64> = LENGTHS.iter().map(|length| *length as i64 - 1).collect();
     let at: Tensor<2, Int> = Tensor::<1, Int>::from_data(at.as_slice(), device).reshape([6, 1]);
-    let read = mixed.hidden_at(mixed.embed(ids.clone()), Some(segments.clone()), at.clone());
+    let read = mixed.hidden_at(ids.clone(), Some(segments.clone()), at.clone());
     let expected = select_positions(together.clone(), at);
     assert_close(&mixed.logits(read), &expected, PATHS);
     let mut cache = mixed.new_cache();

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::{ForwardPath, PeftError, Targets, adapter_names, detach, replace, set_active};
 use peft_lora::LoraConfig;
-use peft_models::{CausalLm, FromEmbeddings, LanguageModel};
+use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{About, AdapterConfig, AdapterDir, Checkpoint, save_adapter};
 
 use crate::fixture::{assert_differs, assert_same, filled_adapters, ids, params, slot_state};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::{Choice, ForwardPath, PeftError, Placement, Targets, merge};
 use peft_lora::LoraConfig;
-use peft_models::{CausalLm, FromEmbeddings, LanguageModel, Transformer};
+use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{About, AdapterConfig, AdapterDir, Checkpoint, save_adapter, write_checkpoint};
 use peft_tests::Invariant;
 use peft_tests::tolerance::PATHS;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use common::command;
-use peft_models::{FromEmbeddings, SequenceClassifier, TokenClassifier};
+use peft_models::{SequenceClassifier, TokenClassifier, Transformer};
 use peft_store::Checkpoint;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;

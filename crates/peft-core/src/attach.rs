@@ -7,9 +7,8 @@ use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::adapter_names::{not_routed, valid_name};
-use crate::layers::{ParamInfo, layers_of, module_paths_of, params};
+use crate::layers::{INPUT_ADAPTER, ParamInfo, layers_of, module_paths_of, params};
 use crate::matcher::Matcher;
-use crate::model::INPUT_ADAPTER;
 use crate::report::{AdaptedLayer, AttachReport};
 use crate::running::{Holders, Statistics, exchange, freeze_statistics, read};
 use crate::slot::{REPARAMETERIZATION, install};

@@ -6,9 +6,12 @@ use std::collections::HashSet;
 use burn::module::{Module, ModuleVisitor, Param, Reparameterization};
 use burn::tensor::{Device, Shape, Tensor};
 
-use crate::model::INPUT_ADAPTER;
 use crate::slot::REPARAMETERIZATION;
 use crate::{AdapterSlot, FrozenWeight, LayerKind};
+
+/// The type under which a traversal shows what a model reads beside its text, such as a soft
+/// prompt: `peft_model::INPUT_ADAPTER`.
+pub(crate) const INPUT_ADAPTER: &str = "InputAdapter";
 
 /// A layer that can be adapted.
 #[derive(Debug, Clone)]

@@ -15,7 +15,6 @@ mod layers;
 mod manage;
 mod matcher;
 mod merge;
-mod model;
 mod parameter;
 mod pattern;
 mod patterns;
@@ -45,10 +44,6 @@ pub use layers::{Layer, layer_names, layers, module_paths};
 pub use manage::{detach, rename, replace, set_active, set_disabled};
 pub use matcher::has_suffix;
 pub use merge::{Unmerged, into_merged, merge};
-pub use model::{
-    CausalLm, EVERY_SEQUENCE, FromEmbeddings, InputAdapter, KvCache, SequenceClassifier,
-    TokenClassifier, Transformer, WithInput, select_positions,
-};
 pub use parameter::{Parameter, parameters, with_value};
 pub use patterns::Patterns;
 pub use report::{AdaptedLayer, AttachReport};

@@ -23,7 +23,7 @@ pub struct Parameter {
     pub layer: Option<(String, usize)>,
     /// The adapter's name, where it belongs to one.
     pub adapter: Option<String>,
-    /// Whether it belongs to an [`InputAdapter`](crate::InputAdapter).
+    /// Whether it belongs to what a model reads beside its text, such as a soft prompt.
     pub in_input_adapter: bool,
 }
 

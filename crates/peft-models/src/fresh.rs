@@ -25,6 +25,14 @@ pub(crate) fn embedding(rows: usize, d_model: usize, device: &Device) -> Embeddi
         .init(device)
 }
 
+/// The rate of dropout of attention's weights that a layer asks for.
+pub(crate) fn rate(dropout: &Dropout) -> f64 {
+    match dropout.training.is_enabled() {
+        true => dropout.prob,
+        false => 0.0,
+    }
+}
+
 /// Dropout, which acts while training only.
 pub(crate) fn dropout(rate: f64) -> Dropout {
     DropoutConfig::new(rate).init()

@@ -2,12 +2,10 @@
 
 use burn::tensor::{Device, Tensor};
 use peft_core::slots;
+use peft_model::{CausalLm, Stages, Transformer};
 
-use crate::delegate::delegate_transformer;
 use crate::transparent::transparent_module;
-use crate::{
-    CausalLm, DecoderConfig, DecoderForCausalLm, Gpt2Config, Gpt2LmHeadModel, ModelConfigError,
-};
+use crate::{DecoderConfig, DecoderForCausalLm, Gpt2Config, Gpt2LmHeadModel, ModelConfigError};
 
 /// A model that predicts the next token, of whatever family; the paths of its parameters are those of the model in it.
 #[derive(Debug, Clone)]
@@ -21,7 +19,15 @@ pub enum LanguageModel {
 }
 
 transparent_module!(LanguageModel { Decoder, Gpt2 });
-delegate_transformer!(LanguageModel { Decoder, Gpt2 });
+
+impl Transformer for LanguageModel {
+    fn stages(&self) -> &dyn Stages {
+        match self {
+            Self::Decoder(model) => model,
+            Self::Gpt2(model) => model,
+        }
+    }
+}
 
 /// The sizes of a [`LanguageModel`].
 #[derive(Debug, Clone, PartialEq)]

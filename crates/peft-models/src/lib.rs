@@ -1,18 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
-mod attention;
 mod config_error;
 mod decoder;
-mod delegate;
 mod encoder;
 mod fresh;
 mod gpt2;
 mod language_model;
 mod layer_norm;
-mod mask;
 mod norm;
-mod rope;
 mod rows;
 mod transparent;
 
@@ -36,9 +32,8 @@ pub use gpt2::{Gpt2Attention, Gpt2Block, Gpt2Config, Gpt2LmHeadModel, Gpt2Mlp, G
 pub use language_model::{LanguageModel, LanguageModelConfig};
 pub use layer_norm::LayerNorm;
 pub use norm::RmsNorm;
-pub use peft_core::{
-    CausalLm, EVERY_SEQUENCE, FromEmbeddings, KvCache, SequenceClassifier, TokenClassifier,
-    Transformer,
-};
 pub use peft_kernels::Activation;
-pub use rope::{RopeConfig, RopeScaling};
+pub use peft_model::{
+    CausalLm, EVERY_SEQUENCE, KvCache, RopeConfig, RopeScaling, SequenceClassifier,
+    TokenClassifier, Transformer,
+};

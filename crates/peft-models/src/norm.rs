@@ -6,8 +6,7 @@ use burn::nn::{Initializer, Linear};
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::{features, linear, scaled_linear};
 use peft_kernels::rms_norm;
-
-use crate::mask::AttentionBias;
+use peft_model::Attention;
 
 /// Rows that a norm has normalised, and their scale where that is left to the layers that read them: where it trains, and nothing below does.
 #[derive(Clone)]
@@ -25,10 +24,10 @@ impl Normed {
         }
     }
 
-    /// The rows of the positions that ask.
-    pub(crate) fn asking(&self, bias: &AttentionBias) -> Self {
+    /// The rows of the positions that are read.
+    pub(crate) fn queries(&self, attention: &Attention<'_>) -> Self {
         Self {
-            rows: bias.asking(self.rows.clone()),
+            rows: attention.queries(self.rows.clone()),
             scale: self.scale.clone(),
         }
     }

@@ -1,30 +1,45 @@
-//! A model of one's own takes a prefix: its attention, here one head of 8 a layer over rows of one length, appends to a `KvCache`.
+//! A model of one's own takes a prefix: its attention, here one head of 8 a layer over rows of one
+//! length and written out, asks for all keys and values that there are.
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, activation::softmax};
-use peft_prefix::{FromEmbeddings, KvCache, PrefixConfig, PrefixShape, Prefixed};
+use peft_prefix::{Attention, Look, PrefixConfig, Prefixed, Spec, Stages, Transformer};
 
 #[derive(Module, Debug)]
 struct Net {
     embed: Embedding,
     layers: Vec<Linear>,
 }
-type Ids = Tensor<2, Int>;
-impl FromEmbeddings for Net {
-    fn embed(&self, ids: Ids) -> Tensor<3> {
+impl Stages for Net {
+    fn spec(&self) -> Spec {
+        Spec {
+            d_model: 8,
+            n_blocks: self.layers.len(),
+            vocab_size: 50,
+            max_positions: usize::MAX,
+            n_kv_heads: 1,
+            head_dim: 8,
+        }
+    }
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.embed.forward(ids)
     }
-    fn hidden_from(&self, mut x: Tensor<3>, _: Option<Ids>, c: Option<&mut KvCache>) -> Tensor<3> {
-        let mut own = KvCache::new(self.layers.len());
-        let cache = c.unwrap_or(&mut own);
-        for (i, layer) in self.layers.iter().enumerate() {
-            let qkv = layer.forward(x.clone()).unsqueeze_dim::<4>(1); // [batch, 1, positions, 24]
-            let part = |j| qkv.clone().slice_dim(3, 8 * j..8 * j + 8);
-            let (k, v) = cache.append(i, part(1), part(2)); // [batch, 1, prefix and positions, 8]
-            let weights = softmax(part(0).matmul(k.transpose()), 3);
-            x = x + weights.matmul(v).squeeze_dim::<3>(1);
-        }
-        x
+    fn look(&self, _: usize) -> Look<'_> {
+        Look::ALL
+    }
+    fn block(&self, block: usize, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
+        let qkv = self.layers[block].forward(x.clone()); // [batch, positions, 24]
+        let part = |j| qkv.clone().slice_dim(2, 8 * j..8 * j + 8);
+        let (q, x) = (attention.queries(part(0)), attention.queries(x)); // of what is read
+        let one_head = |x: Tensor<3>| x.unsqueeze_dim::<4>(1);
+        let (k, v) = attention.all(one_head(part(1)), one_head(part(2))); // behind the prefix
+        let weights = softmax(one_head(q).matmul(k.transpose()), 3);
+        x + weights.matmul(v).squeeze_dim::<3>(1)
+    }
+}
+impl Transformer for Net {
+    fn stages(&self) -> &dyn Stages {
+        self
     }
 }
 fn main() -> Result<(), peft_prefix::PeftError> {
@@ -32,8 +47,7 @@ fn main() -> Result<(), peft_prefix::PeftError> {
     let embed = EmbeddingConfig::new(50, 8).init(&device);
     let layers = vec![LinearConfig::new(8, 24).init(&device); 2];
     let mut model = Prefixed::new(Net { embed, layers });
-    let shape = PrefixShape::new(2, 1, 8); // layers, heads of keys and values, their width
-    let report = PrefixConfig::new(4).attach_shaped(&mut model, shape, "default")?;
+    let report = PrefixConfig::new(4).attach(&mut model, "default")?;
     let hidden = model.hidden(Tensor::from_data([[3, 1, 4]], &device), None, None);
     println!("{report}{hidden}");
     Ok(())

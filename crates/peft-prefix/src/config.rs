@@ -1,7 +1,8 @@
 //! [`PrefixConfig`]: what to put before a model's text.
 
 use burn::tensor::{DType, Device, Tensor};
-use peft_core::{AttachReport, FromEmbeddings, PeftError, Transformer};
+use peft_core::{AttachReport, PeftError};
+use peft_model::Transformer;
 use serde::{Deserialize, Serialize};
 
 use crate::prefix::{no_positions, wrong};
@@ -82,23 +83,9 @@ impl PrefixConfig {
                 "in the vocabulary",
             ));
         }
-        self.attach_shaped(model, PrefixShape::of(&model.model), name)
-    }
-
-    /// As [`attach`](Self::attach), on a model that does not tell its shape, nor how many positions and tokens it has.
-    ///
-    /// # Errors
-    ///
-    /// A [`PeftError`], with the model untouched: settings that cannot be, a prefix that is there.
-    pub fn attach_shaped<M: FromEmbeddings>(
-        &self,
-        model: &mut Prefixed<M>,
-        shape: PrefixShape,
-        name: &str,
-    ) -> Result<AttachReport, PeftError> {
         self.check()?;
         Prefix::check_place(model)?;
-        let prefix = self.init(&model.model, shape)?;
+        let prefix = self.init(&model.model)?;
         prefix.attach(model, name, &self.modules_to_save)
     }
 
@@ -112,7 +99,8 @@ impl PrefixConfig {
         self.init.check(self.projection.is_some())
     }
 
-    fn init<M: FromEmbeddings>(&self, model: &M, shape: PrefixShape) -> Result<Prefix, PeftError> {
+    fn init<M: Transformer>(&self, model: &M) -> Result<Prefix, PeftError> {
+        let shape = PrefixShape::of(model);
         let device = &model.devices().into_iter().next().unwrap_or_default();
         let n = self.n_virtual_tokens;
         let embedding = match &self.init {

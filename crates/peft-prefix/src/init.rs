@@ -1,7 +1,8 @@
 //! [`PrefixInit`]: what a prefix starts from.
 
 use burn::tensor::{DType, Device, Distribution, Int, Tensor, TensorData};
-use peft_core::{FromEmbeddings, KvCache, PeftError};
+use peft_core::PeftError;
+use peft_model::{KvCache, Transformer};
 use serde::{Deserialize, Serialize};
 
 use crate::PrefixShape;
@@ -58,7 +59,7 @@ pub(crate) fn random(rows: usize, width: usize, projected: bool, device: &Device
 }
 
 /// The keys and values of a model outside of training for the first `n` of these tokens, repeated, `[n, n_layers · 2 · width]`, in f32.
-pub(crate) fn read<M: FromEmbeddings>(
+pub(crate) fn read<M: Transformer>(
     model: &M,
     shape: &PrefixShape,
     ids: &[u32],
@@ -78,7 +79,7 @@ pub(crate) fn read<M: FromEmbeddings>(
     let mut all = Vec::new(); // [1, n_kv_heads, n, head_dim] each
     for layer in 0..shape.n_layers {
         let (keys, values) = match cache.layer(layer) {
-            Some(pair) if pair.0.dims() == expected && pair.1.dims() == expected => pair.clone(),
+            Some(pair) if pair.0.dims() == expected && pair.1.dims() == expected => pair,
             found => {
                 return Err(PeftError::InvalidSetting {
                     field: "the prefix's init".into(),

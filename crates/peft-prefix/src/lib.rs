@@ -14,9 +14,10 @@ mod shape;
 
 pub use config::PrefixConfig;
 pub use init::PrefixInit;
-pub use peft_core::{
-    AttachReport, EVERY_SEQUENCE, FromEmbeddings, InputAdapter, KvCache, PeftError, Transformer,
-    WithInput, linear,
+pub use peft_core::{AttachReport, PeftError, linear};
+pub use peft_model::{
+    Attention, Context, EVERY_SEQUENCE, InputAdapter, KvCache, Look, Spec, Stages, Transformer,
+    WithInput,
 };
 pub use prefix::Prefix;
 pub use projection::PrefixProjection;

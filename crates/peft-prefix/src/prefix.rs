@@ -2,10 +2,8 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Int, Tensor};
-use peft_core::{
-    AttachReport, EVERY_SEQUENCE, FromEmbeddings, InputAdapter, KvCache, PeftError,
-    SequenceClassifier, Summary, train_whole,
-};
+use peft_core::{AttachReport, PeftError, Summary, train_whole};
+use peft_model::{Context, InputAdapter, Stages, Transformer};
 
 use crate::{PrefixProjection, PrefixShape, Prefixed};
 
@@ -84,7 +82,7 @@ impl Prefix {
     /// # Errors
     ///
     /// A [`PeftError`], with the model untouched: a prefix that is there, modules that are not.
-    pub fn attach<M: FromEmbeddings>(
+    pub fn attach<M: Transformer>(
         self,
         model: &mut Prefixed<M>,
         name: &str,
@@ -164,52 +162,13 @@ impl InputAdapter for Prefix {
         self.embedding.lazy_shape()[0]
     }
 
+    fn prepare(&self, context: &mut Context) {
+        context.give(self.layers(1, DType::F32));
+    }
+
     /// The text's positions count on from the prefix's.
-    fn embed_text<M: FromEmbeddings>(
-        &self,
-        model: &M,
-        ids: Tensor<2, Int>,
-        start: usize,
-    ) -> Tensor<3> {
-        model.embed_text(ids, start.max(self.n_virtual_tokens()))
-    }
-
-    fn hidden_from<M: FromEmbeddings>(
-        &self,
-        model: &M,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        let mut own = KvCache::new(self.shape.n_layers);
-        let cache = cache.unwrap_or(&mut own);
-        if !cache.is_unread() {
-            return model.hidden_from(embeds, segments, Some(cache));
-        }
-        cache.give(self.layers(embeds.dims()[0], embeds.dtype()));
-        let segments = segments.map(|segments| {
-            let shape = [segments.dims()[0], self.n_virtual_tokens()];
-            let options = (&segments.device(), segments.dtype());
-            let seen = Tensor::full(shape, EVERY_SEQUENCE, options);
-            Tensor::cat(vec![seen, segments], 1)
-        });
-        model.hidden_from(embeds, segments, Some(cache))
-    }
-
-    /// A head that reads the first position reads the text's: a prefix has no states.
-    fn classify<M: SequenceClassifier>(
-        &self,
-        model: &M,
-        ids: Tensor<2, Int>,
-        segments: Option<Tensor<2, Int>>,
-    ) -> Tensor<2> {
-        let hidden = self.hidden_from(
-            model,
-            self.embed_text(model, ids, 0),
-            segments.clone(),
-            None,
-        );
-        model.class_logits(hidden, segments)
+    fn embed_text(&self, model: &dyn Stages, ids: Tensor<2, Int>, context: &Context) -> Tensor<3> {
+        model.embed_text(ids, context)
     }
 }
 

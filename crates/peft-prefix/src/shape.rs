@@ -1,6 +1,6 @@
 //! [`PrefixShape`]: the keys and values of a model.
 
-use peft_core::Transformer;
+use peft_model::Transformer;
 use serde::{Deserialize, Serialize};
 
 /// How many keys and values a model has at a position, and how wide they are.

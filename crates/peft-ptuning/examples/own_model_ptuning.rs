@@ -1,11 +1,12 @@
-//! A model of one's own takes a soft prompt: it says what its embeddings are, and how it goes on from them.
+//! A model of one's own takes a soft prompt: it says what its embeddings are, and how it goes on
+//! from them.
 use burn::module::Module;
 use burn::nn::{
     Embedding, EmbeddingConfig, Linear, LinearConfig,
     gru::{Gru, GruConfig},
 };
 use burn::tensor::{Device, Int, Tensor};
-use peft_ptuning::{FromEmbeddings, KvCache, PromptTuningConfig, Prompted};
+use peft_ptuning::{Attention, Look, PromptTuningConfig, Prompted, Spec, Stages, Transformer};
 
 #[derive(Module, Debug)]
 struct Net {
@@ -13,13 +14,30 @@ struct Net {
     gru: Gru,
     head: Linear,
 }
-type Ids = Tensor<2, Int>;
-impl FromEmbeddings for Net {
-    fn embed(&self, ids: Ids) -> Tensor<3> {
+impl Stages for Net {
+    fn spec(&self) -> Spec {
+        Spec {
+            d_model: 16,
+            n_blocks: 1,
+            vocab_size: 50,
+            max_positions: usize::MAX,
+            n_kv_heads: 0, // no attention
+            head_dim: 0,
+        }
+    }
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.tokens.forward(ids)
     }
-    fn hidden_from(&self, x: Tensor<3>, _: Option<Ids>, _: Option<&mut KvCache>) -> Tensor<3> {
-        self.gru.forward(x, None)
+    fn look(&self, _: usize) -> Look<'_> {
+        Look::CAUSAL
+    }
+    fn block(&self, _: usize, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
+        attention.queries(self.gru.forward(x, None))
+    }
+}
+impl Transformer for Net {
+    fn stages(&self) -> &dyn Stages {
+        self
     }
 }
 fn main() -> Result<(), peft_ptuning::PeftError> {
@@ -30,7 +48,7 @@ fn main() -> Result<(), peft_ptuning::PeftError> {
         head: LinearConfig::new(24, 2).init(&device),
     });
     let prompt = PromptTuningConfig::new(4).with_modules_to_save(["head"]);
-    let report = prompt.attach_sized(&mut model, 50, "default")?; // of 50 tokens
+    let report = prompt.attach(&mut model, "default")?;
     assert_eq!(report.summary.trainable, 4 * 16 + 24 * 2 + 2); // 4 vectors and the head
     let hidden = model.hidden(Tensor::from_data([[3, 1, 4]], &device), None, None);
     let logits = model.model.head.forward(hidden);

@@ -2,7 +2,8 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Distribution, Int, Tensor, TensorData};
-use peft_core::{FromEmbeddings, PeftError};
+use peft_core::PeftError;
+use peft_model::Transformer;
 use serde::{Deserialize, Serialize};
 
 use crate::fresh;
@@ -27,14 +28,13 @@ pub enum PromptInit {
 }
 
 impl PromptInit {
-    /// `[n_virtual_tokens, d_model]` from a model that knows `vocab_size` tokens.
-    pub(crate) fn vectors<M: FromEmbeddings>(
+    /// `[n_virtual_tokens, d_model]` from a model's own tokens.
+    pub(crate) fn vectors<M: Transformer>(
         &self,
         model: &M,
         n_virtual_tokens: usize,
-        vocab_size: usize,
     ) -> Result<Tensor<2>, PeftError> {
-        let device = device_of(model);
+        let (device, vocab_size) = (device_of(model), model.vocab_size());
         match self {
             Self::Random => {
                 let step = vocab_size.div_ceil(SAMPLED).max(1);
@@ -85,7 +85,7 @@ pub(crate) fn device_of<M: Module>(model: &M) -> Device {
 }
 
 /// The embeddings of these tokens in f32 as the model gives them, scaled where it scales them: `[tokens, d_model]`.
-pub(crate) fn rows<M: FromEmbeddings>(model: &M, ids: &[u32], device: &Device) -> Tensor<2> {
+fn rows<M: Transformer>(model: &M, ids: &[u32], device: &Device) -> Tensor<2> {
     let ids: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
     let shape = [1, ids.len()];
     let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, shape), (device, DType::I64));

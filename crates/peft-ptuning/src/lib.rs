@@ -16,8 +16,9 @@ mod soft_prompt;
 pub use encoder::{LstmEncoder, MlpEncoder, PromptEncoder, PromptEncoderConfig};
 pub use init::PromptInit;
 pub use p_tuning::PTuningConfig;
-pub use peft_core::{
-    AttachReport, FromEmbeddings, InputAdapter, KvCache, PeftError, Transformer, WithInput, linear,
+pub use peft_core::{AttachReport, PeftError, linear};
+pub use peft_model::{
+    Attention, Context, InputAdapter, Look, Spec, Stages, Transformer, WithInput,
 };
 pub use prompt_tuning::PromptTuningConfig;
 pub use soft_prompt::{Prompted, SoftPrompt};

@@ -1,9 +1,10 @@
 //! [`PTuningConfig`]: vectors that an encoder makes (Liu et al. 2021, <https://arxiv.org/abs/2103.10385>).
 
-use peft_core::{AttachReport, FromEmbeddings, PeftError, Transformer};
+use peft_core::{AttachReport, PeftError};
+use peft_model::Transformer;
 use serde::{Deserialize, Serialize};
 
-use crate::init::{device_of, rows};
+use crate::init::device_of;
 use crate::soft_prompt::check_count;
 use crate::{PromptEncoderConfig, Prompted, SoftPrompt, fresh};
 
@@ -68,22 +69,8 @@ impl PTuningConfig {
         name: &str,
     ) -> Result<AttachReport, PeftError> {
         check_count(self.n_virtual_tokens, model.model.max_positions())?;
-        self.attach_sized(model, name)
-    }
-
-    /// As [`attach`](Self::attach), on a model that does not tell how many positions it has.
-    ///
-    /// # Errors
-    ///
-    /// A [`PeftError`], with the model untouched.
-    pub fn attach_sized<M: FromEmbeddings>(
-        &self,
-        model: &mut Prompted<M>,
-        name: &str,
-    ) -> Result<AttachReport, PeftError> {
-        check_count(self.n_virtual_tokens, usize::MAX)?;
         let device = device_of(&model.model);
-        let [_, d_model] = rows(&model.model, &[0], &device).dims();
+        let d_model = model.model.d_model();
         let hidden = self.hidden.unwrap_or(d_model);
         self.encoder.validate(hidden)?;
         let inputs = fresh::normal([self.n_virtual_tokens, d_model], 1.0, &device);

@@ -1,6 +1,7 @@
 //! [`PromptTuningConfig`]: vectors that are trained by themselves (Lester et al. 2021, <https://arxiv.org/abs/2104.08691>).
 
-use peft_core::{AttachReport, FromEmbeddings, PeftError, Transformer};
+use peft_core::{AttachReport, PeftError};
+use peft_model::Transformer;
 use serde::{Deserialize, Serialize};
 
 use crate::soft_prompt::check_count;
@@ -56,25 +57,7 @@ impl PromptTuningConfig {
         name: &str,
     ) -> Result<AttachReport, PeftError> {
         check_count(self.n_virtual_tokens, model.model.max_positions())?;
-        let vocab_size = model.model.vocab_size();
-        self.attach_sized(model, vocab_size, name)
-    }
-
-    /// As [`attach`](Self::attach), on a model that does not tell how many tokens it knows, nor how many positions it has.
-    ///
-    /// # Errors
-    ///
-    /// A [`PeftError`], with the model untouched.
-    pub fn attach_sized<M: FromEmbeddings>(
-        &self,
-        model: &mut Prompted<M>,
-        vocab_size: usize,
-        name: &str,
-    ) -> Result<AttachReport, PeftError> {
-        check_count(self.n_virtual_tokens, usize::MAX)?;
-        let vectors = self
-            .init
-            .vectors(&model.model, self.n_virtual_tokens, vocab_size)?;
+        let vectors = self.init.vectors(&model.model, self.n_virtual_tokens)?;
         let prompt = SoftPrompt::new(vectors);
         let modules = &self.modules_to_save;
         prompt.attach(model, name, modules, Self::METHOD, usize::MAX)

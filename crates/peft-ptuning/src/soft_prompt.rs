@@ -1,14 +1,11 @@
 //! [`SoftPrompt`]: vectors that a model reads before its text, `[p₁ … pₙ, embed(text)]`.
 
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Int, Tensor};
-use peft_core::{
-    AttachReport, FromEmbeddings, InputAdapter, KvCache, PeftError, SequenceClassifier, Summary,
-    WithInput, train_whole,
-};
+use burn::tensor::{DType, Tensor};
+use peft_core::{AttachReport, PeftError, Summary, train_whole};
+use peft_model::{Context, InputAdapter, Transformer, WithInput};
 
 use crate::PromptEncoder;
-use crate::init::{device_of, rows};
 
 /// A model with a soft prompt, or without.
 pub type Prompted<M> = WithInput<M, SoftPrompt>;
@@ -66,7 +63,7 @@ impl SoftPrompt {
     /// # Errors
     ///
     /// A [`PeftError`], with the model untouched: a prompt that is there, has no vectors or more than there are positions, vectors that are not as wide as the embeddings, modules that are not there.
-    pub fn attach<M: FromEmbeddings>(
+    pub fn attach<M: Transformer>(
         self,
         model: &mut Prompted<M>,
         name: &str,
@@ -81,7 +78,7 @@ impl SoftPrompt {
         }
         let [n_virtual_tokens, width] = self.inputs.lazy_shape().dims();
         check_count(n_virtual_tokens, max_positions)?;
-        let [_, d_model] = rows(&model.model, &[0], &device_of(&model.model)).dims();
+        let d_model = model.model.d_model();
         if width != d_model {
             return Err(PeftError::InvalidSetting {
                 field: "the width of the prompt's vectors".into(),
@@ -102,34 +99,6 @@ impl SoftPrompt {
             warnings: Vec::new(),
         })
     }
-
-    /// The vectors before the embeddings of each row.
-    ///
-    /// # Shapes
-    ///
-    /// `embeds` is `[batch, positions, d_model]`, the result `[batch, n_virtual_tokens + positions, d_model]`.
-    fn before(&self, embeds: Tensor<3>) -> Tensor<3> {
-        let [batch, _, d_model] = embeds.dims();
-        let vectors = self.vectors().cast(embeds.dtype()).unsqueeze::<3>();
-        let vectors = vectors.expand([batch, self.n_virtual_tokens(), d_model]);
-        Tensor::cat(vec![vectors, embeds], 1)
-    }
-
-    /// The segments with those of the prompt, which belongs to the sequence that a row's text begins with.
-    ///
-    /// # Shapes
-    ///
-    /// `segments` is `[batch, cached + positions]`, the result `[batch, cached + n_virtual_tokens + positions]`.
-    fn within(&self, segments: Tensor<2, Int>, cached: usize) -> Tensor<2, Int> {
-        let [batch, all] = segments.dims();
-        let text = segments.clone().narrow(1, cached, all - cached);
-        let first = text.clone().narrow(1, 0, 1);
-        let mut parts = vec![first.expand([batch, self.n_virtual_tokens()]), text];
-        if cached > 0 {
-            parts.insert(0, segments.narrow(1, 0, cached));
-        }
-        Tensor::cat(parts, 1)
-    }
 }
 
 impl InputAdapter for SoftPrompt {
@@ -139,34 +108,21 @@ impl InputAdapter for SoftPrompt {
         self.inputs.lazy_shape()[0]
     }
 
-    fn hidden_from<M: FromEmbeddings>(
-        &self,
-        model: &M,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        if cache.as_ref().is_some_and(|cache| !cache.is_unread()) {
-            return model.hidden_from(embeds, segments, cache);
-        }
-        let cached = cache.as_ref().map_or(0, |cache| cache.len());
-        let positions = embeds.dims()[1];
-        let segments = segments.map(|segments| self.within(segments, cached));
-        let hidden = model.hidden_from(self.before(embeds), segments, cache);
-        hidden.narrow(1, self.n_virtual_tokens(), positions)
+    fn prepare(&self, context: &mut Context) {
+        context.insert(self.n_virtual_tokens());
     }
 
-    /// The head reads the prompt's states too: one that reads the first position reads the first vector's, as in PEFT.
-    fn classify<M: SequenceClassifier>(
-        &self,
-        model: &M,
-        ids: Tensor<2, Int>,
-        segments: Option<Tensor<2, Int>>,
-    ) -> Tensor<2> {
-        let embeds = self.before(model.embed(ids));
-        let segments = segments.map(|segments| self.within(segments, 0));
-        let hidden = model.states_to_classify(embeds, segments.clone());
-        model.class_logits(hidden, segments)
+    /// The vectors before the embeddings of each row.
+    fn begin(&self, embeds: Tensor<3>) -> Tensor<3> {
+        let [batch, _, d_model] = embeds.dims();
+        let vectors = self.vectors().cast(embeds.dtype()).unsqueeze::<3>();
+        let vectors = vectors.expand([batch, self.n_virtual_tokens(), d_model]);
+        Tensor::cat(vec![vectors, embeds], 1)
+    }
+
+    fn finish(&self, states: Tensor<3>) -> Tensor<3> {
+        let (n, all) = (self.n_virtual_tokens(), states.dims()[1]);
+        states.narrow(1, n, all - n)
     }
 }
 

@@ -1,15 +1,14 @@
 //! [`evaluate`] and [`choose`]: how good a model is on rows.
 
 use burn::module::Module;
-use burn::tensor::{DType, ElementConversion};
-use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
-use peft_models::CausalLm;
+use burn::tensor::{DType, Device, Tensor, TensorData, activation::log_softmax};
+use peft_model::{CausalLm, KvCache, Pass, Read, Transformer};
 use serde::Serialize;
 
 use crate::batch::plan_evaluation;
 use crate::data::{check_vocabulary, completion_tokens, is_completions};
 use crate::loss::{chunks, logits_of, nll, target_states};
-use crate::{Batch, Example, TextTokenizer, TrainError};
+use crate::{Batch, Example, Padded, TextTokenizer, TrainError};
 
 /// How good a model is on some rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -94,11 +93,12 @@ pub fn choose<M: CausalLm>(
         .iter()
         .map(|prompt| Case::new(model, tokenizer, prompt, options))
         .collect::<Result<Vec<_>, _>>()?;
-    // Beginnings of one length need no padding, so positions after the cache are those of generation.
+    // Rows of similar length need little padding.
     let mut order: Vec<usize> = (0..cases.len()).collect();
-    order.sort_by(|a, b| cases[*a].like().cmp(&cases[*b].like()));
+    let like = |i: &usize| (&cases[*i].options, cases[*i].given.len());
+    order.sort_by(|a, b| like(a).cmp(&like(b)));
     let mut chosen = vec![0; prompts.len()];
-    for same in order.chunk_by(|a, b| cases[*a].like() == cases[*b].like()) {
+    for same in order.chunk_by(|a, b| cases[*a].options == cases[*b].options) {
         for indices in same.chunks(batch_size) {
             let rows: Vec<&[u32]> = indices.iter().map(|i| cases[*i].given.as_slice()).collect();
             let options = &cases[indices[0]].options;
@@ -164,11 +164,6 @@ impl Case {
         let options = all.iter().map(|ids| ids[given.len()..].to_vec()).collect();
         Ok(Self { given, options })
     }
-
-    /// What cases that are read together have alike.
-    fn like(&self) -> (usize, &[Vec<u32>]) {
-        (self.given.len(), &self.options)
-    }
 }
 
 fn best_options<M: CausalLm>(
@@ -178,10 +173,8 @@ fn best_options<M: CausalLm>(
     device: &Device,
 ) -> Vec<usize> {
     let n = prompts.len();
-    let positions = prompts[0].len();
     let mut cache = model.new_cache();
-    let hidden = model.hidden(id_tensor(prompts, device), None, Some(&mut cache));
-    let last = hidden.narrow(1, positions - 1, 1);
+    let last = read_ends(model, prompts, &mut cache, device);
     let first = log_softmax(model.logits(last).cast(DType::F32), 2); // [n, 1, vocabulary]
     let scores: Vec<Vec<f32>> = options
         .iter()
@@ -197,7 +190,8 @@ fn best_options<M: CausalLm>(
             if option.len() > 1 {
                 let given = vec![&option[..option.len() - 1]; n];
                 let mut cache = cache.clone();
-                let hidden = model.hidden(id_tensor(&given, device), None, Some(&mut cache));
+                let ids = Padded::new(&given, device).ids;
+                let hidden = model.hidden(ids, None, Some(&mut cache));
                 let rest = log_softmax(model.logits(hidden).cast(DType::F32), 2);
                 for (i, token) in option[1..].iter().enumerate() {
                     score = score + at(rest.clone(), i, *token);
@@ -215,14 +209,20 @@ fn best_options<M: CausalLm>(
         .collect()
 }
 
-/// Rows of one length as a tensor, `[rows, positions]`.
-pub(crate) fn id_tensor(rows: &[&[u32]], device: &Device) -> Tensor<2, Int> {
-    let ids: Vec<i64> = rows
-        .iter()
-        .flat_map(|row| row.iter().map(|id| id.elem::<i64>()))
-        .collect();
-    let shape = [rows.len(), rows[0].len()];
-    Tensor::from_data(TensorData::new(ids, shape), (device, DType::I64))
+/// The states at the ends of rows of any lengths, `[rows, 1, d_model]`.
+pub(crate) fn read_ends<M: Transformer>(
+    model: &M,
+    rows: &[&[u32]],
+    cache: &mut KvCache,
+    device: &Device,
+) -> Tensor<3> {
+    let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
+    let ends: Vec<i64> = lengths.iter().map(|length| *length as i64 - 1).collect();
+    let ends = TensorData::new(ends, [rows.len(), 1]);
+    let ends = Read::At(Tensor::from_data(ends, (device, DType::I64)));
+    let pass = Pass::of_lengths(lengths).reading(ends);
+    let ids = Padded::new(rows, device).ids;
+    model.read(ids, pass, Some(cache)).0
 }
 
 /// An error where there are no rows in a batch.

@@ -27,7 +27,7 @@ pub use data::{
 };
 pub use error::{BadRow, TrainError, WrongSetting};
 pub use eval::{EvalReport, choose, evaluate};
-pub use generate::{GenerateConfig, TokenRules, generate};
+pub use generate::{GenerateConfig, TokenRules, generate, generate_all};
 pub use loss::target_nll;
 pub use objective::{Cut, NextToken, Objective, Report, TrainExample, TrunkStates, digest_of};
 pub use padded::Padded;

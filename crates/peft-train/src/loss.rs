@@ -5,7 +5,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor};
 use peft_kernels::{softmax, with_gradient};
-use peft_models::CausalLm;
+use peft_model::CausalLm;
 
 use crate::objective::states_read;
 use crate::{Batch, TrunkStates};

@@ -1,7 +1,7 @@
 //! [`Head`] and what can be one: a trait of the models' for each.
 
 use burn::tensor::{Int, Tensor};
-use peft_core::{CausalLm, SequenceClassifier, TokenClassifier, Transformer};
+use peft_model::{CausalLm, SequenceClassifier, TokenClassifier, Transformer};
 
 /// What a model makes of its states.
 pub trait Head<M: Transformer> {
@@ -26,7 +26,7 @@ pub trait Head<M: Transformer> {
         segments: Option<Tensor<2, Int>>,
         at: Tensor<2, Int>,
     ) -> Tensor<3> {
-        let states = model.hidden_at(model.embed_text(ids, 0), segments.clone(), at);
+        let states = model.hidden_at(ids, segments.clone(), at);
         Self::output(model, states, segments)
     }
 }

@@ -36,7 +36,7 @@
 //!
 //! # Models
 //!
-//! The author of a model that implements [`Transformer`](peft_core::Transformer) says how it is
+//! The author of a model that implements [`Transformer`](peft_model::Transformer) says how it is
 //! made ([`ModelFixture`]) and what it predicts with ([`Head`]), and gets the same of
 //! [`model_suite!`]: what a model must keep for LoRA, prompts, prefixes and strategies by depth to
 //! be right on it. [`ModelInvariant`] has the sentences; `tests/own_model.rs` is a model that is
@@ -81,3 +81,4 @@ pub use net::{
 };
 
 pub use peft_core;
+pub use peft_model;

@@ -1,7 +1,8 @@
 //! [`ModelFixture`]: what the suite must know of a model.
 
 use burn::tensor::Device;
-use peft_core::{ForwardPath, Transformer};
+use peft_core::ForwardPath;
+use peft_model::Transformer;
 
 use crate::Head;
 use crate::net::scattered;

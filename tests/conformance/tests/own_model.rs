@@ -1,16 +1,13 @@
 //! A model that is not of this workspace, whole: a small decoder with learned positions, one head and a gated feed-forward layer. What follows it is all that its author writes to
 //! know that LoRA, prompts, prefixes and strategies by depth are right on it.
 
-use std::ops::Range;
-
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::{sigmoid, softmax};
-use burn::tensor::{DType, Device, Int, Tensor};
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Int, Tensor};
 use peft_conformance::{Logits, ModelFixture};
-use peft_core::{
-    CausalLm, EVERY_SEQUENCE, FromEmbeddings, KvCache, Transformer, embedding, linear,
-};
+use peft_core::{embedding, linear};
+use peft_model::{Attention, CausalLm, Context, Look, Scores, Spec, Stages, Transformer};
 
 const VOCABULARY: usize = 19;
 const D_MODEL: usize = 10;
@@ -59,105 +56,52 @@ impl OwnModel {
     }
 }
 
-/// Zero where a position sees a key and far below it where not, `[1 or batch, 1, positions, cached + positions]`: nothing later, and no other sequence.
-fn hidden(
-    positions: usize,
-    cached: usize,
-    segments: Option<Tensor<2, Int>>,
-    device: &Device,
-) -> Tensor<4> {
-    let place = |range: Range<usize>| {
-        Tensor::<1, Int>::arange(range.start as i64..range.end as i64, device)
-    };
-    let (keys, queries) = (
-        place(0..cached + positions),
-        place(cached..cached + positions),
-    );
-    let mut hidden = keys
-        .unsqueeze_dim::<2>(0)
-        .greater(queries.unsqueeze_dim(1))
-        .unsqueeze::<4>();
-    if let Some(keys) = segments {
-        let of = keys
-            .clone()
-            .narrow(1, cached, positions)
-            .unsqueeze_dim::<3>(2);
-        let keys = keys.unsqueeze_dim::<3>(1);
-        let all = keys.clone().equal_elem(EVERY_SEQUENCE);
-        let other = of.not_equal(keys).bool_and(all.bool_not());
-        hidden = hidden.bool_or(other.unsqueeze_dim(1));
+impl Stages for OwnModel {
+    fn spec(&self) -> Spec {
+        Spec {
+            d_model: D_MODEL,
+            n_blocks: self.blocks.len(),
+            vocab_size: VOCABULARY,
+            max_positions: POSITIONS,
+            n_kv_heads: 1,
+            head_dim: HEAD,
+        }
     }
-    hidden.float().cast(DType::F32) * -1e30
-}
 
-impl FromEmbeddings for OwnModel {
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         embedding(&self.tokens, ids)
     }
 
-    fn hidden_from(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.stages(embeds, segments, cache)
+    fn begin(&self, embeds: Tensor<3>, context: &Context) -> Tensor<3> {
+        let (start, positions) = (context.cached(), embeds.dims()[1]);
+        embeds + self.places.val().narrow(0, start, positions).unsqueeze()
+    }
+
+    fn look(&self, _: usize) -> Look<'_> {
+        Look::CAUSAL
+    }
+
+    fn block(&self, block: usize, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
+        let block = &self.blocks[block];
+        let qkv = linear(&block.qkv, block.norm.forward(x.clone()));
+        let part = |j| qkv.clone().narrow(2, j * HEAD, HEAD); // [batch, positions, HEAD]
+        let q = Attention::split_heads(attention.queries(part(0)), 1);
+        let [k, v] = [1, 2].map(|j| Attention::split_heads(part(j), 1));
+        let x = attention.queries(x);
+        let mixed = attention.attend(q, k, v, Scores::new((HEAD as f64).powf(-0.5)));
+        let x = x + linear(&block.out, mixed);
+        let wide = sigmoid(linear(&block.gate, x.clone())) * linear(&block.up, x.clone());
+        x + linear(&block.down, wide)
+    }
+
+    fn finish(&self, x: Tensor<3>, _: &Context) -> Tensor<3> {
+        self.norm.forward(x)
     }
 }
 
 impl Transformer for OwnModel {
-    fn begin(&self, embeds: Tensor<3>, start: usize) -> Tensor<3> {
-        let positions = embeds.dims()[1];
-        embeds + self.places.val().narrow(0, start, positions).unsqueeze()
-    }
-
-    fn n_blocks(&self) -> usize {
-        self.blocks.len()
-    }
-
-    fn run_blocks(
-        &self,
-        mut x: Tensor<3>,
-        blocks: Range<usize>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        let mut own = self.new_cache();
-        let cache = cache.unwrap_or(&mut own);
-        let (positions, device) = (x.dims()[1], x.device());
-        let hidden = hidden(positions, cache.len_of(blocks.start), segments, &device);
-        for i in blocks {
-            let block = &self.blocks[i];
-            let qkv = linear(&block.qkv, block.norm.forward(x.clone())).unsqueeze_dim::<4>(1);
-            let part = |j| qkv.clone().narrow(3, j * HEAD, HEAD); // [batch, 1, positions, HEAD]
-            let (k, v) = cache.append(i, part(1), part(2));
-            let scores = part(0).matmul(k.transpose()).cast(DType::F32) * (HEAD as f64).powf(-0.5);
-            let weights = softmax(scores + hidden.clone(), 3).cast(v.dtype());
-            x = x + linear(&block.out, weights.matmul(v).squeeze_dim::<3>(1));
-            let wide = sigmoid(linear(&block.gate, x.clone())) * linear(&block.up, x.clone());
-            x = x + linear(&block.down, wide);
-        }
-        x
-    }
-
-    fn finish(&self, x: Tensor<3>) -> Tensor<3> {
-        self.norm.forward(x)
-    }
-
-    fn d_model(&self) -> usize {
-        D_MODEL
-    }
-
-    fn vocab_size(&self) -> usize {
-        VOCABULARY
-    }
-
-    fn max_positions(&self) -> usize {
-        POSITIONS
-    }
-
-    fn kv_shape(&self) -> (usize, usize) {
-        (1, HEAD)
+    fn stages(&self) -> &dyn Stages {
+        self
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use burn::tensor::{DType, Device};
-use peft_core::Transformer;
+use peft_model::Transformer;
 use peft_models::LanguageModel;
 use peft_mutate::Kind;
 use peft_store::{

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::{DType, Device};
 use peft_core::ForwardPath;
-use peft_models::{CausalLm, FromEmbeddings, LanguageModel};
+use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{AdapterDir, AdapterFileError, Checkpoint};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;

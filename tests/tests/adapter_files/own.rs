@@ -2,11 +2,12 @@
 //! fit.
 
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Int, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use peft_core::{
-    Adapter, ForwardPath, FromEmbeddings, FrozenWeight, InputAdapter, KvCache, Layer, LayerKind,
-    PeftError, Placement, SequenceClassifier, Targets, WithInput, attach, train_whole,
+    Adapter, ForwardPath, FrozenWeight, Layer, LayerKind, PeftError, Placement, Targets, attach,
+    train_whole,
 };
+use peft_model::{InputAdapter, Transformer, WithInput};
 use peft_models::LanguageModel;
 use peft_store::{About, AdapterDir, AdapterFileError, OwnDir, TensorProblem, save_own};
 use serde::{Deserialize, Serialize};
@@ -141,31 +142,15 @@ impl InputAdapter for Shift {
         0
     }
 
-    fn hidden_from<M: FromEmbeddings>(
-        &self,
-        model: &M,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        let by = self.by.val().unsqueeze::<3>();
-        model.hidden_from(embeds + by, segments, cache)
-    }
-
-    fn classify<M: SequenceClassifier>(
-        &self,
-        model: &M,
-        ids: Tensor<2, Int>,
-        segments: Option<Tensor<2, Int>>,
-    ) -> Tensor<2> {
-        model.class_logits(model.hidden(ids, segments.clone(), None), segments)
+    fn begin(&self, embeds: Tensor<3>) -> Tensor<3> {
+        embeds + self.by.val().unsqueeze::<3>()
     }
 }
 
 fn a_prompt_is_saved_and_read(device: &Device) {
     let shifted = |seed: f32| {
         let mut model = WithInput::new(base("gqa", device));
-        let width = peft_core::Transformer::d_model(&base("gqa", device));
+        let width = peft_model::Transformer::d_model(&base("gqa", device));
         let by = values([width], seed, device);
         model.input = Some(Shift {
             by: Param::from_tensor(by),

@@ -6,8 +6,8 @@ use std::path::Path;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor};
 use peft_models::{
-    CausalLm, DecoderConfig, DecoderForCausalLm, DecoderMlp, FromEmbeddings, LanguageModelConfig,
-    ProjectionBias, RopeConfig, RopeScaling,
+    CausalLm, DecoderConfig, DecoderForCausalLm, DecoderMlp, LanguageModelConfig, ProjectionBias,
+    RopeConfig, RopeScaling, Transformer,
 };
 use peft_store::{
     Checkpoint, CheckpointConfig, CheckpointError, Companions, checkpoint_config,

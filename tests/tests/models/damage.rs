@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use peft_models::{CausalLm, FromEmbeddings};
+use peft_models::{CausalLm, Transformer};
 use peft_store::{Checkpoint, CheckpointError, CheckpointProblem};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;

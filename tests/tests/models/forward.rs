@@ -6,8 +6,7 @@ use burn::tensor::{Device, Tensor, s};
 use peft_core::{Summary, Targets};
 use peft_lora::LoraConfig;
 use peft_models::{
-    CausalLm, DecoderAttention, DecoderConfig, FromEmbeddings, ProjectionBias, RmsNorm,
-    SplitAttention,
+    CausalLm, DecoderAttention, DecoderConfig, ProjectionBias, RmsNorm, SplitAttention, Transformer,
 };
 use peft_tests::tolerance::PATHS;
 

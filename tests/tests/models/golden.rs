@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, s};
 use peft_core::has_suffix;
-use peft_models::{CausalLm, FromEmbeddings, LanguageModel, Transformer};
+use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{Checkpoint, CheckpointConfig, checkpoint_config};
 use peft_tests::tolerance::{GOLDEN_BF16, GOLDEN_LOGITS};
 use safetensors::SafeTensors;

@@ -6,6 +6,7 @@ mod damage;
 pub(crate) mod encoders;
 mod forward;
 mod golden;
+mod passes;
 mod positions;
 mod precedence;
 mod too_large;

@@ -7,8 +7,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData, s};
 use peft_core::{ForwardPath, Targets};
 use peft_lora::LoraConfig;
 use peft_models::{
-    EncoderConfig, FromEmbeddings, ModernBertForSequenceClassification, Pooling,
-    SequenceClassifier, Transformer,
+    EncoderConfig, ModernBertForSequenceClassification, Pooling, SequenceClassifier, Transformer,
 };
 use peft_store::Checkpoint;
 use peft_tests::tolerance::PATHS;
@@ -64,7 +63,7 @@ fn has_the_states<M: Transformer>(model: &M, device: &Device) {
     for (layout, segments) in layouts(device) {
         println!("  {layout}");
         let expected = picked(&model.hidden(ids.clone(), segments.clone(), None));
-        let found = model.hidden_at(model.embed_text(ids.clone(), 0), segments, at(device));
+        let found = model.hidden_at(ids.clone(), segments, at(device));
         assert_close(&found, &expected, PATHS);
     }
 }
@@ -118,7 +117,7 @@ fn adapters_act_at_what_is_read(device: &Device) {
         has_the_states(&model, device);
         let ids = ids(ROWS, POSITIONS, 23, device);
         let read = |model: &peft_models::DecoderForCausalLm| {
-            model.hidden_at(model.embed(ids.clone()), None, at(device))
+            model.hidden_at(ids.clone(), None, at(device))
         };
         let apart = (read(&model) - read(&plain)).abs().max();
         assert!(apart.into_scalar::<f32>() > 1e-2);
@@ -130,8 +129,8 @@ fn heads_that_read_one_position_are_given_it(device: &Device) {
         assert_eq!(model.reads_first_position(), first);
         let ids = ids(ROWS, POSITIONS, model.vocab_size(), device);
         for (_, segments) in layouts(device) {
-            let states =
-                model.states_to_classify(model.embed_text(ids.clone(), 0), segments.clone());
+            let pass = model.class_pass(segments.clone());
+            let (states, _) = model.read(ids.clone(), pass, None);
             let positions = if first { 1 } else { POSITIONS };
             assert_eq!(states.dims(), [ROWS, positions, model.d_model()]);
             let states = model.hidden(ids.clone(), segments.clone(), None);

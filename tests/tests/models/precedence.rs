@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Int, Tensor};
-use peft_models::{CausalLm, FromEmbeddings, LanguageModel};
+use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{Checkpoint, CheckpointError};
 use peft_tests::tolerance::GOLDEN_LOGITS;
 use safetensors::tensor::{Dtype, TensorView};

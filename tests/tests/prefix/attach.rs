@@ -3,7 +3,8 @@
 use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Tensor};
-use peft_core::{FromEmbeddings, PeftError};
+use peft_core::PeftError;
+use peft_model::Transformer;
 use peft_models::DecoderForCausalLm;
 use peft_prefix::{Prefix, PrefixConfig, PrefixInit, PrefixProjection, PrefixShape, Prefixed};
 

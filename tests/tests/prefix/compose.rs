@@ -2,11 +2,9 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, s};
-use peft_core::{
-    EVERY_SEQUENCE, ForwardPath, FromEmbeddings, InputAdapter, KvCache, SequenceClassifier,
-    Targets, Transformer, WithInput, set_active, slots,
-};
+use peft_core::{ForwardPath, Targets, set_active, slots};
 use peft_lora::LoraConfig;
+use peft_model::{Context, EVERY_SEQUENCE, InputAdapter, KvCache, Transformer, WithInput};
 use peft_models::DecoderForCausalLm;
 use peft_prefix::{PrefixConfig, Prefixed};
 use peft_tests::tolerance::PATHS;
@@ -77,44 +75,20 @@ impl InputAdapter for Soft {
         self.vectors.lazy_shape()[0]
     }
 
-    fn hidden_from<M: FromEmbeddings>(
-        &self,
-        model: &M,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        if cache.as_ref().is_some_and(|cache| !cache.is_unread()) {
-            return model.hidden_from(embeds, segments, cache);
-        }
-        let given = cache.as_ref().map_or(0, |cache| cache.len());
-        let [batch, positions, d_model] = embeds.dims();
-        let n = self.n_virtual_tokens();
-        let vectors = self
-            .vectors
-            .val()
-            .unsqueeze_dim::<3>(0)
-            .expand([batch, n, d_model]);
-        let segments = segments.map(|segments| {
-            let text = segments.clone().narrow(1, given, positions);
-            let own = text.clone().narrow(1, 0, 1).expand([batch, n]);
-            match given {
-                0 => Tensor::cat(vec![own, text], 1),
-                _ => Tensor::cat(vec![segments.narrow(1, 0, given), own, text], 1),
-            }
-        });
-        let states = model.hidden_from(Tensor::cat(vec![vectors, embeds], 1), segments, cache);
-        states.narrow(1, n, positions)
+    fn prepare(&self, context: &mut Context) {
+        context.insert(self.n_virtual_tokens());
     }
 
-    fn classify<M: SequenceClassifier>(
-        &self,
-        model: &M,
-        ids: Tensor<2, Int>,
-        segments: Option<Tensor<2, Int>>,
-    ) -> Tensor<2> {
-        let hidden = self.hidden_from(model, model.embed(ids), segments.clone(), None);
-        model.class_logits(hidden, segments)
+    fn begin(&self, embeds: Tensor<3>) -> Tensor<3> {
+        let [batch, _, d_model] = embeds.dims();
+        let vectors = self.vectors.val().unsqueeze_dim::<3>(0);
+        let vectors = vectors.expand([batch, self.n_virtual_tokens(), d_model]);
+        Tensor::cat(vec![vectors, embeds], 1)
+    }
+
+    fn finish(&self, states: Tensor<3>) -> Tensor<3> {
+        let (n, all) = (self.n_virtual_tokens(), states.dims()[1]);
+        states.narrow(1, n, all - n)
     }
 }
 
@@ -195,7 +169,7 @@ fn prefixes_nest(device: &Device) {
     let nested = prefixed(inner.clone(), device);
     let own = by_hand(inner.input.as_ref().expect("a prefix"), 2, device);
     let twice = (0..2).map(|layer| {
-        let (keys, values) = own.layer(layer).expect("it is there").clone();
+        let (keys, values) = own.layer(layer).expect("it is there");
         [keys, values].map(|part| Tensor::cat(vec![part.clone(), part], 2))
     });
     let mut cache = KvCache::from_layers(twice.map(|[k, v]| (k, v)).collect());
@@ -235,7 +209,7 @@ fn heads_of_several_adapters_act_on_one_another(device: &Device) {
     assert_eq!(q_proj.active(), [("lora".to_owned(), 1.0)]);
     let plain = Prefixed::new(spread(&tiny(), device));
     assert_same(
-        &peft_core::CausalLm::logits(&model, values([1, 2, 12], 3.0, &device.clone().autodiff())),
-        &peft_core::CausalLm::logits(&plain, values([1, 2, 12], 3.0, device)),
+        &peft_model::CausalLm::logits(&model, values([1, 2, 12], 3.0, &device.clone().autodiff())),
+        &peft_model::CausalLm::logits(&plain, values([1, 2, 12], 3.0, device)),
     );
 }

@@ -1,7 +1,7 @@
 //! Prefixes on encoders: every position sees all of it, and heads read the text.
 
 use burn::tensor::{Device, Tensor, s};
-use peft_core::{FromEmbeddings, SequenceClassifier, Transformer};
+use peft_model::{SequenceClassifier, Transformer};
 use peft_models::{
     BertForSequenceClassification, DistilBertForSequenceClassification,
     ModernBertForSequenceClassification, Pooling, RobertaForSequenceClassification, mean_pooled,

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor};
-use peft_core::Transformer;
-use peft_models::{CausalLm, FromEmbeddings, LanguageModel};
+use peft_model::Transformer;
+use peft_models::{CausalLm, LanguageModel};
 use peft_prefix::{PrefixConfig, PrefixInit, Prefixed};
 use peft_store::{
     About, AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, TaskType, save_prefix,
@@ -100,7 +100,7 @@ fn prefixes_of_peft_are_read_and_written(device: &Device) {
         } else {
             let loaded = open(copy.path()).load_classifier(labels, device, DType::F32);
             let logits = |model: &Prefixed<_>, ids, segments| {
-                peft_core::SequenceClassifier::classify(model, ids, segments).unsqueeze_dim(1)
+                peft_model::SequenceClassifier::classify(model, ids, segments).unsqueeze_dim(1)
             };
             check(
                 loaded.expect("it loads").model,

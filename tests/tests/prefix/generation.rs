@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, s};
-use peft_core::{CausalLm, Transformer};
+use peft_model::{CausalLm, Transformer};
 use peft_prefix::Prefixed;
 use peft_store::Checkpoint;
 use peft_train::{GenerateConfig, generate};

@@ -11,7 +11,7 @@ mod text;
 mod training;
 
 use burn::tensor::{DType, Device, Tensor};
-use peft_core::{KvCache, Transformer};
+use peft_model::{KvCache, Transformer};
 use peft_models::DecoderForCausalLm;
 use peft_prefix::{Prefix, PrefixShape, Prefixed};
 

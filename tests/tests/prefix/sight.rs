@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor, s};
-use peft_core::{FromEmbeddings, Transformer};
+use peft_model::Transformer;
 use peft_models::{CausalLm, DecoderConfig};
 use peft_prefix::Prefixed;
 use peft_tests::tolerance::PATHS;
@@ -69,8 +69,8 @@ fn it_fills_an_empty_cache_once(device: &Device) {
         let (keys, values) = cache.layer(layer).expect("it was read").clone();
         assert_eq!([keys.dims(), values.dims()], [[2, 2, N + 7, 6]; 2]);
         let (first_keys, first_values) = expected.layer(layer).expect("it is there");
-        assert_same(&keys.narrow(2, 0, N), first_keys);
-        assert_same(&values.narrow(2, 0, N), first_values);
+        assert_same(&keys.narrow(2, 0, N), &first_keys);
+        assert_same(&values.narrow(2, 0, N), &first_values);
     }
     assert_eq!(model.max_positions(), model.model.max_positions() - N);
 }

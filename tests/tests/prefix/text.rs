@@ -1,7 +1,7 @@
 //! A prefix from a text; that a model goes on as if it had read it is in [`crate::conformance`].
 
 use burn::tensor::Device;
-use peft_core::Transformer;
+use peft_model::Transformer;
 use peft_prefix::{PrefixConfig, PrefixInit, Prefixed};
 
 use crate::models::{assert_close, encoders, spread, tiny};

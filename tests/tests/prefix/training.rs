@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, s};
-use peft_core::{CausalLm, FromEmbeddings};
+use peft_model::{CausalLm, Transformer};
 use peft_models::{BertForSequenceClassification, DecoderForCausalLm};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixShape, Prefixed};
 use peft_train::{

@@ -2,10 +2,8 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
-use peft_core::{EVERY_SEQUENCE, KvCache, WithInput};
-use peft_models::{
-    BertForSequenceClassification, CausalLm, FromEmbeddings, SequenceClassifier, Transformer,
-};
+use peft_model::{EVERY_SEQUENCE, KvCache, WithInput};
+use peft_models::{BertForSequenceClassification, CausalLm, SequenceClassifier, Transformer};
 use peft_ptuning::{PromptEncoderConfig, Prompted, SoftPrompt};
 use peft_tests::tolerance::PATHS;
 use peft_train::{GenerateConfig, generate};
@@ -30,12 +28,12 @@ peft_tests::cases!(
     a_head_does_not_read_padding,
 );
 
-fn hidden<M: FromEmbeddings>(model: &M, ids: &Tensor<2, Int>) -> Tensor<3> {
+fn hidden<M: Transformer>(model: &M, ids: &Tensor<2, Int>) -> Tensor<3> {
     model.hidden(ids.clone(), None, None)
 }
 
 /// A prompt's vectors before the embeddings of `ids`.
-fn embeds<M: FromEmbeddings>(prompt: &SoftPrompt, model: &M, ids: Tensor<2, Int>) -> Tensor<3> {
+fn embeds<M: Transformer>(prompt: &SoftPrompt, model: &M, ids: Tensor<2, Int>) -> Tensor<3> {
     let vectors = prompt.vectors().unsqueeze::<3>();
     let rows = vec![vectors; ids.dims()[0]];
     Tensor::cat(vec![Tensor::cat(rows, 0), model.embed(ids)], 1)

@@ -5,7 +5,7 @@ use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::{AttachReport, ForwardPath, PeftError, Targets, detach, layers};
 use peft_lora::LoraConfig;
-use peft_models::{DecoderForCausalLm, FromEmbeddings, LanguageModel, Transformer};
+use peft_models::{DecoderForCausalLm, LanguageModel, Transformer};
 use peft_ptuning::{
     PTuningConfig, PromptEncoderConfig, PromptInit, PromptTuningConfig, Prompted, SoftPrompt,
 };

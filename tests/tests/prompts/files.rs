@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{DType, Device};
 use peft_core::{ForwardPath, PeftError, Summary};
-use peft_models::{DecoderForCausalLm, FromEmbeddings, LanguageModel};
+use peft_models::{DecoderForCausalLm, LanguageModel, Transformer};
 use peft_ptuning::{PromptEncoderConfig, PromptInit, PromptTuningConfig, Prompted};
 use peft_store::{
     About, AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, TaskType, TensorProblem,

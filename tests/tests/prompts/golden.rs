@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Tensor};
-use peft_models::{
-    CausalLm, FromEmbeddings, LanguageModel, SequenceClassifier, TextClassifier, Transformer,
-};
+use peft_models::{CausalLm, LanguageModel, SequenceClassifier, TextClassifier, Transformer};
 use peft_ptuning::{Prompted, SoftPrompt};
 use peft_store::{About, AdapterDir, Checkpoint, save_prompt};
 use peft_tests::tolerance::{GOLDEN_GRADIENTS, GOLDEN_LOGITS};

@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use peft_layerwise::Norms;
-use peft_models::{CausalLm, FromEmbeddings, SequenceClassifier};
+use peft_models::{CausalLm, SequenceClassifier, Transformer};
 use peft_store::{Checkpoint, TrainedConfig, TrainedFormat, save_trained};
 use peft_tests::tolerance::GOLDEN_LOGITS;
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData, activation::log_softmax};
-use peft_models::{CausalLm, DecoderForCausalLm, FromEmbeddings};
+use peft_models::{CausalLm, DecoderForCausalLm, Transformer};
 use peft_train::{Example, GenerateConfig, evaluate, generate};
 
 use super::{adapted, examples};

@@ -13,6 +13,7 @@ mod rows_golden;
 mod run;
 mod statistics;
 mod strategy;
+mod together;
 pub(crate) mod tokenizer;
 mod vocabulary;
 

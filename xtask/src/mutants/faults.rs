@@ -176,14 +176,14 @@ const FAULTS: [Fault; 42] = [
     },
     Fault {
         name: "what a cache was given counts as read",
-        file: "crates/peft-core/src/model/kv_cache.rs",
-        text: "        self.given = self.len();\n",
+        file: "crates/peft-model/src/kv_cache.rs",
+        text: "        cache.given = cache.len();\n",
         instead: "",
-        cases: &["prefix::compose::flex::prefixes_nest"],
+        cases: &["prompts::acting::flex::what_was_given_to_a_cache_comes_before_the_prompt"],
     },
     Fault {
         name: "positions are those of another row",
-        file: "crates/peft-core/src/model/select_positions.rs",
+        file: "crates/peft-model/src/select_positions.rs",
         text: ".mul_scalar(positions as i64)",
         instead: ".mul_scalar(read as i64)",
         cases: &[
@@ -276,23 +276,23 @@ const FAULTS: [Fault; 42] = [
     },
     Fault {
         name: "rotation behind a cache is off by one",
-        file: "crates/peft-models/src/rope/rotation.rs",
-        text: "move |f| position as f32 * f",
-        instead: "move |f| (position + usize::from(start > 0)) as f32 * f",
+        file: "crates/peft-model/src/rotation.rs",
+        text: "|f| *place as f32 * f",
+        instead: "|f| (*place + usize::from(places[0] > 0)) as f32 * f",
         cases: &["conformance::models::llama::flex::reads_in_parts"],
     },
     Fault {
         name: "a cache holds whatever the rotation",
-        file: "crates/peft-models/src/rope.rs",
+        file: "crates/peft-model/src/rope.rs",
         text: "cached == 0 || (cached > original) == (length > original)",
         instead: "cached == 0 || (cached > original) <= (length > original)",
         cases: &["conformance::models::phi3::flex::reads_in_parts"],
     },
     Fault {
         name: "learned positions count from zero behind a cache",
-        file: "crates/peft-models/src/gpt2/model.rs",
-        text: "let (first, end) = (start as i64, (start + positions) as i64);",
-        instead: "let (first, end) = (0 * start as i64, positions as i64);",
+        file: "crates/peft-model/src/context.rs",
+        text: "let range = self.cached as i64..(self.cached + self.positions) as i64;",
+        instead: "let range = 0..self.positions as i64;",
         cases: &[
             "conformance::models::gpt2::flex::goes_on_from_given_keys",
             "conformance::models::gpt2::flex::reads_in_parts",
@@ -301,8 +301,8 @@ const FAULTS: [Fault; 42] = [
     Fault {
         name: "a layer is not read by `linear`",
         file: "crates/peft-models/src/gpt2/block.rs",
-        text: "linear(&self.c_proj, merge_heads(attend(q, k, v, bias, 1, None)))",
-        instead: "self.c_proj.forward(merge_heads(attend(q, k, v, bias, 1, None)))",
+        text: "        linear(&self.c_proj, mixed)\n",
+        instead: "        self.c_proj.forward(mixed)\n",
         cases: &["conformance::models::gpt2::flex::reads_each_layer_factored"],
     },
     Fault {
@@ -314,9 +314,9 @@ const FAULTS: [Fault; 42] = [
     },
     Fault {
         name: "a prefix is not put into a new cache",
-        file: "crates/peft-prefix/src/prefix.rs",
-        text: "        let mut own = KvCache::new(self.shape.n_layers);\n        let cache = cache.unwrap_or(&mut own);\n        if !cache.is_unread() {",
-        instead: "        let mut own = KvCache::new(self.shape.n_layers);\n        let given = cache.is_some();\n        let cache = cache.unwrap_or(&mut own);\n        if given || !cache.is_unread() {",
+        file: "crates/peft-model/src/context.rs",
+        text: "cache.is_none_or(KvCache::is_unread)",
+        instead: "cache.is_none()",
         cases: &[
             "prefix::sight::flex::it_fills_an_empty_cache_once",
             "prefix::generation::flex::generation_equals_reading_all_again",
@@ -372,9 +372,9 @@ const FAULTS: [Fault; 42] = [
     },
     Fault {
         name: "a cached prompt is read again",
-        file: "crates/peft-ptuning/src/soft_prompt.rs",
-        text: "cache.as_ref().is_some_and(|cache| !cache.is_unread())",
-        instead: "cache.as_ref().is_some_and(|_| false)",
+        file: "crates/peft-model/src/context.rs",
+        text: "cache.is_none_or(KvCache::is_unread)",
+        instead: "cache.is_none_or(|_| true)",
         cases: &["prompts::acting::flex::a_cache_reads_the_prompt_once"],
     },
 ];

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use peft_core::Transformer;
+use peft_model::Transformer;
 use peft_store::{Adaptable, AdapterFileError, Attached, Checkpoint, SavedAdapter};
 
 use crate::error::CliError;

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::DType;
-use peft_models::{FromEmbeddings, Transformer, mean_pooled};
+use peft_models::{Transformer, mean_pooled};
 use peft_store::{Checkpoint, SavedAdapter, adaptable};
 use peft_train::{Padded, TextTokenizer, TrainError, classify, tag_words};
 use serde_json::{Map, Value, json};

@@ -4,14 +4,11 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use peft_core::linear;
-use peft_kernels::attention;
+use peft_model::{Attention, Scores};
 
-use crate::attention::{merge_heads, split_heads};
-use crate::mask::AttentionBias;
+use crate::RmsNorm;
 use crate::norm::Normed;
-use crate::rope::Rotation;
 use crate::transparent::transparent_module;
-use crate::{KvCache, RmsNorm};
 
 /// Causal self-attention in which groups of query heads share a key and a value head.
 #[derive(Debug, Clone)]
@@ -61,51 +58,37 @@ pub(super) struct AttentionShape {
     pub(super) n_heads: usize,
     pub(super) n_kv_heads: usize,
     pub(super) head_dim: usize,
-    pub(super) scale: f64,
-    pub(super) softcap: Option<f64>,
+    pub(super) scores: Scores,
 }
 
 impl DecoderAttention {
-    /// `x` is `[batch, positions, d_model]`, the result of the positions that ask.
-    pub(super) fn forward(
-        &self,
-        x: Normed,
-        rotation: &Rotation,
-        bias: &AttentionBias,
-        cache: Option<(&mut KvCache, usize)>,
-    ) -> Tensor<3> {
+    /// `x` is `[batch, positions, d_model]`, the result of the positions that are read.
+    pub(super) fn forward(&self, x: Normed, attention: Attention<'_>) -> Tensor<3> {
         let (q, k, v) = match self {
-            Self::Split(attention) => attention.project(&x, bias),
-            Self::Fused(attention) => attention.project(&x, bias),
+            Self::Split(layers) => layers.project(&x, &attention),
+            Self::Fused(layers) => layers.project(&x, &attention),
         };
         let (shape, o_proj) = match self {
-            Self::Split(attention) => (&attention.shape, &attention.o_proj),
-            Self::Fused(attention) => (&attention.shape, &attention.o_proj),
+            Self::Split(layers) => (&layers.shape, &layers.o_proj),
+            Self::Fused(layers) => (&layers.shape, &layers.o_proj),
         };
-        let q = rotation.queries(q).mul_scalar(shape.scale);
-        let k = rotation.keys(k);
-        let (k, v) = match cache {
-            Some((cache, layer)) => cache.append(layer, k, v),
-            None => (k, v),
-        };
-        let mixed = attention(q, k, v, &bias.0, shape.softcap, None);
-        linear(o_proj, merge_heads(mixed))
+        linear(o_proj, attention.attend(q, k, v, shape.scores))
     }
 }
 
-/// Queries, keys and values by head, `[batch, heads, positions, head_dim]`; queries of the positions that ask.
+/// Queries, keys and values by head, `[batch, heads, positions, head_dim]`; queries of the positions that are read.
 type Projected = (Tensor<4>, Tensor<4>, Tensor<4>);
 
 impl SplitAttention {
-    fn project(&self, x: &Normed, bias: &AttentionBias) -> Projected {
+    fn project(&self, x: &Normed, attention: &Attention<'_>) -> Projected {
         let AttentionShape {
             n_heads,
             n_kv_heads,
             ..
         } = self.shape;
-        let q = split_heads(x.asking(bias).through(&self.q_proj), n_heads);
-        let k = split_heads(x.through(&self.k_proj), n_kv_heads);
-        let v = split_heads(x.through(&self.v_proj), n_kv_heads);
+        let q = Attention::split_heads(x.queries(attention).through(&self.q_proj), n_heads);
+        let k = Attention::split_heads(x.through(&self.k_proj), n_kv_heads);
+        let v = Attention::split_heads(x.through(&self.v_proj), n_kv_heads);
         let normed = |norm: &Option<RmsNorm>, x: Tensor<4>| match norm {
             Some(norm) => norm.forward(x),
             None => x,
@@ -115,7 +98,7 @@ impl SplitAttention {
 }
 
 impl FusedAttention {
-    fn project(&self, x: &Normed, bias: &AttentionBias) -> Projected {
+    fn project(&self, x: &Normed, attention: &Attention<'_>) -> Projected {
         let AttentionShape {
             n_heads,
             n_kv_heads,
@@ -126,9 +109,9 @@ impl FusedAttention {
         let (q_width, kv_width) = (n_heads * head_dim, n_kv_heads * head_dim);
         let part = |start, width| qkv.clone().narrow(2, start, width);
         (
-            split_heads(bias.asking(part(0, q_width)), n_heads),
-            split_heads(part(q_width, kv_width), n_kv_heads),
-            split_heads(part(q_width + kv_width, kv_width), n_kv_heads),
+            Attention::split_heads(attention.queries(part(0, q_width)), n_heads),
+            Attention::split_heads(part(q_width, kv_width), n_kv_heads),
+            Attention::split_heads(part(q_width + kv_width, kv_width), n_kv_heads),
         )
     }
 }

@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::nn::{Embedding, Linear};
 use burn::tensor::Device;
 use peft_core::FrozenWeight;
+use peft_model::Scores;
 
 use super::attention::{AttentionShape, FusedAttention, SplitAttention};
 use super::mlp::{FusedMlp, SplitMlp};
@@ -67,10 +68,13 @@ impl DecoderConfig {
             n_heads: self.n_heads,
             n_kv_heads: self.n_kv_heads,
             head_dim: self.head_dim,
-            scale: self
-                .query_scale
-                .unwrap_or(1.0 / (self.head_dim as f64).sqrt()),
-            softcap: self.attention_softcap,
+            scores: Scores {
+                softcap: self.attention_softcap,
+                ..Scores::new(
+                    self.query_scale
+                        .unwrap_or(1.0 / (self.head_dim as f64).sqrt()),
+                )
+            },
         };
         let o_proj = linear(q_width, d, output, device);
         let head_norm = || self.norm(self.head_dim, device);

@@ -2,11 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use peft_model::Attention;
 
 use super::{DecoderAttention, DecoderMlp};
-use crate::mask::AttentionBias;
-use crate::rope::Rotation;
-use crate::{KvCache, RmsNorm};
+use crate::RmsNorm;
 
 /// One block: attention and feed-forward, each behind a norm and beside the residual stream.
 ///
@@ -29,17 +28,11 @@ pub struct DecoderLayer {
 }
 
 impl DecoderLayer {
-    /// `x` is `[batch, positions, d_model]`, the result of the positions that ask.
-    pub(super) fn forward(
-        &self,
-        x: Tensor<3>,
-        rotation: &Rotation,
-        bias: &AttentionBias,
-        cache: Option<(&mut KvCache, usize)>,
-    ) -> Tensor<3> {
+    /// As [`Stages::block`](peft_model::Stages::block).
+    pub(super) fn forward(&self, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
         let normed = self.input_layernorm.before_layers(x.clone());
-        let x = bias.asking(x);
-        let attended = self.self_attn.forward(normed, rotation, bias, cache);
+        let x = attention.queries(x);
+        let attended = self.self_attn.forward(normed, attention);
         let (Some(before), Some(behind)) = (
             &self.pre_feedforward_layernorm,
             &self.post_feedforward_layernorm,

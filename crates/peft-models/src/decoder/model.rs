@@ -1,19 +1,15 @@
 //! [`DecoderForCausalLm`]: the decoder with its output layer.
 
-use std::collections::HashMap;
-use std::ops::Range;
-
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Int, Tensor};
 use peft_core::{FrozenWeight, linear};
-use peft_kernels::{Sight, softcap};
+use peft_kernels::softcap;
+use peft_model::{Attention, CausalLm, Context, Look, Sight, Spec, Stages, Transformer};
 
 use super::{DecoderConfig, DecoderLayer, untied};
-use crate::mask::AttentionBias;
-use crate::rope::Rotation;
+use crate::RmsNorm;
 use crate::rows::embedding;
-use crate::{CausalLm, FromEmbeddings, KvCache, RmsNorm, Transformer};
 
 /// The decoder without its output layer.
 #[derive(Module, Debug)]
@@ -53,42 +49,21 @@ impl DecoderForCausalLm {
         }
         self
     }
-
-    /// Some blocks; one block where it is asked at some positions alone.
-    fn run(
-        &self,
-        mut x: Tensor<3>,
-        blocks: Range<usize>,
-        segments: Option<Tensor<2, Int>>,
-        mut cache: Option<&mut KvCache>,
-        at: Option<Tensor<2, Int>>,
-    ) -> Tensor<3> {
-        let positions = x.dims()[1];
-        let cached = cache.as_ref().map_or(0, |cache| cache.len_of(blocks.start));
-        let device = x.device();
-        // Layers see all positions or a window, so there are few of each.
-        let mut seen: HashMap<Option<usize>, (Rotation, AttentionBias)> = HashMap::new();
-        for i in blocks {
-            let window = self.config.window(i);
-            let (rotation, bias) = seen.entry(window).or_insert_with(|| {
-                let sight = Sight {
-                    causal: true,
-                    reach: window.map(|window| window - 1),
-                };
-                let rope = self.config.rope_of(i);
-                let head_dim = self.config.head_dim;
-                let rotation = Rotation::new(rope, head_dim, cached, positions, &device);
-                let bias = AttentionBias::new(sight, positions, cached, segments.clone());
-                (rotation.asked_at(at.clone()), bias.asked_at(at.clone()))
-            });
-            let cache = cache.as_deref_mut().map(|cache| (cache, i));
-            x = self.model.layers[i].forward(x, rotation, bias, cache);
-        }
-        x
-    }
 }
 
-impl FromEmbeddings for DecoderForCausalLm {
+impl Stages for DecoderForCausalLm {
+    fn spec(&self) -> Spec {
+        let config = &self.config;
+        Spec {
+            d_model: config.d_model,
+            n_blocks: self.model.layers.len(),
+            vocab_size: config.vocab_size,
+            max_positions: config.max_positions,
+            n_kv_heads: config.n_kv_heads,
+            head_dim: config.head_dim,
+        }
+    }
+
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         let embeds = embedding(&self.model.embed_tokens, ids);
         match self.config.embedding_scale {
@@ -97,77 +72,28 @@ impl FromEmbeddings for DecoderForCausalLm {
         }
     }
 
-    fn hidden_from(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.stages(embeds, segments, cache)
+    fn look(&self, block: usize) -> Look<'_> {
+        Look {
+            sight: Sight {
+                causal: true,
+                reach: self.config.window(block).map(|window| window - 1),
+            },
+            rope: Some(self.config.rope_of(block)),
+        }
     }
 
-    fn hidden_at(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        at: Tensor<2, Int>,
-    ) -> Tensor<3> {
-        self.stages_at(embeds, segments, at)
+    fn block(&self, block: usize, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
+        self.model.layers[block].forward(x, attention)
+    }
+
+    fn finish(&self, x: Tensor<3>, _context: &Context) -> Tensor<3> {
+        self.model.norm.forward(x)
     }
 }
 
 impl Transformer for DecoderForCausalLm {
-    fn begin(&self, embeds: Tensor<3>, _start: usize) -> Tensor<3> {
-        embeds
-    }
-
-    fn n_blocks(&self) -> usize {
-        self.model.layers.len()
-    }
-
-    fn run_blocks(
-        &self,
-        x: Tensor<3>,
-        blocks: Range<usize>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.run(x, blocks, segments, cache, None)
-    }
-
-    fn run_last(
-        &self,
-        x: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        at: Tensor<2, Int>,
-    ) -> Tensor<3> {
-        let end = self.n_blocks();
-        self.run(x, end - 1..end, segments, None, Some(at))
-    }
-
-    fn finish(&self, x: Tensor<3>) -> Tensor<3> {
-        self.model.norm.forward(x)
-    }
-
-    fn d_model(&self) -> usize {
-        self.config.d_model
-    }
-
-    fn vocab_size(&self) -> usize {
-        self.config.vocab_size
-    }
-
-    fn max_positions(&self) -> usize {
-        self.config.max_positions
-    }
-
-    fn cache_holds(&self, cached: usize, length: usize) -> bool {
-        let mut ropes = [Some(&self.config.rope), self.config.window_rope.as_ref()].into_iter();
-        ropes.all(|rope| rope.is_none_or(|rope| rope.cache_holds(cached, length)))
-    }
-
-    fn kv_shape(&self) -> (usize, usize) {
-        (self.config.n_kv_heads, self.config.head_dim)
+    fn stages(&self) -> &dyn Stages {
+        self
     }
 }
 

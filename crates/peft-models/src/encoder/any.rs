@@ -1,6 +1,7 @@
 //! Encoders of any family: bare, or with a head that classifies texts or tokens.
 
 use burn::tensor::{Device, Int, Tensor};
+use peft_model::{SequenceClassifier, Stages, TokenClassifier, Transformer};
 
 use super::{
     BertConfig, BertForSequenceClassification, BertForTokenClassification, BertModel,
@@ -9,9 +10,8 @@ use super::{
     ModernBertForTokenClassification, ModernBertModel, RobertaForSequenceClassification,
     RobertaForTokenClassification,
 };
-use crate::delegate::delegate_transformer;
+use crate::ModelConfigError;
 use crate::transparent::transparent_module;
-use crate::{ModelConfigError, SequenceClassifier, TokenClassifier};
 
 /// The sizes of an encoder of any family.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,18 +75,7 @@ transparent_module!(TextEncoder {
     DistilBert,
     ModernBert
 });
-delegate_transformer!(TextEncoder {
-    Bert,
-    DistilBert,
-    ModernBert
-});
 transparent_module!(TextClassifier {
-    Bert,
-    Roberta,
-    DistilBert,
-    ModernBert
-});
-delegate_transformer!(TextClassifier {
     Bert,
     Roberta,
     DistilBert,
@@ -98,12 +87,38 @@ transparent_module!(TokenTagger {
     DistilBert,
     ModernBert
 });
-delegate_transformer!(TokenTagger {
-    Bert,
-    Roberta,
-    DistilBert,
-    ModernBert
-});
+
+impl Transformer for TextEncoder {
+    fn stages(&self) -> &dyn Stages {
+        match self {
+            Self::Bert(model) => model,
+            Self::DistilBert(model) => model,
+            Self::ModernBert(model) => model,
+        }
+    }
+}
+
+impl Transformer for TextClassifier {
+    fn stages(&self) -> &dyn Stages {
+        match self {
+            Self::Bert(model) => model.stages(),
+            Self::Roberta(model) => model.stages(),
+            Self::DistilBert(model) => model.stages(),
+            Self::ModernBert(model) => model.stages(),
+        }
+    }
+}
+
+impl Transformer for TokenTagger {
+    fn stages(&self) -> &dyn Stages {
+        match self {
+            Self::Bert(model) => model.stages(),
+            Self::Roberta(model) => model.stages(),
+            Self::DistilBert(model) => model.stages(),
+            Self::ModernBert(model) => model.stages(),
+        }
+    }
+}
 
 impl EncoderConfig {
     /// Whether a model can be made of this.

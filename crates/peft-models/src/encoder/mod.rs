@@ -6,7 +6,6 @@
 mod any;
 mod bert;
 mod check;
-mod delegate;
 mod distilbert;
 mod modernbert;
 mod named;

@@ -1,8 +1,7 @@
 //! One vector for a whole text.
 
 use burn::tensor::{DType, Int, Tensor, s};
-
-use crate::EVERY_SEQUENCE;
+use peft_model::EVERY_SEQUENCE;
 
 /// How the states of a text become one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

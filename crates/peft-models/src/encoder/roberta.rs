@@ -4,11 +4,10 @@ use burn::module::Module;
 use burn::nn::{Dropout, Linear};
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::linear;
+use peft_model::{SequenceClassifier, Stages, TokenClassifier, Transformer};
 
-use super::delegate::delegate_to_field;
 use super::{BertConfig, BertModel, pooling};
 use crate::fresh;
-use crate::{SequenceClassifier, TokenClassifier};
 
 /// `out_proj(tanh(dense(h)))` of the first position's state.
 #[derive(Module, Debug)]
@@ -43,10 +42,17 @@ pub struct RobertaForTokenClassification {
     n_labels: usize,
 }
 
-delegate_to_field!(
-    RobertaForSequenceClassification { roberta },
-    RobertaForTokenClassification { roberta },
-);
+impl Transformer for RobertaForSequenceClassification {
+    fn stages(&self) -> &dyn Stages {
+        &self.roberta
+    }
+}
+
+impl Transformer for RobertaForTokenClassification {
+    fn stages(&self) -> &dyn Stages {
+        &self.roberta
+    }
+}
 
 impl RobertaForSequenceClassification {
     /// A model with fresh weights.

@@ -4,11 +4,9 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use peft_core::linear;
-use peft_kernels::attention;
+use peft_model::{Attention, Scores};
 
-use crate::attention::{merge_heads, split_heads};
-use crate::mask::AttentionBias;
-use crate::{Activation, KvCache, LayerNorm};
+use crate::{Activation, LayerNorm};
 
 /// Causal self-attention with one projection for queries, keys and values.
 #[derive(Module, Debug)]
@@ -22,24 +20,15 @@ pub struct Gpt2Attention {
 }
 
 impl Gpt2Attention {
-    /// `x` is `[batch, positions, d_model]`, the result of the positions that ask.
-    fn forward(
-        &self,
-        x: Tensor<3>,
-        bias: &AttentionBias,
-        cache: Option<(&mut KvCache, usize)>,
-    ) -> Tensor<3> {
+    /// `x` is `[batch, positions, d_model]`, the result of the positions that are read.
+    fn forward(&self, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
         let d_model = x.dims()[2];
         let qkv = linear(&self.c_attn, x);
         let part = |i| qkv.clone().narrow(2, i * d_model, d_model);
-        let q = split_heads(bias.asking(part(0)), self.n_heads).mul_scalar(self.scale);
-        let [k, v] = [1, 2].map(|i| split_heads(part(i), self.n_heads));
-        let (k, v) = match cache {
-            Some((cache, layer)) => cache.append(layer, k, v),
-            None => (k, v),
-        };
-        let mixed = attention(q, k, v, &bias.0, None, None);
-        linear(&self.c_proj, merge_heads(mixed))
+        let q = Attention::split_heads(attention.queries(part(0)), self.n_heads);
+        let [k, v] = [1, 2].map(|i| Attention::split_heads(part(i), self.n_heads));
+        let mixed = attention.attend(q, k, v, Scores::new(self.scale));
+        linear(&self.c_proj, mixed)
     }
 }
 
@@ -68,15 +57,10 @@ pub struct Gpt2Block {
 }
 
 impl Gpt2Block {
-    /// `x` is `[batch, positions, d_model]`, the result of the positions that ask.
-    pub(super) fn forward(
-        &self,
-        x: Tensor<3>,
-        bias: &AttentionBias,
-        cache: Option<(&mut KvCache, usize)>,
-    ) -> Tensor<3> {
+    /// As [`Stages::block`](peft_model::Stages::block).
+    pub(super) fn forward(&self, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
         let normed = self.ln_1.forward(x.clone());
-        let x = bias.asking(x) + self.attn.forward(normed, bias, cache);
+        let x = attention.queries(x) + self.attn.forward(normed, attention);
         let wide = linear(&self.mlp.c_fc, self.ln_2.forward(x.clone()));
         x + linear(&self.mlp.c_proj, self.mlp.activation.apply(wide))
     }

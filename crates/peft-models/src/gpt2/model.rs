@@ -1,17 +1,14 @@
 //! [`Gpt2LmHeadModel`]: a GPT-2 with its output layer.
 
-use std::ops::Range;
-
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
-use burn::tensor::{DType, Int, Tensor};
-use peft_kernels::Sight;
+use burn::tensor::{Int, Tensor};
+use peft_model::{Attention, CausalLm, Context, Look, Spec, Stages, Transformer};
 
 use super::{Gpt2Block, Gpt2Config};
+use crate::LayerNorm;
 use crate::decoder::{tied_logits, untied};
-use crate::mask::AttentionBias;
 use crate::rows::{embedding, shared_embedding};
-use crate::{CausalLm, FromEmbeddings, KvCache, LayerNorm, Transformer};
 
 /// A GPT-2 without its output layer.
 #[derive(Module, Debug)]
@@ -51,110 +48,48 @@ impl Gpt2LmHeadModel {
         }
         self
     }
-
-    /// Some blocks; one block where it is asked at some positions alone.
-    fn run(
-        &self,
-        mut x: Tensor<3>,
-        blocks: Range<usize>,
-        segments: Option<Tensor<2, Int>>,
-        mut cache: Option<&mut KvCache>,
-        at: Option<Tensor<2, Int>>,
-    ) -> Tensor<3> {
-        let positions = x.dims()[1];
-        let cached = cache.as_ref().map_or(0, |cache| cache.len_of(blocks.start));
-        let bias = AttentionBias::new(Sight::CAUSAL, positions, cached, segments);
-        let bias = bias.asked_at(at);
-        for i in blocks {
-            let cache = cache.as_deref_mut().map(|cache| (cache, i));
-            x = self.transformer.h[i].forward(x, &bias, cache);
-        }
-        x
-    }
 }
 
-impl FromEmbeddings for Gpt2LmHeadModel {
+impl Stages for Gpt2LmHeadModel {
+    fn spec(&self) -> Spec {
+        let config = &self.config;
+        Spec {
+            d_model: config.d_model,
+            n_blocks: self.transformer.h.len(),
+            vocab_size: config.vocab_size,
+            max_positions: config.max_positions,
+            n_kv_heads: config.n_heads,
+            head_dim: config.d_model / config.n_heads,
+        }
+    }
+
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         embedding(&self.transformer.wte, ids)
     }
 
-    fn hidden_from(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.stages(embeds, segments, cache)
+    /// # Panics
+    ///
+    /// If a position is beyond the learned ones.
+    fn begin(&self, embeds: Tensor<3>, context: &Context) -> Tensor<3> {
+        embeds + shared_embedding(&self.transformer.wpe, context.places())
     }
 
-    fn hidden_at(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        at: Tensor<2, Int>,
-    ) -> Tensor<3> {
-        self.stages_at(embeds, segments, at)
+    fn look(&self, _block: usize) -> Look<'_> {
+        Look::CAUSAL
+    }
+
+    fn block(&self, block: usize, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
+        self.transformer.h[block].forward(x, attention)
+    }
+
+    fn finish(&self, x: Tensor<3>, _context: &Context) -> Tensor<3> {
+        self.transformer.ln_f.forward(x)
     }
 }
 
 impl Transformer for Gpt2LmHeadModel {
-    /// # Panics
-    ///
-    /// If a position is beyond the learned ones.
-    fn begin(&self, embeds: Tensor<3>, start: usize) -> Tensor<3> {
-        let positions = embeds.dims()[1];
-        let device = embeds.device();
-        let (first, end) = (start as i64, (start + positions) as i64);
-        let places = Tensor::<1, Int>::arange(first..end, (&device, DType::I64));
-        let learned = shared_embedding(&self.transformer.wpe, places.unsqueeze());
-        embeds + learned
-    }
-
-    fn n_blocks(&self) -> usize {
-        self.transformer.h.len()
-    }
-
-    fn run_blocks(
-        &self,
-        x: Tensor<3>,
-        blocks: Range<usize>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.run(x, blocks, segments, cache, None)
-    }
-
-    fn run_last(
-        &self,
-        x: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        at: Tensor<2, Int>,
-    ) -> Tensor<3> {
-        let end = self.n_blocks();
-        self.run(x, end - 1..end, segments, None, Some(at))
-    }
-
-    fn finish(&self, x: Tensor<3>) -> Tensor<3> {
-        self.transformer.ln_f.forward(x)
-    }
-
-    fn d_model(&self) -> usize {
-        self.config.d_model
-    }
-
-    fn vocab_size(&self) -> usize {
-        self.config.vocab_size
-    }
-
-    fn max_positions(&self) -> usize {
-        self.config.max_positions
-    }
-
-    fn kv_shape(&self) -> (usize, usize) {
-        (
-            self.config.n_heads,
-            self.config.d_model / self.config.n_heads,
-        )
+    fn stages(&self) -> &dyn Stages {
+        self
     }
 }
 

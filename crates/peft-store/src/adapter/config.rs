@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use burn::module::Module;
-use peft_core::{Adapter, AttachReport, ForwardPath, PeftError, Placement, Transformer};
+use peft_core::{Adapter, AttachReport, ForwardPath, PeftError, Placement};
 use peft_ia3::Ia3Config;
 use peft_lora::LoraConfig;
+use peft_model::Transformer;
 use peft_prefix::{PrefixConfig, Prefixed};
 use peft_ptuning::{PTuningConfig, PromptTuningConfig, Prompted};
 use serde_json::{Map, Value, json};

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use burn::module::Module;
-use peft_core::{AttachReport, ForwardPath, Transformer};
+use peft_core::{AttachReport, ForwardPath};
+use peft_model::Transformer;
 use peft_prefix::Prefixed;
 use peft_ptuning::Prompted;
 use serde_json::{Map, Value};

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{DType, Tensor, TensorData};
-use peft_core::{AttachReport, PeftError, Summary, Transformer, WithInput, layers, module_paths};
+use peft_core::{AttachReport, PeftError, Summary, layers, module_paths};
+use peft_model::{Transformer, WithInput};
 use peft_safetensors::TensorPlace;
 
 use super::beside::{common_fields, load_beside, tensors_beside, write_directory};

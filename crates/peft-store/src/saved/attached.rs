@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use peft_core::{AttachReport, Transformer};
+use peft_core::AttachReport;
+use peft_model::Transformer;
 use serde_json::{Map, Value};
 
 use crate::trained::TrainedFormat;

@@ -8,7 +8,8 @@ mod on_checkpoint;
 
 use std::path::Path;
 
-use peft_core::{AttachReport, Transformer};
+use peft_core::AttachReport;
+use peft_model::Transformer;
 use serde_json::Value;
 
 pub use attached::Attached;
@@ -23,7 +24,7 @@ use attached::What;
 /// A directory with what was trained of a model, whose config has been read and understood.
 ///
 /// ```no_run
-/// # use peft_core::Transformer;
+/// # use peft_model::Transformer;
 /// use peft_store::{AdapterFileError, SavedAdapter, adaptable};
 ///
 /// # fn main_of<M: Transformer>(model: M) -> Result<(), AdapterFileError> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::module::Module;
-use peft_core::Transformer;
+use peft_model::Transformer;
 use peft_models::LanguageModel;
 
 use super::{HeadError, SavedAdapter};

@@ -4,7 +4,7 @@
 //! or `(x − y)²`.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_models::SequenceClassifier;
+use peft_model::{Read, SequenceClassifier};
 
 use super::classification_report::{ClassificationReport, Size};
 use super::measures::{count, count_each, pearson, spearman};
@@ -12,7 +12,7 @@ use super::{ClassExample, ProblemType, RegressionReport, SequenceReport, Target}
 use crate::batch::plan_evaluation;
 use crate::eval::device_of;
 use crate::loss::{binary_nll, nll};
-use crate::objective::{Reads, hidden, run_trunk, states_read};
+use crate::objective::{read, rows_hold, run_trunk};
 use crate::{Cut, Objective, Padded, TrunkStates};
 
 /// To tell what a text is: one class, several, or a value.
@@ -102,8 +102,11 @@ impl<M: SequenceClassifier> Objective<M> for SequenceClassification {
     }
 
     fn loss_sum(&self, model: &M, rows: &[&ClassExample], device: &Device) -> Tensor<1> {
-        self.losses(class_logits(model, &ids(rows), device), rows)
-            .sum()
+        self.losses(
+            class_logits(model, Padded::new(&ids(rows), device), None),
+            rows,
+        )
+        .sum()
     }
 
     fn cut(&self) -> Option<&dyn Cut<M, ClassExample>> {
@@ -121,7 +124,7 @@ impl<M: SequenceClassifier> Objective<M> for SequenceClassification {
         for batch in plan_evaluation(examples, batch_size) {
             let ids = ids(&batch);
             size.tokens += ids.iter().map(|ids| ids.len()).sum::<usize>();
-            let logits = class_logits(model, &ids, &device);
+            let logits = class_logits(model, Padded::new(&ids, &device), None);
             let losses = self.losses(logits.clone(), &batch).into_data();
             size.loss_sum += losses.iter::<f32>().map(f64::from).sum::<f64>();
             scores.extend(score_rows(logits));
@@ -133,7 +136,7 @@ impl<M: SequenceClassifier> Objective<M> for SequenceClassification {
 
 impl<M: SequenceClassifier> Cut<M, ClassExample> for SequenceClassification {
     fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool {
-        model.cache_holds(shortest, longest)
+        rows_hold(model, shortest, longest)
     }
 
     fn trunk(
@@ -155,36 +158,32 @@ impl<M: SequenceClassifier> Cut<M, ClassExample> for SequenceClassification {
         device: &Device,
     ) -> Tensor<1> {
         let batch = Padded::new(&ids(rows), device);
-        let (ids, segments) = (batch.ids.clone(), batch.segments.clone());
-        let states = match first_alone(model, &batch, device) {
-            Some(reads) => states_read(model, ids, segments, &reads, Some(trunk)).unsqueeze_dim(1),
-            None => hidden(model, ids, segments, Some(trunk)),
-        };
-        let logits = model.class_logits(states, batch.segments);
-        self.losses(logits.cast(DType::F32), rows).sum()
+        let logits = class_logits(model, batch, Some(trunk));
+        self.losses(logits, rows).sum()
     }
-}
-
-/// The first position of each row, where the head reads no other.
-fn first_alone<M: SequenceClassifier>(model: &M, batch: &Padded, device: &Device) -> Option<Reads> {
-    let [rows, positions] = batch.ids.dims();
-    model
-        .reads_first_position()
-        .then(|| Reads::first(rows, positions, device))
 }
 
 fn ids<'a>(rows: &[&'a ClassExample]) -> Vec<&'a [u32]> {
     rows.iter().map(|row| row.ids.as_slice()).collect()
 }
 
-/// The scores of each label in f32, `[rows, n_labels]`.
+/// The scores of each label in f32, `[rows, n_labels]`, from tokens or from what the trunk gave.
 pub(super) fn class_logits<M: SequenceClassifier>(
     model: &M,
-    rows: &[&[u32]],
-    device: &Device,
+    batch: Padded,
+    trunk: Option<TrunkStates>,
 ) -> Tensor<2> {
-    let batch = Padded::new(rows, device);
-    model.classify(batch.ids, batch.segments).cast(DType::F32)
+    let mut pass = model.class_pass(batch.segments);
+    if trunk
+        .as_ref()
+        .is_some_and(|trunk| trunk.block == model.n_blocks())
+    {
+        pass.read = Read::All;
+    }
+    let (states, context) = read(model, batch.ids, pass, trunk);
+    model
+        .class_logits(states, context.segments())
+        .cast(DType::F32)
 }
 
 /// Scores on the host, a row each.

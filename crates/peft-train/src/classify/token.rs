@@ -1,7 +1,7 @@
 //! [`TokenClassification`]: what each word is: `−Σ log softmax(x)_tag` over the words.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_models::TokenClassifier;
+use peft_model::TokenClassifier;
 
 use super::TagExample;
 use super::classification_report::{ClassificationReport, Size};
@@ -10,7 +10,7 @@ use super::sequence::{likeliest, score_rows};
 use crate::batch::plan_evaluation;
 use crate::eval::device_of;
 use crate::loss::nll;
-use crate::objective::{Reads, run_trunk, states_read};
+use crate::objective::{Reads, rows_hold, run_trunk, states_read};
 use crate::{Cut, Objective, Padded, TrunkStates};
 
 /// To tell what each word is, read at its first token.
@@ -61,7 +61,7 @@ impl<M: TokenClassifier> Objective<M> for TokenClassification {
 
 impl<M: TokenClassifier> Cut<M, TagExample> for TokenClassification {
     fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool {
-        model.cache_holds(shortest, longest)
+        rows_hold(model, shortest, longest)
     }
 
     fn trunk(&self, model: &M, rows: &[&TagExample], block: usize, device: &Device) -> TrunkStates {

@@ -1,7 +1,7 @@
 //! [`Cut`]: a loss in two halves, so that the lower one need not be computed again where it is frozen.
 
 use burn::tensor::{Device, Int, Tensor};
-use peft_core::Transformer;
+use peft_model::{Context, Pass, Read, Transformer};
 
 use super::Reads;
 use super::reads::Alone;
@@ -11,7 +11,8 @@ use super::reads::Alone;
 pub struct TrunkStates {
     /// The block; the number of blocks where all have run.
     pub block: usize,
-    /// `[batch, positions, d_model]`; any finite values where a row is padded, since no text sees them.
+    /// `[batch, virtual + positions, d_model]`, virtual tokens before the text; any finite values
+    /// where a row is padded, since no text sees them.
     pub states: Tensor<3>,
 }
 
@@ -24,7 +25,8 @@ pub trait Cut<M, E>: Sync {
     ///
     /// # Shapes
     ///
-    /// The result is `[rows, positions, d_model]`, rows padded on the right to the longest one's length.
+    /// The result is `[rows, virtual + positions, d_model]`, rows padded on the right to the
+    /// longest one's length.
     ///
     /// # Panics
     ///
@@ -45,23 +47,30 @@ pub trait Cut<M, E>: Sync {
     ) -> Tensor<1>;
 }
 
-/// The states of all positions: from tokens, or from what the trunk gave for them.
-pub(crate) fn hidden<M: Transformer>(
-    model: &M,
-    ids: Tensor<2, Int>,
-    segments: Option<Tensor<2, Int>>,
-    trunk: Option<TrunkStates>,
-) -> Tensor<3> {
-    match trunk {
-        None => model.hidden(ids, segments, None),
-        Some(TrunkStates { block, states }) => {
-            let above = block..model.n_blocks();
-            model.finish(model.run_blocks(states, above, segments, None))
-        }
-    }
+/// [`Cut::holds`]: the rotation of positions is the same for rows of any length between these.
+pub(crate) fn rows_hold<M: Transformer>(model: &M, shortest: usize, longest: usize) -> bool {
+    let before = model.stages().n_virtual_tokens();
+    model.cache_holds(before + shortest, longest)
 }
 
-/// The states that a head reads, `[reads, d_model]`: from tokens, or from what the trunk gave for them.
+/// The states that a pass reads, and its context: from tokens, or from what the trunk gave for
+/// them. Where the trunk is all blocks, it has the states of all positions.
+pub(crate) fn read<M: Transformer>(
+    model: &M,
+    ids: Tensor<2, Int>,
+    pass: Pass,
+    trunk: Option<TrunkStates>,
+) -> (Tensor<3>, Context) {
+    let Some(TrunkStates { block, states }) = trunk else {
+        return model.read(ids, pass, None);
+    };
+    let context = model.context(ids.dims(), pass, None, &ids.device());
+    let x = model.run(states, block..model.n_blocks(), &context, None);
+    (model.finish(x, &context), context)
+}
+
+/// The states that a head reads, `[reads, d_model]`: from tokens, or from what the trunk gave for
+/// them.
 pub(crate) fn states_read<M: Transformer>(
     model: &M,
     ids: Tensor<2, Int>,
@@ -69,21 +78,18 @@ pub(crate) fn states_read<M: Transformer>(
     reads: &Reads,
     trunk: Option<TrunkStates>,
 ) -> Tensor<2> {
-    let n_blocks = model.n_blocks();
-    let all_ran = trunk.as_ref().is_some_and(|trunk| trunk.block == n_blocks);
-    let alone = reads.alone.as_ref().filter(|_| !all_ran);
-    let Some(Alone { at, flat }) = alone else {
-        return flattened(hidden(model, ids, segments, trunk)).select(0, reads.flat.clone());
+    let all_ran = trunk
+        .as_ref()
+        .is_some_and(|trunk| trunk.block == model.n_blocks());
+    let pass = Pass::new(segments);
+    let (pass, flat) = match reads.alone.as_ref().filter(|_| !all_ran) {
+        Some(Alone { at, flat }) => (pass.reading(Read::At(at.clone())), flat),
+        None => (pass, &reads.flat),
     };
-    let states = match trunk {
-        None => model.hidden_at(model.embed_text(ids, 0), segments, at.clone()),
-        Some(TrunkStates { block, states }) => {
-            let below = block..n_blocks - 1;
-            let x = model.run_blocks(states, below, segments.clone(), None);
-            model.finish(model.run_last(x, segments, at.clone()))
-        }
-    };
-    flattened(states).select(0, flat.clone())
+    let (states, _) = read(model, ids, pass, trunk);
+    let [batch, positions, width] = states.dims();
+    let rows = states.reshape([batch * positions, width]);
+    rows.select(0, flat.clone())
 }
 
 /// [`Cut::trunk`] of a batch.
@@ -93,13 +99,9 @@ pub(crate) fn run_trunk<M: Transformer>(
     segments: Option<Tensor<2, Int>>,
     block: usize,
 ) -> TrunkStates {
-    let x = model.begin(model.embed_text(ids, 0), 0);
-    let states = model.run_blocks(x, 0..block, segments, None);
+    // All positions, whatever is read above.
+    let pass = Pass::new(segments).reading(Read::All);
+    let context = model.context(ids.dims(), pass, None, &ids.device());
+    let states = model.run(model.begin(ids, &context), 0..block, &context, None);
     TrunkStates { block, states }
-}
-
-/// A row for each position, `[batch, positions, width]` to `[batch · positions, width]`.
-fn flattened(states: Tensor<3>) -> Tensor<2> {
-    let [batch, positions, width] = states.dims();
-    states.reshape([batch * positions, width])
 }

@@ -2,9 +2,9 @@
 
 use burn::tensor::{Device, Tensor};
 use peft_core::Digest;
-use peft_models::CausalLm;
+use peft_model::CausalLm;
 
-use super::{Cut, Objective, Report, TrainExample, TrunkStates, run_trunk};
+use super::{Cut, Objective, Report, TrainExample, TrunkStates, rows_hold, run_trunk};
 use crate::loss::target_loss;
 use crate::{Batch, EvalReport, Example, evaluate};
 
@@ -35,7 +35,7 @@ impl<M: CausalLm> Objective<M> for NextToken {
 
 impl<M: CausalLm> Cut<M, Example> for NextToken {
     fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool {
-        model.cache_holds(shortest, longest)
+        rows_hold(model, shortest, longest)
     }
 
     fn trunk(&self, model: &M, rows: &[&Example], block: usize, device: &Device) -> TrunkStates {

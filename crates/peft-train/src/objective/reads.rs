@@ -31,15 +31,6 @@ impl Reads {
             alone: pays.then(|| Alone::new(places, computed, device)),
         }
     }
-
-    /// The first position of each row.
-    pub(crate) fn first(rows: usize, positions: usize, device: &Device) -> Self {
-        let places = vec![vec![0]; rows];
-        Self {
-            flat: flat(&places, positions, device),
-            alone: Some(Alone::new(&places, 1, device)),
-        }
-    }
 }
 
 impl Alone {

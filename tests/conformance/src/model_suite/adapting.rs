@@ -3,10 +3,11 @@
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use peft_core::{
-    Adapter, ForwardPath, FromEmbeddings, FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput,
-    LayerKind, Placement, Targets, Transformer, attach, layers, merge,
+    Adapter, ForwardPath, FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput, LayerKind,
+    Placement, Targets, attach, layers, merge,
 };
 use peft_lora::LoraConfig;
+use peft_model::Transformer;
 
 use super::{Device, POSITIONS, ROWS, assert_acts, model, output_of, tokens, verified};
 use crate::tolerance::PATHS;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use peft_core::{FromEmbeddings, Names, ParamSet, Transformer, freeze_all_but, layers};
+use peft_core::{Names, ParamSet, freeze_all_but, layers};
 use peft_layerwise::{Depth, Place, Strategy, TopLayers};
+use peft_model::{Pass, Read, Transformer};
 
 use super::{
     Device, Ids, POSITIONS, ROWS, at, layouts, loss_of, model, output, output_of, tokens, verified,
@@ -24,12 +25,16 @@ pub fn has_its_parameters_where_they_act<F: ModelFixture>(device: &Device) {
     assert_eq!(depth.n_blocks(), model.n_blocks());
     let ids = tokens(ROWS, POSITIONS, &model, on);
     let x = values([ROWS, POSITIONS, model.d_model()], 3.0, on);
-    let mut stages = vec![(Place::Below, model.begin(model.embed_text(ids, 0), 0))];
+    let context = model.context([ROWS, POSITIONS], Pass::default(), None, on);
+    let mut stages = vec![(Place::Below, model.begin(ids, &context))];
     for block in 0..model.n_blocks() {
-        let states = model.run_blocks(x.clone(), block..block + 1, None, None);
+        let states = model.run(x.clone(), block..block + 1, &context, None);
         stages.push((Place::Block(block), states));
     }
-    stages.push((Place::Above, output::<F>(&model, model.finish(x), None)));
+    stages.push((
+        Place::Above,
+        output::<F>(&model, model.finish(x, &context), None),
+    ));
     let mut read: BTreeMap<String, BTreeSet<Place>> = BTreeMap::new();
     for (place, states) in stages {
         if !states.is_tracked() {
@@ -87,12 +92,9 @@ pub fn trains_its_top_layers<F: ModelFixture>(device: &Device) {
             .filter(|path| strategy.rate(0, path, true).is_some())
             .collect();
         assert_eq!((&named, &trained(&model)), (&expected, &expected));
-        let below = model.run_blocks(
-            model.begin(model.embed_text(ids.clone(), 0), 0),
-            0..block,
-            None,
-            None,
-        );
+        let context = model.context([ROWS, POSITIONS], Pass::default(), None, on);
+        let begun = model.begin(ids.clone(), &context);
+        let below = model.run(begun, 0..block, &context, None);
         assert!(
             !below.is_tracked(),
             "what is below block {block} is part of the graph"
@@ -125,10 +127,9 @@ pub fn goes_on_from_kept_states<F: ModelFixture>(device: &Device) {
     for (cut, ((layout, outside), (_, segments))) in cases {
         println!("before block {cut}, {layout}");
         let (model, trained) = from_block(plain.clone(), cut);
-        let embeds = || model.embed_text(ids.clone(), 0);
         let trunk = |model: &F::Model, ids: Ids, segments: Option<Ids>| {
-            let begun = model.begin(model.embed_text(ids, 0), 0);
-            model.run_blocks(begun, 0..cut, segments, None)
+            let context = model.context(ids.dims(), Pass::new(segments), None, &ids.device());
+            model.run(model.begin(ids, &context), 0..cut, &context, None)
         };
         let kept = trunk(&model, ids.clone(), segments.clone()).inner();
         let valid = trunk(
@@ -138,10 +139,13 @@ pub fn goes_on_from_kept_states<F: ModelFixture>(device: &Device) {
         );
         assert_close(&valid, &kept, PATHS);
         let kept = || Tensor::<3>::from_data(kept.to_data(), on);
+        let above = |pass: Pass| {
+            let context = model.context([ROWS, POSITIONS], pass, None, on);
+            model.finish(model.run(kept(), cut..n, &context, None), &context)
+        };
         let finish = |states| output::<F>(&model, states, segments.clone());
         let whole = finish(model.hidden(ids.clone(), segments.clone(), None));
-        let states = model.run_blocks(kept(), cut..n, segments.clone(), None);
-        let found = finish(model.finish(states));
+        let found = finish(above(Pass::new(segments.clone())));
         assert_same(&found, &whole);
         if !trained.is_empty() {
             let [found, whole] =
@@ -150,9 +154,8 @@ pub fn goes_on_from_kept_states<F: ModelFixture>(device: &Device) {
             assert_eq!(found, whole);
         }
         if cut < n {
-            let states = model.run_blocks(kept(), cut..n - 1, segments.clone(), None);
-            let found = model.finish(model.run_last(states, segments.clone(), at(on)));
-            assert_same(&found, &model.stages_at(embeds(), segments, at(on)));
+            let found = above(Pass::new(segments.clone()).reading(Read::At(at(on))));
+            assert_same(&found, &model.hidden_at(ids.clone(), segments, at(on)));
         }
     }
     verified::<F>(ModelInvariant::Trunk, device);

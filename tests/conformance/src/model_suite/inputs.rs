@@ -1,7 +1,8 @@
 //! What a model reads beside its text: embeddings that are no token's, and keys and values that nothing was read for.
 
 use burn::tensor::{Tensor, s};
-use peft_core::{AttachReport, FromEmbeddings, KvCache, Transformer};
+use peft_core::AttachReport;
+use peft_model::{KvCache, Pass, Transformer};
 use peft_prefix::{PrefixConfig, PrefixInit, Prefixed};
 use peft_ptuning::{PromptTuningConfig, Prompted, SoftPrompt};
 
@@ -48,7 +49,7 @@ pub fn starts_from_embeddings<F: ModelFixture>(device: &Device) {
 }
 
 /// A text of one row before which others are put, and the states that it has behind them.
-fn continued<M: FromEmbeddings + Transformer>(model: &M, device: &Device) -> (Ids, Ids, Tensor<3>) {
+fn continued<M: Transformer>(model: &M, device: &Device) -> (Ids, Ids, Tensor<3>) {
     let whole = tokens(1, POSITIONS, model, device);
     let states = model.hidden(whole.clone(), None, None);
     let before = whole.clone().slice(s![.., 0..N]);
@@ -114,21 +115,23 @@ pub fn takes_a_prompt_for_tokens<F: ModelFixture>(device: &Device) {
 pub fn goes_on_from_given_keys<F: ModelFixture>(device: &Device) {
     let plain = model::<F>(device);
     let (before, text, expected) = continued(&plain, device);
-    let begun = |ids: &Ids, start| plain.begin(plain.embed(ids.clone()), start);
     let near = text.clone().slice(s![.., 0..2]);
-    let both = begun(&Tensor::cat(vec![before.clone(), near.clone()], 1), 0);
-    // Positions count from what is cached.
-    assert_close(
-        &begun(&near, N),
-        &both.clone().slice(s![.., N..N + 2]),
-        PATHS,
-    );
-    let whole = plain.run_blocks(both, 0..1, None, None);
+    let both = Tensor::cat(vec![before.clone(), near.clone()], 1);
+    // One block of a text of vectors, and what it was given.
+    let first = |ids: &Ids, cache: Option<&mut KvCache>| {
+        let context = plain.context(ids.dims(), Pass::default(), cache.as_deref(), device);
+        let begun = plain.stages().begin(plain.embed(ids.clone()), &context);
+        (begun.clone(), plain.run(begun, 0..1, &context, cache))
+    };
+    let (begun, whole) = first(&both, None);
     let mut read = plain.new_cache();
-    plain.run_blocks(begun(&before, 0), 0..1, None, Some(&mut read));
-    let mut given = KvCache::from_layers(vec![read.layer(0).expect("it was read").clone()]);
-    let found = plain.run_blocks(begun(&near, N), 0..1, None, Some(&mut given));
-    assert_close(&found, &whole.slice(s![.., N..N + 2]), PATHS);
+    first(&before, Some(&mut read));
+    let mut given = KvCache::from_layers(vec![read.layer(0).expect("it was read")]);
+    let (begun_near, found) = first(&near, Some(&mut given));
+    // Positions count from what is cached.
+    let behind = |x: Tensor<3>| x.slice(s![.., N..N + 2]);
+    assert_close(&begun_near, &behind(begun), PATHS);
+    assert_close(&found, &behind(whole), PATHS);
 
     let mut model = Prefixed::new(plain.clone());
     let ids = before.to_data().iter::<u32>().collect();

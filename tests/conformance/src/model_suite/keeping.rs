@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::store::ModuleRecord;
 use burn::tensor::{DType, Tensor};
-use peft_core::{FromEmbeddings, Targets, parameters};
+use peft_core::{Targets, parameters};
+use peft_model::Transformer;
 
 use super::adapting::lora;
 use super::{Device, POSITIONS, ROWS, loss_of, model, output_of, tokens, verified};

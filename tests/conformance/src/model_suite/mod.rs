@@ -13,7 +13,7 @@ mod stages;
 mod training;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_core::{FromEmbeddings, Transformer};
+use peft_model::Transformer;
 
 pub use adapting::{merges_lora, reads_each_layer_factored, takes_lora_on_each_layer};
 pub use depth::{

@@ -1,7 +1,7 @@
 //! Reading a text in parts, and reading it out.
 
 use burn::tensor::{Tensor, s};
-use peft_core::{FromEmbeddings, KvCache, Transformer, select_positions};
+use peft_model::{KvCache, Pass, Transformer, select_positions};
 
 use super::{
     Device, Ids, MOST, POSITIONS, ROWS, at, layouts, model, moved, output, padding, tokens,
@@ -90,7 +90,58 @@ pub fn reads_in_parts<F: ModelFixture>(device: &Device) {
         assert_close(&last(found), &last(whole), PATHS);
         assert_eq!(cache.len(), end);
     }
+    rows_go_on_together(&model, device);
     verified::<F>(ModelInvariant::Parts, device);
+}
+
+/// Rows of different lengths that are read and go on together, as many tokens each: the states of
+/// each row alone. What they are padded with is seen by none.
+fn rows_go_on_together<M: Transformer>(model: &M, device: &Device) {
+    let ids = tokens(ROWS, MOST, model, device);
+    let lengths = [4, 2, 8];
+    let mut together = model.new_cache();
+    let mut alone: Vec<KvCache> = lengths.map(|_| model.new_cache()).into();
+    let mut read = [0; ROWS];
+    for parts in [lengths, [1; ROWS], [2, 0, 1], [1; ROWS]] {
+        let longest = parts.into_iter().max().unwrap_or(0);
+        let part = |row: usize| {
+            let n = parts[row];
+            let own = ids
+                .clone()
+                .slice(s![row..row + 1, read[row]..read[row] + n]);
+            let padding = ids.clone().slice(s![row..row + 1, 0..longest - n]);
+            match n {
+                0 => padding,
+                n if n == longest => own,
+                _ => Tensor::cat(vec![own, padding], 1),
+            }
+        };
+        let batch = Tensor::cat((0..ROWS).map(part).collect(), 0);
+        let pass = Pass::of_lengths(parts.into());
+        let (states, _) = model.read(batch, pass, Some(&mut together));
+        for (row, n) in parts.into_iter().enumerate().filter(|(_, n)| *n > 0) {
+            let own = ids
+                .clone()
+                .slice(s![row..row + 1, read[row]..read[row] + n]);
+            let expected = model.hidden(own, None, Some(&mut alone[row]));
+            let found = states.clone().slice(s![row..row + 1, 0..n]);
+            assert_close(&found, &expected, PATHS);
+            read[row] += n;
+        }
+    }
+    let kept = [2, 0];
+    together.keep_rows(&kept);
+    let next = Tensor::cat(
+        kept.map(|row| ids.clone().slice(s![row..row + 1, 0..1]))
+            .into(),
+        0,
+    );
+    let found = model.hidden(next.clone(), None, Some(&mut together));
+    for (i, row) in kept.into_iter().enumerate() {
+        let one = s![i..i + 1];
+        let expected = model.hidden(next.clone().slice(one), None, Some(&mut alone[row]));
+        assert_close(&found.clone().slice(one), &expected, PATHS);
+    }
 }
 
 /// What training gets of the head is what the head makes of all states.

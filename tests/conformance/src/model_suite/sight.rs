@@ -1,7 +1,7 @@
 //! What a position sees: not padding, not other rows, not other sequences, and of its own what it should.
 
 use burn::tensor::{Tensor, s};
-use peft_core::{EVERY_SEQUENCE, FromEmbeddings};
+use peft_model::{EVERY_SEQUENCE, Transformer};
 
 use super::{
     Device, POSITIONS, ROWS, SEEN, changed, model, moved, output, padding, segments, tokens,

@@ -1,7 +1,7 @@
 //! A model in stages, and its last block at the positions that are read.
 
 use burn::tensor::{Tensor, TensorData, s};
-use peft_core::{FromEmbeddings, Transformer};
+use peft_model::{Pass, Read, Transformer};
 
 use super::{AT, Device, POSITIONS, ROWS, at, layouts, loss_of, model, tokens, verified};
 use crate::tolerance::PATHS;
@@ -16,18 +16,16 @@ pub fn runs_in_stages<F: ModelFixture>(device: &Device) {
         println!("{layout}");
         let whole = model.hidden(ids.clone(), segments.clone(), None);
         assert_eq!(whole.dims(), [ROWS, POSITIONS, model.d_model()]);
-        let begun = model.begin(model.embed_text(ids.clone(), 0), 0);
-        let run = |x, blocks| model.run_blocks(x, blocks, segments.clone(), None);
+        let pass = Pass::new(segments.clone());
+        let context = model.context([ROWS, POSITIONS], pass, None, device);
+        let begun = model.begin(ids.clone(), &context);
+        let run = |x, blocks| model.run(x, blocks, &context, None);
         for cut in 0..=n {
             let x = run(run(begun.clone(), 0..cut), cut..n);
-            assert_same(&model.finish(x), &whole);
+            assert_same(&model.finish(x, &context), &whole);
         }
         let one_by_one = (0..n).fold(begun, |x, block| run(x, block..block + 1));
-        assert_same(&model.finish(one_by_one), &whole);
-        assert_same(
-            &model.stages(model.embed_text(ids.clone(), 0), segments, None),
-            &whole,
-        );
+        assert_same(&model.finish(one_by_one, &context), &whole);
     }
     verified::<F>(ModelInvariant::Stages, device);
 }
@@ -44,15 +42,17 @@ pub fn runs_at_chosen_positions<F: ModelFixture>(device: &Device) {
     let on = &device.clone().autodiff();
     let model = model::<F>(on);
     let ids = tokens(ROWS, POSITIONS, &model, on);
-    let embeds = || model.embed_text(ids.clone(), 0);
     let n = model.n_blocks();
     for (layout, segments) in layouts(on) {
         println!("{layout}");
         let whole = picked(&model.hidden(ids.clone(), segments.clone(), None));
-        let below = model.run_blocks(model.begin(embeds(), 0), 0..n - 1, segments.clone(), None);
-        let last = model.finish(model.run_last(below, segments.clone(), at(on)));
+        let pass = Pass::new(segments.clone()).reading(Read::At(at(on)));
+        let context = model.context([ROWS, POSITIONS], pass, None, on);
+        let run = |x, blocks| model.run(x, blocks, &context, None);
+        let below = run(model.begin(ids.clone(), &context), 0..n - 1);
+        let last = model.finish(run(below, n - 1..n), &context);
         let expected = with_gradient(&model, &loss_of(whole.clone()));
-        for found in [model.hidden_at(embeds(), segments, at(on)), last] {
+        for found in [model.hidden_at(ids.clone(), segments, at(on)), last] {
             assert_close(&found, &whole, PATHS);
             let found = with_gradient(&model, &loss_of(found));
             assert!(found.keys().eq(expected.keys()), "{:?}", found.keys());

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::DType;
-use peft_core::{
-    FromEmbeddings, LayerKind, Targets, Transformer, layers, parameters, set_disabled, train_whole,
-};
+use peft_core::{LayerKind, Targets, layers, parameters, set_disabled, train_whole};
 use peft_layerwise::{Depth, Place};
+use peft_model::Transformer;
 
 use super::adapting::lora;
 use super::{Device, POSITIONS, ROWS, loss_of, model, output_of, tokens, verified};

@@ -8,9 +8,12 @@ mod stretches;
 use burn::module::Module;
 use burn::tensor::Device;
 use peft_layerwise::{Head, Strategy, TopLayers};
+use peft_model::Transformer;
 use peft_models::{
     BertForTokenClassification, ModernBertForSequenceClassification, TokenClassifier,
 };
+use peft_prefix::{Prefix, PrefixShape, Prefixed};
+use peft_ptuning::{Prompted, SoftPrompt};
 use peft_train::{
     Example, NextToken, Objective, SequenceClassification, TagExample, TokenClassification,
     TrainConfig, TrainExample, TrunkCache, TrunkReport, pack,
@@ -18,7 +21,7 @@ use peft_train::{
 
 use super::places::modernbert;
 use super::{Run, Trail, bert, decoder, encoder, texts};
-use crate::fixture::filled;
+use crate::fixture::{filled, values};
 use crate::training::{config, examples};
 
 peft_tests::cases!(
@@ -26,6 +29,7 @@ peft_tests::cases!(
     batches_of_one_shape_give_the_same_bits,
     packed_rows_are_the_same,
     classifiers_of_texts_and_tokens_are_the_same,
+    virtual_tokens_are_before_a_trunk,
 );
 
 const ALL: TrunkCache = TrunkCache {
@@ -230,4 +234,41 @@ fn classifiers_of_texts_and_tokens_are_the_same(device: &Device) {
     let found = pair(make, TokenClassification, &tagged, &head, steady(3), &ALL);
     found.assert_same();
     found.assert_kept(3, tagged.len());
+}
+
+/// A prompt and a prefix that do not train: the trunk has the prompt's states too, and the blocks
+/// above it see the prefix.
+fn virtual_tokens_are_before_a_trunk(device: &Device) {
+    let auto = device.clone().autodiff();
+    fn under<M: Transformer>(model: M, device: &Device) -> Prompted<Prefixed<M>> {
+        let mut model = Prompted::new(Prefixed::new(model));
+        let d_model = model.d_model();
+        let shape = PrefixShape::of(&model);
+        let flat = values([3, shape.flat_width()], 5.0, device);
+        model.model.input = Some(Prefix::new(flat, None, shape).expect("it fits"));
+        model.input = Some(SoftPrompt::new(values([2, d_model], 7.0, device)));
+        model
+    }
+    let rows = examples(14);
+    let make = || under(decoder(false, device), &auto);
+    let strategy = TopLayers::new(&make(), 2).expect("it fits");
+    let found = pair(make, NextToken, &rows, &strategy, steady(3), &ALL);
+    found.assert_same();
+    found.assert_kept(1, 14);
+    let bare = || decoder(false, device);
+    let strategy = TopLayers::new(&bare(), 2).expect("it fits");
+    let without = pair(bare, NextToken, &rows, &strategy, steady(3), &ALL);
+    assert!(without.with.losses[0] != found.with.losses[0]);
+
+    let rows = texts(11);
+    let make = || under(encoder(device), &auto);
+    let objective = SequenceClassification::default();
+    let strategy = TopLayers::new(&make(), 1).expect("it fits");
+    let found = pair(make, objective, &rows, &strategy, steady(3), &ALL);
+    found.assert_same();
+    found.assert_kept(2, 11);
+    let head = Head::new(&make(), ["classifier"]).expect("a head");
+    let found = pair(make, objective, &rows, &head, steady(3), &ALL);
+    found.assert_same();
+    found.assert_kept(3, 11);
 }

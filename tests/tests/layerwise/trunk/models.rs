@@ -1,10 +1,10 @@
 //! Models that a trunk is hard to keep of.
 
-use std::ops::Range;
-
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
-use peft_core::{FromEmbeddings, InputAdapter, KvCache, SequenceClassifier, Transformer};
+use peft_model::{
+    Attention, Context, InputAdapter, Look, SequenceClassifier, Spec, Stages, Transformer,
+};
 use peft_models::BertForSequenceClassification;
 
 use crate::layerwise::encoder;
@@ -22,25 +22,9 @@ impl InputAdapter for Mean {
         1
     }
 
-    fn hidden_from<M: FromEmbeddings>(
-        &self,
-        model: &M,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
+    fn begin(&self, embeds: Tensor<3>) -> Tensor<3> {
         let mean = embeds.clone().mean_dim(1) * self.scale.val().unsqueeze();
-        model.hidden_from(embeds + mean, segments, cache)
-    }
-
-    fn classify<M: SequenceClassifier>(
-        &self,
-        model: &M,
-        ids: Tensor<2, Int>,
-        segments: Option<Tensor<2, Int>>,
-    ) -> Tensor<2> {
-        let hidden = self.hidden_from(model, model.embed(ids), segments.clone(), None);
-        model.class_logits(hidden, segments)
+        embeds + mean
     }
 }
 
@@ -61,60 +45,33 @@ pub(super) fn odd(by_shape: f64, device: &Device) -> Odd {
     }
 }
 
-impl FromEmbeddings for Odd {
+impl Stages for Odd {
+    fn spec(&self) -> Spec {
+        self.model.spec()
+    }
+
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.model.embed(ids) + self.shift.val().unsqueeze()
     }
 
-    fn hidden_from(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.stages(embeds, segments, cache)
+    fn begin(&self, embeds: Tensor<3>, context: &Context) -> Tensor<3> {
+        let [rows, positions, _] = embeds.dims();
+        let by_shape = self.by_shape * (rows + positions) as f64;
+        self.model.stages().begin(embeds, context) + by_shape
+    }
+
+    fn look(&self, block: usize) -> Look<'_> {
+        self.model.stages().look(block)
+    }
+
+    fn block(&self, block: usize, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
+        self.model.stages().block(block, x, attention)
     }
 }
 
 impl Transformer for Odd {
-    fn begin(&self, embeds: Tensor<3>, start: usize) -> Tensor<3> {
-        let [rows, positions, _] = embeds.dims();
-        let by_shape = self.by_shape * (rows + positions) as f64;
-        self.model.begin(embeds, start) + by_shape
-    }
-
-    fn n_blocks(&self) -> usize {
-        self.model.n_blocks()
-    }
-
-    fn run_blocks(
-        &self,
-        x: Tensor<3>,
-        blocks: Range<usize>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.model.run_blocks(x, blocks, segments, cache)
-    }
-
-    fn finish(&self, x: Tensor<3>) -> Tensor<3> {
-        self.model.finish(x)
-    }
-
-    fn d_model(&self) -> usize {
-        self.model.d_model()
-    }
-
-    fn vocab_size(&self) -> usize {
-        self.model.vocab_size()
-    }
-
-    fn max_positions(&self) -> usize {
-        self.model.max_positions()
-    }
-
-    fn kv_shape(&self) -> (usize, usize) {
-        self.model.kv_shape()
+    fn stages(&self) -> &dyn Stages {
+        self
     }
 }
 

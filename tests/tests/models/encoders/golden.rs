@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor};
+use peft_model::Pass;
 use peft_models::{
     BertForSequenceClassification, BertForTokenClassification, DistilBertForSequenceClassification,
-    DistilBertForTokenClassification, FromEmbeddings, ModernBertForSequenceClassification,
+    DistilBertForTokenClassification, ModernBertForSequenceClassification,
     ModernBertForTokenClassification, RobertaForSequenceClassification,
     RobertaForTokenClassification, SequenceClassifier, TokenClassifier, Transformer, mean_pooled,
 };
@@ -120,10 +121,11 @@ fn features(name: &str, dtype: DType, device: &Device) {
             if name == "bert" && dtype == DType::F32 {
                 let types = golden.ints("token_type_ids", device);
                 let embeds = model.embed(golden.ints("input_ids", device));
-                let x = model.begin_typed(embeds, types, 0);
-                let x = model.run_blocks(x, 0..model.n_blocks(), None, None);
+                let context = model.context(types.dims(), Pass::default(), None, device);
+                let x = model.begin_typed(embeds, types, &context);
+                let x = model.run(x, 0..model.n_blocks(), &context, None);
                 let expected = golden.floats("typed_hidden", device);
-                assert_close(&model.finish(x), &expected, GOLDEN_LOGITS);
+                assert_close(&model.finish(x, &context), &expected, GOLDEN_LOGITS);
             }
             if name != "bert" && dtype == DType::F32 {
                 let ids = golden.ints("literal_input_ids", device);

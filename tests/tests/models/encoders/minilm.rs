@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use burn::tensor::{DType, Tensor, TensorData};
-use peft_models::{FromEmbeddings, mean_pooled};
+use peft_models::{Transformer, mean_pooled};
 use peft_store::Checkpoint;
 use peft_tests::tolerance::GOLDEN_LOGITS;
 use peft_train::{EncodeSpecial, Padded, TextTokenizer};

@@ -5,10 +5,9 @@ use peft_core::Targets;
 use peft_lora::LoraConfig;
 use peft_models::{
     BertForSequenceClassification, BertForTokenClassification, DistilBertForSequenceClassification,
-    DistilBertForTokenClassification, FromEmbeddings, ModernBertConfig,
-    ModernBertForSequenceClassification, ModernBertForTokenClassification,
-    RobertaForSequenceClassification, RobertaForTokenClassification, SequenceClassifier,
-    TokenClassifier, Transformer, mean_pooled,
+    DistilBertForTokenClassification, ModernBertConfig, ModernBertForSequenceClassification,
+    ModernBertForTokenClassification, RobertaForSequenceClassification,
+    RobertaForTokenClassification, SequenceClassifier, TokenClassifier, Transformer, mean_pooled,
 };
 use peft_tests::tolerance::PATHS;
 

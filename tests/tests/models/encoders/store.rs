@@ -1,7 +1,7 @@
 //! Encoders as the store loads them from directories.
 
 use burn::tensor::{DType, Device, Int, Tensor};
-use peft_models::{FromEmbeddings, SequenceClassifier, TokenClassifier, mean_pooled};
+use peft_models::{SequenceClassifier, TokenClassifier, Transformer, mean_pooled};
 use peft_store::{Checkpoint, CheckpointError};
 use peft_tests::tolerance::GOLDEN_LOGITS;
 

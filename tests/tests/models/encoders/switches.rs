@@ -2,12 +2,13 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use peft_model::{KvCache, Pass};
 use peft_models::{
     BertConfig, BertForSequenceClassification, BertForTokenClassification, DistilBertConfig,
-    DistilBertForSequenceClassification, DistilBertForTokenClassification, FromEmbeddings,
-    ModelConfigError, ModernBertConfig, ModernBertForSequenceClassification,
-    ModernBertForTokenClassification, RobertaForSequenceClassification,
-    RobertaForTokenClassification, SequenceClassifier, TokenClassifier, Transformer,
+    DistilBertForSequenceClassification, DistilBertForTokenClassification, ModelConfigError,
+    ModernBertConfig, ModernBertForSequenceClassification, ModernBertForTokenClassification,
+    RobertaForSequenceClassification, RobertaForTokenClassification, SequenceClassifier,
+    TokenClassifier, Transformer,
 };
 
 use super::{bert, distilbert, modernbert, roberta, spread};
@@ -101,11 +102,13 @@ fn dropout_acts_while_training_only(device: &Device) {
 fn token_types_change_the_states(device: &Device) {
     let model = spread(bert().init(device));
     let embeds = || model.embed(ids(2, 5, 23, device));
+    let context = model.context([2, 5], Pass::default(), None, device);
     let typed = |value: i64| {
         let types = Tensor::zeros([2, 5], device) + value;
-        model.begin_typed(embeds(), types, 0)
+        model.begin_typed(embeds(), types, &context)
     };
-    assert_close(&typed(0), &model.begin(embeds(), 0), 0.0);
+    let begun = model.stages().begin(embeds(), &context);
+    assert_close(&typed(0), &begun, 0.0);
     let apart = (typed(1) - typed(0)).abs().max();
     assert!(apart.into_scalar::<f32>() > 1e-3);
 }
@@ -116,7 +119,11 @@ fn token_types_change_the_states(device: &Device) {
 fn more_positions_than_there_are_is_said() {
     let device = &peft_tests::device("flex");
     let model = roberta().init(device);
-    model.begin(Tensor::zeros([1, 3, 12], device), 14);
+    let given = Tensor::zeros([1, 2, 14, 6], device);
+    let cache = KvCache::from_layers(vec![(given.clone(), given); 2]);
+    let context = model.context([1, 3], Pass::default(), Some(&cache), device);
+    let embeds = Tensor::zeros([1, 3, 12], device);
+    model.stages().begin(embeds, &context);
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! A classifier as small as can be: the tanh of embeddings, and a linear head on their mean or on each.
 
-use std::ops::Range;
-
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, activation::tanh};
-use peft_models::{FromEmbeddings, KvCache, SequenceClassifier, TokenClassifier, Transformer};
+use peft_model::{Attention, Look, SequenceClassifier, Spec, Stages, TokenClassifier, Transformer};
 
 use crate::fixture::{D_MODEL, VOCABULARY, values};
 
@@ -33,58 +31,39 @@ impl Tiny {
     }
 }
 
-impl FromEmbeddings for Tiny {
+impl Stages for Tiny {
+    fn spec(&self) -> Spec {
+        spec(D_MODEL, 1, VOCABULARY, 64)
+    }
+
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.embed.forward(ids)
     }
 
-    fn hidden_from(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.stages(embeds, segments, cache)
+    fn look(&self, _: usize) -> Look<'_> {
+        Look::ALL
+    }
+
+    fn block(&self, _: usize, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
+        tanh(attention.queries(x))
     }
 }
 
 impl Transformer for Tiny {
-    fn begin(&self, embeds: Tensor<3>, _: usize) -> Tensor<3> {
-        embeds
+    fn stages(&self) -> &dyn Stages {
+        self
     }
+}
 
-    fn n_blocks(&self) -> usize {
-        1
-    }
-
-    fn run_blocks(
-        &self,
-        x: Tensor<3>,
-        _: Range<usize>,
-        _: Option<Tensor<2, Int>>,
-        _: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        tanh(x)
-    }
-
-    fn finish(&self, x: Tensor<3>) -> Tensor<3> {
-        x
-    }
-
-    fn d_model(&self) -> usize {
-        D_MODEL
-    }
-
-    fn vocab_size(&self) -> usize {
-        VOCABULARY
-    }
-
-    fn max_positions(&self) -> usize {
-        64
-    }
-
-    fn kv_shape(&self) -> (usize, usize) {
-        (1, 1)
+/// The sizes of a model without attention.
+fn spec(d_model: usize, n_blocks: usize, vocab_size: usize, max_positions: usize) -> Spec {
+    Spec {
+        d_model,
+        n_blocks,
+        vocab_size,
+        max_positions,
+        n_kv_heads: 1,
+        head_dim: 1,
     }
 }
 
@@ -121,7 +100,12 @@ pub(super) struct Table {
     pub(super) scores: Param<Tensor<2>>,
 }
 
-impl FromEmbeddings for Table {
+impl Stages for Table {
+    fn spec(&self) -> Spec {
+        let [vocab_size, d_model] = self.scores.dims();
+        spec(d_model, 0, vocab_size, 1)
+    }
+
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         let [rows, positions] = ids.dims();
         let flat = ids.reshape([rows * positions]);
@@ -130,53 +114,18 @@ impl FromEmbeddings for Table {
         scores.reshape([rows, positions, n_labels])
     }
 
-    fn hidden_from(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.stages(embeds, segments, cache)
+    fn look(&self, _: usize) -> Look<'_> {
+        Look::ALL
+    }
+
+    fn block(&self, _: usize, x: Tensor<3>, _: Attention<'_>) -> Tensor<3> {
+        x
     }
 }
 
 impl Transformer for Table {
-    fn begin(&self, embeds: Tensor<3>, _: usize) -> Tensor<3> {
-        embeds
-    }
-
-    fn n_blocks(&self) -> usize {
-        0
-    }
-
-    fn run_blocks(
-        &self,
-        x: Tensor<3>,
-        _: Range<usize>,
-        _: Option<Tensor<2, Int>>,
-        _: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        x
-    }
-
-    fn finish(&self, x: Tensor<3>) -> Tensor<3> {
-        x
-    }
-
-    fn d_model(&self) -> usize {
-        self.scores.dims()[1]
-    }
-
-    fn vocab_size(&self) -> usize {
-        self.scores.dims()[0]
-    }
-
-    fn max_positions(&self) -> usize {
-        1
-    }
-
-    fn kv_shape(&self) -> (usize, usize) {
-        (1, 1)
+    fn stages(&self) -> &dyn Stages {
+        self
     }
 }
 

@@ -1,6 +1,6 @@
 //! Models with a head and an adapter.
 
-use peft_core::Transformer;
+use peft_model::Transformer;
 use peft_store::{Adaptable, Checkpoint, Headed, SavedAdapter};
 
 use crate::commands::adapted::{ADAPTER, warn};

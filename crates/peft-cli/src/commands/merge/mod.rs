@@ -7,7 +7,7 @@ mod probe;
 use burn::module::Module;
 use burn::tensor::DType;
 use peft_files::NewDir;
-use peft_models::{CausalLm, FromEmbeddings, SequenceClassifier, TokenClassifier};
+use peft_models::{CausalLm, SequenceClassifier, TokenClassifier, Transformer};
 use peft_store::{Checkpoint, CheckpointConfig, HeadLabels, Precision, adaptable};
 
 use self::fold::Job;

@@ -1,6 +1,6 @@
 //! `peft train` on labelled rows: an encoder with a head.
 
-use peft_core::Transformer;
+use peft_model::Transformer;
 use peft_store::{Adaptable, Checkpoint, Companions, HeadLabels, Headed, TaskType};
 use peft_train::{
     Dataset, Objective, ProblemType, RowKind, SequenceClassification, TextTokenizer,

@@ -1,8 +1,9 @@
 //! The run itself, the same for every task.
 
 use burn::module::Module;
-use peft_core::{Summary, Transformer, has_suffix, module_paths};
+use peft_core::{Summary, has_suffix, module_paths};
 use peft_layerwise::{AsGiven, Strategy};
+use peft_model::Transformer;
 use peft_store::{About, Adaptable, Checkpoint, Companions, Labels, TaskType, adaptable};
 use peft_train::{
     Digest, Objective, TextTokenizer, TrainConfig, TrainExample, TrainState, Trainer, TrunkCache,

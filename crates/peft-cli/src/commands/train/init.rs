@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use peft_core::Transformer;
+use peft_model::Transformer;
 use peft_store::{Adaptable, AdapterConfig, Checkpoint, SavedAdapter, TrainedFormat};
 use serde_json::Value;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
-use peft_core::Transformer;
+use peft_model::Transformer;
 use peft_store::Adaptable;
 use peft_train::{
     Evaluations, Observer, Progress, Report, StateDir, StepReport, TrainError, TrainState,

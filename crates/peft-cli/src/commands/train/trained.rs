@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::DType;
-use peft_core::Transformer;
+use peft_model::Transformer;
 use peft_store::{
     About, Adaptable, AdapterConfig, Companions, Labels, TaskType, TrainedConfig, TrainedFormat,
     base_digest, save_trained, write_checkpoint,

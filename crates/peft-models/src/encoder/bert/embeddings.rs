@@ -4,6 +4,7 @@
 use burn::module::Module;
 use burn::nn::{Dropout, Embedding};
 use burn::tensor::{Int, Tensor};
+use peft_model::Context;
 
 use crate::LayerNorm;
 use crate::rows::{embedding, shared_embedding};
@@ -37,12 +38,16 @@ impl BertEmbeddings {
     /// ```text
     /// step = positions[n(i)] - positions[i],  n(i) = the tokens up to i that are no padding
     /// ```
-    pub(in crate::encoder) fn embed_text(&self, ids: Tensor<2, Int>, start: usize) -> Tensor<3> {
+    pub(in crate::encoder) fn embed_text(
+        &self,
+        ids: Tensor<2, Int>,
+        context: &Context,
+    ) -> Tensor<3> {
         let embeds = self.embed(ids.clone());
         let Some(padding) = self.position_offset.checked_sub(1) else {
             return embeds;
         };
-        let [_, positions] = ids.dims();
+        let (start, [_, positions]) = (context.cached(), ids.dims());
         // More of them than rows is what `begin` tells.
         let rows = self.position_embeddings.weight.lazy_shape()[0];
         if self.position_offset + start + positions > rows {
@@ -50,14 +55,12 @@ impl BertEmbeddings {
         }
         let counts = ids.not_equal_elem(padding as i64).int();
         let counted = (counts.clone().cumsum(1) + start as i64) * counts + padding as i64;
-        let first = (self.position_offset + start) as i64;
-        let range = first..first + positions as i64;
-        let all = Tensor::<1, Int>::arange(range, &embeds.device()).unsqueeze();
+        let all = context.places() + self.position_offset as i64;
         let table = &self.position_embeddings;
         embeds + (embedding(table, counted) - shared_embedding(table, all))
     }
 
-    /// With what is added to them, positions counted from `start`; of the same shape. Tokens without types are of type 0.
+    /// With what is added to them; of the same shape. Tokens without types are of type 0.
     ///
     /// # Panics
     ///
@@ -66,17 +69,15 @@ impl BertEmbeddings {
         &self,
         embeds: Tensor<3>,
         types: Option<Tensor<2, Int>>,
-        start: usize,
+        context: &Context,
     ) -> Tensor<3> {
-        let (positions, device) = (embeds.dims()[1], embeds.device());
         let rows = self.position_embeddings.weight.lazy_shape()[0];
-        let (first, known) = (self.position_offset + start, rows - self.position_offset);
-        let end = first + positions;
-        assert!(
-            end <= rows,
-            "{} positions, but the model has {known}",
-            start + positions
+        let (known, end) = (
+            rows - self.position_offset,
+            context.cached() + embeds.dims()[1],
         );
+        assert!(end <= known, "{end} positions, but the model has {known}");
+        let device = embeds.device();
         let mut x = embeds;
         if let Some(table) = &self.token_type_embeddings {
             x = x + match types {
@@ -86,8 +87,8 @@ impl BertEmbeddings {
         } else {
             assert!(types.is_none(), "token types, but the model has none");
         }
-        let ids = Tensor::<1, Int>::arange(first as i64..end as i64, &device).unsqueeze();
-        let x = x + shared_embedding(&self.position_embeddings, ids); // [1, positions, d_model] beside each row
+        let places = context.places() + self.position_offset as i64;
+        let x = x + shared_embedding(&self.position_embeddings, places);
         self.dropout.forward(self.LayerNorm.forward(x))
     }
 }

@@ -4,11 +4,10 @@ use burn::module::Module;
 use burn::nn::{Dropout, Linear};
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::linear;
+use peft_model::{SequenceClassifier, Stages, TokenClassifier, Transformer};
 
 use super::{BertConfig, BertModel};
-use crate::encoder::delegate::delegate_to_field;
 use crate::fresh;
-use crate::{SequenceClassifier, TokenClassifier};
 
 /// A BERT that classifies texts: `classifier(tanh(dense(h)))` of the first position's state.
 #[derive(Module, Debug)]
@@ -34,10 +33,17 @@ pub struct BertForTokenClassification {
     n_labels: usize,
 }
 
-delegate_to_field!(
-    BertForSequenceClassification { bert },
-    BertForTokenClassification { bert },
-);
+impl Transformer for BertForSequenceClassification {
+    fn stages(&self) -> &dyn Stages {
+        &self.bert
+    }
+}
+
+impl Transformer for BertForTokenClassification {
+    fn stages(&self) -> &dyn Stages {
+        &self.bert
+    }
+}
 
 impl BertForSequenceClassification {
     /// A model with fresh weights.

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::nn::{Dropout, Linear};
 
 use crate::encoder::named::named_module;
-use crate::encoder::post_norm::{PostNorm, PostNormLayer};
+use crate::encoder::post_norm::PostNorm;
 use crate::{Activation, LayerNorm};
 
 /// The inputs of attention.
@@ -67,8 +67,8 @@ pub struct BertLayer {
     pub output: BertOutput,
 }
 
-impl PostNormLayer for BertLayer {
-    fn parts(&self) -> PostNorm<'_> {
+impl BertLayer {
+    pub(super) fn parts(&self) -> PostNorm<'_> {
         let BertAttention { self_, output } = &self.attention;
         PostNorm {
             query: &self_.query,

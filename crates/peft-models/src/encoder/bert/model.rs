@@ -4,10 +4,10 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Int, Tensor};
 use peft_core::linear;
+use peft_model::{Attention, Context, Look, Spec, Stages, Transformer};
 
 use super::{BertConfig, BertEmbeddings, BertLayer};
 use crate::encoder::pooling;
-use crate::encoder::post_norm::post_norm_encoder;
 
 /// The blocks.
 #[derive(Module, Debug)]
@@ -49,7 +49,7 @@ impl BertModel {
         &self.config
     }
 
-    /// As [`begin`](crate::Transformer::begin), with the type of each token: 1 in the second text of a pair.
+    /// As [`begin`](Stages::begin), with the type of each token: 1 in the second text of a pair.
     ///
     /// # Shapes
     ///
@@ -58,9 +58,52 @@ impl BertModel {
     /// # Panics
     ///
     /// If there are more positions than the model has.
-    pub fn begin_typed(&self, embeds: Tensor<3>, types: Tensor<2, Int>, start: usize) -> Tensor<3> {
-        self.embeddings.begin(embeds, Some(types), start)
+    pub fn begin_typed(
+        &self,
+        embeds: Tensor<3>,
+        types: Tensor<2, Int>,
+        context: &Context,
+    ) -> Tensor<3> {
+        self.embeddings.begin(embeds, Some(types), context)
     }
 }
 
-post_norm_encoder!(BertModel { encoder });
+impl Stages for BertModel {
+    fn spec(&self) -> Spec {
+        let config = &self.config;
+        Spec {
+            d_model: config.d_model,
+            n_blocks: self.encoder.layer.len(),
+            vocab_size: config.vocab_size,
+            max_positions: config.max_positions,
+            n_kv_heads: config.n_heads,
+            head_dim: config.d_model / config.n_heads,
+        }
+    }
+
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        self.embeddings.embed(ids)
+    }
+
+    fn embed_text(&self, ids: Tensor<2, Int>, context: &Context) -> Tensor<3> {
+        self.embeddings.embed_text(ids, context)
+    }
+
+    fn begin(&self, embeds: Tensor<3>, context: &Context) -> Tensor<3> {
+        self.embeddings.begin(embeds, None, context)
+    }
+
+    fn look(&self, _block: usize) -> Look<'_> {
+        Look::ALL
+    }
+
+    fn block(&self, block: usize, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
+        self.encoder.layer[block].parts().forward(x, attention)
+    }
+}
+
+impl Transformer for BertModel {
+    fn stages(&self) -> &dyn Stages {
+        self
+    }
+}

@@ -4,12 +4,11 @@ use burn::module::Module;
 use burn::nn::{Dropout, Linear};
 use burn::tensor::{Device, Int, Tensor, activation};
 use peft_core::linear;
+use peft_model::{SequenceClassifier, Stages, TokenClassifier, Transformer};
 
 use super::{DistilBertConfig, DistilBertModel};
-use crate::encoder::delegate::delegate_to_field;
 use crate::encoder::pooling;
 use crate::fresh;
-use crate::{SequenceClassifier, TokenClassifier};
 
 /// A DistilBERT that classifies texts: `classifier(relu(pre_classifier(h)))` of the first position's state.
 #[derive(Module, Debug)]
@@ -37,10 +36,17 @@ pub struct DistilBertForTokenClassification {
     n_labels: usize,
 }
 
-delegate_to_field!(
-    DistilBertForSequenceClassification { distilbert },
-    DistilBertForTokenClassification { distilbert },
-);
+impl Transformer for DistilBertForSequenceClassification {
+    fn stages(&self) -> &dyn Stages {
+        &self.distilbert
+    }
+}
+
+impl Transformer for DistilBertForTokenClassification {
+    fn stages(&self) -> &dyn Stages {
+        &self.distilbert
+    }
+}
 
 impl DistilBertForSequenceClassification {
     /// A model with fresh weights.

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::{Dropout, Linear};
 
-use crate::encoder::post_norm::{PostNorm, PostNormLayer};
+use crate::encoder::post_norm::PostNorm;
 use crate::{Activation, LayerNorm};
 
 /// Attention.
@@ -48,8 +48,8 @@ pub struct DistilBertLayer {
     pub output_layer_norm: LayerNorm,
 }
 
-impl PostNormLayer for DistilBertLayer {
-    fn parts(&self) -> PostNorm<'_> {
+impl DistilBertLayer {
+    pub(super) fn parts(&self) -> PostNorm<'_> {
         let Self { attention, ffn, .. } = self;
         PostNorm {
             query: &attention.q_lin,

@@ -4,13 +4,12 @@ use burn::module::Module;
 use burn::nn::{Dropout, Linear};
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::linear;
+use peft_model::{SequenceClassifier, Stages, TokenClassifier, Transformer};
 
 use super::{ModernBertConfig, ModernBertModel};
 use crate::encoder::Pooling;
-use crate::encoder::delegate::delegate_to_field;
 use crate::fresh;
 use crate::{Activation, LayerNorm};
-use crate::{SequenceClassifier, TokenClassifier};
 
 /// `norm(act(dense(h)))`.
 #[derive(Module, Debug)]
@@ -71,10 +70,17 @@ pub struct ModernBertForTokenClassification {
     n_labels: usize,
 }
 
-delegate_to_field!(
-    ModernBertForSequenceClassification { model },
-    ModernBertForTokenClassification { model },
-);
+impl Transformer for ModernBertForSequenceClassification {
+    fn stages(&self) -> &dyn Stages {
+        &self.model
+    }
+}
+
+impl Transformer for ModernBertForTokenClassification {
+    fn stages(&self) -> &dyn Stages {
+        &self.model
+    }
+}
 
 /// A fresh classifier, `N(0, 1 / d_model)`.
 fn classifier(config: &ModernBertConfig, n_labels: usize, device: &Device) -> Linear {

@@ -5,12 +5,9 @@ use burn::module::Module;
 use burn::nn::{Dropout, Linear};
 use burn::tensor::Tensor;
 use peft_core::linear;
-use peft_kernels::attention;
+use peft_model::{Attention, Scores};
 
-use crate::attention::{drawn, merge_heads, split_heads};
-use crate::mask::AttentionBias;
-use crate::rope::Rotation;
-use crate::{Activation, KvCache, LayerNorm};
+use crate::{Activation, LayerNorm, fresh};
 
 /// Attention with rotary positions.
 #[derive(Module, Debug)]
@@ -25,28 +22,18 @@ pub struct ModernBertAttention {
 }
 
 impl ModernBertAttention {
-    /// `x` is `[batch, positions, d_model]`, the result of the positions that ask.
-    fn forward(
-        &self,
-        x: Tensor<3>,
-        rotation: &Rotation,
-        bias: &AttentionBias,
-        cache: Option<(&mut KvCache, usize)>,
-    ) -> Tensor<3> {
+    /// `x` is `[batch, positions, d_model]`, the result of the positions that are read.
+    fn forward(&self, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
         let width = x.dims()[2];
         let qkv = linear(&self.Wqkv, x); // [batch, positions, 3 d_model]
         let part = |i| qkv.clone().narrow(2, i * width, width);
-        let scale = 1.0 / ((width / self.n_heads) as f64).sqrt();
-        let q = split_heads(bias.asking(part(0)), self.n_heads);
-        let q = rotation.queries(q).mul_scalar(scale);
-        let k = rotation.keys(split_heads(part(1), self.n_heads));
-        let v = split_heads(part(2), self.n_heads);
-        let (k, v) = match cache {
-            Some((cache, layer)) => cache.append(layer, k, v),
-            None => (k, v),
+        let q = Attention::split_heads(attention.queries(part(0)), self.n_heads);
+        let [k, v] = [1, 2].map(|i| Attention::split_heads(part(i), self.n_heads));
+        let scores = Scores {
+            dropout: fresh::rate(&self.dropout),
+            ..Scores::new(1.0 / ((width / self.n_heads) as f64).sqrt())
         };
-        let dropout = drawn(&self.dropout, &q.device());
-        let mixed = merge_heads(attention(q, k, v, &bias.0, None, dropout));
+        let mixed = attention.attend(q, k, v, scores);
         self.dropout.forward(linear(&self.Wo, mixed))
     }
 }
@@ -93,19 +80,13 @@ pub struct ModernBertLayer {
 }
 
 impl ModernBertLayer {
-    /// `x` is `[batch, positions, d_model]`, the result of the positions that ask.
-    pub(super) fn forward(
-        &self,
-        x: Tensor<3>,
-        rotation: &Rotation,
-        bias: &AttentionBias,
-        cache: Option<(&mut KvCache, usize)>,
-    ) -> Tensor<3> {
+    /// As [`Stages::block`](peft_model::Stages::block).
+    pub(super) fn forward(&self, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
         let normed = match &self.attn_norm {
             Some(norm) => norm.forward(x.clone()),
             None => x.clone(),
         };
-        let x = bias.asking(x) + self.attn.forward(normed, rotation, bias, cache);
+        let x = attention.queries(x) + self.attn.forward(normed, attention);
         let normed = self.mlp_norm.forward(x.clone());
         x + self.mlp.forward(normed)
     }

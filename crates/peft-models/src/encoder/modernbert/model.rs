@@ -1,17 +1,13 @@
 //! [`ModernBertModel`]: the encoder.
 
-use std::ops::Range;
-
 use burn::module::Module;
 use burn::nn::{Dropout, Embedding};
 use burn::tensor::{Int, Tensor};
-use peft_kernels::Sight;
+use peft_model::{Attention, Context, Look, Sight, Spec, Stages, Transformer};
 
 use super::{ModernBertConfig, ModernBertLayer};
-use crate::mask::AttentionBias;
-use crate::rope::Rotation;
+use crate::LayerNorm;
 use crate::rows::embedding;
-use crate::{FromEmbeddings, KvCache, LayerNorm, Transformer};
 
 /// What the first block reads, `norm(word)`.
 #[derive(Module, Debug)]
@@ -42,117 +38,55 @@ impl ModernBertModel {
     pub fn config(&self) -> &ModernBertConfig {
         &self.config
     }
-
-    /// Some blocks; one block where it is asked at some positions alone.
-    fn run(
-        &self,
-        mut x: Tensor<3>,
-        blocks: Range<usize>,
-        segments: Option<Tensor<2, Int>>,
-        mut cache: Option<&mut KvCache>,
-        at: Option<Tensor<2, Int>>,
-    ) -> Tensor<3> {
-        let positions = x.dims()[1];
-        let cached = cache.as_ref().map_or(0, |cache| cache.len_of(blocks.start));
-        let device = x.device();
-        let (_, head_dim) = self.kv_shape();
-        let window = Sight {
-            reach: Some(self.config.reach),
-            ..Sight::ALL
-        };
-        let [global, local] = [
-            (&self.config.global_rope, Sight::ALL),
-            (&self.config.local_rope, window),
-        ]
-        .map(|(rope, sight)| {
-            let rotation = Rotation::new(rope, head_dim, cached, positions, &device);
-            let bias = AttentionBias::new(sight, positions, cached, segments.clone());
-            (rotation.asked_at(at.clone()), bias.asked_at(at.clone()))
-        });
-        for i in blocks {
-            let layer = &self.layers[i];
-            let (rotation, bias) = if layer.windowed { &local } else { &global };
-            let cache = cache.as_deref_mut().map(|cache| (cache, i));
-            x = layer.forward(x, rotation, bias, cache);
-        }
-        x
-    }
 }
 
-impl FromEmbeddings for ModernBertModel {
+impl Stages for ModernBertModel {
+    fn spec(&self) -> Spec {
+        let config = &self.config;
+        Spec {
+            d_model: config.d_model,
+            n_blocks: self.layers.len(),
+            vocab_size: config.vocab_size,
+            max_positions: config.max_positions,
+            n_kv_heads: config.n_heads,
+            head_dim: config.d_model / config.n_heads,
+        }
+    }
+
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         embedding(&self.embeddings.tok_embeddings, ids)
     }
 
-    fn hidden_from(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.stages(embeds, segments, cache)
-    }
-
-    fn hidden_at(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        at: Tensor<2, Int>,
-    ) -> Tensor<3> {
-        self.stages_at(embeds, segments, at)
-    }
-}
-
-impl Transformer for ModernBertModel {
-    fn begin(&self, embeds: Tensor<3>, _start: usize) -> Tensor<3> {
+    fn begin(&self, embeds: Tensor<3>, _context: &Context) -> Tensor<3> {
         let normed = self.embeddings.norm.forward(embeds);
         self.embeddings.drop.forward(normed)
     }
 
-    fn n_blocks(&self) -> usize {
-        self.layers.len()
+    fn look(&self, block: usize) -> Look<'_> {
+        let (reach, rope) = match self.layers[block].windowed {
+            true => (Some(self.config.reach), &self.config.local_rope),
+            false => (None, &self.config.global_rope),
+        };
+        Look {
+            sight: Sight {
+                causal: false,
+                reach,
+            },
+            rope: Some(rope),
+        }
     }
 
-    fn run_blocks(
-        &self,
-        x: Tensor<3>,
-        blocks: Range<usize>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.run(x, blocks, segments, cache, None)
+    fn block(&self, block: usize, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
+        self.layers[block].forward(x, attention)
     }
 
-    fn run_last(
-        &self,
-        x: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        at: Tensor<2, Int>,
-    ) -> Tensor<3> {
-        let end = self.n_blocks();
-        self.run(x, end - 1..end, segments, None, Some(at))
-    }
-
-    fn finish(&self, x: Tensor<3>) -> Tensor<3> {
+    fn finish(&self, x: Tensor<3>, _context: &Context) -> Tensor<3> {
         self.final_norm.forward(x)
     }
+}
 
-    fn d_model(&self) -> usize {
-        self.config.d_model
-    }
-
-    fn vocab_size(&self) -> usize {
-        self.config.vocab_size
-    }
-
-    fn max_positions(&self) -> usize {
-        self.config.max_positions
-    }
-
-    fn kv_shape(&self) -> (usize, usize) {
-        (
-            self.config.n_heads,
-            self.config.d_model / self.config.n_heads,
-        )
+impl Transformer for ModernBertModel {
+    fn stages(&self) -> &dyn Stages {
+        self
     }
 }

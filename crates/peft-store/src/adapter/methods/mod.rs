@@ -10,9 +10,8 @@ mod prompt_tuning;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use peft_core::{
-    Adapter, AttachReport, InputAdapter, LayerKind, PeftError, Placement, Transformer, WithInput,
-};
+use peft_core::{Adapter, AttachReport, LayerKind, PeftError, Placement};
+use peft_model::{InputAdapter, Transformer, WithInput};
 use serde_json::{Map, Value};
 
 use super::AdapterFileError;

@@ -1,7 +1,8 @@
 //! P-Tuning in PEFT's files.
 
 use burn::tensor::Device;
-use peft_core::{AttachReport, InputAdapter, PeftError, Transformer};
+use peft_core::{AttachReport, PeftError};
+use peft_model::{InputAdapter, Transformer};
 use peft_ptuning::{PTuningConfig, PromptEncoder, PromptEncoderConfig, Prompted, SoftPrompt};
 use serde_json::{Map, Value, json};
 

@@ -3,7 +3,8 @@
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use peft_core::{AttachReport, PeftError, Transformer};
+use peft_core::{AttachReport, PeftError};
+use peft_model::Transformer;
 use peft_prefix::{Prefix, PrefixConfig, PrefixInit, PrefixProjection, PrefixShape, Prefixed};
 use serde_json::{Map, Value, json};
 

@@ -1,7 +1,8 @@
 //! Soft prompts in files, whatever they are trained through.
 
 use burn::tensor::Tensor;
-use peft_core::{AttachReport, PeftError, Transformer};
+use peft_core::{AttachReport, PeftError};
+use peft_model::Transformer;
 use peft_ptuning::{Prompted, SoftPrompt};
 use serde_json::{Map, Value, json};
 

@@ -1,7 +1,8 @@
 //! Prompt tuning in PEFT's files.
 
 use burn::tensor::Device;
-use peft_core::{AttachReport, InputAdapter, PeftError, Transformer};
+use peft_core::{AttachReport, PeftError};
+use peft_model::{InputAdapter, Transformer};
 use peft_ptuning::{PromptInit, PromptTuningConfig, Prompted, SoftPrompt};
 use serde_json::{Map, Value, json};
 

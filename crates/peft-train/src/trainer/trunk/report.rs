@@ -27,9 +27,6 @@ pub enum TrunkRefusal {
     /// There is no block below the lowest that trains.
     #[error("the embeddings or the first block train")]
     TrainsBelow,
-    /// An input adapter acts on all blocks.
-    #[error("the model reads a prompt or a prefix beside its text")]
-    InputAdapter,
     /// No row would be read twice.
     #[error("the trunk is frozen for no longer than an epoch")]
     Short,

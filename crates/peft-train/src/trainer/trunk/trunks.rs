@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use peft_core::{FrozenWeight, parameters};
+use peft_core::FrozenWeight;
 use peft_layerwise::{Depth, Place};
 
 use super::store::Store;
@@ -22,7 +22,6 @@ pub(crate) struct Trunks<'a, E> {
     examples: &'a [E],
     lengths: &'a [usize],
     depth: Option<Depth>,
-    in_input_adapter: bool,
     span: Option<Span>,
     kept: Option<Kept>,
     reported: Option<TrunkReport>,
@@ -42,8 +41,17 @@ struct Kept {
 
 struct States {
     store: Store,
-    /// The type of numbers and how many a position has, once it is known.
-    format: Option<(DType, usize)>,
+    format: Option<Format>,
+}
+
+/// What all rows have alike, once it is known.
+#[derive(Clone, Copy)]
+struct Format {
+    dtype: DType,
+    /// Numbers of a position.
+    width: usize,
+    /// Virtual tokens before a text, which have states too.
+    before: usize,
 }
 
 impl<'a, E: TrainExample> Trunks<'a, E> {
@@ -60,9 +68,6 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
             examples,
             lengths,
             depth: Depth::of(model).ok(),
-            in_input_adapter: parameters(model)
-                .iter()
-                .any(|parameter| parameter.in_input_adapter),
             span: None,
             kept: None,
             reported: None,
@@ -121,9 +126,6 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
             Place::Block(block) => block,
             Place::Above => depth.n_blocks(),
         };
-        if self.in_input_adapter {
-            return Err(TrunkRefusal::InputAdapter);
-        }
         let steps_per_epoch = self.config.length(self.examples.len()).steps_per_epoch;
         if span.steps.len() <= steps_per_epoch {
             return Err(TrunkRefusal::Short);
@@ -228,8 +230,13 @@ impl<M, E: TrainExample> Trunk<'_, M, E> {
         let data = trunk.states.into_data();
         let dtype = data.dtype();
         let size = width * dtype.size();
+        let before = positions - longest(&rows);
         let mut states = lock(&self.kept.states);
-        states.format = Some((dtype, width));
+        states.format = Some(Format {
+            dtype,
+            width,
+            before,
+        });
         for ((row, example), bytes) in part
             .iter()
             .zip(&rows)
@@ -238,7 +245,7 @@ impl<M, E: TrainExample> Trunk<'_, M, E> {
             let about = self.about(*example);
             states
                 .store
-                .put(*row, &bytes[..example.length() * size], about)?;
+                .put(*row, &bytes[..(before + example.length()) * size], about)?;
         }
         Ok(())
     }
@@ -246,10 +253,14 @@ impl<M, E: TrainExample> Trunk<'_, M, E> {
     /// The kept states of these rows, padded with zeros.
     fn padded(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>, TrainError> {
         let examples = rows_of(self.examples, rows);
-        let positions = examples.iter().map(|row| row.length()).max().unwrap_or(0);
         let mut states = lock(&self.kept.states);
         let row = rows.first().copied().unwrap_or(0);
-        let (dtype, width) = states.format.ok_or(TrainError::TrunkLost { row })?;
+        let Format {
+            dtype,
+            width,
+            before,
+        } = states.format.ok_or(TrainError::TrunkLost { row })?;
+        let positions = before + longest(&examples);
         let size = positions * width * dtype.size();
         let mut bytes = zeros(rows.len() * positions * width, dtype);
         for ((row, example), into) in rows.iter().zip(&examples).zip(bytes.chunks_mut(size)) {
@@ -267,6 +278,10 @@ impl<M, E: TrainExample> Trunk<'_, M, E> {
         example.digest(&mut about);
         about
     }
+}
+
+fn longest<E: TrainExample>(rows: &[&E]) -> usize {
+    rows.iter().map(|row| row.length()).max().unwrap_or(0)
 }
 
 fn rows_of<'a, E>(examples: &'a [E], rows: &[usize]) -> Vec<&'a E> {

@@ -2,7 +2,6 @@
 
 /// How the rotary frequencies are stretched for longer sequences.
 #[derive(Debug, Clone, PartialEq, Default)]
-#[non_exhaustive]
 pub enum RopeScaling {
     /// Not at all.
     #[default]

@@ -1,26 +1,27 @@
 //! [`WithInput`]: a model and what it reads beside its text.
 
 use std::fmt;
-use std::ops::Range;
 
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
 };
 use burn::tensor::{Device, Int, Tensor};
 
-use super::{
-    CausalLm, FromEmbeddings, InputAdapter, KvCache, SequenceClassifier, TokenClassifier,
-    Transformer, select_positions,
+use crate::{
+    Attention, CausalLm, Context, InputAdapter, Look, SequenceClassifier, Spec, Stages,
+    TokenClassifier, Transformer,
 };
 
-/// The type under which a traversal shows the module of an [`InputAdapter`].
-pub(crate) const INPUT_ADAPTER: &str = "InputAdapter";
+/// The type under which a traversal shows the module of an [`InputAdapter`]. `peft-core` knows
+/// input adapters by it: it attaches nothing below, and freezes nothing there with the model.
+pub const INPUT_ADAPTER: &str = "InputAdapter";
 
 /// A model with an [`InputAdapter`], or without: then it is the model, to the bit.
 ///
-/// It is what the model is, a [`CausalLm`] or a [`SequenceClassifier`], and may be inside another. The model's parameters have the paths that they have
-/// alone; the adapter's lie under its [`NAME`](InputAdapter::NAME), where nothing else is attached or frozen with the model. The stages of [`Transformer`] are the model's own; the adapter acts in
-/// [`hidden_from`](FromEmbeddings::hidden_from) and [`classify`](SequenceClassifier::classify).
+/// It is what the model is, a [`CausalLm`] or a [`SequenceClassifier`], and may be inside another.
+/// The model's parameters have the paths that they have alone; the adapter's lie under its
+/// [`NAME`](InputAdapter::NAME). The adapter acts where a pass is prepared, begun and finished; the
+/// blocks are the model's own.
 #[derive(Debug, Clone)]
 pub struct WithInput<M, A> {
     /// The model.
@@ -44,8 +45,9 @@ impl<M: Module, A: InputAdapter> WithInput<M, A> {
         }
     }
 
-    fn n_virtual_tokens(&self) -> usize {
-        self.input.as_ref().map_or(0, A::n_virtual_tokens)
+    /// What acts in this pass.
+    fn acting(&self, context: &Context) -> Option<&A> {
+        self.input.as_ref().filter(|_| context.is_first())
     }
 }
 
@@ -119,106 +121,63 @@ impl<M: Module + ModuleDisplay, A: InputAdapter + ModuleDisplay> fmt::Display fo
     }
 }
 
-impl<M: FromEmbeddings, A: InputAdapter> FromEmbeddings for WithInput<M, A> {
+impl<M: Transformer, A: InputAdapter> Stages for WithInput<M, A> {
+    fn spec(&self) -> Spec {
+        self.model.spec()
+    }
+
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.model.embed(ids)
     }
 
-    fn embed_text(&self, ids: Tensor<2, Int>, start: usize) -> Tensor<3> {
+    fn embed_text(&self, ids: Tensor<2, Int>, context: &Context) -> Tensor<3> {
+        let model = self.model.stages();
         match &self.input {
-            Some(input) => input.embed_text(&self.model, ids, start),
-            None => self.model.embed_text(ids, start),
+            Some(input) => input.embed_text(model, ids, context),
+            None => model.embed_text(ids, context),
         }
     }
 
-    fn hidden_from(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        match &self.input {
-            Some(input) => input.hidden_from(&self.model, embeds, segments, cache),
-            None => self.model.hidden_from(embeds, segments, cache),
+    fn begin(&self, embeds: Tensor<3>, context: &Context) -> Tensor<3> {
+        let embeds = match self.acting(context) {
+            Some(input) => input.begin(embeds),
+            None => embeds,
+        };
+        self.model.stages().begin(embeds, context)
+    }
+
+    fn look(&self, block: usize) -> Look<'_> {
+        self.model.stages().look(block)
+    }
+
+    fn block(&self, block: usize, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
+        self.model.stages().block(block, x, attention)
+    }
+
+    fn finish(&self, x: Tensor<3>, context: &Context) -> Tensor<3> {
+        let states = self.model.finish(x, context);
+        match self.acting(context) {
+            Some(input) if context.reads_text() => input.finish(states),
+            _ => states,
         }
     }
 
-    /// Positions are the text's.
-    fn hidden_at(
-        &self,
-        embeds: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        at: Tensor<2, Int>,
-    ) -> Tensor<3> {
-        match &self.input {
-            Some(input) => {
-                let states = input.hidden_from(&self.model, embeds, segments, None);
-                select_positions(states, at)
-            }
-            None => self.model.hidden_at(embeds, segments, at),
+    fn prepare(&self, context: &mut Context) {
+        if let Some(input) = self.acting(context) {
+            input.prepare(context);
         }
+        self.model.stages().prepare(context);
+    }
+
+    fn n_virtual_tokens(&self) -> usize {
+        let own = self.input.as_ref().map_or(0, A::n_virtual_tokens);
+        own + self.model.stages().n_virtual_tokens()
     }
 }
 
 impl<M: Transformer, A: InputAdapter> Transformer for WithInput<M, A> {
-    fn begin(&self, embeds: Tensor<3>, start: usize) -> Tensor<3> {
-        self.model.begin(embeds, start)
-    }
-
-    fn n_blocks(&self) -> usize {
-        self.model.n_blocks()
-    }
-
-    fn run_blocks(
-        &self,
-        x: Tensor<3>,
-        blocks: Range<usize>,
-        segments: Option<Tensor<2, Int>>,
-        cache: Option<&mut KvCache>,
-    ) -> Tensor<3> {
-        self.model.run_blocks(x, blocks, segments, cache)
-    }
-
-    fn run_last(
-        &self,
-        x: Tensor<3>,
-        segments: Option<Tensor<2, Int>>,
-        at: Tensor<2, Int>,
-    ) -> Tensor<3> {
-        self.model.run_last(x, segments, at)
-    }
-
-    fn finish(&self, x: Tensor<3>) -> Tensor<3> {
-        self.model.finish(x)
-    }
-
-    fn d_model(&self) -> usize {
-        self.model.d_model()
-    }
-
-    fn vocab_size(&self) -> usize {
-        self.model.vocab_size()
-    }
-
-    /// What the virtual tokens leave of the model's own.
-    fn max_positions(&self) -> usize {
-        self.model
-            .max_positions()
-            .saturating_sub(self.n_virtual_tokens())
-    }
-
-    fn kv_shape(&self) -> (usize, usize) {
-        self.model.kv_shape()
-    }
-
-    fn new_cache(&self) -> KvCache {
-        self.model.new_cache()
-    }
-
-    /// `length` is that of the text.
-    fn cache_holds(&self, cached: usize, length: usize) -> bool {
-        self.model
-            .cache_holds(cached, length + self.n_virtual_tokens())
+    fn stages(&self) -> &dyn Stages {
+        self
     }
 }
 
@@ -239,13 +198,6 @@ impl<M: SequenceClassifier, A: InputAdapter> SequenceClassifier for WithInput<M,
 
     fn n_labels(&self) -> usize {
         self.model.n_labels()
-    }
-
-    fn classify(&self, ids: Tensor<2, Int>, segments: Option<Tensor<2, Int>>) -> Tensor<2> {
-        match &self.input {
-            Some(input) => input.classify(&self.model, ids, segments),
-            None => self.model.classify(ids, segments),
-        }
     }
 }
 

@@ -1,11 +1,9 @@
 //! Rotary position embedding. *RoFormer*, Su et al. 2021, [arXiv:2104.09864](https://arxiv.org/abs/2104.09864).
 
-mod rotation;
 mod scaling;
 
 use std::f64::consts::PI;
 
-pub(crate) use rotation::Rotation;
 pub use scaling::RopeScaling;
 
 /// Rotary settings.

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::Transformer;
+use crate::Transformer;
 
 /// A decoder that predicts the next token.
 pub trait CausalLm: Transformer {
