@@ -208,12 +208,12 @@ fn bits_depend_on_neither_rows_nor_threads() {
             };
             let all = rows(0, m);
             for first in (0..m).step_by(31) {
-                for few in 1..=6.min(m - first) {
+                for few in 1..=5.min(m - first) {
                     let same = rows(first, few) == all[first * n..(first + few) * n];
                     assert!(same, "{} {turned}: {few} rows from {first} on", kernel.name);
                 }
             }
-            for threads in [1, 2, 3, 7] {
+            for threads in [1, 2, 5] {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
                 let found = pool.expect("threads").install(|| rows(0, m));
                 assert!(found == all, "{} {turned}: {threads} threads", kernel.name);
@@ -227,7 +227,7 @@ fn bits_depend_on_neither_rows_nor_threads() {
             }
         }
     }
-    let size = [150, 896, 330];
+    let size = [40, 896, 200];
     let b = numbers(size[1] * size[2], 1.5);
     for kernel in kernels() {
         of::<f32, f32>(kernel, &b, size);

@@ -13,8 +13,9 @@ use super::bf16::pairs;
 use super::kernel::{THIN_COLUMNS, Thin};
 use super::line::{LINE, Line};
 
-/// Units of which each sum in memory takes some at once: as many rows are read side by side.
-const GROUP: usize = 4;
+/// Columns of which sums in memory take eight units at once, and so read as many rows side by side;
+/// of more columns they take four, since those rows are long enough to be read ahead.
+const SHORT: usize = 768;
 
 /// What a unit is, and one step of 16 sums.
 trait Unit {
@@ -183,15 +184,12 @@ unsafe fn broadcast<const R: usize>(t: &Thin, unit: usize) -> [__m512i; R] {
 unsafe fn across<U: Unit, const R: usize>(t: Thin) {
     let panels = t.columns / THIN_COLUMNS;
     let mut sums = vec![Line::ZERO; panels * R * 2];
-    let grouped = t.units - t.units % GROUP;
-    // SAFETY: the caller's: groups and units are of those that there are. Sums are two lines of
-    // each row for each 32 columns.
+    // SAFETY: the caller's: groups and units are of those that there are. Sums are two lines of each
+    // row for each 32 columns.
     unsafe {
-        for unit in (0..grouped).step_by(GROUP) {
-            group::<U, R, GROUP>(&t, unit, &mut sums);
-        }
-        for unit in grouped..t.units {
-            group::<U, R, 1>(&t, unit, &mut sums);
+        match t.columns <= SHORT {
+            true => groups::<U, R, 8>(&t, &mut sums),
+            false => groups::<U, R, 4>(&t, &mut sums),
         }
     }
     for (i, sums) in sums.chunks_exact(2).enumerate() {
@@ -202,6 +200,25 @@ unsafe fn across<U: Unit, const R: usize>(t: Thin) {
             let at = row * t.stride + panel * THIN_COLUMNS + column;
             // SAFETY: the caller's: it is one of the rows and columns.
             unsafe { *t.out.add(at) = sum };
+        }
+    }
+}
+
+/// All units to all sums, `G` at a time.
+///
+/// # Safety
+///
+/// That of [`rows`]; sums are two lines of each row for each 32 columns.
+#[inline(always)]
+unsafe fn groups<U: Unit, const R: usize, const G: usize>(t: &Thin, sums: &mut [Line]) {
+    let grouped = t.units - t.units % G;
+    // SAFETY: the caller's: groups and units are of those that there are.
+    unsafe {
+        for unit in (0..grouped).step_by(G) {
+            group::<U, R, G>(t, unit, sums);
+        }
+        for unit in grouped..t.units {
+            group::<U, R, 1>(t, unit, sums);
         }
     }
 }
