@@ -97,7 +97,7 @@ impl ModelInvariant {
                 "A decoder's position sees nothing that comes later; an encoder's sees both sides."
             }
             Self::Parts => {
-                "Read in parts with a cache it gives what it gives at once, and it says when a cache no longer holds."
+                "Read in parts with a cache, rows of different lengths too, it gives what it gives at once, and it says when a cache no longer holds."
             }
             Self::Given => "Keys and values of a text stand where the text would.",
             Self::Embeddings => {

@@ -73,8 +73,10 @@ impl Stages for OwnModel {
     }
 
     fn begin(&self, embeds: Tensor<3>, context: &Context) -> Tensor<3> {
-        let (start, positions) = (context.cached(), embeds.dims()[1]);
-        embeds + self.places.val().narrow(0, start, positions).unsqueeze()
+        let places = context.places(); // [1 or batch, positions]
+        let [rows, positions] = places.dims();
+        let learned = self.places.val().select(0, places.flatten(0, 1));
+        embeds + learned.reshape([rows, positions, D_MODEL])
     }
 
     fn look(&self, _: usize) -> Look<'_> {

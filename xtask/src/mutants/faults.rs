@@ -2,6 +2,7 @@
 
 mod kernels;
 mod layerwise;
+mod passes;
 mod training;
 
 /// A deliberate fault.
@@ -22,12 +23,13 @@ pub(super) struct Fault {
 pub(super) fn all() -> impl Iterator<Item = &'static Fault> {
     kernels::FAULTS
         .iter()
+        .chain(&passes::FAULTS)
         .chain(&FAULTS)
         .chain(&training::FAULTS)
         .chain(&layerwise::FAULTS)
 }
 
-const FAULTS: [Fault; 42] = [
+const FAULTS: [Fault; 35] = [
     Fault {
         name: "a suffix matches within a segment",
         file: "crates/peft-core/src/matcher.rs",
@@ -175,23 +177,6 @@ const FAULTS: [Fault; 42] = [
         cases: &["conformance::ia3_outputs::flex::refuses_to_merge"],
     },
     Fault {
-        name: "what a cache was given counts as read",
-        file: "crates/peft-model/src/kv_cache.rs",
-        text: "        cache.given = cache.len();\n",
-        instead: "",
-        cases: &["prompts::acting::flex::what_was_given_to_a_cache_comes_before_the_prompt"],
-    },
-    Fault {
-        name: "positions are those of another row",
-        file: "crates/peft-model/src/select_positions.rs",
-        text: ".mul_scalar(positions as i64)",
-        instead: ".mul_scalar(read as i64)",
-        cases: &[
-            "conformance::models::llama::flex::runs_at_chosen_positions",
-            "conformance::models::bert_states::ndarray::runs_at_chosen_positions",
-        ],
-    },
-    Fault {
         name: "LoRA's scale is dropped",
         file: "crates/peft-lora/src/lora.rs",
         text: "peft_kernels::linear(x, self.lora_a.val(), None).mul_scalar(self.scale);",
@@ -275,30 +260,6 @@ const FAULTS: [Fault; 42] = [
         cases: &["models::forward::flex::grouped_queries_equal_repeated_heads"],
     },
     Fault {
-        name: "rotation behind a cache is off by one",
-        file: "crates/peft-model/src/rotation.rs",
-        text: "|f| *place as f32 * f",
-        instead: "|f| (*place + usize::from(places[0] > 0)) as f32 * f",
-        cases: &["conformance::models::llama::flex::reads_in_parts"],
-    },
-    Fault {
-        name: "a cache holds whatever the rotation",
-        file: "crates/peft-model/src/rope.rs",
-        text: "cached == 0 || (cached > original) == (length > original)",
-        instead: "cached == 0 || (cached > original) <= (length > original)",
-        cases: &["conformance::models::phi3::flex::reads_in_parts"],
-    },
-    Fault {
-        name: "learned positions count from zero behind a cache",
-        file: "crates/peft-model/src/context.rs",
-        text: "let range = self.cached as i64..(self.cached + self.positions) as i64;",
-        instead: "let range = 0..self.positions as i64;",
-        cases: &[
-            "conformance::models::gpt2::flex::goes_on_from_given_keys",
-            "conformance::models::gpt2::flex::reads_in_parts",
-        ],
-    },
-    Fault {
         name: "a layer is not read by `linear`",
         file: "crates/peft-models/src/gpt2/block.rs",
         text: "        linear(&self.c_proj, mixed)\n",
@@ -311,16 +272,6 @@ const FAULTS: [Fault; 42] = [
         text: "            true => self.untie(),\n",
         instead: "            true => self,\n",
         cases: &["tied::flex::what_is_merged_unties_itself"],
-    },
-    Fault {
-        name: "a prefix is not put into a new cache",
-        file: "crates/peft-model/src/context.rs",
-        text: "cache.is_none_or(KvCache::is_unread)",
-        instead: "cache.is_none()",
-        cases: &[
-            "prefix::sight::flex::it_fills_an_empty_cache_once",
-            "prefix::generation::flex::generation_equals_reading_all_again",
-        ],
     },
     Fault {
         name: "a prefix's keys and values change places",
@@ -369,12 +320,5 @@ const FAULTS: [Fault; 42] = [
             "adapters::flex::files_round_trip",
             "properties::flex::directories_hold_any_config",
         ],
-    },
-    Fault {
-        name: "a cached prompt is read again",
-        file: "crates/peft-model/src/context.rs",
-        text: "cache.is_none_or(KvCache::is_unread)",
-        instead: "cache.is_none_or(|_| true)",
-        cases: &["prompts::acting::flex::a_cache_reads_the_prompt_once"],
     },
 ];
