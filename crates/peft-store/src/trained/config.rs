@@ -18,7 +18,7 @@ pub enum TrainedFormat {
     Own {
         /// What trained them: a strategy's settings, for instance.
         method: Value,
-        /// The [`base_digest`](super::base_digest) of the rest of the model.
+        /// The [`base_digest`](crate::base_digest()) of the rest of the model.
         base_digest: String,
     },
     /// As PEFT's LN tuning: normalisation layers as a whole, and the modules that are saved beside them.
