@@ -3,14 +3,16 @@
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::{DType, Device};
-use peft_model::CausalLm;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{DType, Device, Int, Tensor};
+use peft_model::{CausalLm, Transformer};
 use peft_models::{Activation, DecoderConfig, Gpt2Config};
 use peft_prefix::{PrefixConfig, Prefixed};
 use peft_ptuning::{PromptTuningConfig, Prompted};
 use peft_store::Checkpoint;
-use peft_train::{GenerateConfig, generate, generate_all};
+use peft_train::{EncodeSpecial, GenerateConfig, choose, generate, generate_all};
 
+use super::data::tokenizer;
 use crate::fixture::filled;
 use crate::models::{spread, tiny};
 
@@ -20,6 +22,7 @@ peft_tests::cases!(
     models_with_a_prefix_and_with_a_prompt,
     a_rotation_that_changes_with_the_length,
     rows_end_each_in_its_time,
+    prompts_of_any_lengths_choose_together,
 );
 
 fn config(max_new_tokens: usize) -> GenerateConfig {
@@ -126,5 +129,47 @@ fn rows_end_each_in_its_time(device: &Device) {
         };
         let found = check(&model, &until);
         assert!(found.iter().any(|text| text.len() < 10));
+    }
+}
+
+/// The likeliest option by its definition, whatever else is in the batch, in a model with windows.
+fn prompts_of_any_lengths_choose_together(device: &Device) {
+    let windowed = DecoderConfig {
+        windows: vec![Some(4), None],
+        ..tiny()
+    };
+    let model = spread(&windowed, device);
+    let prompts = ["a b", "c", "d e f a b c d", "f f f", "e a e"].map(str::to_owned);
+    let options = [" a", " b c e", " e e"].map(str::to_owned);
+    let tokenizer = tokenizer("");
+    let likelihood = |prompt: &str, option: &str| {
+        let ids = |text: &str| {
+            tokenizer
+                .encode(text, EncodeSpecial::Begin)
+                .expect("it encodes")
+        };
+        let (given, whole) = (ids(prompt), ids(&format!("{prompt}{option}")));
+        let row: Vec<i64> = whole.iter().map(|id| i64::from(*id)).collect();
+        let row = Tensor::<1, Int>::from_data(row.as_slice(), (device, DType::I64)).unsqueeze();
+        let scores = log_softmax(model.logits(model.hidden(row, None, None)), 2);
+        let scores: Vec<f32> = scores.into_data().iter().collect();
+        let of = |i: usize| scores[(i - 1) * windowed.vocab_size + whole[i] as usize];
+        (given.len()..whole.len()).map(of).sum::<f32>()
+    };
+    let expected: Vec<usize> = prompts
+        .iter()
+        .map(|prompt| {
+            let scores: Vec<f32> = options.iter().map(|o| likelihood(prompt, o)).collect();
+            let best = |a: &usize, b: &usize| scores[*a].total_cmp(&scores[*b]);
+            (0..options.len()).max_by(best).expect("an option")
+        })
+        .collect();
+    for batch_size in 1..=prompts.len() {
+        let found = choose(&model, &tokenizer, &prompts, &options, batch_size);
+        assert_eq!(
+            found.expect("it chooses"),
+            expected,
+            "{batch_size} together"
+        );
     }
 }
