@@ -152,6 +152,20 @@ fn a_product_with_a_stored_weight_is_its_sums() {
                     false => whole(rows, columns),
                 }
             }
+            // As where the processor does not multiply bf16.
+            let unpacked = sums(&a, &wide(&brains(&b)), [m, k, n]);
+            for kernel in kernels() {
+                let left = plain(&lhs, [m, k], a_turned);
+                let right = plain(&brain, [k, n], b_turned);
+                let (left, right) = ((&left as _, a_turned), (&right as _, b_turned));
+                let found = product::<f32>(kernel, left, right, [m, k, n]);
+                check(
+                    &format!("bf16 {what} {}", kernel.name),
+                    &found,
+                    &unpacked,
+                    k,
+                );
+            }
             let lhs = matrix(&lhs, [m, k], a_turned);
             let found = bf16::product(lhs, matrix(&brain, [k, n], b_turned)).expect("lines");
             check(&format!("bf16 {what}"), &found, &of_brains, k);
