@@ -85,9 +85,8 @@ impl Adapter for Lora {
 
     fn linear(&self, x: LayerInput, base: &FrozenLinear<'_>) -> Tensor<2> {
         let y = base.forward(x.clone());
-        let x = self
-            .dropout
-            .forward(x.into_rows().cast(self.lora_a.dtype()));
+        let x = x.into_rows().cast(self.lora_a.dtype());
+        let x = self.dropout.forward(x);
         // The scale meets the narrow product: [rows, rank].
         let hidden = peft_kernels::linear(x, self.lora_a.val(), None).mul_scalar(self.scale);
         let delta = peft_kernels::linear(hidden, self.lora_b.val(), None);

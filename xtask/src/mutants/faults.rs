@@ -32,7 +32,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Fault> {
 const FAULTS: [Fault; 36] = [
     Fault {
         name: "a suffix matches within a segment",
-        file: "crates/peft-core/src/matcher.rs",
+        file: "crates/peft-core/src/select/matcher.rs",
         text: ".is_some_and(|head| head.is_empty() || head.ends_with('.'))",
         instead: ".is_some()",
         cases: &[
@@ -42,7 +42,7 @@ const FAULTS: [Fault; 36] = [
     },
     Fault {
         name: "the last n layers are n - 1",
-        file: "crates/peft-core/src/targets.rs",
+        file: "crates/peft-core/src/select/targets.rs",
         text: "(count - n..count).collect()",
         instead: "(count - n + 1..count).collect()",
         cases: &[
@@ -52,7 +52,7 @@ const FAULTS: [Fault; 36] = [
     },
     Fault {
         name: "vectors of the base are not frozen",
-        file: "crates/peft-core/src/attach.rs",
+        file: "crates/peft-core/src/attach/mod.rs",
         text: "        if self.inside > 0 {\n            return param;",
         instead: "        if self.inside > 0 || D == 1 {\n            return param;",
         cases: &[
@@ -62,7 +62,7 @@ const FAULTS: [Fault; 36] = [
     },
     Fault {
         name: "a strength is left out",
-        file: "crates/peft-core/src/slot/mod.rs",
+        file: "crates/peft-core/src/slot/active.rs",
         text: "(adapted() - below).mul_scalar(self.strength)",
         instead: "(adapted() - below)",
         cases: &["conformance::lora::flex::interpolates"],
@@ -76,21 +76,21 @@ const FAULTS: [Fault; 36] = [
     },
     Fault {
         name: "weights compose in the wrong order",
-        file: "crates/peft-core/src/frozen.rs",
+        file: "crates/peft-core/src/slot/active.rs",
         text: "    adapters.iter().fold(base, |below, active| {\n        let adapted",
         instead: "    adapters.iter().rev().fold(base, |below, active| {\n        let adapted",
         cases: &["conformance::whole::flex::composes_in_order"],
     },
     Fault {
         name: "a scale that went into a weight is applied twice",
-        file: "crates/peft-core/src/layer.rs",
+        file: "crates/peft-core/src/forward/linear.rs",
         text: "        weight: (layer.weight.val() * scale.unsqueeze_dim(1)).into(),\n",
         instead: "        weight: (layer.weight.val() * scale.clone().unsqueeze_dim(1) * scale.unsqueeze_dim(1)).into(),\n",
         cases: &["core_slots::scaled::flex::values_and_gradients_are_those_of_scaled_rows"],
     },
     Fault {
         name: "a product with the transpose is scaled",
-        file: "crates/peft-core/src/frozen_weight.rs",
+        file: "crates/peft-core/src/forward/frozen_weight.rs",
         text: "peft_kernels::linear(x, weight.clone().transpose(), None)",
         instead: "peft_kernels::linear(x, weight.clone().transpose() * 1.5, None)",
         cases: &[
@@ -100,7 +100,7 @@ const FAULTS: [Fault; 36] = [
     },
     Fault {
         name: "a method's weight is not rounded to what is stored",
-        file: "crates/peft-core/src/frozen_weight.rs",
+        file: "crates/peft-core/src/forward/frozen_weight.rs",
         text: "        value.cast(self.dtype())\n",
         instead: "        value\n",
         cases: &[
@@ -110,14 +110,14 @@ const FAULTS: [Fault; 36] = [
     },
     Fault {
         name: "each layer moves the matrices that all share",
-        file: "crates/peft-core/src/shared_matrix.rs",
+        file: "crates/peft-core/src/slot/shared_matrix.rs",
         text: "there.find(|value| value.device() == device)",
         instead: "there.find(|_| false)",
         cases: &["core_slots::shared_matrix::flex::it_is_one_tensor_on_each_device"],
     },
     Fault {
         name: "rows are put back in each other's places",
-        file: "crates/peft-core/src/slot/routes.rs",
+        file: "crates/peft-core/src/route/routes.rs",
         text: "            place[*row] = at;",
         instead: "            place[at] = *row;",
         cases: &[
@@ -127,7 +127,7 @@ const FAULTS: [Fault; 36] = [
     },
     Fault {
         name: "a norm's copy is that of the first row",
-        file: "crates/peft-core/src/slot/routes.rs",
+        file: "crates/peft-core/src/route/routes.rs",
         text: "of_groups.select(0, self.group.clone())",
         instead: "of_groups.select(0, self.group.zeros_like())",
         cases: &[
@@ -137,14 +137,14 @@ const FAULTS: [Fault; 36] = [
     },
     Fault {
         name: "rows choose no bias",
-        file: "crates/peft-core/src/routed.rs",
+        file: "crates/peft-core/src/route/routed.rs",
         text: "            effective_weight(FrozenWeight::of(bias), own.as_slice()).dense()",
         instead: "            effective_weight(FrozenWeight::of(bias), &own.as_slice()[..0]).dense()",
         cases: &["conformance::ia3_inputs::flex::rows_choose_their_adapter"],
     },
     Fault {
         name: "a group is given the product of the first",
-        file: "crates/peft-core/src/routed.rs",
+        file: "crates/peft-core/src/route/routed.rs",
         text: "                    start += n;\n",
         instead: "                    start = n;\n",
         cases: &["conformance::lora::flex::rows_choose_their_adapter"],
@@ -161,7 +161,7 @@ const FAULTS: [Fault; 36] = [
     },
     Fault {
         name: "a merge adds twice",
-        file: "crates/peft-core/src/merge.rs",
+        file: "crates/peft-core/src/attach/merge.rs",
         text: "    strip(&mut merged)?;\n",
         instead: "",
         cases: &[
@@ -171,7 +171,7 @@ const FAULTS: [Fault; 36] = [
     },
     Fault {
         name: "a merge takes what is not finite",
-        file: "crates/peft-core/src/merge.rs",
+        file: "crates/peft-core/src/attach/merge.rs",
         text: "if !value.clone().is_finite().all().into_scalar::<bool>() {",
         instead: "if value.dims().is_empty() {",
         cases: &["conformance::ia3_outputs::flex::refuses_to_merge"],
@@ -189,15 +189,15 @@ const FAULTS: [Fault; 36] = [
     Fault {
         name: "dropout acts in evaluation",
         file: "crates/peft-lora/src/lora.rs",
-        text: "        let x = self.dropout.forward(x.into_rows().cast(self.lora_a.dtype()));\n",
-        instead: "        let x = x.into_rows().cast(self.lora_a.dtype());\n        let kept = 1.0 - self.dropout.prob;\n        let mask = x.random_like(burn::tensor::Distribution::Bernoulli(kept));\n        let x = (x * mask).div_scalar(kept);\n",
+        text: "        let x = self.dropout.forward(x);\n",
+        instead: "        let kept = 1.0 - self.dropout.prob;\n        let mask = x.random_like(burn::tensor::Distribution::Bernoulli(kept));\n        let x = (x * mask).div_scalar(kept);\n",
         cases: &["core_slots::traversal::flex::dropout_acts_in_training_only"],
     },
     Fault {
         name: "gradient checkpointing cuts the graph",
         file: "crates/peft-lora/src/lora.rs",
-        text: "        let x = self.dropout.forward(x.into_rows().cast(self.lora_a.dtype()));\n",
-        instead: "        let x = self.dropout.forward(x.into_rows().cast(self.lora_a.dtype()));\n        let strategy = format!(\"{:?}\", x.device().gradient_checkpointing_strategy());\n        let x = if strategy.contains(\"Balanced\") { x.detach() } else { x };\n",
+        text: "        let x = self.dropout.forward(x);\n",
+        instead: "        let x = self.dropout.forward(x);\n        let strategy = format!(\"{:?}\", x.device().gradient_checkpointing_strategy());\n        let x = if strategy.contains(\"Balanced\") { x.detach() } else { x };\n",
         cases: &[
             "checkpointing::flex::gradients_are_those_without_it",
             "checkpointing::ndarray::gradients_are_those_without_it",

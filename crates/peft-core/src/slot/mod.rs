@@ -1,8 +1,11 @@
 //! [`AdapterSlot`]: the one reparameterization that this project puts on a parameter.
 
 mod active;
+mod adapter;
+mod adapter_names;
 mod erased;
-mod routes;
+mod manage;
+mod shared_matrix;
 mod traverse;
 
 use std::sync::Arc;
@@ -11,14 +14,18 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Reparameterization};
 use burn::tensor::{Device, Tensor};
 
 pub(crate) use active::{ActiveAdapter, effective_bias, effective_weight};
+pub use adapter::Adapter;
+pub use adapter_names::adapter_names;
+pub(crate) use adapter_names::{known, not_routed, valid_name};
 pub(crate) use erased::DynAdapter;
 use erased::erase;
-pub(crate) use routes::Routes;
+pub use manage::{detach, rename, replace, set_active, set_disabled};
+pub use shared_matrix::{SharedMatrix, set_shared_matrices, shared_matrices};
 pub(crate) use traverse::{REPARAMETERIZATION, install, strip};
 pub use traverse::{edit_all_slots, edit_slots, slots};
 
-use crate::running::Statistics;
-use crate::{Adapter, SharedMatrix};
+use crate::route::Routes;
+use crate::statistics::Statistics;
 
 /// Named adapters on one parameter, and which of them act, in which order and how strongly.
 ///

@@ -14,7 +14,7 @@ use burn::tensor::Tensor;
 
 use super::AdapterSlot;
 use crate::PeftError;
-use crate::running::exchange;
+use crate::statistics::exchange;
 
 enum Tray {
     Idle,

@@ -1,12 +1,17 @@
 //! [`route`]: rows of one batch go through different adapters.
 
+mod routed;
+mod routes;
+
 use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::Device;
 
-use crate::adapter_names::known;
-use crate::slot::Routes;
+pub(crate) use routed::{embedding, features, linear, routes_of};
+pub(crate) use routes::Routes;
+
+use crate::slot::known;
 use crate::{PeftError, adapter_names, edit_slots, slots};
 
 /// Give each row of a batch its own adapter: row `i` goes through the adapter `rows[i]` alone, as

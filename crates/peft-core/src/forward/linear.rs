@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Int, Tensor};
 
-use crate::routed::{self, routes_of};
+use crate::route;
 use crate::{AdapterSlot, FrozenEmbedding, FrozenLinear, FrozenWeight};
 
 /// `layer`'s forward, with the adapters on its weight in factored form.
@@ -22,8 +22,8 @@ use crate::{AdapterSlot, FrozenEmbedding, FrozenLinear, FrozenWeight};
 /// If the last axis of `x` is not `d_in`, or adapters were chosen for another number of rows than
 /// there are.
 pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    if let Some(routes) = routes_of(layer) {
-        return routed::linear(routes, layer, x);
+    if let Some(routes) = route::routes_of(layer) {
+        return route::linear(routes, layer, x);
     }
     let slot = layer.weight.reparameterization::<AdapterSlot>();
     let acting = slot.as_ref().map(|slot| slot.acting()).unwrap_or_default();
@@ -97,7 +97,7 @@ pub fn embedding(layer: &Embedding, ids: Tensor<2, Int>) -> Tensor<3> {
         return layer.forward(ids);
     };
     if let Some(routes) = slot.routes() {
-        return routed::embedding(routes, slot, layer, ids);
+        return route::embedding(routes, slot, layer, ids);
     }
     let acting = slot.acting();
     FrozenEmbedding {
@@ -140,7 +140,7 @@ pub fn shared_embedding(layer: &Embedding, ids: Tensor<2, Int>) -> Tensor<3> {
 pub fn features<const D: usize>(param: &Param<Tensor<1>>, rows: usize) -> Tensor<D> {
     let slot = param.reparameterization::<AdapterSlot>();
     match slot.and_then(|slot| Some((slot, slot.routes()?))) {
-        Some((slot, routes)) => routed::features(routes, slot, param, rows),
+        Some((slot, routes)) => route::features(routes, slot, param, rows),
         None => param.val().unsqueeze(),
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::layer_index::LayerIndex;
+use super::layers::{ParamInfo, modules};
 use crate::error::nearest_end;
-use crate::layer_index::LayerIndex;
-use crate::layers::{ParamInfo, modules};
-use crate::matcher::Matcher;
+use crate::select::Matcher;
 use crate::{Layer, LayerKind, PeftError};
 
 /// A choice of modules by name.

@@ -1,72 +1,33 @@
 //! [`attach`]: the one way in which adapters get onto a model.
 
+mod freeze_all_but;
+mod merge;
+mod placement;
+mod report;
+mod summary;
+mod train_whole;
+mod whole;
+
+pub use freeze_all_but::{ParamSet, freeze_all_but};
+pub use merge::{Unmerged, into_merged, merge};
+pub use placement::{ForwardPath, Placement, TrainBias};
+pub use report::{AdaptedLayer, AttachReport};
+pub use summary::{Summary, SummaryRow};
+pub use train_whole::train_whole;
+pub use whole::Whole;
+
 use std::collections::{HashMap, HashSet};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
-use serde::{Deserialize, Serialize};
 
-use crate::adapter_names::{not_routed, valid_name};
-use crate::layers::{INPUT_ADAPTER, ParamInfo, layers_of, module_paths_of, params};
-use crate::matcher::Matcher;
-use crate::report::{AdaptedLayer, AttachReport};
-use crate::running::{Holders, Statistics, exchange, freeze_statistics, read};
-use crate::slot::{REPARAMETERIZATION, install};
-use crate::targets::{Choice, Names};
-use crate::{
-    Adapter, AdapterSlot, FrozenWeight, Layer, LayerKind, PeftError, Summary, Targets, Whole, slots,
+use crate::select::{
+    Choice, INPUT_ADAPTER, Matcher, Names, ParamInfo, layers_of, module_paths_of, params,
 };
-
-/// Which biases train beside the adapters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TrainBias {
-    /// None.
-    #[default]
-    None,
-    /// Every bias of the model.
-    All,
-    /// The biases of the adapted layers.
-    Adapted,
-}
-
-/// How the model reads its adapted layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ForwardPath {
-    /// Through the parameter's value, as any Burn module does. Adapters that no weight can express
-    /// are refused.
-    #[default]
-    Weight,
-    /// Through [`linear`](crate::linear) and [`embedding`](crate::embedding).
-    Factored,
-}
-
-/// Where an adapter goes and what trains beside it: the part of a method's config that all methods
-/// share.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Placement {
-    /// The layers to adapt.
-    pub targets: Targets,
-    /// Which biases train too.
-    pub train_bias: TrainBias,
-    /// Modules, by suffix, that train whole: a fresh head for instance.
-    pub modules_to_save: Vec<String>,
-    /// How the model reads its layers.
-    pub path: ForwardPath,
-}
-
-impl Placement {
-    /// Adapt `targets`, and nothing else trains.
-    pub fn new(targets: Targets) -> Self {
-        Self {
-            targets,
-            train_bias: TrainBias::None,
-            modules_to_save: Vec::new(),
-            path: ForwardPath::Weight,
-        }
-    }
-}
+use crate::slot::{REPARAMETERIZATION, install};
+use crate::slot::{not_routed, valid_name};
+use crate::statistics::{Holders, Statistics, exchange, freeze_statistics, read};
+use crate::{Adapter, AdapterSlot, FrozenWeight, Layer, LayerKind, PeftError, slots};
 
 /// Attach one adapter, that is one module on each chosen layer, under one name.
 ///

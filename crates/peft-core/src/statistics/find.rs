@@ -6,7 +6,7 @@ use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
 use crate::PeftError;
-use crate::layers::is_trainable;
+use crate::select::is_trainable;
 
 /// The path of the module around a parameter.
 pub(crate) fn module_of(path: &str) -> &str {

@@ -5,7 +5,7 @@ use std::fmt;
 use burn::module::Module;
 use serde::Serialize;
 
-use crate::layers::{ParamInfo, params};
+use crate::select::{ParamInfo, params};
 use crate::{adapter_names, shared_matrices};
 
 /// One line of a [`Summary`]: modules whose paths differ only in numbers.

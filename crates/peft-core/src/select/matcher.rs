@@ -1,8 +1,8 @@
 //! [`Names`] and regular expressions, compiled: what matches a path.
 
+use super::pattern::Pattern;
 use crate::PeftError;
-use crate::pattern::Pattern;
-use crate::targets::Names;
+use crate::select::Names;
 
 /// [`Names`], compiled.
 pub(crate) enum Matcher {

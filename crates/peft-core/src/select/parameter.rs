@@ -3,8 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use crate::layer_index::layer_in_list;
-use crate::layers::params;
+use super::layer_index::layer_in_list;
+use crate::select::params;
 
 /// A float parameter of a model or of one of its adapters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Parameter {
 /// The float parameters of a model in the order of its traversal, those of adapters after the
 /// parameter that they are on.
 pub fn parameters<M: Module>(model: &M) -> Vec<Parameter> {
-    let of = |param: crate::layers::ParamInfo| {
+    let of = |param: crate::select::ParamInfo| {
         let module = param
             .owner
             .rsplit_once('.')

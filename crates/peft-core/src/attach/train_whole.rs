@@ -2,10 +2,10 @@
 
 use burn::module::Module;
 
-use crate::adapter_names::{not_routed, valid_name};
 use crate::attach::{WholeModules, carriers, place};
-use crate::layers::params;
-use crate::running::Holders;
+use crate::select::params;
+use crate::slot::{not_routed, valid_name};
+use crate::statistics::Holders;
 use crate::{PeftError, slots};
 
 /// Freeze a model's base and let `modules`, by suffix, train whole: a classifier's fresh head

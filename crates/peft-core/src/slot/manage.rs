@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 
-use crate::adapter_names::{known, not_routed, valid_name};
+use crate::slot::{known, not_routed, valid_name};
 use crate::{PeftError, adapter_names, edit_slots, slots};
 
 /// Make exactly these adapters act, with these strengths, the first closest to the base weight.

@@ -3,10 +3,10 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 
-use crate::layers::params;
-use crate::matcher::Matcher;
-use crate::running::freeze_statistics;
-use crate::targets::Names;
+use crate::select::Matcher;
+use crate::select::Names;
+use crate::select::params;
+use crate::statistics::freeze_statistics;
 use crate::{PeftError, Summary};
 
 /// A set of a model's own parameters, by path.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::pattern::Pattern;
 use crate::PeftError;
-use crate::pattern::Pattern;
 
 /// Exceptions to a setting: the first pattern that matches the end of a layer's path gives its
 /// value.

@@ -1,8 +1,8 @@
 //! The index of the block that a layer lies in, read from its path as PEFT's `layers_to_transform`
 //! does.
 
+use super::pattern::IndexPattern;
 use crate::PeftError;
-use crate::pattern::IndexPattern;
 
 /// What finds the index of a path.
 ///

@@ -7,7 +7,8 @@ use burn::module::Param;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::slot::{ActiveAdapter, Routes, effective_weight};
+use super::Routes;
+use crate::slot::{ActiveAdapter, effective_weight};
 use crate::{AdapterSlot, FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput};
 
 /// How rows choose on a linear layer: on its weight, or on its bias alone.

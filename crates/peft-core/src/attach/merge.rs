@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
 
-use crate::adapter_names::not_routed;
-use crate::running::apart;
+use crate::slot::not_routed;
 use crate::slot::strip;
+use crate::statistics::apart;
 use crate::{AdapterSlot, FrozenWeight, PeftError, slots};
 
 /// A model as it was before [`merge`]. It shares with the merged model every tensor that merging
