@@ -234,7 +234,7 @@ fn a_config_survives_serde(_device: &Device) {
         .with_targets(Targets::suffixes(["q_proj"]).excluding(["head"]).last(2))
         .with_rank_pattern(peft_core::Patterns::new([("q_proj", 3)]))
         .with_train_bias(TrainBias::Adapted)
-        .with_modules_to_save(["norm"]);
+        .with_whole_modules(["norm"]);
     let text = serde_json::to_string(&config).expect("it can be written");
     let read: LoraConfig = serde_json::from_str(&text).expect("it can be read");
     assert_eq!(read, config);

@@ -318,7 +318,7 @@ fn directories_hold_any_config(device: &Device) {
                 config = config.with_scaling(LoraScaling::RankStabilised);
             }
             if norm {
-                config = config.with_modules_to_save(["norm"]);
+                config = config.with_whole_modules(["norm"]);
             }
             if let Some(other) = other_rank {
                 config = config.with_rank_pattern(Patterns::new([(targets[0], other)]));

@@ -78,7 +78,7 @@ fn three<M: Module>(
     let wide = LoraConfig::new(3, 2.0)
         .with_scaling(LoraScaling::RankStabilised)
         .with_targets(Targets::suffixes(ia3[..1].iter().copied()))
-        .with_modules_to_save(whole.iter().copied())
+        .with_whole_modules(whole.iter().copied())
         .with_path(path);
     attached(wide.attach(&mut model, "wide"));
     let ia3 = Ia3Config::new(Targets::suffixes(ia3.iter().copied()))

@@ -58,7 +58,7 @@ fn configs(model: &LanguageModel) -> [(&'static str, LoraConfig); 3] {
     let embedding = model.embedding_path();
     [
         ("lora", on(&[embedding, inner])),
-        ("whole", on(&[inner]).with_modules_to_save([embedding])),
+        ("whole", on(&[inner]).with_whole_modules([embedding])),
         ("", on(&[inner])),
     ]
 }
@@ -148,7 +148,7 @@ fn an_output_layer_of_its_own_can_be_adapted(device: &Device) {
         assert!(matches!(refused, Err(PeftError::Unmatched { .. })));
         let whole = LoraConfig {
             placement: Placement {
-                modules_to_save: vec!["lm_head".into()],
+                whole_modules: vec!["lm_head".into()],
                 ..configs(&base)[2].1.placement.clone()
             },
             ..lora.clone()

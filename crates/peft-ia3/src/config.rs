@@ -34,11 +34,11 @@ impl Ia3Config {
     }
 
     /// Modules that train whole, by suffix.
-    pub fn with_modules_to_save<S: Into<String>>(
+    pub fn with_whole_modules<S: Into<String>>(
         mut self,
         modules: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.placement.modules_to_save = modules.into_iter().map(Into::into).collect();
+        self.placement.whole_modules = modules.into_iter().map(Into::into).collect();
         self
     }
 

@@ -5,7 +5,7 @@
 use std::error::Error;
 
 use burn::tensor::Device;
-use peft_layerwise::{Depth, Length, Place, Strategy};
+use peft_layerwise::{BlockPlace, Depth, Length, Strategy};
 use peft_models::DecoderConfig;
 use peft_train::{
     EvalReport, Example, NextToken, Observer, Progress, StepReport, TrainConfig, TrainError,
@@ -27,9 +27,9 @@ impl Strategy for Climb {
     fn rate(&self, stage: usize, path: &str, _given: bool) -> Option<f64> {
         let window = stage..stage + self.width;
         match self.depth.place(path)? {
-            Place::Below => None,
-            Place::Block(block) => window.contains(&block).then_some(1.0),
-            Place::Above => Some(0.5),
+            BlockPlace::Below => None,
+            BlockPlace::Block(block) => window.contains(&block).then_some(1.0),
+            BlockPlace::Above => Some(0.5),
         }
     }
 

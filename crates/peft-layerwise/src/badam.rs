@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::lisa::seed;
-use crate::{Depth, Every, Length, Place, Strategy};
+use crate::{BlockPlace, Depth, Every, Length, Strategy};
 
 /// The order in which blocks train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -27,7 +27,7 @@ pub enum Order {
 /// One block trains for a stage, with fresh moments, then the next. So gradients and moments are those of one block.
 ///
 /// The embeddings, the final norm and the head do not train, as is the default of the authors' optimizer; [`with_ends`](Self::with_ends) makes them two more blocks.
-/// A fresh head can train all the time: `With::new(badam, Head::new(&model, ["classifier"])?)`.
+/// A fresh head can train all the time: `Union::new(badam, Head::new(&model, ["classifier"])?)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BAdam {
     every: Every,
@@ -35,7 +35,7 @@ pub struct BAdam {
     ends: bool,
     depth: Depth,
     /// From the input to the output.
-    places: Vec<Place>,
+    places: Vec<BlockPlace>,
 }
 
 impl BAdam {
@@ -47,7 +47,7 @@ impl BAdam {
     pub fn new<M: Module>(model: &M, every: Every, order: Order) -> Result<Self, PeftError> {
         let depth = Depth::of(model)?;
         let mut places = depth.places();
-        places.retain(|place| matches!(place, Place::Block(_)));
+        places.retain(|place| matches!(place, BlockPlace::Block(_)));
         Ok(Self {
             every: every.check()?,
             order,
@@ -66,7 +66,7 @@ impl BAdam {
     }
 
     /// What trains in a stage.
-    pub fn place(&self, stage: usize) -> Place {
+    pub fn place(&self, stage: usize) -> BlockPlace {
         let n = self.places.len();
         let (round, turn) = (stage / n, stage % n);
         match self.order {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::chosen::Chosen;
 use crate::{Role, Strategy};
 
-/// Every bias, those of normalisation layers included. A fresh head must train too: `With::new(BitFit::new(&model)?, Head::new(&model, ["classifier"])?)`.
+/// Every bias, those of normalisation layers included. A fresh head must train too: `Union::new(BitFit::new(&model)?, Head::new(&model, ["classifier"])?)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BitFit {
     chosen: Chosen,

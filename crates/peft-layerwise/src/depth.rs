@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use burn::module::Module;
 use peft_core::{Parameter, PeftError, parameters};
 
-use crate::Place;
+use crate::BlockPlace;
 
 /// Where each parameter of a model lies, computed once.
 ///
@@ -16,7 +16,7 @@ use crate::Place;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Depth {
     n_blocks: usize,
-    places: HashMap<String, Place>,
+    places: HashMap<String, BlockPlace>,
 }
 
 impl Depth {
@@ -34,13 +34,13 @@ impl Depth {
             });
         };
         let mut places = HashMap::with_capacity(parameters.len());
-        let mut outside = Place::Below;
+        let mut outside = BlockPlace::Below;
         for parameter in parameters {
             let place = match parameter.layer {
-                _ if parameter.in_input_adapter => Place::Below,
+                _ if parameter.in_input_adapter => BlockPlace::Below,
                 Some((list, index)) if list == blocks => {
-                    outside = Place::Above;
-                    Place::Block(index)
+                    outside = BlockPlace::Above;
+                    BlockPlace::Block(index)
                 }
                 _ => outside,
             };
@@ -55,19 +55,19 @@ impl Depth {
     }
 
     /// The place of the parameter at `path`, if the model has it.
-    pub fn place(&self, path: &str) -> Option<Place> {
+    pub fn place(&self, path: &str) -> Option<BlockPlace> {
         self.places.get(path).copied()
     }
 
     /// Every parameter's path with its place.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Place)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, BlockPlace)> {
         let places = self.places.iter();
         places.map(|(path, place)| (path.as_str(), *place))
     }
 
     /// The places at which there are parameters, from the input to the output.
-    pub fn places(&self) -> Vec<Place> {
-        let places: BTreeSet<Place> = self.places.values().copied().collect();
+    pub fn places(&self) -> Vec<BlockPlace> {
+        let places: BTreeSet<BlockPlace> = self.places.values().copied().collect();
         places.into_iter().collect()
     }
 

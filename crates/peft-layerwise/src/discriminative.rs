@@ -5,7 +5,7 @@ use burn::module::Module;
 use peft_core::PeftError;
 use serde_json::{Value, json};
 
-use crate::{Depth, Length, Place, Strategy};
+use crate::{BlockPlace, Depth, Length, Strategy};
 
 /// What another strategy trains, each block slower by a factor than the one above it.
 ///
@@ -48,9 +48,9 @@ impl<S: Strategy> Strategy for Discriminative<S> {
     fn rate(&self, stage: usize, path: &str, given: bool) -> Option<f64> {
         let n = self.depth.n_blocks();
         let below_the_top = match self.depth.place(path)? {
-            Place::Above => 0,
-            Place::Block(index) => n - index,
-            Place::Below => n + 1,
+            BlockPlace::Above => 0,
+            BlockPlace::Block(index) => n - index,
+            BlockPlace::Below => n + 1,
         };
         let rate = self.inner.rate(stage, path, given)?;
         Some(rate * self.decay.powi(below_the_top as i32))

@@ -5,7 +5,7 @@ use burn::module::Module;
 use peft_core::PeftError;
 use serde_json::{Value, json};
 
-use crate::{Depth, Place, Strategy};
+use crate::{BlockPlace, Depth, Strategy};
 
 /// All but the embeddings and the first n blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl FreezeBottom {
 impl Strategy for FreezeBottom {
     fn rate(&self, _: usize, path: &str, _: bool) -> Option<f64> {
         let place = self.depth.place(path)?;
-        (place >= Place::Block(self.n)).then_some(1.0)
+        (place >= BlockPlace::Block(self.n)).then_some(1.0)
     }
 
     fn settings(&self) -> Value {

@@ -6,7 +6,7 @@ use peft_core::PeftError;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{Depth, Every, Length, Place, Strategy};
+use crate::{BlockPlace, Depth, Every, Length, Strategy};
 
 /// Where unfreezing begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -27,7 +27,7 @@ pub struct Gradual {
     every: Every,
     depth: Depth,
     /// In the order in which they are unfrozen.
-    order: Vec<Place>,
+    order: Vec<BlockPlace>,
 }
 
 impl Gradual {

@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
-mod as_given;
+mod all_trainable;
+mod among_trainable;
 mod badam;
 mod bitfit;
+mod block_place;
 mod chosen;
 mod depth;
 mod discriminative;
@@ -16,16 +18,16 @@ mod length;
 mod lisa;
 mod matching;
 mod norms;
-mod of_given;
-mod place;
 mod role;
 mod strategy;
 mod top_layers;
-mod with;
+mod union;
 
-pub use as_given::AsGiven;
+pub use all_trainable::AllTrainable;
+pub use among_trainable::AmongTrainable;
 pub use badam::{BAdam, Order};
 pub use bitfit::BitFit;
+pub use block_place::BlockPlace;
 pub use depth::Depth;
 pub use discriminative::Discriminative;
 pub use every::Every;
@@ -37,10 +39,8 @@ pub use length::Length;
 pub use lisa::Lisa;
 pub use matching::Matching;
 pub use norms::Norms;
-pub use of_given::OfGiven;
 pub use peft_core::PeftError;
-pub use place::Place;
 pub use role::Role;
 pub use strategy::Strategy;
 pub use top_layers::TopLayers;
-pub use with::With;
+pub use union::Union;

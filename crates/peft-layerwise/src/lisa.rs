@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::index::sample;
 use serde_json::{Value, json};
 
-use crate::{Depth, Every, Length, Place, Strategy};
+use crate::{BlockPlace, Depth, Every, Length, Strategy};
 
 /// What is below and above the blocks always, and a few random blocks, drawn anew for each stage.
 ///
@@ -66,8 +66,8 @@ impl Strategy for Lisa {
 
     fn rate(&self, stage: usize, path: &str, _: bool) -> Option<f64> {
         let trains = match self.depth.place(path)? {
-            Place::Block(index) => self.blocks(stage).contains(&index),
-            Place::Below | Place::Above => true,
+            BlockPlace::Block(index) => self.blocks(stage).contains(&index),
+            BlockPlace::Below | BlockPlace::Above => true,
         };
         trains.then_some(1.0)
     }

@@ -5,7 +5,7 @@ use burn::module::Module;
 use peft_core::PeftError;
 use serde_json::{Value, json};
 
-use crate::{Depth, Place, Strategy};
+use crate::{BlockPlace, Depth, Strategy};
 
 /// The last n blocks and all that is above them: the final norm and the head. A head that is the transposed embedding is part of the input, and stays frozen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl TopLayers {
 
 impl Strategy for TopLayers {
     fn rate(&self, _: usize, path: &str, _: bool) -> Option<f64> {
-        let lowest = Place::Block(self.depth.n_blocks() - self.n);
+        let lowest = BlockPlace::Block(self.depth.n_blocks() - self.n);
         let place = self.depth.place(path)?;
         (place >= lowest).then_some(1.0)
     }

@@ -18,7 +18,8 @@ pub struct PrefixConfig {
     /// What the prefix starts from. Default: [`PrefixInit::Random`].
     pub init: PrefixInit,
     /// Modules, by suffix, that train whole beside it: a fresh head for instance. Default: none.
-    pub modules_to_save: Vec<String>,
+    #[serde(alias = "modules_to_save")]
+    pub whole_modules: Vec<String>,
 }
 
 impl PrefixConfig {
@@ -28,7 +29,7 @@ impl PrefixConfig {
             n_virtual_tokens,
             projection: None,
             init: PrefixInit::Random,
-            modules_to_save: Vec::new(),
+            whole_modules: Vec::new(),
         }
     }
 
@@ -45,11 +46,11 @@ impl PrefixConfig {
     }
 
     /// Modules that train whole, by suffix.
-    pub fn with_modules_to_save<S: Into<String>>(
+    pub fn with_whole_modules<S: Into<String>>(
         mut self,
         modules: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.modules_to_save = modules.into_iter().map(Into::into).collect();
+        self.whole_modules = modules.into_iter().map(Into::into).collect();
         self
     }
 
@@ -86,7 +87,7 @@ impl PrefixConfig {
         self.check()?;
         Prefix::check_place(model)?;
         let prefix = self.init(&model.model)?;
-        prefix.attach(model, name, &self.modules_to_save)
+        prefix.attach(model, name, &self.whole_modules)
     }
 
     fn check(&self) -> Result<(), PeftError> {

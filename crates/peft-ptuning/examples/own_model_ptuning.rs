@@ -47,7 +47,7 @@ fn main() -> Result<(), peft_ptuning::PeftError> {
         gru: GruConfig::new(16, 24, true).init(&device),
         head: LinearConfig::new(24, 2).init(&device),
     });
-    let prompt = PromptTuningConfig::new(4).with_modules_to_save(["head"]);
+    let prompt = PromptTuningConfig::new(4).with_whole_modules(["head"]);
     let report = prompt.attach(&mut model, "default")?;
     assert_eq!(report.summary.trainable, 4 * 16 + 24 * 2 + 2); // 4 vectors and the head
     let hidden = model.hidden(Tensor::from_data([[3, 1, 4]], &device), None, None);

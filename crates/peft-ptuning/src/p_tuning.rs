@@ -20,7 +20,8 @@ pub struct PTuningConfig {
     /// Width inside the encoder. Default: that of the model.
     pub hidden: Option<usize>,
     /// Modules, by suffix, that train whole beside it: a fresh head for instance. Default: none.
-    pub modules_to_save: Vec<String>,
+    #[serde(alias = "modules_to_save")]
+    pub whole_modules: Vec<String>,
 }
 
 impl PTuningConfig {
@@ -33,7 +34,7 @@ impl PTuningConfig {
             n_virtual_tokens,
             encoder: PromptEncoderConfig::Mlp,
             hidden: None,
-            modules_to_save: Vec::new(),
+            whole_modules: Vec::new(),
         }
     }
 
@@ -50,11 +51,11 @@ impl PTuningConfig {
     }
 
     /// Modules that train whole, by suffix.
-    pub fn with_modules_to_save<S: Into<String>>(
+    pub fn with_whole_modules<S: Into<String>>(
         mut self,
         modules: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.modules_to_save = modules.into_iter().map(Into::into).collect();
+        self.whole_modules = modules.into_iter().map(Into::into).collect();
         self
     }
 
@@ -76,7 +77,7 @@ impl PTuningConfig {
         let inputs = fresh::normal([self.n_virtual_tokens, d_model], 1.0, &device);
         let encoder = self.encoder.init(d_model, hidden, &device);
         let prompt = SoftPrompt::encoded(inputs, encoder);
-        let modules = &self.modules_to_save;
+        let modules = &self.whole_modules;
         prompt.attach(model, name, modules, Self::METHOD, usize::MAX)
     }
 }

@@ -15,7 +15,8 @@ pub struct PromptTuningConfig {
     /// What they start from. Default: [`PromptInit::Vocabulary`].
     pub init: PromptInit,
     /// Modules, by suffix, that train whole beside them: a fresh head for instance. Default: none.
-    pub modules_to_save: Vec<String>,
+    #[serde(alias = "modules_to_save")]
+    pub whole_modules: Vec<String>,
 }
 
 impl PromptTuningConfig {
@@ -27,7 +28,7 @@ impl PromptTuningConfig {
         Self {
             n_virtual_tokens,
             init: PromptInit::default(),
-            modules_to_save: Vec::new(),
+            whole_modules: Vec::new(),
         }
     }
 
@@ -38,11 +39,11 @@ impl PromptTuningConfig {
     }
 
     /// Modules that train whole, by suffix.
-    pub fn with_modules_to_save<S: Into<String>>(
+    pub fn with_whole_modules<S: Into<String>>(
         mut self,
         modules: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.modules_to_save = modules.into_iter().map(Into::into).collect();
+        self.whole_modules = modules.into_iter().map(Into::into).collect();
         self
     }
 
@@ -59,7 +60,7 @@ impl PromptTuningConfig {
         check_count(self.n_virtual_tokens, model.model.max_positions())?;
         let vectors = self.init.vectors(&model.model, self.n_virtual_tokens)?;
         let prompt = SoftPrompt::new(vectors);
-        let modules = &self.modules_to_save;
+        let modules = &self.whole_modules;
         prompt.attach(model, name, modules, Self::METHOD, usize::MAX)
     }
 }

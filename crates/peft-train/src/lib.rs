@@ -32,7 +32,7 @@ pub use loss::target_nll;
 pub use objective::{Cut, NextToken, Objective, Report, TrainExample, TrunkStates, digest_of};
 pub use padded::Padded;
 pub use peft_core::Digest;
-pub use peft_layerwise::{AsGiven, Length, Strategy};
+pub use peft_layerwise::{AllTrainable, Length, Strategy};
 pub use tokenizer::{EncodeSpecial, Rendered, TextToken, TextTokenizer, WordEncoding};
 pub use trainer::{
     AdapterSchedule, Divergence, Evaluations, FoundState, Observer, Progress, Schedule, StateDir,

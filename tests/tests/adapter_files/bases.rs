@@ -71,7 +71,7 @@ fn another_base_of_the_same_shapes_is_told(device: &Device) {
 }
 
 fn what_trains_whole_is_no_part_of_the_base(device: &Device) {
-    let config = config().with_modules_to_save(["norm"]);
+    let config = config().with_whole_modules(["norm"]);
     let dir = saved(base("gqa", device), config);
     let (_, report) = attached(dir.path(), base("gqa", device));
     assert!(

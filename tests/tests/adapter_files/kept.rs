@@ -148,7 +148,7 @@ fn a_layer_inside_a_module_to_save_is_no_target(device: &Device) {
     ] {
         let lora = LoraConfig::new(2, 3.0)
             .with_targets(targets)
-            .with_modules_to_save([module])
+            .with_whole_modules([module])
             .with_path(ForwardPath::Factored);
         let fields = reloaded(&AdapterConfig::Lora(lora), device);
         assert_eq!(fields["modules_to_save"], json!([module]));

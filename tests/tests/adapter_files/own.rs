@@ -63,7 +63,7 @@ impl GainConfig {
     fn attach<M: Module>(&self, model: &mut M, name: &str) -> Result<(), PeftError> {
         let mut placement = Placement::new(Targets::suffixes(self.on.clone()));
         placement.path = ForwardPath::Factored;
-        placement.modules_to_save = self.whole.clone();
+        placement.whole_modules = self.whole.clone();
         let fresh = |layer: &Layer| {
             let gain = Tensor::ones([layer.shape[1]], (&layer.device, DType::F32));
             Gain {

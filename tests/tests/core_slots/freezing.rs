@@ -34,7 +34,7 @@ fn the_base_is_bit_identical_after_training(device: &Device) {
     let mut model = base.clone();
     LoraConfig::new(2, 3.0)
         .with_train_bias(TrainBias::All)
-        .with_modules_to_save(["head", "norm"])
+        .with_whole_modules(["head", "norm"])
         .with_path(ForwardPath::Factored)
         .attach(&mut model, "a")
         .expect("it attaches");
@@ -106,7 +106,7 @@ fn a_summary_counts_what_is_there(device: &Device) {
     let mut model = Net::new(&device);
     let report = LoraConfig::new(2, 3.0)
         .with_targets(Targets::suffixes(["q_proj", "embed"]))
-        .with_modules_to_save(["head"])
+        .with_whole_modules(["head"])
         .attach(&mut model, "a")
         .expect("it attaches");
     let summary = Summary::of(&model);

@@ -24,7 +24,7 @@ fn merging_removes_the_slots(device: &Device) {
     let mut model = Net::new(&device);
     LoraConfig::new(2, 3.0)
         .with_train_bias(TrainBias::All)
-        .with_modules_to_save(["norm"])
+        .with_whole_modules(["norm"])
         .attach(&mut model, "a")
         .expect("it attaches");
     let mut model = filled_adapters(model);

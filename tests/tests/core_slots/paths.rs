@@ -65,7 +65,7 @@ fn paths_agree(device: &Device) {
         }),
         ("a head and a norm trained whole", |model| {
             on_both(Targets::suffixes(["q_proj"]))
-                .with_modules_to_save(["head", "norm"])
+                .with_whole_modules(["head", "norm"])
                 .attach(model, "a")
                 .map(drop)
         }),

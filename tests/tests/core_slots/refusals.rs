@@ -127,19 +127,19 @@ const REQUESTS: [(Request, &str); 30] = [
          can express; if the model calls peft_core::linear for its layers, say so with ForwardPath::Factored",
     ),
     (
-        |model| attach(model, |lora| lora.with_modules_to_save(["heads"])),
+        |model| attach(model, |lora| lora.with_whole_modules(["heads"])),
         "module to save `heads` matches nothing in this model, did you mean `head`?; it has `embed`, `layers`, \
          `layers.0`, ",
     ),
     (
-        |model| attach(model, |lora| lora.with_modules_to_save(["0.q_proj"])),
+        |model| attach(model, |lora| lora.with_whole_modules(["0.q_proj"])),
         "`layers.0.q_proj` is both a target and to be trained whole by adapter `new`; exclude it from one",
     ),
     (
         |model| {
             attach(model, |l| {
                 l.with_targets(Targets::all_linear())
-                    .with_modules_to_save(["layers", "head"])
+                    .with_whole_modules(["layers", "head"])
             })
         },
         "nothing is left to adapt: 10 layers match the targets",

@@ -71,7 +71,7 @@ fn lora() -> LoraConfig {
 }
 
 fn whole() -> LoraConfig {
-    lora().with_modules_to_save(["bn"])
+    lora().with_whole_modules(["bn"])
 }
 
 fn running(net: &Normed) -> BTreeMap<String, Vec<f32>> {

@@ -203,7 +203,7 @@ fn modules_to_save(device: &Device) {
     let mut model = Net::new(&device.clone().autodiff());
     let before = params(&model);
     let report = LoraConfig::new(2, 3.0)
-        .with_modules_to_save(["head", "norm", "layers.1"])
+        .with_whole_modules(["head", "norm", "layers.1"])
         .attach(&mut model, "a")
         .expect("it attaches");
     let whole = [

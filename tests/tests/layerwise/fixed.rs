@@ -3,8 +3,8 @@
 use burn::tensor::Device;
 use peft_core::{ForwardPath, Targets};
 use peft_layerwise::{
-    AsGiven, BitFit, FreezeBottom, Full, Head, Matching, Norms, OfGiven, PeftError, Strategy,
-    TopLayers, With,
+    AllTrainable, AmongTrainable, BitFit, FreezeBottom, Full, Head, Matching, Norms, PeftError,
+    Strategy, TopLayers, Union,
 };
 use peft_lora::LoraConfig;
 use peft_models::DecoderForCausalLm;
@@ -92,7 +92,7 @@ fn exactly_what_is_named_changes_in_an_encoder(device: &Device) {
             .filter(|path| path.ends_with("weight"))
     };
     let with_head = BitFit::new(&model).expect("biases");
-    let with_head = With::new(
+    let with_head = Union::new(
         with_head,
         Head::new(&model, ["classifier"]).expect("a head"),
     );
@@ -172,12 +172,15 @@ fn strategies_join_adapters(device: &Device) {
     let own = all([d::block(1), d::block(2), d::above()]);
     let adapters = all([lora(0), lora(1), lora(2), embedding]);
     let cases: [(Made, Paths); 4] = [
-        (boxed(Ok(AsGiven)), adapters.clone()),
+        (boxed(Ok(AllTrainable)), adapters.clone()),
         (
-            boxed(Ok(With::new(norms, AsGiven))),
+            boxed(Ok(Union::new(norms, AllTrainable))),
             all([d::norms(), adapters]),
         ),
-        (boxed(Ok(OfGiven(top.clone()))), all([lora(1), lora(2)])),
+        (
+            boxed(Ok(AmongTrainable(top.clone()))),
+            all([lora(1), lora(2)]),
+        ),
         (boxed(Ok(top)), all([own, lora(1), lora(2)])),
     ];
     for (strategy, expected) in cases {

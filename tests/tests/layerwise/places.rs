@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn::module::Module;
 use burn::tensor::Device;
 use peft_core::parameters;
-use peft_layerwise::{Depth, Place, Role};
+use peft_layerwise::{BlockPlace, Depth, Role};
 use peft_models::{
     Activation, BertConfig, BertForTokenClassification, BertModel, DistilBertConfig,
     DistilBertForSequenceClassification, Gpt2Config, ModernBertConfig,
@@ -21,7 +21,7 @@ peft_tests::cases!(
 );
 
 /// Every parameter lies at the place of the only beginning that its path has, and every beginning is of some.
-fn check<M: Module>(model: &M, expected: &[(&str, Place)]) {
+fn check<M: Module>(model: &M, expected: &[(&str, BlockPlace)]) {
     let depth = Depth::of(model).expect("it has blocks");
     let mut used = BTreeSet::new();
     for parameter in parameters(model) {
@@ -38,7 +38,7 @@ fn check<M: Module>(model: &M, expected: &[(&str, Place)]) {
 }
 
 fn every_family_has_its_places(device: &Device) {
-    use Place::{Above, Below, Block};
+    use BlockPlace::{Above, Below, Block};
     let llama = [
         ("model.embed_tokens.", Below),
         ("model.layers.0.", Block(0)),
@@ -177,7 +177,7 @@ pub(super) fn modernbert() -> ModernBertConfig {
 
 /// Burn's own norm names its parameters in another way; the model has no names of Hugging Face's.
 fn a_model_of_ones_own_has_places_and_roles(device: &Device) {
-    use Place::{Above, Below, Block};
+    use BlockPlace::{Above, Below, Block};
     let net = Net::new(device);
     let expected = [
         ("embed.", Below),

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use burn::tensor::Device;
 use peft_layerwise::{
-    BAdam, Discriminative, Every, Full, Gradual, Head, Length, Lisa, Order, Place, Side, Strategy,
-    TopLayers, With,
+    BAdam, BlockPlace, Discriminative, Every, Full, Gradual, Head, Length, Lisa, Order, Side,
+    Strategy, TopLayers, Union,
 };
 use peft_train::{NextToken, SequenceClassification, TrainConfig, TrainState};
 
@@ -74,7 +74,7 @@ fn unfreezing_counts_epochs(device: &Device) {
     let model = encoder(device);
     let gradual = Gradual::new(&model, Side::Bottom, Every::Epochs(2)).expect("it fits");
     let head = Head::new(&model, ["classifier"]).expect("a head");
-    let strategy = With::new(gradual, head);
+    let strategy = Union::new(gradual, head);
     let mut before = bits(&model);
     let rows = texts(6);
     // Two steps an epoch, so four a stage.
@@ -212,7 +212,7 @@ fn badam_trains_every_block_in_turn(device: &Device) {
     in_turn(&badam(Order::Descending), &down);
     in_turn(&badam(Order::Ascending).with_ends(), &ends);
     let shuffled = badam(Order::Shuffled(3));
-    let rounds: Vec<Vec<Place>> = (0..8)
+    let rounds: Vec<Vec<BlockPlace>> = (0..8)
         .map(|round| {
             (0..3)
                 .map(|turn| shuffled.place(3 * round + turn))
@@ -220,12 +220,12 @@ fn badam_trains_every_block_in_turn(device: &Device) {
         })
         .collect();
     for round in &rounds {
-        let once: BTreeSet<&Place> = round.iter().collect();
+        let once: BTreeSet<&BlockPlace> = round.iter().collect();
         assert_eq!(once.len(), 3, "{round:?}");
     }
     assert!(rounds.iter().any(|round| *round != rounds[0]));
     for (step, found) in changes(&shuffled, 8, device).into_iter().enumerate() {
-        let Place::Block(block) = shuffled.place(step / 2) else {
+        let BlockPlace::Block(block) = shuffled.place(step / 2) else {
             panic!("the ends do not train");
         };
         assert_eq!(found, d::block(block), "step {step}");
@@ -239,7 +239,7 @@ fn a_run_goes_on_in_any_stage(device: &Device) {
     let slow = Discriminative::new(&model, gradual, 0.5).expect("it fits");
     let lisa = Lisa::new(&model, 1, Every::Steps(2), 5).expect("it fits");
     let badam = BAdam::new(&model, Every::Steps(2), Order::Shuffled(1)).expect("it fits");
-    let with = With::new(badam, Head::new(&model, ["lm_head"]).expect("a head"));
+    let with = Union::new(badam, Head::new(&model, ["lm_head"]).expect("a head"));
     let top = TopLayers::new(&model, 1).expect("it fits");
     let strategies: [&dyn Strategy; 4] = [&slow, &lisa, &with, &top];
     let rows = examples(10);

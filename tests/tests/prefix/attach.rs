@@ -85,7 +85,7 @@ fn mistakes_are_named_and_change_nothing(device: &Device) {
         (text(&[3, 23]), "23, of a vocabulary of 23"),
         (text(&[3]).with_projection(5), "cannot be solved"),
         (
-            PrefixConfig::new(4).with_modules_to_save(["score"]),
+            PrefixConfig::new(4).with_whole_modules(["score"]),
             "`score` matches nothing",
         ),
     ];

@@ -188,11 +188,11 @@ fn heads_of_several_adapters_act_on_one_another(device: &Device) {
     let mut model = Prefixed::new(spread(&tiny(), &device.clone().autodiff()));
     LoraConfig::new(2, 6.0)
         .with_targets(Targets::suffixes(["q_proj"]))
-        .with_modules_to_save(["lm_head"])
+        .with_whole_modules(["lm_head"])
         .with_path(ForwardPath::Factored)
         .attach(&mut model, "lora")
         .expect("it attaches");
-    let config = PrefixConfig::new(N).with_modules_to_save(["lm_head"]);
+    let config = PrefixConfig::new(N).with_whole_modules(["lm_head"]);
     config.attach(&mut model, "prefix").expect("it attaches");
     let slots = slots(&model);
     let (_, head) = slots

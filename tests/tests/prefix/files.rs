@@ -45,7 +45,7 @@ fn what_is_saved_is_what_is_read(device: &Device) {
     let plain = PrefixConfig::new(3);
     let text = plain.clone().with_init(PrefixInit::Tokens(vec![5, 2]));
     let projected = plain.clone().with_projection(7);
-    let headed = projected.clone().with_modules_to_save(["model.norm"]);
+    let headed = projected.clone().with_whole_modules(["model.norm"]);
     for config in [plain, text, projected, headed] {
         let config = AdapterConfig::Prefix(config);
         let mut model = gqa(device);

@@ -149,7 +149,7 @@ impl Golden {
         let modules = heads.iter().filter_map(|path| path.split('.').next());
         let mut model = Prefixed::new(model);
         PrefixConfig::new(1)
-            .with_modules_to_save(modules.take(1))
+            .with_whole_modules(modules.take(1))
             .attach(&mut model, NAME)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         self.put_heads(&mut model);

@@ -139,7 +139,7 @@ fn a_head_trains_beside_it(device: &Device) {
     let head = BertForSequenceClassification::new(&bert(), 3, device);
     let mut model = Prefixed::new(spread_any(head));
     let report = PrefixConfig::new(3)
-        .with_modules_to_save(["classifier"])
+        .with_whole_modules(["classifier"])
         .attach(&mut model, "default")
         .expect("it attaches");
     assert_eq!(

@@ -117,7 +117,7 @@ fn attaching_freezes_all_but_the_prompt(device: &Device) {
 fn modules_to_save_train_whole(device: &Device) {
     let mut model = plain(device);
     let before = params(&model.model);
-    let config = PromptTuningConfig::new(N).with_modules_to_save(["model.norm"]);
+    let config = PromptTuningConfig::new(N).with_whole_modules(["model.norm"]);
     let report = config.attach(&mut model, NAME).expect("it attaches");
     assert_eq!(report.trained_whole, ["model.norm.weight"]);
     let copy = "model.norm.weight.adapters.default.value";
@@ -175,7 +175,7 @@ fn what_cannot_be_is_refused(device: &Device) {
     let random = PromptInit::Random;
     let unknown = PromptInit::Tokens(vec![4, 23]);
     let empty = PromptInit::Tokens(Vec::new());
-    let head = PTuningConfig::new(2).with_modules_to_save(["nrom"]);
+    let head = PTuningConfig::new(2).with_whole_modules(["nrom"]);
     let again = PromptTuningConfig::new(2);
     let twice = refused(prompted(device), &|model| again.attach(model, NAME).err());
     let narrow = refused(plain(device), &|model| {

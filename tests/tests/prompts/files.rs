@@ -50,7 +50,7 @@ fn save(model: &Prompted<DecoderForCausalLm>, config: &AdapterConfig) -> TempDir
 
 fn what_is_saved_is_what_is_read(device: &Device) {
     let drawn = |encoder| {
-        let config = p_tuning(encoder).with_modules_to_save(["model.norm"]);
+        let config = p_tuning(encoder).with_whole_modules(["model.norm"]);
         let config = AdapterConfig::PTuning(config);
         let mut model = plain(device);
         let attached = config.attach_prompt(&mut model, NAME);

@@ -53,7 +53,7 @@ fn assert_changed(before: &Model, after: &Model) {
 
 fn with_norm(device: &Device) -> Model {
     let mut model = plain(device);
-    let config = PromptTuningConfig::new(N).with_modules_to_save(["model.norm"]);
+    let config = PromptTuningConfig::new(N).with_whole_modules(["model.norm"]);
     config.attach(&mut model, NAME).expect("it attaches");
     filled_prompt(model)
 }

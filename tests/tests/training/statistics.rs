@@ -142,7 +142,7 @@ fn a_run_that_goes_on_has_the_statistics_of_one_that_was_not_interrupted(device:
         let mut lora = LoraConfig::new(2, 3.0)
             .with_targets(Targets::suffixes(["up", "down"]))
             .with_path(ForwardPath::Factored);
-        lora = lora.with_modules_to_save(["bn"]);
+        lora = lora.with_whole_modules(["bn"]);
         lora.attach(&mut net, "a").expect("it attaches");
         net
     };

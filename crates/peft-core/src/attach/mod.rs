@@ -57,7 +57,7 @@ pub fn attach<M: Module, A: Adapter>(
     let params = params(model);
     let all_layers = layers_of(&params);
     let holders = Holders::of(model);
-    let whole_modules = WholeModules::new(&placement.modules_to_save, &params)?;
+    let whole_modules = WholeModules::new(&placement.whole_modules, &params)?;
     holders.check(|module| !whole_modules.holds_module(module))?;
     let mut layers = placement
         .targets
@@ -249,7 +249,7 @@ fn whole_paths(
         .collect()
 }
 
-/// The modules named in `modules_to_save`, as path prefixes.
+/// The modules named in `whole_modules`, as path prefixes.
 pub(crate) struct WholeModules(Vec<String>);
 
 impl WholeModules {

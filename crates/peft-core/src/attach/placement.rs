@@ -38,7 +38,8 @@ pub struct Placement {
     /// Which biases train too.
     pub train_bias: TrainBias,
     /// Modules, by suffix, that train whole: a fresh head for instance.
-    pub modules_to_save: Vec<String>,
+    #[serde(alias = "modules_to_save")]
+    pub whole_modules: Vec<String>,
     /// How the model reads its layers.
     pub path: ForwardPath,
 }
@@ -49,7 +50,7 @@ impl Placement {
         Self {
             targets,
             train_bias: TrainBias::None,
-            modules_to_save: Vec::new(),
+            whole_modules: Vec::new(),
             path: ForwardPath::Weight,
         }
     }

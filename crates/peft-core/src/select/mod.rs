@@ -10,8 +10,10 @@ mod patterns;
 mod targets;
 
 pub use layer_kind::LayerKind;
+pub(crate) use layers::{
+    INPUT_ADAPTER, ParamInfo, is_trainable, layers_of, module_paths_of, params,
+};
 pub use layers::{Layer, layer_names, layers, module_paths};
-pub(crate) use layers::{INPUT_ADAPTER, ParamInfo, is_trainable, layers_of, module_paths_of, params};
 pub(crate) use matcher::Matcher;
 pub use matcher::has_suffix;
 pub use parameter::{Parameter, parameters, with_value};

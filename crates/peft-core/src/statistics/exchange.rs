@@ -3,7 +3,7 @@
 use burn::module::Module;
 
 use super::find::SetFlags;
-use super::statistics::Values;
+use super::of_module::Values;
 use super::values::{read, write};
 use crate::AdapterSlot;
 

@@ -7,12 +7,12 @@
 mod exchange;
 mod find;
 mod of_adapter;
-mod statistics;
+mod of_module;
 mod values;
 
 pub(crate) use exchange::exchange;
 pub(crate) use find::Holders;
 pub use find::{freeze_statistics, moving_statistics};
 pub use of_adapter::{set_statistics, statistics};
-pub(crate) use statistics::Statistics;
+pub(crate) use of_module::Statistics;
 pub(crate) use values::{apart, read};

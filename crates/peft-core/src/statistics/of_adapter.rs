@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::tensor::TensorData;
 
-use super::statistics::Values;
+use super::of_module::Values;
 use super::values::{read, write};
 use crate::{PeftError, edit_slots, slots};
 

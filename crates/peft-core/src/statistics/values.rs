@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
-use super::statistics::Values;
+use super::of_module::Values;
 
 /// The values at the paths that `wanted` chooses.
 ///

@@ -106,7 +106,7 @@ macro_rules! methods {
             /// The modules, by suffix, that train whole.
             pub fn modules_to_save(&self) -> &[String] {
                 match self {
-                    $(Self::$Weights(config) => &WeightMethod::placement(config).modules_to_save,)+
+                    $(Self::$Weights(config) => &WeightMethod::placement(config).whole_modules,)+
                     $($(Self::$Input(config) => InputMethod::modules_to_save(config),)+)+
                 }
             }

@@ -12,8 +12,8 @@ pub(super) const OUTPUT_LAYER: &str = "lm_head";
 /// PEFT takes lists written for several architectures: an entry that matches nothing is passed over; and a layer inside a module to save is no
 /// target, whatever its name. What counts is that the file's tensors fit, which is checked afterwards, tensor by tensor.
 pub(super) fn fit_placement(placement: &mut Placement, layers: &[String], modules: &[String]) {
-    placement.modules_to_save = fitted_modules(&placement.modules_to_save, modules);
-    let saved = saved_layers(&placement.modules_to_save, layers);
+    placement.whole_modules = fitted_modules(&placement.whole_modules, modules);
+    let saved = saved_layers(&placement.whole_modules, layers);
 
     let old = placement.targets.clone();
     let mut targets = match old.choice() {

@@ -32,7 +32,7 @@ pub(super) fn read_placement(fields: &Fields<'_>) -> Result<Placement, AdapterFi
     };
     let mut placement = Placement::new(targets);
     placement.path = ForwardPath::Factored;
-    placement.modules_to_save = fields.strings("modules_to_save")?;
+    placement.whole_modules = fields.strings("modules_to_save")?;
     Ok(placement)
 }
 

@@ -34,7 +34,7 @@ pub(super) fn attach_weights<W: WeightMethod + Clone, M: Module>(
     let paths: Vec<String> = layers.iter().map(|layer| layer.path.clone()).collect();
     let mut config = config.clone();
     let placement = config.placement_mut();
-    with_heads(files, &file, W::TENSORS, &mut placement.modules_to_save);
+    with_heads(files, &file, W::TENSORS, &mut placement.whole_modules);
     fit_placement(placement, &paths, &module_paths(model));
     placement.path = path;
     config.keep_what_matches(&paths);
@@ -48,7 +48,7 @@ pub(super) fn attach_weights<W: WeightMethod + Clone, M: Module>(
             largest: excessive.largest,
         });
     }
-    check_whole(&mut file, model, &placement.modules_to_save, WRAPPED_MODEL)?;
+    check_whole(&mut file, model, &placement.whole_modules, WRAPPED_MODEL)?;
 
     let mut changed = model.clone();
     let mut tensors = LayerTensors::new(&mut file, &layers);
@@ -115,7 +115,7 @@ pub(super) fn save_weights<W: WeightMethod, M: Module>(
     tensors.extend(adapter_tensors::<W>(&adapted, &kinds));
 
     let placement = config.placement();
-    let mut fields = common_fields(W::PEFT_TYPE, &placement.modules_to_save, model);
+    let mut fields = common_fields(W::PEFT_TYPE, &placement.whole_modules, model);
     write_placement(&mut fields, placement, adapted.iter().map(|on| on.path));
     let stored = stored_params(model).into_iter();
     let stored: HashMap<String, bool> =

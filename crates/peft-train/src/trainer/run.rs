@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use peft_core::edit_all_slots;
-use peft_layerwise::{AsGiven, Strategy};
+use peft_layerwise::{AllTrainable, Strategy};
 
 use serde_json::{Map, Value};
 
@@ -46,7 +46,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             config,
             valid: None,
             resume: None,
-            strategy: &AsGiven,
+            strategy: &AllTrainable,
             schedule: None,
             trunk: None,
             context: None,

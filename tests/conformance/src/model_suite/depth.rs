@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use peft_core::{Names, ParamSet, freeze_all_but, layers};
-use peft_layerwise::{Depth, Place, Strategy, TopLayers};
+use peft_layerwise::{BlockPlace, Depth, Strategy, TopLayers};
 use peft_model::{Pass, Read, Transformer};
 
 use super::{
@@ -26,16 +26,16 @@ pub fn has_its_parameters_where_they_act<F: ModelFixture>(device: &Device) {
     let ids = tokens(ROWS, POSITIONS, &model, on);
     let x = values([ROWS, POSITIONS, model.d_model()], 3.0, on);
     let context = model.context([ROWS, POSITIONS], Pass::default(), None, on);
-    let mut stages = vec![(Place::Below, model.begin(ids, &context))];
+    let mut stages = vec![(BlockPlace::Below, model.begin(ids, &context))];
     for block in 0..model.n_blocks() {
         let states = model.run(x.clone(), block..block + 1, &context, None);
-        stages.push((Place::Block(block), states));
+        stages.push((BlockPlace::Block(block), states));
     }
     stages.push((
-        Place::Above,
+        BlockPlace::Above,
         output::<F>(&model, model.finish(x, &context), None),
     ));
-    let mut read: BTreeMap<String, BTreeSet<Place>> = BTreeMap::new();
+    let mut read: BTreeMap<String, BTreeSet<BlockPlace>> = BTreeMap::new();
     for (place, states) in stages {
         if !states.is_tracked() {
             continue; // without a norm nor a head
@@ -50,8 +50,8 @@ pub fn has_its_parameters_where_they_act<F: ModelFixture>(device: &Device) {
         .collect();
     for (path, place) in depth.iter() {
         let mut found = read.remove(path).unwrap_or_default();
-        if place == Place::Below && tables.iter().any(|table| table == path) {
-            found.remove(&Place::Above);
+        if place == BlockPlace::Below && tables.iter().any(|table| table == path) {
+            found.remove(&BlockPlace::Above);
         }
         assert_eq!(
             found,
@@ -68,7 +68,7 @@ fn from_block<M: Module>(mut model: M, block: usize) -> (M, Vec<String>) {
     let depth = Depth::of(&model).expect("it has blocks");
     let above = depth
         .iter()
-        .filter(|(_, place)| *place >= Place::Block(block));
+        .filter(|(_, place)| *place >= BlockPlace::Block(block));
     let paths: BTreeSet<String> = above.map(|(path, _)| path.to_owned()).collect();
     let paths: Vec<String> = paths.into_iter().collect();
     let exactly = match paths.is_empty() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::DType;
 use peft_core::{LayerKind, Targets, layers, parameters, set_disabled, train_whole};
-use peft_layerwise::{Depth, Place};
+use peft_layerwise::{BlockPlace, Depth};
 use peft_model::Transformer;
 
 use super::adapting::lora;
@@ -94,7 +94,7 @@ pub fn takes_copies_of_parameters<F: ModelFixture>(device: &Device) {
     let plain = model::<F>(on);
     let ids = tokens(ROWS, POSITIONS, &plain, on);
     let depth = Depth::of(&plain).expect("it has blocks");
-    let last = Place::Block(plain.n_blocks() - 1);
+    let last = BlockPlace::Block(plain.n_blocks() - 1);
     let top = depth.iter().filter(|(_, place)| *place >= last);
     let modules = holders(top.map(|(path, _)| path));
     let mut model = plain.clone();

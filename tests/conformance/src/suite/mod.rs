@@ -72,7 +72,7 @@ fn everywhere<F: AdapterFixture>(path: ForwardPath) -> Placement {
 fn with_all<F: AdapterFixture>(path: ForwardPath) -> Placement {
     Placement {
         train_bias: TrainBias::All,
-        modules_to_save: vec!["norm".into()],
+        whole_modules: vec!["norm".into()],
         ..everywhere::<F>(path)
     }
 }

@@ -29,7 +29,7 @@ pub fn gradients_are_finite_differences<F: AdapterFixture>(device: &Device) {
     for path in BOTH {
         let mut model = Net::new(on);
         let mut placement = with_all::<F>(path);
-        placement.modules_to_save.clear();
+        placement.whole_modules.clear();
         attach::<F>(&mut model, "a", &placement);
         let model = cast(F::perturb(model), DType::F64);
         let gradients = with_gradient(&model, &model.loss(path));

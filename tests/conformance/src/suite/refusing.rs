@@ -57,9 +57,9 @@ pub fn refuses_what_cannot_be<F: AdapterFixture>(device: &Device) {
         wrong.push(placement(Targets::suffixes(["embed"])));
     }
     let mut missing = placement(good());
-    missing.modules_to_save = vec!["nothing".into()];
+    missing.whole_modules = vec!["nothing".into()];
     let mut twice = placement(good());
-    twice.modules_to_save = vec![names[0].into()];
+    twice.whole_modules = vec![names[0].into()];
     wrong.extend([missing, twice]);
     for mut model in [Net::new(device), adapted::<F>(&["b"], device)] {
         let before = all(&model);

@@ -29,7 +29,7 @@ fn three<F: AdapterFixture>(device: &Device) -> Net {
         .filter(|name| *name != "head");
     let copied = Placement {
         targets: Targets::suffixes(without_head),
-        modules_to_save: vec!["head".into()],
+        whole_modules: vec!["head".into()],
         ..everywhere::<F>(FACTORED)
     };
     let part = match F::KINDS.contains(&LayerKind::Linear) {

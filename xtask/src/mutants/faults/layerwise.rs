@@ -6,7 +6,7 @@ pub(super) const FAULTS: [Fault; 14] = [
     Fault {
         name: "what is behind the blocks lies below them",
         file: "crates/peft-layerwise/src/depth.rs",
-        text: "                    outside = Place::Above;\n",
+        text: "                    outside = BlockPlace::Above;\n",
         instead: "",
         cases: &[
             "conformance::models::llama::flex::has_its_parameters_where_they_act",
@@ -53,8 +53,8 @@ pub(super) const FAULTS: [Fault; 14] = [
     Fault {
         name: "one block more is frozen",
         file: "crates/peft-layerwise/src/freeze_bottom.rs",
-        text: "place >= Place::Block(self.n)",
-        instead: "place > Place::Block(self.n)",
+        text: "place >= BlockPlace::Block(self.n)",
+        instead: "place > BlockPlace::Block(self.n)",
         cases: &[
             "layerwise::fixed::flex::exactly_what_is_named_changes_in_a_decoder",
             "layerwise::fixed::flex::exactly_what_is_named_changes_in_an_encoder",
@@ -110,7 +110,7 @@ pub(super) const FAULTS: [Fault; 14] = [
     },
     Fault {
         name: "a strategy is not joined by its second",
-        file: "crates/peft-layerwise/src/with.rs",
+        file: "crates/peft-layerwise/src/union.rs",
         text: "rate.or_else(|| self.second.rate(second, path, given))",
         instead: "rate.or_else(|| self.second.rate(second, path, given).filter(|_| false))",
         cases: &[
@@ -120,7 +120,7 @@ pub(super) const FAULTS: [Fault; 14] = [
     },
     Fault {
         name: "a choice among what trains reaches what does not",
-        file: "crates/peft-layerwise/src/of_given.rs",
+        file: "crates/peft-layerwise/src/among_trainable.rs",
         text: ".filter(|_| given)",
         instead: ".filter(|_| given || path.ends_with(\"weight\"))",
         cases: &["layerwise::fixed::flex::strategies_join_adapters"],

@@ -45,7 +45,7 @@ pub(super) fn adapter_config<M: Transformer>(
                 Some(InitArg::Text(text)) => PromptInit::Tokens(tokens(text)?),
             };
             let config = PromptTuningConfig::new(n).with_init(init);
-            AdapterConfig::PromptTuning(config.with_modules_to_save(whole))
+            AdapterConfig::PromptTuning(config.with_whole_modules(whole))
         }
         Method::PTuning => {
             let encoder = match of.encoder {
@@ -57,7 +57,7 @@ pub(super) fn adapter_config<M: Transformer>(
                 Some(hidden) => config.with_hidden(hidden),
                 None => config,
             };
-            AdapterConfig::PTuning(config.with_modules_to_save(whole))
+            AdapterConfig::PTuning(config.with_whole_modules(whole))
         }
         Method::PrefixTuning => {
             let init = match &of.prompt_init {
@@ -77,7 +77,7 @@ pub(super) fn adapter_config<M: Transformer>(
                 }
                 false => config,
             };
-            AdapterConfig::Prefix(config.with_modules_to_save(whole))
+            AdapterConfig::Prefix(config.with_whole_modules(whole))
         }
         Method::Full
         | Method::Head
@@ -168,7 +168,7 @@ fn weights<M: Module>(
     }
     if args.method() == Method::Ia3 {
         let config = Ia3Config::new(targets)
-            .with_modules_to_save(whole)
+            .with_whole_modules(whole)
             .with_path(ForwardPath::Factored);
         let inputs = || Names::suffixes(family.ia3_feedforward.iter().copied());
         return Ok(AdapterConfig::Ia3(match feedforward {
@@ -198,7 +198,7 @@ fn weights<M: Module>(
             true => LoraScaling::RankStabilised,
             false => LoraScaling::Standard,
         })
-        .with_modules_to_save(whole)
+        .with_whole_modules(whole)
         .with_path(ForwardPath::Factored);
     Ok(AdapterConfig::Lora(config))
 }

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use peft_core::{Summary, has_suffix, module_paths};
-use peft_layerwise::{AsGiven, Strategy};
+use peft_layerwise::{AllTrainable, Strategy};
 use peft_model::Transformer;
 use peft_store::{About, Adaptable, Checkpoint, Companions, Labels, TaskType, adaptable};
 use peft_train::{
@@ -146,7 +146,7 @@ where
     let mut run = Run::new(args, lock, done, save_every, what);
     let strategy: &dyn Strategy = match &strategy {
         Some(strategy) => strategy,
-        None => &AsGiven,
+        None => &AllTrainable,
     };
     let trunk = args.of_method.cache_trunk.then(TrunkCache::default);
     let trained = Trainer::new(config, job.train)

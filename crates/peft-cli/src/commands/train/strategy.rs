@@ -6,7 +6,7 @@ use peft_core::{
 };
 use peft_layerwise::{
     BAdam, BitFit, Discriminative, FreezeBottom, Full, Gradual, Head, Length, Lisa, Matching,
-    Norms, Order, Side, Strategy, TopLayers, With,
+    Norms, Order, Side, Strategy, TopLayers, Union,
 };
 
 use crate::args::{FromArg, Method, TrainArgs};
@@ -28,7 +28,7 @@ pub(super) fn strategy<M: Module>(
     let has_them = heads.is_empty() || matches!(args.method(), Method::Full | Method::Head);
     let with_heads: Box<dyn Strategy> = match has_them {
         true => inner,
-        false => Box::new(With::new(inner, Head::new(model, heads.to_vec())?)),
+        false => Box::new(Union::new(inner, Head::new(model, heads.to_vec())?)),
     };
     Ok(Some(match args.of_method.layer_decay {
         None => with_heads,

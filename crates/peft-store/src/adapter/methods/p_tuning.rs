@@ -47,7 +47,7 @@ impl InputMethod for PTuningConfig {
             n_virtual_tokens: virtual_tokens(fields)?,
             encoder,
             hidden,
-            modules_to_save: fields.strings("modules_to_save")?,
+            whole_modules: fields.strings("modules_to_save")?,
         })
     }
 
@@ -68,7 +68,7 @@ impl InputMethod for PTuningConfig {
     }
 
     fn modules_to_save(&self) -> &[String] {
-        &self.modules_to_save
+        &self.whole_modules
     }
 
     fn n_virtual_tokens(&self) -> usize {

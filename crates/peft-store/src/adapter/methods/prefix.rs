@@ -37,7 +37,7 @@ impl InputMethod for PrefixConfig {
             n_virtual_tokens: virtual_tokens(fields)?,
             projection,
             init: PrefixInit::Random,
-            modules_to_save: fields.strings("modules_to_save")?,
+            whole_modules: fields.strings("modules_to_save")?,
         })
     }
 
@@ -53,7 +53,7 @@ impl InputMethod for PrefixConfig {
     }
 
     fn modules_to_save(&self) -> &[String] {
-        &self.modules_to_save
+        &self.whole_modules
     }
 
     fn n_virtual_tokens(&self) -> usize {

@@ -30,7 +30,7 @@ impl InputMethod for PromptTuningConfig {
         Ok(Self {
             n_virtual_tokens: virtual_tokens(fields)?,
             init,
-            modules_to_save: fields.strings("modules_to_save")?,
+            whole_modules: fields.strings("modules_to_save")?,
         })
     }
 
@@ -51,7 +51,7 @@ impl InputMethod for PromptTuningConfig {
     }
 
     fn modules_to_save(&self) -> &[String] {
-        &self.modules_to_save
+        &self.whole_modules
     }
 
     fn n_virtual_tokens(&self) -> usize {

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use peft_layerwise::{Depth, Length, Place, Strategy};
+use peft_layerwise::{BlockPlace, Depth, Length, Strategy};
 
 /// A stretch of steps with one lowest place that trains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) steps: Range<usize>,
-    pub(crate) lowest: Place,
+    pub(crate) lowest: BlockPlace,
 }
 
 impl Span {
@@ -21,19 +21,22 @@ impl Span {
         depth: &Depth,
         given: impl Fn(&str) -> bool,
     ) -> Self {
-        let mut known: HashMap<usize, Place> = HashMap::new();
+        let mut known: HashMap<usize, BlockPlace> = HashMap::new();
         let mut lowest = |step: usize| {
             let stage = strategy.stage(step, length);
             *known.entry(stage).or_insert_with(|| {
                 let trains = depth
                     .iter()
                     .filter(|(path, _)| strategy.rate(stage, path, given(path)).is_some());
-                trains.map(|(_, place)| place).min().unwrap_or(Place::Above)
+                trains
+                    .map(|(_, place)| place)
+                    .min()
+                    .unwrap_or(BlockPlace::Above)
             })
         };
         let here = lowest(step);
         // Below it nothing is kept: no need to look further.
-        if here < Place::Block(1) {
+        if here < BlockPlace::Block(1) {
             return Self {
                 steps: step..step + 1,
                 lowest: here,

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_core::FrozenWeight;
-use peft_layerwise::{Depth, Place};
+use peft_layerwise::{BlockPlace, Depth};
 
 use super::store::Store;
 use super::{Span, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse};
@@ -95,7 +95,7 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
             Some(depth) => around(depth),
             None => Span {
                 steps: 0..usize::MAX,
-                lowest: Place::Below,
+                lowest: BlockPlace::Below,
             },
         };
         let kept = self.keep(model, objective, &span, device);
@@ -122,9 +122,9 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
         let objective = objective.ok_or(TrunkRefusal::Objective)?;
         let depth = self.depth.as_ref().ok_or(TrunkRefusal::NoBlocks)?;
         let block = match span.lowest {
-            Place::Below | Place::Block(0) => return Err(TrunkRefusal::TrainsBelow),
-            Place::Block(block) => block,
-            Place::Above => depth.n_blocks(),
+            BlockPlace::Below | BlockPlace::Block(0) => return Err(TrunkRefusal::TrainsBelow),
+            BlockPlace::Block(block) => block,
+            BlockPlace::Above => depth.n_blocks(),
         };
         let steps_per_epoch = self.config.length(self.examples.len()).steps_per_epoch;
         if span.steps.len() <= steps_per_epoch {
@@ -295,7 +295,7 @@ fn lock(states: &Mutex<States>) -> std::sync::MutexGuard<'_, States> {
 
 /// A digest of the parameters before a block.
 fn digest_below<M: Module>(model: &M, depth: &Depth, block: usize) -> Digest {
-    struct Below<'a>(Vec<String>, &'a Depth, Place, Digest);
+    struct Below<'a>(Vec<String>, &'a Depth, BlockPlace, Digest);
     impl ModuleVisitor for Below<'_> {
         fn enter_module(&mut self, name: &str, _: &str) {
             self.0.push(name.into());
@@ -311,7 +311,12 @@ fn digest_below<M: Module>(model: &M, depth: &Depth, block: usize) -> Digest {
             }
         }
     }
-    let mut below = Below(Vec::new(), depth, Place::Block(block), Digest::default());
+    let mut below = Below(
+        Vec::new(),
+        depth,
+        BlockPlace::Block(block),
+        Digest::default(),
+    );
     below.3.add(block as u64);
     model.visit(&mut below);
     below.3

@@ -1,4 +1,4 @@
-//! [`OfGiven`]: a strategy that chooses among what trains already.
+//! [`AmongTrainable`]: a strategy that chooses among what trains already.
 
 use serde_json::{Value, json};
 
@@ -6,12 +6,12 @@ use crate::{Length, Strategy};
 
 /// What a strategy trains of the model's own choice: gradual unfreezing of adapters, for instance, and of nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OfGiven<S>(
+pub struct AmongTrainable<S>(
     /// What chooses.
     pub S,
 );
 
-impl<S: Strategy> Strategy for OfGiven<S> {
+impl<S: Strategy> Strategy for AmongTrainable<S> {
     fn stage(&self, step: usize, length: &Length) -> usize {
         self.0.stage(step, length)
     }

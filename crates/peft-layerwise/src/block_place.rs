@@ -1,10 +1,10 @@
-//! [`Place`]: where in a model a parameter lies.
+//! [`BlockPlace`]: where in a model a parameter lies.
 
 use std::fmt;
 
 /// Where a parameter lies, from the input to the output; places compare in that order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
+pub enum BlockPlace {
     /// Before the first block: embeddings, and what a model reads beside its text.
     Below,
     /// In the block of this index.
@@ -13,7 +13,7 @@ pub enum Place {
     Above,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for BlockPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Below => f.write_str("below the blocks"),

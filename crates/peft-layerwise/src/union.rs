@@ -1,24 +1,24 @@
-//! [`With`]: two strategies at once.
+//! [`Union`]: the union of two strategies.
 
 use serde_json::{Value, json};
 
 use crate::{Length, Strategy};
 
-/// What either of two strategies trains, at the first one's rate where both do. Moments are kept if both keep them.
+/// The union of two strategies; the first one's rate wins. Moments are kept if both keep them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct With<A, B> {
+pub struct Union<A, B> {
     first: A,
     second: B,
 }
 
-impl<A: Strategy, B: Strategy> With<A, B> {
+impl<A: Strategy, B: Strategy> Union<A, B> {
     /// Both.
     pub fn new(first: A, second: B) -> Self {
         Self { first, second }
     }
 }
 
-impl<A: Strategy, B: Strategy> Strategy for With<A, B> {
+impl<A: Strategy, B: Strategy> Strategy for Union<A, B> {
     fn stage(&self, step: usize, length: &Length) -> usize {
         paired(
             self.first.stage(step, length),
