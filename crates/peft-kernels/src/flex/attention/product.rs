@@ -134,18 +134,19 @@ pub(super) fn add_product<A: Arithmetic>(
             strip::<A, _, $m>(&mut c[$at * ldc..], ldc, ByRow(rows), b, ldb, n);
         }};
     }
+    // Of few sizes, each of which is compiled for every caller and processor.
     let mut at = 0;
     while at + STRIP <= rows {
         some!(at, 6);
         at += STRIP;
     }
-    match rows - at {
-        5 => some!(at, 5),
-        4 => some!(at, 4),
-        3 => some!(at, 3),
-        2 => some!(at, 2),
-        1 => some!(at, 1),
-        _ => {}
+    while at + 4 <= rows {
+        some!(at, 4);
+        at += 4;
+    }
+    while at < rows {
+        some!(at, 1);
+        at += 1;
     }
 }
 
@@ -171,17 +172,18 @@ pub(super) fn add_transposed<A: Arithmetic>(
             )
         };
     }
+    // Of few sizes, each of which is compiled for every caller and processor.
     let mut at = 0;
     while at + STRIP <= rows {
         some!(at, 6);
         at += STRIP;
     }
-    match rows - at {
-        5 => some!(at, 5),
-        4 => some!(at, 4),
-        3 => some!(at, 3),
-        2 => some!(at, 2),
-        1 => some!(at, 1),
-        _ => {}
+    while at + 4 <= rows {
+        some!(at, 4);
+        at += 4;
+    }
+    while at < rows {
+        some!(at, 1);
+        at += 1;
     }
 }
