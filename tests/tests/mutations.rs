@@ -14,6 +14,7 @@ fn changed_files_are_read_or_refused() {
         &[
             kinds::checkpoints(&device),
             kinds::gguf(),
+            kinds::gguf_checkpoints(&device),
             kinds::adapters(&device),
             kinds::encoder_adapters(&device),
             kinds::trained(&device),

@@ -44,6 +44,7 @@ fn run(verb: Option<Verb>) -> Result<(), CliError> {
         Verb::Eval(args) => commands::eval::run(&args),
         Verb::Generate(args) => commands::generate::run(&args),
         Verb::Merge(args) => commands::merge::run(&args),
+        Verb::Export(args) => commands::export::run(&args),
         Verb::Inspect(args) => commands::inspect::run(&args),
     }
 }

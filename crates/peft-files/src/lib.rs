@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 mod copy;
+mod folder;
 mod json;
 mod lines;
 mod new_dir;
@@ -10,6 +11,7 @@ mod replace;
 mod unfinished;
 
 pub use copy::{Bounds, copy};
+pub use folder::Folder;
 pub use json::{NotFinite, python_json};
 pub use lines::Lines;
 pub use new_dir::{NewDir, NewDirError};

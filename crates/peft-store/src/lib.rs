@@ -11,6 +11,8 @@ mod checkpoint;
 #[cfg(feature = "models")]
 mod companions;
 mod generation;
+#[cfg(feature = "models")]
+mod gguf;
 mod labels;
 mod memory;
 mod own;
@@ -34,9 +36,13 @@ pub use companions::Companions;
 pub use generation::{
     GenerationConfigError, GenerationDefaults, GenerationFlags, GenerationSettings,
 };
+#[cfg(feature = "models")]
+pub use gguf::{write_gguf, write_gguf_adapter};
 pub use labels::{Labels, LabelsError};
 pub use memory::MemoryError;
 pub use own::{OwnDir, save_own};
+#[cfg(feature = "models")]
+pub use peft_gguf::TensorType;
 pub use saved::{Attached, SavedAdapter};
 #[cfg(feature = "models")]
 pub use saved::{HeadError, HeadLabels, LabelSource};

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub use adapters::{adapters, trained};
 pub use checkpoints::checkpoints;
 pub use encoders::encoder_adapters;
-pub use gguf::gguf;
+pub use gguf::{gguf, gguf_checkpoints};
 pub use rows::{generation, labels, rows};
 pub use states::{states, texts_of_states};
 pub use tokenizers::{templates, tokenizers};

@@ -5,6 +5,8 @@ mod checkpoint;
 mod damage;
 pub(crate) mod encoders;
 mod forward;
+mod gguf;
+mod gguf_export;
 mod golden;
 mod passes;
 mod positions;

@@ -50,6 +50,8 @@ pub(crate) enum Verb {
     Generate(GenerateArgs),
     /// Fold an adapter into its model and write a checkpoint directory
     Merge(MergeArgs),
+    /// Write a model with or without an adapter, or an adapter alone, in the format of another runtime
+    Export(ExportArgs),
     /// What a model or an adapter directory holds
     Inspect(InspectArgs),
 }
@@ -316,6 +318,53 @@ pub(crate) struct MergeArgs {
     /// Keep a merged model that computes something else than the unmerged one, having looked at it
     #[arg(long)]
     pub(crate) accept_difference: bool,
+}
+
+/// The formats of other runtimes.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// What llama.cpp and what is made of it read
+    Gguf,
+}
+
+/// What weights are stored as.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum QuantiseArg {
+    F32,
+    F16,
+    Bf16,
+    #[value(name = "q8_0")]
+    Q8_0,
+    #[value(name = "q4_0")]
+    Q4_0,
+}
+
+#[derive(Args)]
+pub(crate) struct ExportArgs {
+    /// Checkpoint directory, or a GGUF file
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Adapter directory, which is merged into the model
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// Write the adapter alone, as llama.cpp's --lora takes it, and not the model
+    #[arg(long, requires = "adapter", conflicts_with = "quantise")]
+    pub(crate) adapter_only: bool,
+    /// The file's format
+    #[arg(long, value_enum, default_value = "gguf")]
+    pub(crate) format: ExportFormat,
+    /// What matrices are stored as
+    #[arg(long, value_enum, default_value = "f16")]
+    pub(crate) quantise: QuantiseArg,
+    /// File to write; it must not exist
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// flex, ndarray, cuda or cuda:N, as far as built in
+    #[arg(long, default_value = "flex")]
+    pub(crate) device: String,
+    /// Load the model even if the machine's memory does not seem to hold it
+    #[arg(long)]
+    pub(crate) any_size: bool,
 }
 
 #[derive(Args)]

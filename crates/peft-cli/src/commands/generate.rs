@@ -25,7 +25,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
     let (tokenizer, _) = tokenizer(&checkpoint, args.adapter.as_deref())?;
     let ends = tokenizer.check_end(checkpoint.config().vocab_size())?;
     let prompt = Prompt::of(args, &tokenizer)?;
-    let settings = GenerationDefaults::read(&args.model.model)?.with(&GenerationFlags {
+    let settings = GenerationDefaults::read(checkpoint.folder())?.with(&GenerationFlags {
         temperature: args.temperature,
         top_k: args.top_k,
         top_p: args.top_p,

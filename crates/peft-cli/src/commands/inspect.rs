@@ -15,12 +15,6 @@ use crate::error::CliError;
 use crate::say::{clean, say};
 
 pub(crate) fn run(args: &InspectArgs) -> Result<(), CliError> {
-    if args.path.extension().is_some_and(|end| end == "gguf") {
-        return Err(CliError::Usage(format!(
-            "{} is a GGUF file, which is not read; give the model's directory with config.json and safetensors",
-            args.path.display()
-        )));
-    }
     let out: Value = if args.path.join("adapter_config.json").is_file() {
         adapter(args)?
     } else {
@@ -68,8 +62,11 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// The bytes of the files in `dir` whose names begin and end so.
+/// The bytes of the files in `dir` whose names begin and end so, or of the file that it is.
 fn bytes(dir: &Path, start: &str) -> u64 {
+    if let Some(file) = fs::metadata(dir).ok().filter(fs::Metadata::is_file) {
+        return file.len();
+    }
     let files = fs::read_dir(dir).into_iter().flatten().flatten();
     files
         .filter(|file| {
@@ -144,7 +141,7 @@ fn model(args: &InspectArgs) -> Result<Value, CliError> {
         "kind": "model",
         "family": checkpoint.fields().get("model_type"),
         "parameters": parameters,
-        "bytes": bytes(&args.path, "model"),
+        "bytes": bytes(checkpoint.dir(), "model"),
         "dtypes": dtypes,
         "layers": checkpoint.config().n_layers(),
         "sizes": checkpoint.config().sizes().into_iter().map(|(name, size)| (name.to_owned(), size.into())).collect::<Map<_, _>>(),

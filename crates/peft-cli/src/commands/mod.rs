@@ -4,6 +4,7 @@ mod adapted;
 mod classifier;
 pub(crate) mod demo;
 pub(crate) mod eval;
+pub(crate) mod export;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod merge;

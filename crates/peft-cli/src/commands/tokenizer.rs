@@ -14,8 +14,8 @@ pub(super) fn tokenizer(
     checkpoint: &Checkpoint,
     adapter: Option<&Path>,
 ) -> Result<(TextTokenizer, Companions), CliError> {
-    let companions = Companions::of(checkpoint.dir(), adapter);
-    let read = TextTokenizer::from_dirs(
+    let companions = Companions::of(checkpoint.folder(), adapter);
+    let read = TextTokenizer::from_folders(
         companions.tokenizer(),
         companions.templates(),
         companions.model(),
@@ -25,7 +25,7 @@ pub(super) fn tokenizer(
             ("tokenizer", companions.tokenizer()),
             ("chat template", companions.templates()),
         ];
-        let own = own.iter().filter(|(_, dir)| *dir == adapter);
+        let own = own.iter().filter(|(_, folder)| folder.path() == adapter);
         let own: Vec<&str> = own.map(|(what, _)| *what).collect();
         say!(
             "{} of {}, which is not the model's, is used",
@@ -37,14 +37,14 @@ pub(super) fn tokenizer(
         say!(
             "warning: transformers reads the tokenizer in {} as a {class}, which makes its own of it; here tokenizer.json is read as it is, so that tokens may \
              differ (`tokenizer_class` in tokenizer_config.json: PreTrainedTokenizerFast reads it as it is there too)",
-            companions.tokenizer().display()
+            companions.tokenizer().path().display()
         );
     }
     let (tokens, held) = (read.vocab_size(), checkpoint.config().vocab_size());
     if tokens > held {
         say!(
             "warning: the tokenizer in {} has {tokens} tokens, but the model's vocabulary has {held}: texts with a token beyond that cannot be read",
-            companions.tokenizer().display()
+            companions.tokenizer().path().display()
         );
     }
     Ok((read, companions))

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::tensor::{DType, Device};
 use peft_models::{EncoderConfig, TextClassifier, TextEncoder, TokenTagger};
-use peft_safetensors::TensorPlace;
 use serde_json::{Map, Value, json};
 
 use super::load::Checkpoint;
 use super::{CheckpointConfig, CheckpointError, CheckpointProblem};
 use crate::Labels;
 use crate::params::{StoredParam, stored_params};
+use crate::tensor_file::{Place, Source};
 
 /// Heads that checkpoints were trained with, by the beginnings of their keys.
 const HEADS: [&str; 12] = [
@@ -106,7 +106,7 @@ impl Checkpoint {
     ) -> Result<TextEncoder, CheckpointError> {
         let config = self.encoder_config()?;
         let places = self.encoder_places(config, false)?;
-        self.check_memory(places.values().map(TensorPlace::shape), device, dtype)?;
+        self.check_memory(places.values().map(Place::shape), device, dtype)?;
         let pooler = places.keys().any(|path| path.starts_with(POOLER));
         Ok(self
             .head(config.encoder(pooler, device), places, "", dtype)?
@@ -126,7 +126,7 @@ impl Checkpoint {
     ) -> Result<Headed<TextClassifier>, CheckpointError> {
         let config = self.encoder_config()?;
         let places = self.encoder_places(config, true)?;
-        self.check_memory(places.values().map(TensorPlace::shape), device, dtype)?;
+        self.check_memory(places.values().map(Place::shape), device, dtype)?;
         self.head(
             config.classifier(n_labels, device),
             places,
@@ -148,7 +148,7 @@ impl Checkpoint {
     ) -> Result<Headed<TokenTagger>, CheckpointError> {
         let config = self.encoder_config()?;
         let places = self.encoder_places(config, true)?;
-        self.check_memory(places.values().map(TensorPlace::shape), device, dtype)?;
+        self.check_memory(places.values().map(Place::shape), device, dtype)?;
         self.head(config.tagger(n_labels, device), places, base(config), dtype)
     }
 
@@ -206,7 +206,7 @@ impl Checkpoint {
         &self,
         config: &EncoderConfig,
         device: &Device,
-    ) -> Result<(BTreeMap<String, TensorPlace>, Vec<StoredParam>), CheckpointError> {
+    ) -> Result<(BTreeMap<String, Place>, Vec<StoredParam>), CheckpointError> {
         let mut places = self.encoder_places(config, true)?;
         places.retain(|path, _| !HEADS.iter().any(|head| path.starts_with(head)));
         let mut params = stored_params(&config.encoder(true, device));
@@ -221,7 +221,7 @@ impl Checkpoint {
         &self,
         config: &EncoderConfig,
         headed: bool,
-    ) -> Result<BTreeMap<String, TensorPlace>, CheckpointError> {
+    ) -> Result<BTreeMap<String, Place>, CheckpointError> {
         let base = base(config);
         let stored = self.stored()?;
         let bare = !stored.keys().any(|key| key.starts_with(base));
@@ -265,7 +265,7 @@ impl Checkpoint {
     fn head<M: Module>(
         &self,
         model: M,
-        mut places: BTreeMap<String, TensorPlace>,
+        mut places: BTreeMap<String, Place>,
         base: &str,
         dtype: DType,
     ) -> Result<Headed<M>, CheckpointError> {

@@ -147,6 +147,46 @@ pub enum CheckpointError {
         /// What is wrong.
         reason: String,
     },
+    /// A GGUF file is not sound, or has a type of tensor that is not read.
+    #[error(transparent)]
+    Gguf(peft_gguf::ReadError),
+    /// A key of a GGUF file's metadata, or a tensor, is missing or not as it must be.
+    #[error("{}: `{key}` is {found}, expected {expected}", path.display())]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// The key, or the name of the tensor.
+        key: String,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// The metadata of a GGUF file makes no model.
+    #[error("{}, by the config.json that its metadata stands for: {source}", path.display())]
+    OfMetadata {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<CheckpointError>,
+    },
+    /// Something that a GGUF file, or llama.cpp, has no words for.
+    #[error("it cannot be written as GGUF: {what}")]
+    NotGguf {
+        /// What it is.
+        what: String,
+    },
+    /// A directory with several GGUF files, none of which is known to be meant.
+    #[error(
+        "{} has several GGUF files; give one of them: {}", dir.display(),
+        files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+    )]
+    SeveralGguf {
+        /// The directory.
+        dir: PathBuf,
+        /// The files.
+        files: Vec<PathBuf>,
+    },
     /// A value that is not finite in what it is to be stored as.
     #[error(
         "`{key}` has a value that is not finite in {dtype:?}{}",
@@ -190,6 +230,19 @@ impl From<ReadError> for CheckpointError {
                 total,
                 dtype,
             },
+        }
+    }
+}
+
+impl From<peft_gguf::ReadError> for CheckpointError {
+    fn from(error: peft_gguf::ReadError) -> Self {
+        match error {
+            peft_gguf::ReadError::Io { path, source } => Self::Io {
+                action: "read",
+                path,
+                source,
+            },
+            other => Self::Gguf(other),
         }
     }
 }

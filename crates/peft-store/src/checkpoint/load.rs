@@ -1,25 +1,21 @@
 //! [`Checkpoint`]: a checkpoint directory, opened and loaded.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::{DType, Device};
 use peft_core::nearest;
-use peft_files::{NotFinite, python_json};
+use peft_files::Folder;
 use peft_models::{LanguageModel, LanguageModelConfig};
-use peft_safetensors::TensorPlace;
 use serde_json::{Map, Value};
 
-use super::config::text_fields;
-use super::file::{io, regular, tensor_places};
 use super::naming::{Naming, text_part, unwrapped};
-use super::{CheckpointConfig, CheckpointError, CheckpointProblem, checkpoint_config};
-use crate::LARGEST_JSON;
+use super::{CheckpointConfig, CheckpointError, CheckpointProblem};
 use crate::MemoryError;
+use crate::gguf::Gguf;
 use crate::params::{StoredParam, stored_params};
-use crate::tensor_file::{load_tensors, run_dtype};
+use crate::tensor_file::{Place, Source, load_tensors};
 
 /// Heads on a decoder that tell something else than the next token, by the beginnings of their
 /// keys.
@@ -27,52 +23,21 @@ const HEADS: [&str; 4] = ["classifier.", "qa_outputs.", "score.", "v_head."];
 /// As many keys as are searched for the one that is most like another.
 const MAX_COMPARED: usize = 1000;
 
-/// A checkpoint directory whose config has been read and understood.
+/// A checkpoint whose config has been read and understood: a directory, or a GGUF file.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
-    dir: PathBuf,
-    config: CheckpointConfig,
-    fields: Map<String, Value>,
-    new_head: bool,
+    pub(super) dir: PathBuf,
+    pub(super) config: CheckpointConfig,
+    pub(super) fields: Map<String, Value>,
+    pub(super) new_head: bool,
     /// Whether the model is a part of one of text and images.
-    wrapped: bool,
-    any_size: bool,
+    pub(super) wrapped: bool,
+    pub(super) any_size: bool,
+    /// The file, where it is no directory.
+    pub(super) gguf: Option<Gguf>,
 }
 
 impl Checkpoint {
-    /// Read the config of a checkpoint directory.
-    ///
-    /// # Errors
-    ///
-    /// A [`CheckpointError`].
-    pub fn open(dir: impl AsRef<Path>) -> Result<Self, CheckpointError> {
-        let dir = dir.as_ref().to_path_buf();
-        let path = dir.join("config.json");
-        if !regular(&path)? {
-            let is_adapter = dir.join("adapter_config.json").is_file();
-            let snapshot = snapshot(&dir);
-            return Err(CheckpointError::NotACheckpoint {
-                dir,
-                is_adapter,
-                snapshot,
-            });
-        }
-        let text = peft_files::read_text(&path, LARGEST_JSON)
-            .map_err(|source| io("read", &path, source))?;
-        let fields: Map<String, Value> = python_json(&text, NotFinite::Text)
-            .map_err(|source| CheckpointError::Json { path, source })?;
-        let text = text_fields(&fields)?;
-        let (wrapped, fields) = (text.is_some(), text.unwrap_or(fields));
-        Ok(Self {
-            config: checkpoint_config(&fields)?,
-            dir,
-            fields,
-            new_head: false,
-            wrapped,
-            any_size: false,
-        })
-    }
-
     /// The same, but models get a fresh layer in place of the one that tells labels in the files.
     #[must_use]
     pub fn with_new_head(self) -> Self {
@@ -93,9 +58,17 @@ impl Checkpoint {
         self.new_head
     }
 
-    /// The directory.
+    /// The directory, or the GGUF file.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The files beside the weights; of a GGUF file, those that its metadata stands for.
+    pub fn folder(&self) -> Folder {
+        match &self.gguf {
+            Some(gguf) => gguf.folder.clone(),
+            None => Folder::new(&self.dir),
+        }
     }
 
     /// The sizes.
@@ -103,17 +76,14 @@ impl Checkpoint {
         &self.config
     }
 
-    /// All fields of `config.json`; of a model of text and images, those of its text part.
+    /// All fields of `config.json`, or those that a GGUF file's metadata stands for; of a model of text and images, those of its text part.
     pub fn fields(&self) -> &Map<String, Value> {
         &self.fields
     }
 
     /// Whether the directory has weights, and not only a config.
     pub fn has_weights(&self) -> bool {
-        !matches!(
-            tensor_places(&self.dir, &self.fields),
-            Err(CheckpointError::NoWeights { .. })
-        )
+        !matches!(self.all_places(), Err(CheckpointError::NoWeights { .. }))
     }
 
     /// The shapes and dtypes of the stored tensors, by key.
@@ -122,9 +92,10 @@ impl Checkpoint {
     ///
     /// A [`CheckpointError`].
     pub fn tensors(&self) -> Result<Vec<(String, Vec<usize>, String)>, CheckpointError> {
-        Ok(tensor_places(&self.dir, &self.fields)?
+        Ok(self
+            .all_places()?
             .into_iter()
-            .map(|(key, place)| (key, place.shape().to_vec(), format!("{:?}", place.dtype())))
+            .map(|(key, place)| (key, place.shape().to_vec(), place.kind()))
             .collect())
     }
 
@@ -134,8 +105,8 @@ impl Checkpoint {
     ///
     /// A [`CheckpointError`].
     pub fn dtype(&self) -> Result<DType, CheckpointError> {
-        let places = tensor_places(&self.dir, &self.fields)?;
-        let mut dtypes = places.values().filter_map(|place| run_dtype(place.dtype()));
+        let places = self.all_places()?;
+        let mut dtypes = places.values().filter_map(Place::dtype);
         let first = dtypes.next().unwrap_or(DType::F32);
         Ok(match dtypes.all(|dtype| dtype == first) {
             true => first,
@@ -177,7 +148,7 @@ impl Checkpoint {
         let naming = naming(config);
         let mut places = self.places(naming)?;
         self.check_no_head(&places)?;
-        self.check_memory(places.values().map(TensorPlace::shape), device, dtype)?;
+        self.check_memory(places.values().map(Place::shape), device, dtype)?;
         let own_head = has_own_head(naming, &places)?;
         let tied = config.has_tied_head() && !own_head;
         if let (true, Some((head, _))) = (tied, naming.tied) {
@@ -188,8 +159,8 @@ impl Checkpoint {
     }
 
     /// An error where the files hold a decoder with a head that is not the output layer.
-    fn check_no_head(&self, places: &BTreeMap<String, TensorPlace>) -> Result<(), CheckpointError> {
-        let of_head = |place: &&TensorPlace| HEADS.iter().any(|head| place.key().starts_with(head));
+    fn check_no_head(&self, places: &BTreeMap<String, Place>) -> Result<(), CheckpointError> {
+        let of_head = |place: &&Place| HEADS.iter().any(|head| place.key().starts_with(head));
         match places.values().find(of_head) {
             None => Ok(()),
             Some(place) => Err(CheckpointError::DecoderHead {
@@ -219,7 +190,7 @@ impl Checkpoint {
     /// A [`CheckpointError`].
     pub fn left_alone(&self) -> Result<Vec<String>, CheckpointError> {
         match self.wrapped {
-            true => Ok(text_part(unwrapped(tensor_places(&self.dir, &self.fields)?)).1),
+            true => Ok(text_part(unwrapped(self.all_places()?)).1),
             false => Ok(Vec::new()),
         }
     }
@@ -277,15 +248,15 @@ impl Checkpoint {
     pub(super) fn places(
         &self,
         naming: &Naming,
-    ) -> Result<BTreeMap<String, TensorPlace>, CheckpointError> {
+    ) -> Result<BTreeMap<String, Place>, CheckpointError> {
         naming
             .paths(self.stored()?)
             .map_err(|problems| self.tensors_error(problems))
     }
 
     /// The stored tensors by their keys, without wrappers around the model.
-    pub(super) fn stored(&self) -> Result<BTreeMap<String, TensorPlace>, CheckpointError> {
-        let places = unwrapped(tensor_places(&self.dir, &self.fields)?);
+    pub(super) fn stored(&self) -> Result<BTreeMap<String, Place>, CheckpointError> {
+        let places = unwrapped(self.all_places()?);
         Ok(match self.wrapped {
             true => text_part(places).0,
             false => places,
@@ -304,7 +275,7 @@ impl Checkpoint {
     pub(super) fn fill<M: Module>(
         &self,
         model: M,
-        places: BTreeMap<String, TensorPlace>,
+        places: BTreeMap<String, Place>,
         dtype: DType,
         optional: impl Fn(&str) -> bool,
     ) -> Result<M, CheckpointError> {
@@ -321,19 +292,10 @@ impl Checkpoint {
     }
 }
 
-/// A model in a directory of a hub's cache: `snapshots/REVISION`.
-fn snapshot(dir: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(dir.join("snapshots")).ok()?;
-    let paths = entries.flatten().map(|entry| entry.path());
-    paths
-        .filter(|path| path.join("config.json").is_file())
-        .min()
-}
-
 /// Whether an output layer is stored that is not the embedding.
 fn has_own_head(
     naming: &Naming,
-    places: &BTreeMap<String, TensorPlace>,
+    places: &BTreeMap<String, Place>,
 ) -> Result<bool, CheckpointError> {
     let Some((head, embedding)) = naming.tied else {
         return Ok(false);
@@ -341,9 +303,6 @@ fn has_own_head(
     let (Some(head), Some(embedding)) = (places.get(head), places.get(embedding)) else {
         return Ok(false);
     };
-    if (head.shape(), head.dtype()) != (embedding.shape(), embedding.dtype()) {
-        return Ok(true);
-    }
     Ok(head.differs_from(embedding)?)
 }
 
@@ -357,7 +316,7 @@ pub(super) fn naming(config: &LanguageModelConfig) -> &'static Naming {
 
 fn mismatches(
     expected: &[StoredParam],
-    places: &BTreeMap<String, TensorPlace>,
+    places: &BTreeMap<String, Place>,
 ) -> Vec<CheckpointProblem> {
     let mut problems = Vec::new();
     let known: HashSet<&str> = expected.iter().map(|param| param.path.as_str()).collect();
@@ -381,10 +340,10 @@ fn mismatches(
                     found: place.shape().to_vec(),
                 })
             }
-            Some(place) if run_dtype(place.dtype()).is_none() => {
+            Some(place) if place.format().is_none() => {
                 problems.push(CheckpointProblem::Dtype {
                     key: key(),
-                    found: format!("{:?}", place.dtype()),
+                    found: place.kind(),
                 });
             }
             Some(_) => {}

@@ -1,4 +1,4 @@
-//! HF checkpoint directories: `config.json`, `model.safetensors` or shards with an index.
+//! HF checkpoint directories: `config.json`, `model.safetensors` or shards with an index; and GGUF files as such.
 //!
 //! Tensors are read piece by piece from their place in the file, so that loading takes the model's memory and that of one piece. (Mapping the
 //! file into memory would do the same, but a mapped file that another process shortens ends the program; no safe code can rule that out.)
@@ -10,6 +10,7 @@ mod file;
 mod index;
 mod load;
 mod naming;
+mod open;
 mod precision;
 mod targets;
 mod write;

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use peft_safetensors::TensorPlace;
-
 use super::CheckpointProblem;
+use crate::tensor_file::Place;
 
 /// Where a model's base lies in it, and what files hold beside its parameters.
 #[derive(Debug, Clone, Copy)]
@@ -29,16 +28,14 @@ const WRAPPERS: [&str; 4] = [
 ];
 
 /// The tensors by their keys without the wrappers that all of them are under. Each keeps its own key for messages.
-pub(super) fn unwrapped(
-    mut places: BTreeMap<String, TensorPlace>,
-) -> BTreeMap<String, TensorPlace> {
-    let outer = |places: &BTreeMap<String, TensorPlace>| {
+pub(super) fn unwrapped(mut places: BTreeMap<String, Place>) -> BTreeMap<String, Place> {
+    let outer = |places: &BTreeMap<String, Place>| {
         let mut wrappers = WRAPPERS.into_iter();
         wrappers.find(|wrapper| places.keys().all(|key| key.starts_with(wrapper)))
     };
     while !places.is_empty() {
         let Some(wrapper) = outer(&places) else { break };
-        let inner = |(key, place): (String, TensorPlace)| (key[wrapper.len()..].to_owned(), place);
+        let inner = |(key, place): (String, Place)| (key[wrapper.len()..].to_owned(), place);
         places = places.into_iter().map(inner).collect();
     }
     places
@@ -46,9 +43,7 @@ pub(super) fn unwrapped(
 
 /// The tensors of the text part of a model of text and images, by the keys that they have in a model of text alone, and the names
 /// of the other parts.
-pub(super) fn text_part(
-    places: BTreeMap<String, TensorPlace>,
-) -> (BTreeMap<String, TensorPlace>, Vec<String>) {
+pub(super) fn text_part(places: BTreeMap<String, Place>) -> (BTreeMap<String, Place>, Vec<String>) {
     let mut text = BTreeMap::new();
     let mut others: Vec<String> = Vec::new();
     for (key, place) in places {
@@ -93,8 +88,8 @@ impl Naming {
     /// The tensors by the paths that they have in the model.
     pub(super) fn paths(
         &self,
-        places: BTreeMap<String, TensorPlace>,
-    ) -> Result<BTreeMap<String, TensorPlace>, Vec<CheckpointProblem>> {
+        places: BTreeMap<String, Place>,
+    ) -> Result<BTreeMap<String, Place>, Vec<CheckpointProblem>> {
         let bare = !places.keys().any(|key| key.starts_with(self.base));
         let mut paths = BTreeMap::new();
         let mut problems = Vec::new();

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::load::naming;
 use super::{Checkpoint, CheckpointConfig, CheckpointError};
 use crate::params::stored_params;
-use crate::tensor_file::run_dtype;
+use crate::tensor_file::{Place, Source};
 
 /// What numbers tensors are stored as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Checkpoint {
         let mut numbers: HashMap<DType, usize> = HashMap::new();
         let mut dtypes = BTreeMap::new();
         for (path, place) in places {
-            if let Some(dtype) = run_dtype(place.dtype()) {
+            if let Some(dtype) = Place::dtype(&place) {
                 *numbers.entry(dtype).or_default() += place.shape().iter().product::<usize>();
                 dtypes.insert(path, dtype);
             }

@@ -4,9 +4,9 @@ mod templates;
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use peft_files::{Bounds, copy};
+use peft_files::{Bounds, Folder, copy};
 
 use self::templates::{embedded, named};
 use crate::CheckpointError;
@@ -67,49 +67,51 @@ const MOST: usize = 1000;
 /// from there if it is there, and else from the model's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Companions {
-    model: PathBuf,
-    tokenizer: PathBuf,
-    templates: PathBuf,
+    model: Folder,
+    tokenizer: Folder,
+    templates: Folder,
 }
 
 impl Companions {
     /// Those of a model with an adapter, or without one.
-    pub fn of(model: &Path, adapter: Option<&Path>) -> Self {
+    pub fn of(model: impl Into<Folder>, adapter: Option<&Path>) -> Self {
+        let model = model.into();
         let has = |dir: &Path, name: &str| fs::symlink_metadata(dir.join(name)).is_ok();
         let tokenizer = adapter.filter(|dir| has(dir, TOKENIZER_JSON));
         let templates = adapter.filter(|dir| {
             let files = TEMPLATES.iter().chain(&[MORE]);
-            let within = || tokenizer.is_some() && !embedded(dir).is_empty();
+            let within = || tokenizer.is_some() && !embedded(&Folder::from(dir)).is_empty();
             files.into_iter().any(|name| has(dir, name)) || within()
         });
+        let or_model = |dir: Option<&Path>| dir.map_or_else(|| model.clone(), Folder::from);
         Self {
-            model: model.into(),
-            tokenizer: tokenizer.unwrap_or(model).into(),
-            templates: templates.unwrap_or(model).into(),
+            tokenizer: or_model(tokenizer),
+            templates: or_model(templates),
+            model,
         }
     }
 
-    /// The directory of the model.
-    pub fn model(&self) -> &Path {
+    /// The folder of the model.
+    pub fn model(&self) -> &Folder {
         &self.model
     }
 
-    /// The directory of the tokenizer.
-    pub fn tokenizer(&self) -> &Path {
+    /// The folder of the tokenizer.
+    pub fn tokenizer(&self) -> &Folder {
         &self.tokenizer
     }
 
-    /// The directory of the chat templates.
-    pub fn templates(&self) -> &Path {
+    /// The folder of the chat templates.
+    pub fn templates(&self) -> &Folder {
         &self.templates
     }
 
     /// Whether a tokenizer or a template is not the model's own.
     pub fn differ(&self) -> bool {
-        let kept = |dir: &Path, name: &str| peft_files::read(&dir.join(name), LARGEST).ok();
-        let other = |dir: &Path, names: &[&str]| {
-            let differs = |name: &&str| kept(dir, name) != kept(&self.model, name);
-            dir != self.model && names.iter().any(differs)
+        let kept = |folder: &Folder, name: &str| folder.read(name, LARGEST).ok();
+        let other = |folder: &Folder, names: &[&str]| {
+            let differs = |name: &&str| kept(folder, name) != kept(&self.model, name);
+            *folder != self.model && names.iter().any(differs)
         };
         other(&self.tokenizer, &TOKENIZER) || other(&self.templates, &TEMPLATES)
     }
@@ -121,7 +123,11 @@ impl Companions {
     ///
     /// Those of [`copy_all`](Self::copy_all).
     pub fn check(&self, with_model: bool) -> Result<(), CheckpointError> {
-        let check = |dir: &Path, names: &[&str]| {
+        let check = |folder: &Folder, names: &[&str]| {
+            if folder.texts().is_some() {
+                return Ok(());
+            }
+            let dir = folder.path();
             let bounds = Bounds::of(dir, LARGEST).map_err(|source| failed(dir, source))?;
             for name in names {
                 let found = bounds.open(Path::new(name));
@@ -143,7 +149,10 @@ impl Companions {
 
     /// The paths of the templates beside the default one.
     fn more(&self) -> Result<Vec<String>, CheckpointError> {
-        let dir = self.templates.join(MORE);
+        if self.templates.texts().is_some() {
+            return Ok(Vec::new());
+        }
+        let dir = self.templates.file(MORE);
         let names = named(&dir, END, MOST).map_err(|source| failed(&dir, source))?;
         Ok(names.iter().map(|name| format!("{MORE}/{name}")).collect())
     }
@@ -197,7 +206,19 @@ impl Companions {
 }
 
 /// Copy the files of `from` that are there, but those that `to` has already.
-fn copy_files(from: &Path, names: &[&str], to: &Path) -> Result<(), CheckpointError> {
+fn copy_files(from: &Folder, names: &[&str], to: &Path) -> Result<(), CheckpointError> {
+    if let Some(texts) = from.texts() {
+        for (name, text) in texts
+            .iter()
+            .filter(|(name, _)| names.contains(&name.as_str()))
+        {
+            let path = to.join(name);
+            let written = peft_files::replace(&path, text.as_bytes());
+            written.map_err(|source| failed(&path, source))?;
+        }
+        return Ok(());
+    }
+    let from = from.path();
     let bounds = match Bounds::of(from, LARGEST) {
         Ok(bounds) => bounds,
         Err(source) => return Err(failed(from, source)),

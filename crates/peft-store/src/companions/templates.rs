@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use peft_files::{NotFinite, python_json};
+use peft_files::{Folder, NotFinite, python_json};
 use serde_json::{Map, Value};
 
 use super::CONFIG;
@@ -35,8 +35,8 @@ pub(super) fn named(dir: &Path, end: &str, most: usize) -> io::Result<Vec<String
 
 /// The templates in a tokenizer's config, by name: one, which is the default, or several. Names
 /// that are no names of files are left out.
-pub(super) fn embedded(dir: &Path) -> Vec<(String, String)> {
-    let text = peft_files::read_text(&dir.join(CONFIG), LARGEST_JSON).unwrap_or_default();
+pub(super) fn embedded(folder: &Folder) -> Vec<(String, String)> {
+    let text = folder.read_text(CONFIG, LARGEST_JSON).unwrap_or_default();
     let fields: Map<String, Value> = python_json(&text, NotFinite::Null).unwrap_or_default();
     let named = |name: &Value, text: &Value| {
         let (name, text) = (name.as_str()?, text.as_str()?);

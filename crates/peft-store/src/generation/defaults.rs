@@ -1,9 +1,8 @@
 //! [`GenerationDefaults`]: how a checkpoint's authors would have it generate.
 
 use std::io::ErrorKind;
-use std::path::Path;
 
-use peft_files::{NotFinite, python_json};
+use peft_files::{Folder, NotFinite, python_json};
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
@@ -50,15 +49,16 @@ pub struct GenerationDefaults {
 }
 
 impl GenerationDefaults {
-    /// Those of a checkpoint directory.
+    /// Those of a checkpoint's folder.
     ///
     /// # Errors
     ///
     /// A [`GenerationConfigError`] where a file cannot be read.
-    pub fn read(dir: impl AsRef<Path>) -> Result<Self, GenerationConfigError> {
+    pub fn read(folder: impl Into<Folder>) -> Result<Self, GenerationConfigError> {
+        let folder = folder.into();
         for name in ["generation_config.json", "config.json"] {
-            let path = dir.as_ref().join(name);
-            if let Some(map) = read(&path)? {
+            if let Some(map) = read(&folder, name)? {
+                let path = folder.file(name);
                 let fields = Fields::new(&path, map);
                 return Ok(Self { fields });
             }
@@ -160,13 +160,14 @@ impl GenerationDefaults {
     }
 }
 
-fn read(path: &Path) -> Result<Option<Map<String, Value>>, GenerationConfigError> {
-    let text = match peft_files::read_text(path, LARGEST_JSON) {
+fn read(folder: &Folder, name: &str) -> Result<Option<Map<String, Value>>, GenerationConfigError> {
+    let path = || folder.file(name);
+    let text = match folder.read_text(name, LARGEST_JSON) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => {
             return Err(GenerationConfigError::Io {
-                path: path.into(),
+                path: path(),
                 source,
             });
         }
@@ -174,7 +175,7 @@ fn read(path: &Path) -> Result<Option<Map<String, Value>>, GenerationConfigError
     python_json(&text, NotFinite::Text)
         .map(Some)
         .map_err(|source| GenerationConfigError::Json {
-            path: path.into(),
+            path: path(),
             source,
         })
 }

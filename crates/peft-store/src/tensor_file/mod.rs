@@ -2,11 +2,15 @@
 
 mod layout;
 mod own;
+mod place;
 mod read;
 mod write;
 
 pub(crate) use own::stored_tensors;
 pub(crate) use own::tensors_at;
+#[cfg(feature = "models")]
+pub(crate) use place::Place;
+pub(crate) use place::Source;
 pub(crate) use read::{load_tensors, run_dtype};
 pub(crate) use read::{problems, read_f32};
 pub(crate) use write::Stored;

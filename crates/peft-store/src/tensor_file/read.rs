@@ -10,6 +10,7 @@ use peft_core::{MapParams, ParamPlace, map_params};
 use peft_safetensors::{Dtype, ReadError, TensorPlace};
 
 use super::layout::scatter;
+use super::place::Source;
 use crate::TensorProblem;
 use crate::params::stored_params;
 
@@ -27,7 +28,7 @@ pub(crate) fn run_dtype(dtype: Dtype) -> Option<DType> {
 ///
 /// Where they are to be `finite`, one that is not is refused, or that is not any more in `dtype`.
 fn read(
-    place: &TensorPlace,
+    place: &impl Source,
     transposed: bool,
     dtype: DType,
     finite: bool,
@@ -149,14 +150,10 @@ fn is_finite(place: &TensorPlace) -> Result<bool, ReadError> {
 }
 
 /// What the elements of a file's tensor are.
-fn format(place: &TensorPlace) -> Result<DType, ReadError> {
-    let dtype = match place.dtype() {
-        Dtype::F64 => Some(DType::F64),
-        dtype => run_dtype(dtype),
-    };
-    dtype.ok_or_else(|| ReadError::Malformed {
+fn format(place: &impl Source) -> Result<DType, ReadError> {
+    place.format().ok_or_else(|| ReadError::Malformed {
         path: place.path().into(),
-        reason: format!("`{}` of {:?} is not read", place.key(), place.dtype()),
+        reason: format!("`{}` of {} is not read", place.key(), place.kind()),
     })
 }
 
@@ -199,7 +196,7 @@ fn converted(bytes: &[u8], from: DType, to: DType) -> Cow<'_, [u8]> {
 /// `model` with the values of these tensors, which are of the shapes that its parameters have in a file, in a precision or in the one that each parameter has.
 pub(crate) fn load_tensors<M: Module>(
     model: M,
-    places: BTreeMap<String, TensorPlace>,
+    places: BTreeMap<String, impl Source>,
     dtype: Option<DType>,
 ) -> Result<M, ReadError> {
     let own = stored_params(&model).into_iter();
@@ -216,14 +213,14 @@ pub(crate) fn load_tensors<M: Module>(
     }
 }
 
-struct Loader {
-    places: BTreeMap<String, TensorPlace>,
+struct Loader<S> {
+    places: BTreeMap<String, S>,
     transposed: HashMap<String, bool>,
     dtype: Option<DType>,
     error: Option<ReadError>,
 }
 
-impl MapParams for Loader {
+impl<S: Source> MapParams for Loader<S> {
     fn map<const D: usize>(
         &mut self,
         at: &ParamPlace,

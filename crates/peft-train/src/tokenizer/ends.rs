@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use peft_files::Folder;
 use serde_json::Value;
 
 use super::files::{read_json, wrong};
@@ -24,15 +25,15 @@ pub(super) struct Ends {
 impl Ends {
     /// `eos` is the tokenizer's, `closing` what its post-processor puts last.
     pub(super) fn read(
-        dir: &Path,
+        folder: &Folder,
         config: &Value,
         eos: Option<u32>,
         closing: Option<u32>,
     ) -> Result<Self, TrainError> {
-        let path = dir.join("generation_config.json");
-        let mut listed = ids(&path, &read_json(&path)?)?;
+        const NAME: &str = "generation_config.json";
+        let mut listed = ids(&folder.file(NAME), &read_json(folder, NAME)?)?;
         if listed.is_empty() {
-            listed = ids(&dir.join("config.json"), config)?;
+            listed = ids(&folder.file("config.json"), config)?;
         }
         let end = eos.or(listed.first().copied()).or(closing);
         let mut stops: Vec<u32> = Vec::new();

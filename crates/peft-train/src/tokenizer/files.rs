@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use peft_files::{NotFinite, python_json};
+use peft_files::{Folder, NotFinite, python_json};
 use serde_json::{Map, Value};
 
 use super::chat_template::ChatTemplate;
@@ -17,30 +17,37 @@ pub(super) const DEFAULT: &str = "default";
 /// The largest file that is read beside `tokenizer.json`: hundreds of times what the field's have.
 const LARGEST: u64 = 64 << 20;
 
+/// The directory of the templates beside the default one.
+const MORE: &str = "additional_chat_templates";
+
 /// The object of a JSON file, or null where there is none.
-pub(super) fn read_json(path: &Path) -> Result<Value, TrainError> {
-    let Some(text) = read(path, LARGEST)? else {
+pub(super) fn read_json(folder: &Folder, name: &str) -> Result<Value, TrainError> {
+    let Some(text) = read(folder, name, LARGEST)? else {
         return Ok(Value::Null);
     };
-    let map: Map<String, Value> =
-        python_json(&text, NotFinite::Null).map_err(|error| wrong(path, error.to_string()))?;
+    let map: Map<String, Value> = python_json(&text, NotFinite::Null)
+        .map_err(|error| wrong(&folder.file(name), error.to_string()))?;
     Ok(Value::Object(map))
 }
 
 /// The text of a file of at most so many bytes, or none where there is no such file. What is no file, as a pipe, is refused: to read it may never end.
-pub(super) fn read(path: &Path, largest: u64) -> Result<Option<String>, TrainError> {
-    let io = |source| TrainError::Io {
-        action: "read",
-        path: path.into(),
-        source,
-    };
-    match peft_files::read_text(path, largest) {
+pub(super) fn read(
+    folder: &Folder,
+    name: &str,
+    largest: u64,
+) -> Result<Option<String>, TrainError> {
+    let path = folder.file(name);
+    match folder.read_text(name, largest) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) if [ErrorKind::InvalidInput, ErrorKind::InvalidData].contains(&error.kind()) => {
-            Err(wrong(path, error.to_string()))
+            Err(wrong(&path, error.to_string()))
         }
-        Err(error) => Err(io(error)),
+        Err(source) => Err(TrainError::Io {
+            action: "read",
+            path,
+            source,
+        }),
     }
 }
 
@@ -56,22 +63,22 @@ pub(super) fn wrong(path: &Path, reason: String) -> TrainError {
 /// the `chat_template` of `tokenizer_config.json`, one text or several named ones, is not looked at, as in transformers. `chat_template.json` is for processors of
 /// images and sound, which no tokenizer reads.
 pub(super) fn templates(
-    dir: &Path,
+    folder: &Folder,
     config: &Value,
 ) -> Result<BTreeMap<String, ChatTemplate>, TrainError> {
     let mut templates = BTreeMap::new();
     let mut add = |name: &str, source: String| {
         templates.insert(name.to_owned(), ChatTemplate::new(source));
     };
-    if let Some(source) = read_template(&dir.join("chat_template.jinja"))? {
+    if let Some(source) = read_template(folder, "chat_template.jinja")? {
         add(DEFAULT, source);
     }
-    let more = dir.join("additional_chat_templates");
-    for entry in fs::read_dir(&more).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        if let Some(name) = name.and_then(|name| name.strip_suffix(".jinja"))
-            && let Some(source) = read_template(&path)?
+    let entries = fs::read_dir(folder.file(MORE)).into_iter();
+    for entry in entries.flatten().flatten() {
+        let file = entry.file_name();
+        let file = file.to_str().unwrap_or_default();
+        if let Some(name) = file.strip_suffix(".jinja")
+            && let Some(source) = read_template(folder, &format!("{MORE}/{file}"))?
         {
             add(name, source);
         }
@@ -79,7 +86,7 @@ pub(super) fn templates(
     if !templates.is_empty() {
         return Ok(templates);
     }
-    let path = dir.join("tokenizer_config.json");
+    let path = folder.file("tokenizer_config.json");
     let bad = || {
         let form = "a text, or a list of objects with the texts `name` and `template`";
         wrong(&path, format!("`chat_template` is not {form}"))
@@ -107,7 +114,7 @@ pub(super) fn templates(
 }
 
 /// A template's file, with the ends of its lines as Python reads them.
-fn read_template(path: &Path) -> Result<Option<String>, TrainError> {
-    let source = read(path, LARGEST)?;
+fn read_template(folder: &Folder, name: &str) -> Result<Option<String>, TrainError> {
+    let source = read(folder, name, LARGEST)?;
     Ok(source.map(|source| source.replace("\r\n", "\n").replace('\r', "\n")))
 }

@@ -17,6 +17,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use peft_files::Folder;
 use serde_json::{Map, Value};
 use tokenizers::{PostProcessorWrapper, Tokenizer};
 
@@ -70,27 +71,32 @@ impl TextTokenizer {
     ///
     /// A [`TrainError`] that names the file.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self, TrainError> {
-        let dir = dir.as_ref();
-        Self::from_dirs(dir, dir, dir)
+        let folder = Folder::from(dir);
+        Self::from_folders(&folder, &folder, &folder)
     }
 
     /// As [`from_dir`](Self::from_dir), with the tokenizer, the chat templates and the model that
-    /// they are for each in a directory: an adapter may have the first two beside it.
+    /// they are for each in a folder: an adapter may have the first two beside it, and what a file
+    /// holds in the place of a directory's files is one.
     ///
     /// # Errors
     ///
     /// A [`TrainError`] that names the file.
-    pub fn from_dirs(dir: &Path, of_templates: &Path, model: &Path) -> Result<Self, TrainError> {
-        let path = dir.join("tokenizer.json");
+    pub fn from_folders(
+        folder: &Folder,
+        of_templates: &Folder,
+        model: &Folder,
+    ) -> Result<Self, TrainError> {
+        let path = folder.file("tokenizer.json");
         let failed = |reason: String| wrong(&path, reason);
-        let text = read(&path, LARGEST)?;
+        let text = read(folder, "tokenizer.json", LARGEST)?;
         let text = text.ok_or_else(|| failed("there is no such file".into()))?;
-        let tokenizer_config = read_json(&dir.join("tokenizer_config.json"))?;
-        let config = read_json(&model.join("config.json"))?;
+        let tokenizer_config = read_json(folder, "tokenizer_config.json")?;
+        let config = read_json(model, "config.json")?;
         let outline = Outline::read(&text).map_err(failed)?;
         let class = Class::of(&tokenizer_config, &config, text.contains("\"ByteLevel\""));
         let class = class.with_model(&outline.model.kind);
-        let mut said = Said::read(dir, &tokenizer_config)?;
+        let mut said = Said::read(folder, &tokenizer_config)?;
         let rebuilt = said.rebuilt(&text, outline.added_tokens, &class, &tokenizer_config);
         let text = rebuilt.map_err(failed)?.unwrap_or(text);
         let growth = Outline::check(&text).map_err(failed)?;
@@ -98,7 +104,8 @@ impl TextTokenizer {
             .and_then(|inner| inner.map_err(|error| error.to_string()))
             .map_err(failed)?;
         let mut around = take_around(&mut inner).map_err(failed)?;
-        let special = guarded(|| Special::of(said, &class, dir, &mut inner)).map_err(failed)??;
+        let special =
+            guarded(|| Special::of(said, &class, &path, &mut inner)).map_err(failed)??;
         if let Some(names) = class.around() {
             around = special.around(names, &class, &inner).map_err(failed)?;
         }
@@ -107,9 +114,9 @@ impl TextTokenizer {
         }
         let eos = special.id("eos_token", &inner);
         let ends = Ends::read(model, &config, eos, around.end.last().copied())?;
-        let config_of_templates = match of_templates == dir {
+        let config_of_templates = match of_templates == folder {
             true => tokenizer_config,
-            false => read_json(&of_templates.join("tokenizer_config.json"))?,
+            false => read_json(of_templates, "tokenizer_config.json")?,
         };
         // Padding and truncation are the batch's business.
         inner.with_padding(None);

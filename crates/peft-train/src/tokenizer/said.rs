@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
+use peft_files::Folder;
 use serde_json::{Map, Value, json};
 use tokenizers::AddedToken;
 
@@ -40,17 +41,21 @@ impl Said {
     /// `special_tokens_map.json` goes before `tokenizer_config.json`, unless that has
     /// `added_tokens_decoder`: then the older file, and `added_tokens.json` with it, is not looked
     /// at.
-    pub(super) fn read(dir: &Path, tokenizer_config: &Value) -> Result<Self, TrainError> {
-        let path = dir.join("tokenizer_config.json");
+    pub(super) fn read(folder: &Folder, tokenizer_config: &Value) -> Result<Self, TrainError> {
+        let path = folder.file("tokenizer_config.json");
         let mut said = Self::default();
         said.fields.take(&path, tokenizer_config, None)?;
         match &tokenizer_config["added_tokens_decoder"] {
             Value::Null => {
-                let older = dir.join("special_tokens_map.json");
-                let file = read_json(&older)?;
+                let older = folder.file("special_tokens_map.json");
+                let file = read_json(folder, "special_tokens_map.json")?;
                 said.fields.take(&older, &file, Some(true))?;
-                let path = dir.join("added_tokens.json");
-                for (token, id) in read_json(&path)?.as_object().into_iter().flatten() {
+                let path = folder.file("added_tokens.json");
+                for (token, id) in read_json(folder, "added_tokens.json")?
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                {
                     let id = id.as_u64().ok_or_else(|| no_id(&path, token, id))?;
                     short(&path, token)?;
                     let special = said.fields.names(token);

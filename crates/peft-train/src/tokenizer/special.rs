@@ -57,12 +57,12 @@ impl Special {
         })
     }
 
-    /// Those of a checkpoint. The tokenizer is given those that it does not have. What no file
+    /// Those of a checkpoint whose `tokenizer.json` is at `path`. The tokenizer is given those that it does not have. What no file
     /// names has the value of the tokenizer's class, if its vocabulary has that.
     pub(super) fn of(
         said: Said,
         class: &Class,
-        dir: &Path,
+        path: &Path,
         inner: &mut Tokenizer,
     ) -> Result<Self, TrainError> {
         let Said {
@@ -70,7 +70,7 @@ impl Special {
         } = said;
         let padding = inner.get_padding().map(|padding| padding.pad_token.clone());
         if let Some(token) = padding {
-            short(&dir.join("tokenizer.json"), &token)?;
+            short(path, &token)?;
             fields.named.entry("pad_token").or_insert(token.into());
         }
         let mut special = Self::default();

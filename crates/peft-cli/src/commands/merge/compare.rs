@@ -23,7 +23,7 @@ const SAME: f64 = 1e-4;
 const CHANCE: f64 = 16.0;
 
 /// An error where two models' logits differ by more than f32 explains; else by how much.
-pub(super) fn same(
+pub(in crate::commands) fn same(
     what: &'static str,
     (expected, found): (&[Logits], &[Logits]),
     accepted: bool,
@@ -50,7 +50,7 @@ pub(super) fn same(
 
 /// The largest difference, infinite where one is not finite or the numbers of them differ; and the
 /// largest value.
-pub(super) fn gap(a: &[Logits], b: &[Logits]) -> (f64, f64) {
+pub(in crate::commands) fn gap(a: &[Logits], b: &[Logits]) -> (f64, f64) {
     let count = |rows: &[Logits]| rows.iter().map(|row| row.values.len()).sum::<usize>();
     if count(a) != count(b) {
         return (f64::INFINITY, 1.0);
@@ -63,7 +63,7 @@ pub(super) fn gap(a: &[Logits], b: &[Logits]) -> (f64, f64) {
 }
 
 /// The root of the mean square of the differences.
-pub(super) fn mean_gap(a: &[Logits], b: &[Logits]) -> f64 {
+pub(in crate::commands) fn mean_gap(a: &[Logits], b: &[Logits]) -> f64 {
     let n = pairs(a, b).count().max(1) as f64;
     let squares: f64 = pairs(a, b).map(|(a, b)| (a - b).powi(2)).sum();
     (squares / n).sqrt()
@@ -76,14 +76,14 @@ fn pairs(a: &[Logits], b: &[Logits]) -> impl Iterator<Item = (f64, f64)> {
 }
 
 /// At how many positions the largest logit is the same, and of how many.
-pub(super) fn agreement(a: &[Logits], b: &[Logits]) -> (usize, usize) {
+pub(in crate::commands) fn agreement(a: &[Logits], b: &[Logits]) -> (usize, usize) {
     let a: Vec<usize> = a.iter().flat_map(Logits::likeliest).collect();
     let b = b.iter().flat_map(Logits::likeliest);
     (a.iter().zip(b).filter(|(a, b)| *a == b).count(), a.len())
 }
 
 /// `model` with the last bit of each number in f32 moved up or down, as if by chance.
-pub(super) fn last_bit_moved<M: Module>(model: M) -> M {
+pub(in crate::commands) fn last_bit_moved<M: Module>(model: M) -> M {
     model.map(&mut Move(0))
 }
 

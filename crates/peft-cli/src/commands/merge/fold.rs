@@ -88,7 +88,7 @@ impl Job<'_> {
         let pair = (rounded.as_slice(), found.as_slice());
         same(WRITTEN, pair, args.accept_difference, moved)?;
         drop(written);
-        if self.has_tokenizer && !self.probe.is_of(args, &TextTokenizer::from_dir(dir)?) {
+        if self.has_tokenizer && !self.probe.is_of(&TextTokenizer::from_dir(dir)?) {
             return Err(CliError::MergeTokens);
         }
         let place = self.place.keep()?;

@@ -1,8 +1,8 @@
 //! `peft merge`.
 
-mod compare;
+pub(super) mod compare;
 mod fold;
-mod probe;
+pub(super) mod probe;
 
 use burn::module::Module;
 use burn::tensor::DType;
@@ -44,9 +44,8 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
         Ok((read, companions)) => (Some(read), companions),
         // A model may come without one; what is there and cannot be read is an error.
         Err(error) => {
-            let companions = peft_store::Companions::of(&args.model, Some(&args.adapter));
-            let there = companions.tokenizer().join("tokenizer.json");
-            match std::fs::symlink_metadata(there).is_ok() || args.probe.is_some() {
+            let companions = peft_store::Companions::of(checkpoint.folder(), Some(&args.adapter));
+            match companions.tokenizer().has("tokenizer.json") || args.probe.is_some() {
                 true => return Err(error),
                 false => (None, companions),
             }
@@ -63,7 +62,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
         args,
         saved: &saved,
         place,
-        probe: Probe::of(args, &checkpoint, read.as_ref())?,
+        probe: Probe::of(args.probe.as_deref(), &checkpoint, read.as_ref())?,
         companions,
         has_tokenizer: read.is_some(),
         precision: match asked {

@@ -1,10 +1,11 @@
 //! [`Probe`]: the texts on which the merged and the unmerged model are compared.
 
+use std::path::Path;
+
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use peft_store::Checkpoint;
 use peft_train::{Dataset, EncodeSpecial, Row, TextTokenizer};
 
-use crate::args::MergeArgs;
 use crate::error::CliError;
 use crate::say::say;
 
@@ -20,22 +21,24 @@ const TOKENS: usize = 64;
 const SPREAD: usize = 16;
 
 /// Rows of tokens.
-pub(super) struct Probe {
+pub(in crate::commands) struct Probe {
     rows: Vec<Vec<u32>>,
     /// How many of them are text.
     texts: usize,
+    /// Whether they are a file's.
+    given: bool,
 }
 
 impl Probe {
     /// Of the rows that the flags name, or of a fixed text; of tokens alone where nothing reads it.
-    pub(super) fn of(
-        args: &MergeArgs,
+    pub(in crate::commands) fn of(
+        file: Option<&Path>,
         checkpoint: &Checkpoint,
         tokenizer: Option<&TextTokenizer>,
     ) -> Result<Self, CliError> {
         let config = checkpoint.config();
         let (vocab, longest) = (config.vocab_size(), config.max_positions().min(TOKENS));
-        let mut rows = match (tokenizer, &args.probe) {
+        let mut rows = match (tokenizer, file) {
             (Some(tokenizer), Some(file)) => {
                 let rows = Dataset::read(file)?;
                 let rows = rows.rows().iter().take(ROWS);
@@ -53,7 +56,7 @@ impl Probe {
         }
         rows.retain(|row| !row.is_empty());
         if rows.is_empty() {
-            match &args.probe {
+            match file {
                 Some(file) => {
                     let file = file.display();
                     return Err(CliError::Usage(format!(
@@ -67,11 +70,15 @@ impl Probe {
         let n = SPREAD.min(longest);
         let step = (vocab / n).max(1);
         rows.push((0..n).map(|i| ((i * step + i) % vocab) as u32).collect());
-        Ok(Self { rows, texts })
+        Ok(Self {
+            rows,
+            texts,
+            given: file.is_some(),
+        })
     }
 
     /// What `logits` gives for each row.
-    pub(super) fn read(
+    pub(in crate::commands) fn read(
         &self,
         device: &Device,
         logits: impl Fn(Tensor<2, Int>) -> Logits,
@@ -85,7 +92,7 @@ impl Probe {
     }
 
     /// Those of the rows that are text, or all where none is.
-    pub(super) fn of_texts<'a>(&self, all: &'a [Logits]) -> &'a [Logits] {
+    pub(in crate::commands) fn of_texts<'a>(&self, all: &'a [Logits]) -> &'a [Logits] {
         match self.texts {
             0 => all,
             n => &all[..n],
@@ -93,8 +100,8 @@ impl Probe {
     }
 
     /// Whether a tokenizer gives these tokens: one that was copied must.
-    pub(super) fn is_of(&self, args: &MergeArgs, tokenizer: &TextTokenizer) -> bool {
-        args.probe.is_some()
+    pub(in crate::commands) fn is_of(&self, tokenizer: &TextTokenizer) -> bool {
+        self.given
             || self.texts == 0
             || tokenizer
                 .encode(TEXT, EncodeSpecial::Both)
@@ -132,21 +139,21 @@ fn tokens(row: &Row, tokenizer: &TextTokenizer) -> Result<Vec<u32>, CliError> {
 }
 
 /// What a model gives for a row.
-pub(super) struct Logits {
-    pub(super) values: Vec<f32>,
+pub(in crate::commands) struct Logits {
+    pub(in crate::commands) values: Vec<f32>,
     /// How many there are for a position.
-    pub(super) width: usize,
+    pub(in crate::commands) width: usize,
 }
 
 impl Logits {
-    pub(super) fn of<const D: usize>(logits: Tensor<D>) -> Self {
+    pub(in crate::commands) fn of<const D: usize>(logits: Tensor<D>) -> Self {
         let width = logits.dims()[D - 1];
         let values = logits.into_data().iter::<f32>().collect();
         Self { values, width }
     }
 
     /// The place of the largest at each position.
-    pub(super) fn likeliest(&self) -> Vec<usize> {
+    pub(in crate::commands) fn likeliest(&self) -> Vec<usize> {
         let largest = |values: &[f32]| {
             let values = values.iter().enumerate();
             let largest = values.max_by(|a, b| a.1.total_cmp(b.1));
