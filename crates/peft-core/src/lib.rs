@@ -19,7 +19,7 @@ pub use digest::Digest;
 pub use error::{PeftError, nearest};
 pub use forward::{
     FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput, embedding, features, linear,
-    scaled_linear, shared_embedding,
+    shared_embedding,
 };
 pub use route::{route, unroute};
 pub use select::{

@@ -7,7 +7,6 @@ mod managing;
 mod merging;
 mod paths;
 mod refusals;
-mod scaled;
 mod shared_matrix;
 mod statistics;
 mod stock;

@@ -29,7 +29,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Fault> {
         .chain(&layerwise::FAULTS)
 }
 
-const FAULTS: [Fault; 36] = [
+const FAULTS: [Fault; 35] = [
     Fault {
         name: "a suffix matches within a segment",
         file: "crates/peft-core/src/select/matcher.rs",
@@ -80,13 +80,6 @@ const FAULTS: [Fault; 36] = [
         text: "    adapters.iter().fold(base, |below, active| {\n        let adapted",
         instead: "    adapters.iter().rev().fold(base, |below, active| {\n        let adapted",
         cases: &["conformance::whole::flex::composes_in_order"],
-    },
-    Fault {
-        name: "a scale that went into a weight is applied twice",
-        file: "crates/peft-core/src/forward/linear.rs",
-        text: "        weight: (layer.weight.val() * scale.unsqueeze_dim(1)).into(),\n",
-        instead: "        weight: (layer.weight.val() * scale.clone().unsqueeze_dim(1) * scale.unsqueeze_dim(1)).into(),\n",
-        cases: &["core_slots::scaled::flex::values_and_gradients_are_those_of_scaled_rows"],
     },
     Fault {
         name: "a product with the transpose is scaled",

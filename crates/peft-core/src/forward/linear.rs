@@ -53,34 +53,6 @@ fn of_rows<const D: usize>(layer: &FrozenLinear<'_>, x: Tensor<D>) -> Tensor<D> 
     y.reshape(dims)
 }
 
-/// [`linear`] of rows that are still to be scaled, `(x ∘ s) W + b`, which is `x (s ∘ W) + b` too.
-///
-/// The second is computed where weight and scale train, the rows take no gradient and the layer has
-/// no adapters: then the scale's gradient is formed of the weight's, and no product is formed for
-/// rows that nothing below asks for. Elsewhere the first is.
-///
-/// # Shapes
-///
-/// `scale` is `[d_in]`; else as [`linear`].
-///
-/// # Panics
-///
-/// As [`linear`].
-pub fn scaled_linear<const D: usize>(layer: &Linear, x: Tensor<D>, scale: Tensor<1>) -> Tensor<D> {
-    let of_bias = layer.bias.as_ref();
-    let has_slot = layer.weight.reparameterization::<AdapterSlot>().is_some()
-        || of_bias.is_some_and(|bias| bias.reparameterization::<AdapterSlot>().is_some());
-    if has_slot || x.is_tracked() || !layer.weight.base().is_tracked() || !scale.is_tracked() {
-        return linear(layer, x * scale.unsqueeze());
-    }
-    let base = FrozenLinear {
-        weight: (layer.weight.val() * scale.unsqueeze_dim(1)).into(),
-        bias: of_bias.map(|bias| bias.val()),
-        below: &[],
-    };
-    of_rows(&base, x)
-}
-
 /// `layer`'s forward, with the adapters on its weight in factored form.
 ///
 /// Without a slot this is exactly [`Embedding::forward`].

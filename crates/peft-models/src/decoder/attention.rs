@@ -7,7 +7,6 @@ use peft_core::linear;
 use peft_model::{Attention, Scores};
 
 use crate::RmsNorm;
-use crate::norm::Normed;
 use crate::transparent::transparent_module;
 
 /// Causal self-attention in which groups of query heads share a key and a value head.
@@ -63,7 +62,7 @@ pub(super) struct AttentionShape {
 
 impl DecoderAttention {
     /// `x` is `[batch, positions, d_model]`, the result of the positions that are read.
-    pub(super) fn forward(&self, x: Normed, attention: Attention<'_>) -> Tensor<3> {
+    pub(super) fn forward(&self, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
         let (q, k, v) = match self {
             Self::Split(layers) => layers.project(&x, &attention),
             Self::Fused(layers) => layers.project(&x, &attention),
@@ -80,15 +79,15 @@ impl DecoderAttention {
 type Projected = (Tensor<4>, Tensor<4>, Tensor<4>);
 
 impl SplitAttention {
-    fn project(&self, x: &Normed, attention: &Attention<'_>) -> Projected {
+    fn project(&self, x: &Tensor<3>, attention: &Attention<'_>) -> Projected {
         let AttentionShape {
             n_heads,
             n_kv_heads,
             ..
         } = self.shape;
-        let q = Attention::split_heads(x.queries(attention).through(&self.q_proj), n_heads);
-        let k = Attention::split_heads(x.through(&self.k_proj), n_kv_heads);
-        let v = Attention::split_heads(x.through(&self.v_proj), n_kv_heads);
+        let q = Attention::split_heads(linear(&self.q_proj, attention.queries(x.clone())), n_heads);
+        let k = Attention::split_heads(linear(&self.k_proj, x.clone()), n_kv_heads);
+        let v = Attention::split_heads(linear(&self.v_proj, x.clone()), n_kv_heads);
         let normed = |norm: &Option<RmsNorm>, x: Tensor<4>| match norm {
             Some(norm) => norm.forward(x),
             None => x,
@@ -98,14 +97,14 @@ impl SplitAttention {
 }
 
 impl FusedAttention {
-    fn project(&self, x: &Normed, attention: &Attention<'_>) -> Projected {
+    fn project(&self, x: &Tensor<3>, attention: &Attention<'_>) -> Projected {
         let AttentionShape {
             n_heads,
             n_kv_heads,
             head_dim,
             ..
         } = self.shape;
-        let qkv = x.through(&self.qkv_proj);
+        let qkv = linear(&self.qkv_proj, x.clone());
         let (q_width, kv_width) = (n_heads * head_dim, n_kv_heads * head_dim);
         let part = |start, width| qkv.clone().narrow(2, start, width);
         (

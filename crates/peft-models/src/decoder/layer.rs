@@ -30,7 +30,7 @@ pub struct DecoderLayer {
 impl DecoderLayer {
     /// As [`Stages::block`](peft_model::Stages::block).
     pub(super) fn forward(&self, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
-        let normed = self.input_layernorm.before_layers(x.clone());
+        let normed = self.input_layernorm.forward(x.clone());
         let x = attention.queries(x);
         let attended = self.self_attn.forward(normed, attention);
         let (Some(before), Some(behind)) = (
