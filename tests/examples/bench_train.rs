@@ -3,7 +3,7 @@
 //!
 //! - `bench_train make SHAPE DIR` writes a random checkpoint of a public model's sizes in bf16:
 //!   `smollm2-135m` or `qwen2.5-0.5b`;
-//! - `bench_train DIR ROWS TOKENS DTYPE` trains LoRA (r=8, all seven projections) on one batch of
+//! - `bench_train DIR ROWS TOKENS DTYPE plain|recomputed` trains LoRA (r=8, all seven projections) on one batch of
 //!   `ROWS` rows of `TOKENS` tokens with the base in `DTYPE`, and prints `seconds=S peak_kib=N
 //!   trainable=N loss=X floor=S`.
 //!
@@ -44,15 +44,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
         ["make", shape, dir] => make(shape, Path::new(dir)),
-        [dir, rows, tokens, dtype] => {
+        [dir, rows, tokens, dtype, way] => {
+            let recompute = match way {
+                "plain" => false,
+                "recomputed" => true,
+                other => return Err(format!("no way `{other}`").into()),
+            };
             let dtype = match dtype {
                 "f32" => DType::F32,
                 "bf16" => DType::BF16,
                 other => return Err(format!("no dtype `{other}`; there are f32 and bf16").into()),
             };
-            measure(Path::new(dir), rows.parse()?, tokens.parse()?, dtype)
+            let (rows, tokens) = (rows.parse()?, tokens.parse()?);
+            measure(Path::new(dir), rows, tokens, dtype, recompute)
         }
-        _ => Err("bench_train make SHAPE DIR, or bench_train DIR ROWS TOKENS DTYPE".into()),
+        _ => Err(
+            "bench_train make SHAPE DIR, or bench_train DIR ROWS TOKENS DTYPE plain|recomputed"
+                .into(),
+        ),
     }
 }
 
@@ -112,7 +121,13 @@ fn make(name: &str, dir: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn measure(dir: &Path, rows: usize, tokens: usize, dtype: DType) -> Result<(), Box<dyn Error>> {
+fn measure(
+    dir: &Path,
+    rows: usize,
+    tokens: usize,
+    dtype: DType,
+    recompute: bool,
+) -> Result<(), Box<dyn Error>> {
     let device = Device::flex().autodiff();
     device.seed(1);
     let checkpoint = Checkpoint::open(dir)?;
@@ -132,6 +147,7 @@ fn measure(dir: &Path, rows: usize, tokens: usize, dtype: DType) -> Result<(), B
         max_steps: Some(STEPS),
         batch_size: rows,
         learning_rate: 1e-4,
+        recompute,
         ..TrainConfig::default()
     };
     let rate = rate();

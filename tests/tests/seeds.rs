@@ -1,5 +1,7 @@
 //! What is drawn follows the seed. A program of its own, one test at a time: the device's generator is one for all threads.
 
+mod dropped_twice;
+
 use std::sync::{Mutex, PoisonError};
 
 use burn::module::{Module, ModuleVisitor, Param};

@@ -176,6 +176,22 @@ impl Context {
         };
     }
 
+    /// Cut what was given from the graph that made it: blocks read leaves in its place, which have
+    /// gradients of their own where it is tracked. What was given is returned.
+    pub fn cut_given(&mut self) -> Vec<(Tensor<4>, Tensor<4>)> {
+        let leaf = |given: &Tensor<4>| {
+            let is_tracked = given.is_tracked();
+            given.clone().detach().set_require_grad(is_tracked)
+        };
+        let leaves = self.given.iter().map(|(k, v)| (leaf(k), leaf(v))).collect();
+        std::mem::replace(&mut self.given, leaves)
+    }
+
+    /// What was given, a pair a layer.
+    pub fn given(&self) -> &[(Tensor<4>, Tensor<4>)] {
+        &self.given
+    }
+
     /// Put segments between those of what is cached and those of the text.
     fn put(&mut self, n: usize, of: impl FnOnce(&Tensor<2, Int>, usize) -> Tensor<2, Int>) {
         let Some(segments) = self.segments.take().filter(|_| n > 0) else {

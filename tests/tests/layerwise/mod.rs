@@ -55,13 +55,13 @@ fn bert() -> BertConfig {
 }
 
 /// Three blocks, a pooling layer and a head.
-fn encoder(device: &Device) -> BertForSequenceClassification {
+pub(crate) fn encoder(device: &Device) -> BertForSequenceClassification {
     let device = device.clone().autodiff();
     filled(BertForSequenceClassification::new(&bert(), 3, &device))
 }
 
 /// Texts of unequal lengths.
-fn texts(n: usize) -> Vec<ClassExample> {
+pub(crate) fn texts(n: usize) -> Vec<ClassExample> {
     let row = |i: usize| ClassExample {
         ids: (0..2 + i * 5 % 7)
             .map(|j| ((i * 3 + j * 7) % 23) as u32)

@@ -65,14 +65,15 @@ impl std::str::FromStr for Batch {
 /// Who computes the step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Who {
-    Ours,
+    Ours(&'static str),
     Pytorch(&'static str),
 }
 
 impl Who {
     fn name(self) -> String {
         match self {
-            Self::Ours => "ours".into(),
+            Self::Ours("plain") => "ours".into(),
+            Self::Ours(way) => format!("ours, {way}"),
             Self::Pytorch("plain") => "PyTorch + PEFT".into(),
             Self::Pytorch(way) => format!("PyTorch + PEFT, {way}"),
         }
@@ -116,7 +117,7 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
 }
 
 fn rows(args: &Args) -> Vec<Row> {
-    let mut whos = vec![Who::Ours];
+    let mut whos = vec![Who::Ours("plain"), Who::Ours("recomputed")];
     if args.pytorch.is_some() {
         whos.extend(["plain", "checkpointed"].map(Who::Pytorch));
     }
@@ -153,9 +154,8 @@ impl Row {
             _ => Command::new(root().join("target/release/examples").join(EXAMPLE)),
         };
         command.arg(model).args([&rows, &tokens, &self.dtype]);
-        if let Who::Pytorch(way) = self.who {
-            command.arg(way);
-        }
+        let (Who::Ours(way) | Who::Pytorch(way)) = self.who;
+        command.arg(way);
         command
     }
 

@@ -3,8 +3,10 @@
 //! The loss of a row is, as transformers defines it for the `problem_type`, `−log softmax(x)_y`, or the mean over labels of `−y log σ(x) − (1−y) log(1−σ(x))`,
 //! or `(x − y)²`.
 
+use std::ops::Range;
+
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_model::{Read, SequenceClassifier};
+use peft_model::{Context, Read, SequenceClassifier};
 
 use super::classification_report::{ClassificationReport, Size};
 use super::measures::{count, count_each, pearson, spearman};
@@ -12,7 +14,7 @@ use super::{ClassExample, ProblemType, RegressionReport, SequenceReport, Target}
 use crate::batch::plan_evaluation;
 use crate::eval::device_of;
 use crate::loss::{binary_nll, nll};
-use crate::objective::{read, rows_hold, run_trunk};
+use crate::objective::{begin, read, rows_hold};
 use crate::{Cut, Objective, Padded, TrunkStates};
 
 /// To tell what a text is: one class, several, or a value.
@@ -139,15 +141,23 @@ impl<M: SequenceClassifier> Cut<M, ClassExample> for SequenceClassification {
         rows_hold(model, shortest, longest)
     }
 
-    fn trunk(
+    fn n_blocks(&self, model: &M) -> usize {
+        model.n_blocks()
+    }
+
+    fn begin(&self, model: &M, rows: &[&ClassExample], device: &Device) -> (Tensor<3>, Context) {
+        let batch = Padded::new(&ids(rows), device);
+        begin(model, batch.ids, batch.segments)
+    }
+
+    fn run(
         &self,
         model: &M,
-        rows: &[&ClassExample],
-        block: usize,
-        device: &Device,
-    ) -> TrunkStates {
-        let batch = Padded::new(&ids(rows), device);
-        run_trunk(model, batch.ids, batch.segments, block)
+        states: Tensor<3>,
+        blocks: Range<usize>,
+        context: &Context,
+    ) -> Tensor<3> {
+        model.run(states, blocks, context, None)
     }
 
     fn loss_sum_from(

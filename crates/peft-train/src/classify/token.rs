@@ -1,7 +1,9 @@
 //! [`TokenClassification`]: what each word is: `−Σ log softmax(x)_tag` over the words.
 
+use std::ops::Range;
+
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_model::TokenClassifier;
+use peft_model::{Context, TokenClassifier};
 
 use super::TagExample;
 use super::classification_report::{ClassificationReport, Size};
@@ -10,7 +12,7 @@ use super::sequence::{likeliest, score_rows};
 use crate::batch::plan_evaluation;
 use crate::eval::device_of;
 use crate::loss::nll;
-use crate::objective::{Reads, rows_hold, run_trunk, states_read};
+use crate::objective::{Reads, begin, rows_hold, states_read};
 use crate::{Cut, Objective, Padded, TrunkStates};
 
 /// To tell what each word is, read at its first token.
@@ -64,9 +66,23 @@ impl<M: TokenClassifier> Cut<M, TagExample> for TokenClassification {
         rows_hold(model, shortest, longest)
     }
 
-    fn trunk(&self, model: &M, rows: &[&TagExample], block: usize, device: &Device) -> TrunkStates {
+    fn n_blocks(&self, model: &M) -> usize {
+        model.n_blocks()
+    }
+
+    fn begin(&self, model: &M, rows: &[&TagExample], device: &Device) -> (Tensor<3>, Context) {
         let batch = Padded::new(&ids(rows), device);
-        run_trunk(model, batch.ids, batch.segments, block)
+        begin(model, batch.ids, batch.segments)
+    }
+
+    fn run(
+        &self,
+        model: &M,
+        states: Tensor<3>,
+        blocks: Range<usize>,
+        context: &Context,
+    ) -> Tensor<3> {
+        model.run(states, blocks, context, None)
     }
 
     fn loss_sum_from(

@@ -1,5 +1,7 @@
 //! [`Cut`]: a loss in two halves, so that the lower one need not be computed again where it is frozen.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Int, Tensor};
 use peft_model::{Context, Pass, Read, Transformer};
 
@@ -21,17 +23,49 @@ pub trait Cut<M, E>: Sync {
     /// Whether the states of a row are the same in batches that are padded to any length between these.
     fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool;
 
-    /// What `block` reads for these rows, on the device of the model.
+    /// How many blocks the model has.
+    fn n_blocks(&self, model: &M) -> usize;
+
+    /// What the first block reads for these rows, on the device of the model, and the context in
+    /// which [`run`](Self::run) goes on.
     ///
     /// # Shapes
     ///
-    /// The result is `[rows, virtual + positions, d_model]`, rows padded on the right to the
+    /// The states are `[rows, virtual + positions, d_model]`, rows padded on the right to the
     /// longest one's length.
     ///
     /// # Panics
     ///
+    /// If there is no row.
+    fn begin(&self, model: &M, rows: &[&E], device: &Device) -> (Tensor<3>, Context);
+
+    /// Some blocks, at all positions.
+    ///
+    /// # Shapes
+    ///
+    /// `states` and the result are `[rows, virtual + positions, d_model]`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such block.
+    fn run(
+        &self,
+        model: &M,
+        states: Tensor<3>,
+        blocks: Range<usize>,
+        context: &Context,
+    ) -> Tensor<3>;
+
+    /// What `block` reads for these rows.
+    ///
+    /// # Panics
+    ///
     /// If there is no row, or no such block.
-    fn trunk(&self, model: &M, rows: &[&E], block: usize, device: &Device) -> TrunkStates;
+    fn trunk(&self, model: &M, rows: &[&E], block: usize, device: &Device) -> TrunkStates {
+        let (states, context) = self.begin(model, rows, device);
+        let states = self.run(model, states, 0..block, &context);
+        TrunkStates { block, states }
+    }
 
     /// As [`Objective::loss_sum`](super::Objective::loss_sum), from there.
     ///
@@ -92,16 +126,14 @@ pub(crate) fn states_read<M: Transformer>(
     rows.select(0, flat.clone())
 }
 
-/// [`Cut::trunk`] of a batch.
-pub(crate) fn run_trunk<M: Transformer>(
+/// [`Cut::begin`] of a batch.
+pub(crate) fn begin<M: Transformer>(
     model: &M,
     ids: Tensor<2, Int>,
     segments: Option<Tensor<2, Int>>,
-    block: usize,
-) -> TrunkStates {
+) -> (Tensor<3>, Context) {
     // All positions, whatever is read above.
     let pass = Pass::new(segments).reading(Read::All);
     let context = model.context(ids.dims(), pass, None, &ids.device());
-    let states = model.run(model.begin(ids, &context), 0..block, &context, None);
-    TrunkStates { block, states }
+    (model.begin(ids, &context), context)
 }

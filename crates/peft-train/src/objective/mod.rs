@@ -11,7 +11,7 @@ mod report;
 mod train_example;
 
 pub use cut::{Cut, TrunkStates};
-pub(crate) use cut::{read, rows_hold, run_trunk, states_read};
+pub(crate) use cut::{begin, read, rows_hold, states_read};
 pub use digest::digest_of;
 pub use next_token::NextToken;
 pub(crate) use reads::Reads;

@@ -1,10 +1,12 @@
 //! [`NextToken`]: `−Σ log p(tokenᵢ | tokens before i)` over the targets.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor};
 use peft_core::Digest;
-use peft_model::CausalLm;
+use peft_model::{CausalLm, Context};
 
-use super::{Cut, Objective, Report, TrainExample, TrunkStates, rows_hold, run_trunk};
+use super::{Cut, Objective, Report, TrainExample, TrunkStates, begin, rows_hold};
 use crate::loss::target_loss;
 use crate::{Batch, EvalReport, Example, evaluate};
 
@@ -38,9 +40,23 @@ impl<M: CausalLm> Cut<M, Example> for NextToken {
         rows_hold(model, shortest, longest)
     }
 
-    fn trunk(&self, model: &M, rows: &[&Example], block: usize, device: &Device) -> TrunkStates {
+    fn n_blocks(&self, model: &M) -> usize {
+        model.n_blocks()
+    }
+
+    fn begin(&self, model: &M, rows: &[&Example], device: &Device) -> (Tensor<3>, Context) {
         let batch = Batch::new(rows, device);
-        run_trunk(model, batch.ids, batch.segments, block)
+        begin(model, batch.ids, batch.segments)
+    }
+
+    fn run(
+        &self,
+        model: &M,
+        states: Tensor<3>,
+        blocks: Range<usize>,
+        context: &Context,
+    ) -> Tensor<3> {
+        model.run(states, blocks, context, None)
     }
 
     fn loss_sum_from(

@@ -38,6 +38,12 @@ pub struct TrainConfig {
     ///
     /// A run reproduces with the same number of them, but for dropout, whose masks all threads draw from one generator.
     pub workers: usize,
+    /// Keep only what each block reads and run each block again on the way back: less memory, and
+    /// a forward pass more. The gradients are the same bits; a projected prefix's are the same up
+    /// to rounding, and what is dropped is drawn block by block. The rows of a batch are not shared
+    /// by threads then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recompute: bool,
     /// Evaluate every so many steps, and at the end; only at the end where none.
     pub eval_every: Option<usize>,
     /// Evaluate before the first step too, so that what training does is told from what the model did.
@@ -61,6 +67,7 @@ impl Default for TrainConfig {
             max_grad_norm: Some(1.0),
             seed: 0,
             workers: 1,
+            recompute: false,
             eval_every: None,
             eval_first: false,
         }

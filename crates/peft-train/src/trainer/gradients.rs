@@ -7,14 +7,26 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
 
+use super::TrainConfig;
+use super::recompute::Recomputed;
 use super::trunk::Trunk;
 use crate::{Objective, TrainError, TrainExample};
+
+/// Spreads the rows of a seed; of Knuth's MMIX.
+const MULTIPLIER: u64 = 6_364_136_223_846_793_005;
 
 /// What a step's batches give.
 pub(super) struct StepGradients {
     pub(super) losses: Losses,
     pub(super) n_targets: usize,
     pub(super) grads: GradientsParams,
+}
+
+/// A device whose generator has been seeded for a step.
+#[derive(Clone, Copy)]
+pub(super) struct Seeded<'a> {
+    pub(super) device: &'a Device,
+    pub(super) seed: u64,
 }
 
 /// The losses of a step's parts, each its share of the mean over the whole step; not read yet.
@@ -39,23 +51,47 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
     examples: &[O::Example],
     batches: &[Vec<usize>],
     trunk: Option<Trunk<'_, M, O::Example>>,
-    workers: usize,
-    device: &Device,
+    config: &TrainConfig,
+    Seeded { device, seed }: Seeded<'_>,
 ) -> Result<StepGradients, TrainError> {
     let targets = |row: &usize| examples[*row].n_targets();
     let n_targets: usize = batches.iter().flatten().map(targets).sum();
+    let cut = objective.cut();
+    let recomputing = cut.filter(|_| config.recompute);
     let of = |model: &M, rows: &[usize]| {
-        let part = match &trunk {
-            Some(trunk) => trunk.loss_sum(model, rows, device)?,
-            None => {
-                let rows: Vec<&O::Example> = rows.iter().map(|row| &examples[*row]).collect();
-                objective.loss_sum(model, &rows, device)
-            }
+        let states = match &trunk {
+            Some(trunk) => Some(trunk.states(model, rows, device)?),
+            None => None,
+        };
+        // What a block drops is drawn twice, for these rows as for no others.
+        let seed = rows.iter().fold(seed, |seed, row| {
+            seed.wrapping_mul(MULTIPLIER).wrapping_add(*row as u64)
+        });
+        let rows: Vec<&O::Example> = rows.iter().map(|row| &examples[*row]).collect();
+        if let Some(objective) = recomputing {
+            let part = Recomputed {
+                model,
+                objective,
+                rows: &rows,
+                n_targets,
+                seed,
+                device,
+            };
+            return Ok(part.gradients(states));
+        }
+        let part = match (states, cut) {
+            (Some(states), Some(cut)) => cut.loss_sum_from(model, &rows, states, device),
+            _ => objective.loss_sum(model, &rows, device),
         };
         let part = part.div_scalar(n_targets as f64);
         let loss = part.clone().inner();
         let grads = GradientsParams::from_grads(part.backward(), model);
         Ok::<_, TrainError>((loss, grads))
+    };
+    // Threads would draw from one generator, and each block draws what it drew before.
+    let workers = match recomputing {
+        Some(_) => 1,
+        None => config.workers,
     };
     let mut accumulator = GradientsAccumulator::new();
     let mut losses = Vec::with_capacity(batches.len());

@@ -12,6 +12,7 @@ mod gradients;
 mod kept;
 mod mask;
 mod observer;
+mod recompute;
 mod run;
 mod schedule;
 mod settings;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::adapter_schedule::of_adapters;
 use super::diverged::{likely_cause, not_finite};
 use super::given::GivenModel;
-use super::gradients::{gradients, training_device};
+use super::gradients::{Seeded, gradients, training_device};
 use super::settings::settings;
 use super::stages::Stages;
 use super::trunk::Trunks;
@@ -216,15 +216,16 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             }
             let trunk = trunks.as_ref().and_then(|trunks| trunks.current(cut));
             // Dropout draws from the device: seeding by step makes a resumed run draw the same.
-            device.seed(config.seed.wrapping_add(1 + step as u64));
+            let seed = config.seed.wrapping_add(1 + step as u64);
+            device.seed(seed);
             let found = gradients(
                 &model,
                 objective,
                 self.examples,
                 rows,
                 trunk,
-                config.workers,
-                device,
+                config,
+                Seeded { device, seed },
             )?;
             let (loss, n_targets) = (found.losses, found.n_targets);
             let (grad_norm, grads) = clip_global_norm(&model, found.grads, config.max_grad_norm);

@@ -2,7 +2,14 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 8] = [
+pub(super) const FAULTS: [Fault; 9] = [
+    Fault {
+        name: "a block that runs again drops anew",
+        file: "crates/peft-train/src/trainer/recompute.rs",
+        text: "self.device.seed(self.seed.wrapping_add(block as u64));",
+        instead: "",
+        cases: &["dropped_twice::flex::a_block_drops_the_same_twice"],
+    },
     Fault {
         name: "what a schedule changes is not in the state",
         file: "crates/peft-train/src/trainer/run.rs",

@@ -196,6 +196,7 @@ fn train_config(args: &TrainArgs) -> TrainConfig {
         batch_size: args.batch_size,
         grad_accum: args.grad_accum,
         workers: args.workers.unwrap_or(1),
+        recompute: args.recompute,
         learning_rate: args.peak(),
         schedule: match args.schedule {
             ScheduleArg::Constant => Schedule::Constant,

@@ -198,13 +198,14 @@ pub(crate) struct Trunk<'t, M, E> {
 }
 
 impl<M, E: TrainExample> Trunk<'_, M, E> {
-    /// The sum of the losses of these rows, from the kept states; those that are missing are computed. Threads may do so at once.
-    pub(crate) fn loss_sum(
+    /// The kept states of these rows; those that are missing are computed. Threads may do so at
+    /// once.
+    pub(crate) fn states(
         &self,
         model: &M,
         rows: &[usize],
         device: &Device,
-    ) -> Result<Tensor<1>, TrainError> {
+    ) -> Result<TrunkStates, TrainError> {
         let missing: BTreeSet<usize> = {
             let states = lock(&self.kept.states);
             let missing = rows.iter().filter(|row| !states.store.has(**row));
@@ -213,13 +214,10 @@ impl<M, E: TrainExample> Trunk<'_, M, E> {
         for part in missing {
             self.compute(model, &self.kept.parts[part], device)?;
         }
-        let trunk = TrunkStates {
+        Ok(TrunkStates {
             block: self.kept.block,
             states: self.padded(rows, device)?,
-        };
-        let examples = rows_of(self.examples, rows);
-        let objective = self.objective;
-        Ok(objective.loss_sum_from(model, &examples, trunk, device))
+        })
     }
 
     /// Run the trunk on a part, and keep its rows without their padding.

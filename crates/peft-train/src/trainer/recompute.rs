@@ -1,0 +1,121 @@
+//! A batch's loss and gradients with each block run twice: *Training Deep Nets with Sublinear
+//! Memory Cost*, Chen et al. 2016, [arXiv:1604.06174](https://arxiv.org/abs/1604.06174).
+//!
+//! Forward, what each block reads is kept and nothing else. On the way back a block runs again, in
+//! a graph of its own: with `y` its output and `g` the gradient that came down, the linear map
+//! `y ↦ Σ g ∘ y` has the gradients of the block's parameters and of what it reads, which is handed
+//! down. So a step holds the graph of one block at a time.
+
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::{Device, Tensor};
+use peft_kernels::with_gradient;
+
+use crate::{Cut, TrunkStates};
+
+/// The rows of a batch and their loss.
+pub(super) struct Recomputed<'a, M, E> {
+    pub(super) model: &'a M,
+    pub(super) objective: &'a dyn Cut<M, E>,
+    pub(super) rows: &'a [&'a E],
+    /// Targets of the whole step.
+    pub(super) n_targets: usize,
+    /// Decides what a block drops, both times.
+    pub(super) seed: u64,
+    pub(super) device: &'a Device,
+}
+
+/// What a block reads.
+struct Kept {
+    states: Tensor<3>,
+    /// Whether something that made them trains.
+    is_tracked: bool,
+}
+
+impl Kept {
+    /// They take gradients where they would in one graph: blocks may compute otherwise where their
+    /// input takes none.
+    fn leaf(&self) -> Tensor<3> {
+        self.states.clone().set_require_grad(self.is_tracked)
+    }
+}
+
+impl<M: Module, E> Recomputed<'_, M, E> {
+    /// The rows' share of the step's mean loss, and its gradients: from tokens, or from what a
+    /// trunk gave for them.
+    pub(super) fn gradients(&self, trunk: Option<TrunkStates>) -> (Tensor<1>, GradientsParams) {
+        let (model, objective) = (self.model, self.objective);
+        let mut sum = GradientsAccumulator::new();
+        let mut add = |grads| sum.accumulate(model, GradientsParams::from_grads(grads, model));
+        let last = objective.n_blocks(model).saturating_sub(1);
+
+        let (began, mut context) = objective.begin(model, self.rows, self.device);
+        let given = context.cut_given();
+        let (first, began) = match trunk {
+            Some(TrunkStates { block, states }) => (block, states),
+            None => (0, began),
+        };
+        let run = |states, block| {
+            self.device.seed(self.seed.wrapping_add(block as u64));
+            objective.run(model, states, block..block + 1, &context)
+        };
+        let mut top = Kept {
+            is_tracked: began.is_tracked(),
+            states: began.clone().detach(),
+        };
+        let mut kept = Vec::new();
+        for block in first..last {
+            let states = run(top.leaf(), block);
+            let above = Kept {
+                is_tracked: top.is_tracked || states.is_tracked(),
+                states: states.detach(),
+            };
+            kept.push(std::mem::replace(&mut top, above));
+        }
+
+        let leaf = top.leaf();
+        self.device.seed(self.seed.wrapping_add(last as u64));
+        let trunk = TrunkStates {
+            block: first.max(last),
+            states: leaf.clone(),
+        };
+        let part = objective.loss_sum_from(model, self.rows, trunk, self.device);
+        let part = part.div_scalar(self.n_targets as f64);
+        let loss = part.clone().inner();
+        let grads = part.backward();
+        let mut handed = leaf.grad(&grads);
+        add(grads);
+
+        // Linear maps of what blocks share, with the gradients that came down to it.
+        let mut ends = Vec::new();
+        for block in (first..last).rev() {
+            let (Some(gradient), Some(below)) = (handed.take(), kept.pop()) else {
+                break;
+            };
+            let leaf = below.leaf();
+            let grads = linear_map(run(leaf.clone(), block), gradient).backward();
+            handed = leaf.grad(&grads);
+            if let (Some(given), Some(cut)) = (given.get(block), context.given().get(block)) {
+                let pairs = [(&given.0, &cut.0), (&given.1, &cut.1)];
+                ends.extend(pairs.into_iter().filter_map(|(given, cut)| {
+                    let gradient = cut.grad(&grads)?;
+                    Some(linear_map(given.clone(), gradient))
+                }));
+            }
+            add(grads);
+        }
+        let handed = handed.filter(|_| began.is_tracked());
+        ends.extend(handed.map(|gradient| linear_map(began, gradient)));
+        if let Some(ends) = ends.into_iter().reduce(|sum, end| sum + end) {
+            add(ends.backward());
+        }
+        (loss, sum.grads())
+    }
+}
+
+/// A number whose gradient by `y` is `gradient`, `[1]`.
+fn linear_map<const D: usize>(y: Tensor<D>, gradient: Tensor<D>) -> Tensor<1> {
+    let n = y.shape().num_elements();
+    let nothing = Tensor::zeros([1], (&gradient.device(), gradient.dtype()));
+    with_gradient(nothing, y.reshape([1, n]), gradient.reshape([1, n]))
+}
