@@ -140,23 +140,16 @@ impl OwnDir {
         path: PathBuf,
         fields: Map<String, Value>,
     ) -> Result<Self, AdapterFileError> {
-        let kind = fields.get("peft_type").unwrap_or(&Value::Null);
-        if kind.as_str() != Some(OWN) {
-            return Err(AdapterFileError::Unsupported {
-                path,
-                field: "peft_type".into(),
-                value: kind.to_string(),
-                supported: format!("{OWN}; `AdapterDir` reads those of PEFT"),
-            });
+        let of = Fields {
+            path: &path,
+            map: &fields,
+        };
+        if of.text("peft_type") != Some(OWN) {
+            let supported = format!("{OWN}; `AdapterDir` reads those of PEFT");
+            return Err(of.unsupported("peft_type", &supported));
         }
-        let method = fields.get("method").unwrap_or(&Value::Null);
-        let Some(method) = method.as_str().map(str::to_owned) else {
-            return Err(AdapterFileError::Field {
-                path,
-                field: "method".into(),
-                found: method.to_string(),
-                expected: "a string",
-            });
+        let Some(method) = of.text("method").map(str::to_owned) else {
+            return Err(of.wrong("method", "a string"));
         };
         let dir = path.parent().unwrap_or(Path::new("")).to_path_buf();
         Ok(Self {

@@ -4,8 +4,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::{
-    Adapter, ForwardPath, FrozenWeight, Layer, LayerKind, PeftError, Placement, Targets, attach,
-    train_whole,
+    Adapter, AttachReport, ForwardPath, FrozenWeight, Layer, LayerKind, PeftError, Placement,
+    Targets, attach, train_whole,
 };
 use peft_model::{InputAdapter, Transformer, WithInput};
 use peft_models::LanguageModel;
@@ -45,14 +45,14 @@ impl Adapter for Gain {
 
 /// What attaches it again.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct GainConfig {
+pub(super) struct GainConfig {
     on: Vec<String>,
     whole: Vec<String>,
     start: f32,
 }
 
 impl GainConfig {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             on: vec!["q_proj".into(), "down_proj".into()],
             whole: vec!["norm".into()],
@@ -60,7 +60,11 @@ impl GainConfig {
         }
     }
 
-    fn attach<M: Module>(&self, model: &mut M, name: &str) -> Result<(), PeftError> {
+    pub(super) fn attach<M: Module>(
+        &self,
+        model: &mut M,
+        name: &str,
+    ) -> Result<AttachReport, PeftError> {
         let mut placement = Placement::new(Targets::suffixes(self.on.clone()));
         placement.path = ForwardPath::Factored;
         placement.whole_modules = self.whole.clone();
@@ -72,8 +76,7 @@ impl GainConfig {
         };
         attach(model, name, &placement, &[LayerKind::Linear], |layers| {
             Ok(layers.iter().map(fresh).collect::<Vec<Gain>>())
-        })?;
-        Ok(())
+        })
     }
 }
 

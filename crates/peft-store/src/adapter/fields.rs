@@ -73,8 +73,21 @@ impl Fields<'_> {
         match self.get(field) {
             Value::Null => Ok(Vec::new()),
             Value::String(value) => Ok(vec![value.clone()]),
+            _ => self.list(field),
+        }
+    }
+
+    /// A list of strings, which may be missing.
+    pub(crate) fn list(&self, field: &str) -> Result<Vec<String>, AdapterFileError> {
+        match self.get(field) {
+            Value::Null => Ok(Vec::new()),
             value => strings(value).ok_or_else(|| self.wrong(field, "a list of strings")),
         }
+    }
+
+    /// A text, where the field is one.
+    pub(crate) fn text(&self, field: &str) -> Option<&str> {
+        self.get(field).as_str()
     }
 
     /// Module names: a list of suffixes, or a string that is a regular expression.

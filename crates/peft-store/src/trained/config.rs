@@ -1,10 +1,9 @@
 //! [`TrainedConfig`]: what `adapter_config.json` says of trained parameters.
 
-use std::path::Path;
-
 use serde_json::{Map, Value, json};
 
 use crate::AdapterFileError;
+use crate::adapter::Fields;
 
 /// The `peft_type` of our own format.
 const OWN: &str = "TRAINED_PARAMETERS";
@@ -48,34 +47,18 @@ impl TrainedConfig {
         )
     }
 
-    pub(super) fn from_fields(
-        path: &Path,
-        fields: &Map<String, Value>,
-    ) -> Result<Self, AdapterFileError> {
-        let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
-        let wrong = |field: &str, expected| AdapterFileError::Field {
-            path: path.into(),
-            field: field.into(),
-            found: fields.get(field).unwrap_or(&Value::Null).to_string(),
-            expected,
-        };
-        let format = match text("peft_type").as_deref() {
+    pub(super) fn from_fields(fields: &Fields<'_>) -> Result<Self, AdapterFileError> {
+        let text = |field: &str| fields.text(field).map(str::to_owned);
+        let format = match fields.text("peft_type") {
             Some(OWN) => TrainedFormat::Own {
-                method: fields.get("method").cloned().unwrap_or_default(),
-                base_digest: text("base_digest").ok_or_else(|| wrong("base_digest", "a string"))?,
+                method: fields.get("method").clone(),
+                base_digest: text("base_digest")
+                    .ok_or_else(|| fields.wrong("base_digest", "a string"))?,
             },
-            Some(LN_TUNING) => {
-                let modules_to_save = strings(path, fields, "modules_to_save")?;
-                TrainedFormat::LnTuning { modules_to_save }
-            }
-            _ => {
-                return Err(AdapterFileError::Unsupported {
-                    path: path.into(),
-                    field: "peft_type".into(),
-                    value: fields.get("peft_type").unwrap_or(&Value::Null).to_string(),
-                    supported: "TRAINED_PARAMETERS and LN_TUNING".into(),
-                });
-            }
+            Some(LN_TUNING) => TrainedFormat::LnTuning {
+                modules_to_save: fields.list("modules_to_save")?,
+            },
+            _ => return Err(fields.unsupported("peft_type", "TRAINED_PARAMETERS and LN_TUNING")),
         };
         Ok(Self {
             format,
@@ -133,29 +116,6 @@ impl TrainedConfig {
                 .replacen(LAYERS, ".", 1),
         }
     }
-}
-
-/// A list of names, which may be missing.
-pub(super) fn strings(
-    path: &Path,
-    fields: &Map<String, Value>,
-    field: &str,
-) -> Result<Vec<String>, AdapterFileError> {
-    let value = fields.get(field).unwrap_or(&Value::Null);
-    let names = |values: &Vec<Value>| {
-        let names = values.iter().map(|name| name.as_str().map(str::to_owned));
-        names.collect::<Option<Vec<_>>>()
-    };
-    let read = match value {
-        Value::Null => Some(Vec::new()),
-        value => value.as_array().and_then(names),
-    };
-    read.ok_or_else(|| AdapterFileError::Field {
-        path: path.into(),
-        field: field.into(),
-        found: value.to_string(),
-        expected: "a list of strings",
-    })
 }
 
 /// What PEFT puts before a module's path, and between a tuned layer and its parameter.

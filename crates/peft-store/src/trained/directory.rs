@@ -7,9 +7,8 @@ use burn::module::Module;
 use peft_safetensors::{TensorPlace, open};
 use serde_json::{Map, Value};
 
-use super::config::strings;
 use super::{TrainedConfig, TrainedFormat};
-use crate::adapter::{TENSORS, read_fields};
+use crate::adapter::{Fields, TENSORS, read_fields};
 use crate::base_digest::other_base;
 use crate::params::stored_params;
 use crate::tensor_file::{load_tensors, problems as unfit};
@@ -53,9 +52,10 @@ impl TrainedDir {
         path: &Path,
         fields: &Map<String, Value>,
     ) -> Result<Self, AdapterFileError> {
-        let config = TrainedConfig::from_fields(path, fields)?;
+        let of = Fields { path, map: fields };
+        let config = TrainedConfig::from_fields(&of)?;
         let keys = match &config.format {
-            TrainedFormat::Own { .. } => strings(path, fields, "parameters")?,
+            TrainedFormat::Own { .. } => of.list("parameters")?,
             TrainedFormat::LnTuning { .. } => Vec::new(),
         };
         let dir = path.parent().unwrap_or(Path::new("")).to_path_buf();
