@@ -27,7 +27,7 @@ pub(super) struct BaseCopies {
 }
 
 /// A tensor of the file, and the layer whose weight it is.
-struct Copy<'a> {
+struct BaseTensor<'a> {
     key: String,
     layer: &'a Layer,
     /// Whether it is the output layer's, which is the embedding.
@@ -46,7 +46,7 @@ impl BaseCopies {
     ) -> Result<Self, AdapterFileError> {
         let wrapped = wrapped(model, name);
         let keys = file.places().keys();
-        let mut copies: Vec<Copy<'_>> = keys
+        let mut copies: Vec<BaseTensor<'_>> = keys
             .filter_map(|key| copy(key, prefix, layers, &wrapped))
             .collect();
         if copies.is_empty() {
@@ -58,7 +58,7 @@ impl BaseCopies {
             transposed: transposed(model),
             ..Self::default()
         };
-        for Copy { key, layer, .. } in copies {
+        for BaseTensor { key, layer, .. } in copies {
             let weight = found.weight(layer);
             let [rows, width] = weight.dims();
             let Some(place) = file.places().get(&key) else {
@@ -132,11 +132,11 @@ impl BaseCopies {
         self.held.iter()
     }
 
-    /// Put them over the base's; the paths of what has changed.
+    /// ReplaceWeights them over the base's; the paths of what has changed.
     pub(super) fn put<M: Module>(self, model: &mut M) -> Vec<String> {
         let paths = self.values.keys().cloned().collect();
         if !self.values.is_empty() {
-            *model = map_params(model.clone(), &mut Put { copies: self });
+            *model = map_params(model.clone(), &mut ReplaceWeights { copies: self });
         }
         paths
     }
@@ -197,7 +197,7 @@ fn copy<'a>(
     prefix: &str,
     layers: &'a [Layer],
     wrapped: &HashSet<String>,
-) -> Option<Copy<'a>> {
+) -> Option<BaseTensor<'a>> {
     let path = key.strip_prefix(prefix)?.strip_suffix(".weight")?;
     let (path, beside) = match path.strip_suffix(".base_layer") {
         Some(path) => (path, true),
@@ -218,7 +218,7 @@ fn copy<'a>(
         embedding.filter(|_| path == OUTPUT_LAYER && !has_own)
     };
     let layer = own.or_else(tied)?;
-    Some(Copy {
+    Some(BaseTensor {
         key: key.into(),
         layer,
         tied: !has_own,
@@ -233,11 +233,11 @@ fn is_same(weight: Tensor<2>, copy: &TensorData, stored: DType) -> bool {
         || weight.convert_dtype(stored) == copy.clone().convert_dtype(stored)
 }
 
-struct Put {
+struct ReplaceWeights {
     copies: BaseCopies,
 }
 
-impl MapParams for Put {
+impl MapParams for ReplaceWeights {
     fn map<const D: usize>(
         &mut self,
         at: &ParamPlace,

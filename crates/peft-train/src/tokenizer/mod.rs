@@ -1,15 +1,15 @@
 //! [`TextTokenizer`]: a checkpoint's tokenizer with its special tokens and chat templates.
 
-mod around;
 mod chat_template;
 mod classes;
+mod declared_tokens;
+mod enclosing_tokens;
 mod encode;
-mod ends;
+mod end_tokens;
 mod files;
 mod guard;
 mod outline;
 mod pattern;
-mod said;
 mod special;
 mod steps;
 mod words;
@@ -25,14 +25,14 @@ pub use chat_template::Rendered;
 pub use encode::{EncodeSpecial, TextToken};
 pub use words::WordEncoding;
 
-use self::around::Around;
 use self::chat_template::ChatTemplate;
 use self::classes::Class;
-use self::ends::Ends;
+use self::declared_tokens::DeclaredTokens;
+use self::enclosing_tokens::EnclosingTokens;
+use self::end_tokens::EndTokens;
 use self::files::{DEFAULT, read, read_json, templates, wrong};
 use self::guard::guarded;
 use self::outline::{Growth, Outline};
-use self::said::Said;
 use self::special::Special;
 use crate::{Message, TrainError};
 
@@ -52,10 +52,10 @@ pub struct TextTokenizer {
     /// Without its post-processor.
     inner: Tokenizer,
     /// What the post-processor puts around a text.
-    around: Around,
+    around: EnclosingTokens,
     growth: Growth,
     special: Special,
-    ends: Ends,
+    ends: EndTokens,
     templates: BTreeMap<String, ChatTemplate>,
     /// The name of the one that was asked for.
     template: Option<String>,
@@ -96,7 +96,7 @@ impl TextTokenizer {
         let outline = Outline::read(&text).map_err(failed)?;
         let class = Class::of(&tokenizer_config, &config, text.contains("\"ByteLevel\""));
         let class = class.with_model(&outline.model.kind);
-        let mut said = Said::read(folder, &tokenizer_config)?;
+        let mut said = DeclaredTokens::read(folder, &tokenizer_config)?;
         let rebuilt = said.rebuilt(&text, outline.added_tokens, &class, &tokenizer_config);
         let text = rebuilt.map_err(failed)?.unwrap_or(text);
         let growth = Outline::check(&text).map_err(failed)?;
@@ -113,7 +113,7 @@ impl TextTokenizer {
             inner.set_encode_special_tokens(split);
         }
         let eos = special.id("eos_token", &inner);
-        let ends = Ends::read(model, &config, eos, around.end.last().copied())?;
+        let ends = EndTokens::read(model, &config, eos, around.end.last().copied())?;
         let config_of_templates = match of_templates == folder {
             true => tokenizer_config,
             false => read_json(of_templates, "tokenizer_config.json")?,
@@ -160,7 +160,7 @@ impl TextTokenizer {
                 decoded: 1,
             },
             special,
-            ends: Ends {
+            ends: EndTokens {
                 end,
                 stops: end.into_iter().collect(),
             },
@@ -319,9 +319,14 @@ impl TextTokenizer {
 }
 
 /// Take the post-processor out of a tokenizer.
-fn take_around(inner: &mut Tokenizer) -> Result<Around, String> {
-    let around = guarded(|| inner.get_post_processor().map(Around::of).transpose())
-        .map_err(|reason| format!("its post-processor fails: {reason}"))??;
+fn take_around(inner: &mut Tokenizer) -> Result<EnclosingTokens, String> {
+    let around = guarded(|| {
+        inner
+            .get_post_processor()
+            .map(EnclosingTokens::of)
+            .transpose()
+    })
+    .map_err(|reason| format!("its post-processor fails: {reason}"))??;
     inner.with_post_processor(None::<PostProcessorWrapper>);
     Ok(around.unwrap_or_default())
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use tokenizers::{AddedToken, Tokenizer};
 
-use super::around::Around;
 use super::classes::Class;
-use super::said::{NAMES, Said, short};
+use super::declared_tokens::{DeclaredTokens, NAMES, short};
+use super::enclosing_tokens::EnclosingTokens;
 use crate::TrainError;
 
 /// Special tokens by the names that templates know them by.
@@ -45,13 +45,13 @@ impl Special {
         names: [Option<&str>; 2],
         class: &Class,
         inner: &Tokenizer,
-    ) -> Result<Around, String> {
+    ) -> Result<EnclosingTokens, String> {
         let id = |name: &str| {
             let id = self.id(name, inner);
             id.ok_or_else(|| format!("has no `{name}`, which {} puts around a text", class.name))
         };
         let [begin, end] = names.map(|name| name.map(id).transpose());
-        Ok(Around {
+        Ok(EnclosingTokens {
             begin: begin?.into_iter().collect(),
             end: end?.into_iter().collect(),
         })
@@ -60,12 +60,12 @@ impl Special {
     /// Those of a checkpoint whose `tokenizer.json` is at `path`. The tokenizer is given those that it does not have. What no file
     /// names has the value of the tokenizer's class, if its vocabulary has that.
     pub(super) fn of(
-        said: Said,
+        said: DeclaredTokens,
         class: &Class,
         path: &Path,
         inner: &mut Tokenizer,
     ) -> Result<Self, TrainError> {
-        let Said {
+        let DeclaredTokens {
             mut fields, added, ..
         } = said;
         let padding = inner.get_padding().map(|padding| padding.pad_token.clone());

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tokenizers::PreTokenizerWrapper;
 
-use super::around::Around;
+use super::enclosing_tokens::EnclosingTokens;
 use super::{TEXT, TextTokenizer};
 use crate::TrainError;
 
@@ -60,7 +60,7 @@ impl TextTokenizer {
         let encoding = self.run(|inner| inner.encode(words, false))?;
         let kept = room.min(encoding.len());
         let none = |ids: &[u32]| vec![None; ids.len()];
-        let Around { begin, end } = &self.around;
+        let EnclosingTokens { begin, end } = &self.around;
         Ok(WordEncoding {
             ids: [begin, &encoding.get_ids()[..kept], end].concat(),
             words: [

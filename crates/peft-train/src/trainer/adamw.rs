@@ -9,14 +9,14 @@ use burn::tensor::Tensor;
 use peft_kernels::AdamWStep;
 
 use super::TrainConfig;
-use super::kept::Kept;
+use super::lazy_tensor::LazyTensor;
 
 /// AdamW, with moments of what has a gradient.
 pub(super) struct AdamW {
     betas: [f32; 2],
     epsilon: f32,
     weight_decay: f32,
-    held: HashMap<ParamId, Box<dyn Held>>,
+    held: HashMap<ParamId, Box<dyn AnyMoments>>,
 }
 
 /// A parameter's moments, first and second, and the number of steps that made them.
@@ -27,15 +27,15 @@ pub(super) struct Moments<T> {
 }
 
 /// Moments of any rank.
-trait Held: Any + Send + Sync {
-    fn kept(&self) -> Moments<Kept>;
+trait AnyMoments: Any + Send + Sync {
+    fn kept(&self) -> Moments<LazyTensor>;
 }
 
-impl<const D: usize> Held for Moments<Tensor<D>> {
-    fn kept(&self) -> Moments<Kept> {
+impl<const D: usize> AnyMoments for Moments<Tensor<D>> {
+    fn kept(&self) -> Moments<LazyTensor> {
         Moments {
             time: self.time,
-            both: self.both.clone().map(Kept::on_device),
+            both: self.both.clone().map(LazyTensor::on_device),
         }
     }
 }
@@ -66,7 +66,7 @@ impl AdamW {
     }
 
     /// Handles to the moments of a parameter, if it has any.
-    pub(super) fn kept(&self, id: ParamId) -> Option<Moments<Kept>> {
+    pub(super) fn kept(&self, id: ParamId) -> Option<Moments<LazyTensor>> {
         self.held.get(&id).map(|held| held.kept())
     }
 

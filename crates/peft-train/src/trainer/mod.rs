@@ -9,7 +9,7 @@ mod diverged;
 mod evaluations;
 mod given;
 mod gradients;
-mod kept;
+mod lazy_tensor;
 mod mask;
 mod observer;
 mod recompute;

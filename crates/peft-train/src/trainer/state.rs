@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use super::adamw::{AdamW, Moments};
 use super::evaluations::Evaluations;
 use super::given::GivenModel;
-use super::kept::Kept;
+use super::lazy_tensor::LazyTensor;
 use super::settings::{differences, of_rows};
 use super::state_file;
-use super::trained::{self, Trained};
+use super::trained::{self, TrainedParam};
 use super::{Progress, TrainConfig};
 use crate::{TrainError, TrainExample};
 
@@ -36,7 +36,7 @@ pub struct TrainState {
     /// What trained in the model that the run was given.
     given: BTreeSet<String>,
     /// What has trained in the run, by path.
-    trained: BTreeMap<String, Trained>,
+    trained: BTreeMap<String, TrainedParam>,
 }
 
 impl TrainState {
@@ -148,7 +148,7 @@ impl TrainState {
     /// [`TrainError::Io`], [`TrainError::NotFinite`] for values that no run should go on from, or [`TrainError::Resume`] for a parameter of numbers that are not saved;
     /// what was there before is as it was.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), TrainError> {
-        let time = |trained: &Trained| trained.moments.as_ref().map(|moments| moments.time);
+        let time = |trained: &TrainedParam| trained.moments.as_ref().map(|moments| moments.time);
         let times: Map<String, Value> = self
             .trained
             .iter()
@@ -187,7 +187,7 @@ impl TrainState {
             .map_err(|reason| cannot(format!("{}: {reason}", path.display())))
     }
 
-    fn parse(about: &str, mut tensors: BTreeMap<String, Kept>) -> Result<Self, String> {
+    fn parse(about: &str, mut tensors: BTreeMap<String, LazyTensor>) -> Result<Self, String> {
         let about: Value = serde_json::from_str(about).map_err(|error| error.to_string())?;
         let field = |name: &str| {
             let value = about.get(name).cloned();
@@ -224,7 +224,7 @@ impl TrainState {
                 }),
             };
             let value = tensor(&value)?;
-            trained.insert(path.clone(), Trained { value, moments });
+            trained.insert(path.clone(), TrainedParam { value, moments });
         }
         let given = field("given")?;
         let given = given.as_array().ok_or("`given` is no list")?;

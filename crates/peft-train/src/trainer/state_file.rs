@@ -9,7 +9,7 @@ use burn::tensor::DType;
 use peft_safetensors::{Dtype, Opened, ReadError, Writes};
 
 use super::checksum::{Checksum, Checksums, all_finite};
-use super::kept::Kept;
+use super::lazy_tensor::LazyTensor;
 use super::state::{cannot, io_error};
 use crate::TrainError;
 
@@ -28,7 +28,7 @@ const DTYPES: [(DType, Dtype); 4] = [
 /// Write a file, beside `path` first and then in its place, and see that it is on disk.
 pub(super) fn write(
     path: &Path,
-    tensors: Vec<(String, &Kept)>,
+    tensors: Vec<(String, &LazyTensor)>,
     text: String,
 ) -> Result<(), TrainError> {
     let shared = Shared::default();
@@ -37,7 +37,7 @@ pub(super) fn write(
     shared.sums.borrow_mut().insert(TEXT.into(), sum);
     let parts = tensors.len() + 1;
     let entry = |(name, kept): (String, _)| {
-        let of = Kept::dtype(kept);
+        let of = LazyTensor::dtype(kept);
         let dtype = stored(of).ok_or_else(|| cannot(format!("`{name}` is of {of:?}")))?;
         let entry = Entry::Tensor {
             name: name.clone(),
@@ -73,7 +73,7 @@ struct Shared {
 enum Entry<'a> {
     Tensor {
         name: String,
-        kept: &'a Kept,
+        kept: &'a LazyTensor,
         dtype: Dtype,
         shared: &'a Shared,
     },
@@ -121,7 +121,7 @@ impl Writes for Entry<'_> {
 }
 
 /// The text of a file that [`write()`] wrote, and its tensors, which stay in it; all of it is read once, and is what was written.
-pub(super) fn open(path: &Path) -> Result<(String, BTreeMap<String, Kept>), TrainError> {
+pub(super) fn open(path: &Path) -> Result<(String, BTreeMap<String, LazyTensor>), TrainError> {
     let Opened {
         mut texts,
         mut tensors,
@@ -141,7 +141,7 @@ pub(super) fn open(path: &Path) -> Result<(String, BTreeMap<String, Kept>), Trai
     for (name, place) in tensors {
         let of = place.dtype();
         let dtype = loaded(of).ok_or_else(|| wrong(format!("`{name}` is of {of:?}")))?;
-        let kept = Kept::in_file(place.clone(), dtype);
+        let kept = LazyTensor::in_file(place.clone(), dtype);
         let mut sum = Checksum::new(&name, &format!("{kept:?}"));
         place
             .chunks(|bytes| {

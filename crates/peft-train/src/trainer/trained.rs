@@ -1,4 +1,4 @@
-//! [`Trained`]: what has trained, as a state keeps it.
+//! [`TrainedParam`]: what has trained, as a state keeps it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,16 +7,16 @@ use burn::tensor::Tensor;
 use peft_core::{MapParams, ParamPlace, VisitParams, map_params, visit_params};
 
 use super::adamw::{AdamW, Moments};
-use super::kept::Kept;
+use super::lazy_tensor::LazyTensor;
 use super::state::cannot;
 use super::state_file::failed;
 use crate::TrainError;
 
 /// A parameter that has trained, and its moments where they are held.
 #[derive(Debug, Clone)]
-pub(super) struct Trained {
-    pub(super) value: Kept,
-    pub(super) moments: Option<Moments<Kept>>,
+pub(super) struct TrainedParam {
+    pub(super) value: LazyTensor,
+    pub(super) moments: Option<Moments<LazyTensor>>,
 }
 
 /// Handles to the parameters at these paths.
@@ -24,7 +24,7 @@ pub(super) fn capture<M: Module>(
     model: &M,
     adamw: &AdamW,
     paths: &BTreeSet<String>,
-) -> BTreeMap<String, Trained> {
+) -> BTreeMap<String, TrainedParam> {
     let mut capture = Capture {
         adamw,
         paths,
@@ -44,7 +44,7 @@ pub(super) fn capture<M: Module>(
 pub(super) fn restore<M: Module>(
     model: M,
     adamw: &mut AdamW,
-    trained: &BTreeMap<String, Trained>,
+    trained: &BTreeMap<String, TrainedParam>,
 ) -> Result<M, TrainError> {
     let mut restore = Restore {
         adamw,
@@ -67,15 +67,15 @@ pub(super) fn restore<M: Module>(
 struct Capture<'a> {
     adamw: &'a AdamW,
     paths: &'a BTreeSet<String>,
-    found: BTreeMap<String, Trained>,
+    found: BTreeMap<String, TrainedParam>,
 }
 
 impl VisitParams for Capture<'_> {
     fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
         let path = at.path();
         if self.paths.contains(&path) {
-            let trained = Trained {
-                value: Kept::on_device(param.base().inner()),
+            let trained = TrainedParam {
+                value: LazyTensor::on_device(param.base().inner()),
                 moments: self.adamw.kept(param.id),
             };
             self.found.insert(path, trained);
@@ -85,7 +85,7 @@ impl VisitParams for Capture<'_> {
 
 struct Restore<'a> {
     adamw: &'a mut AdamW,
-    trained: &'a BTreeMap<String, Trained>,
+    trained: &'a BTreeMap<String, TrainedParam>,
     found: usize,
     wrong: Option<TrainError>,
 }
@@ -94,7 +94,7 @@ impl Restore<'_> {
     /// What is kept of a parameter, as a tensor where the parameter is.
     fn tensor<const D: usize>(
         path: &str,
-        kept: &Kept,
+        kept: &LazyTensor,
         now: &Tensor<D>,
     ) -> Result<Tensor<D>, TrainError> {
         if *kept.shape() != now.dims() || kept.dtype() != now.dtype() {
@@ -111,7 +111,7 @@ impl Restore<'_> {
     fn put<const D: usize>(
         &mut self,
         path: &str,
-        trained: &Trained,
+        trained: &TrainedParam,
         param: &Param<Tensor<D>>,
     ) -> Result<Tensor<D>, TrainError> {
         let now = param.base();

@@ -14,9 +14,9 @@ use serde_json::{Map, Value, json};
 use super::adapter::adapter_config;
 use super::directory::{Directory, holds_result};
 use super::init::Init;
+use super::output::{OutputKind, RunOutput};
 use super::run::Run;
 use super::strategy::{at_first, strategy};
-use super::trained::{Kind, Trained};
 use crate::args::{Method, TrainArgs};
 use crate::commands::adapted::ADAPTER;
 use crate::device::placed;
@@ -90,22 +90,24 @@ where
         (None, None) => {}
     }
     let kind = match (adapter, &strategy) {
-        (Some(adapter), _) => Kind::Adapter(Box::new(adapter)),
+        (Some(adapter), _) => OutputKind::Adapter(Box::new(adapter)),
         (None, Some(_)) if args.method() == Method::Norms => {
-            Kind::Norms(modules(&model, &job.heads))
+            OutputKind::Norms(modules(&model, &job.heads))
         }
-        (None, Some(strategy)) if args.method() != Method::Full => Kind::Own(strategy.settings()),
-        (None, Some(_) | None) => Kind::Whole,
+        (None, Some(strategy)) if args.method() != Method::Full => {
+            OutputKind::Own(strategy.settings())
+        }
+        (None, Some(_) | None) => OutputKind::Whole,
     };
     let about = About::new()
         .with_base(args.base_name())
         .with_task(job.task)
         .with_replaced(begun_with.clone());
     let about = match kind {
-        Kind::Adapter(_) => about.with_digest_of(&model, ADAPTER),
-        Kind::Whole | Kind::Norms(_) | Kind::Own(_) => about,
+        OutputKind::Adapter(_) => about.with_digest_of(&model, ADAPTER),
+        OutputKind::Whole | OutputKind::Norms(_) | OutputKind::Own(_) => about,
     };
-    let what = Trained {
+    let what = RunOutput {
         kind,
         about,
         base: args.base_name(),

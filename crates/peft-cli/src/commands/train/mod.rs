@@ -10,10 +10,10 @@ mod init;
 mod interrupt;
 mod lock;
 mod metrics;
+mod output;
 mod run;
 mod strategy;
 mod summary;
-mod trained;
 
 use peft_models::LanguageModel;
 use peft_store::{Checkpoint, TaskType};

@@ -19,8 +19,8 @@ use super::directory::has_begun;
 use super::interrupt::Interrupts;
 use super::lock::Lock;
 use super::metrics::Metrics;
+use super::output::{OutputKind, RunOutput};
 use super::summary::{self, Leaves, Outcome, Verdict};
-use super::trained::{Kind, Trained};
 use crate::args::TrainArgs;
 use crate::config_file::{RESOLVED, resolved};
 use crate::error::CliError;
@@ -34,7 +34,7 @@ pub(super) const BEST: &str = "best";
 pub(super) struct Run<'a> {
     args: &'a TrainArgs,
     display: Display,
-    what: Trained,
+    what: RunOutput,
     states: StateDir,
     cadence: Cadence,
     lock: Option<Lock>,
@@ -64,7 +64,7 @@ impl<'a> Run<'a> {
         lock: Option<Lock>,
         kept: Option<usize>,
         save_every: usize,
-        what: Trained,
+        what: RunOutput,
     ) -> Self {
         let touched = what.begun_with.iter().cloned().collect();
         Self {
@@ -202,9 +202,9 @@ impl<'a> Run<'a> {
             Verdict::Good => {}
         }
         let leaves = match &self.what.kind {
-            Kind::Whole => Leaves::Model,
-            Kind::Adapter(config) if config.placement().is_none() => Leaves::Input,
-            Kind::Adapter(_) | Kind::Norms(_) | Kind::Own(_) => Leaves::Adapter,
+            OutputKind::Whole => Leaves::Model,
+            OutputKind::Adapter(config) if config.placement().is_none() => Leaves::Input,
+            OutputKind::Adapter(_) | OutputKind::Norms(_) | OutputKind::Own(_) => Leaves::Adapter,
         };
         let best = self.evaluations.best.map(|(step, _)| step);
         say!("go on with");

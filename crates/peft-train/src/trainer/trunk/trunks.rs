@@ -12,7 +12,7 @@ use super::store::Store;
 use super::{Span, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse};
 use crate::batch::plan;
 use crate::eval::device_of;
-use crate::trainer::kept::zeros;
+use crate::trainer::lazy_tensor::zeros;
 use crate::{Cut, Digest, TrainConfig, TrainError, TrainExample, TrunkStates};
 
 /// What keeps the states of trunks over a run.

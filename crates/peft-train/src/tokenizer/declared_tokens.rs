@@ -1,4 +1,4 @@
-//! [`Said`]: what the files beside `tokenizer.json` say of special and added tokens, and what that
+//! [`DeclaredTokens`]: what the files beside `tokenizer.json` say of special and added tokens, and what that
 //! makes of `tokenizer.json`.
 
 use std::collections::{BTreeMap, HashSet};
@@ -26,7 +26,7 @@ pub(super) const NAMES: [&str; 7] = [
 
 /// What the files beside `tokenizer.json` say of special and added tokens.
 #[derive(Default)]
-pub(super) struct Said {
+pub(super) struct DeclaredTokens {
     pub(super) fields: Fields,
     /// The tokens that are added, by their numbers.
     pub(super) added: BTreeMap<u64, AddedToken>,
@@ -35,7 +35,7 @@ pub(super) struct Said {
     listed: bool,
 }
 
-impl Said {
+impl DeclaredTokens {
     /// Read it.
     ///
     /// `special_tokens_map.json` goes before `tokenizer_config.json`, unless that has

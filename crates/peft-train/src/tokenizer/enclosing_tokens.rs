@@ -1,16 +1,16 @@
-//! [`Around`]: what a tokenizer's post-processor puts around a text.
+//! [`EnclosingTokens`]: what a tokenizer's post-processor puts around a text.
 
 use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper, Token};
 
 /// The tokens before a text and after it. They do not depend on the text, so they are found once, and the post-processor is not run again: it would also
 /// narrow offsets to a token's letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Around {
+pub(super) struct EnclosingTokens {
     pub(super) begin: Vec<u32>,
     pub(super) end: Vec<u32>,
 }
 
-impl Around {
+impl EnclosingTokens {
     /// # Errors
     ///
     /// Says why where the post-processor fails, or does not keep a text as it is.

@@ -1,4 +1,4 @@
-//! [`Trained`]: what a run saves of its model.
+//! [`RunOutput`]: what a run saves of its model.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::commands::adapted::ADAPTER;
 use crate::error::CliError;
 
 /// What of a model a run saves.
-pub(super) enum Kind {
+pub(super) enum OutputKind {
     /// An adapter.
     Adapter(Box<AdapterConfig>),
     /// All of it, as a checkpoint.
@@ -28,8 +28,8 @@ pub(super) enum Kind {
 }
 
 /// What the run saves.
-pub(super) struct Trained {
-    pub(super) kind: Kind,
+pub(super) struct RunOutput {
+    pub(super) kind: OutputKind,
     pub(super) base: String,
     /// What readers of an adapter are told.
     pub(super) about: About,
@@ -49,7 +49,7 @@ pub(super) struct Trained {
     pub(super) begun_with: Vec<String>,
 }
 
-impl Trained {
+impl RunOutput {
     /// Write what has trained of a model; `touched` are the paths of its own parameters that differ
     /// from the base's.
     pub(super) fn save<M: Transformer>(
@@ -59,20 +59,20 @@ impl Trained {
         dir: &Path,
     ) -> Result<(), CliError> {
         let format = match &self.kind {
-            Kind::Whole => {
+            OutputKind::Whole => {
                 let companions = Some(&self.companions);
                 write_checkpoint(model, &self.fields, companions, self.dtype, dir)?;
                 return Ok(());
             }
-            Kind::Adapter(config) => {
+            OutputKind::Adapter(config) => {
                 self.save_tokenizer(dir)?;
                 config.save_any(model, ADAPTER, &self.about, dir)?;
                 None
             }
-            Kind::Norms(modules) => Some(TrainedFormat::LnTuning {
+            OutputKind::Norms(modules) => Some(TrainedFormat::LnTuning {
                 modules_to_save: modules.clone(),
             }),
-            Kind::Own(method) => Some(TrainedFormat::Own {
+            OutputKind::Own(method) => Some(TrainedFormat::Own {
                 method: method.clone(),
                 base_digest: base_digest(model, touched),
             }),

@@ -1,4 +1,4 @@
-//! [`Ends`]: the tokens that end a text, found once for training and for generation.
+//! [`EndTokens`]: the tokens that end a text, found once for training and for generation.
 
 use std::path::Path;
 
@@ -17,12 +17,12 @@ const FILES: &str = "tokenizer_config.json, special_tokens_map.json, tokenizer.j
 /// What completions are trained to end with is the tokenizer's `eos_token`; without one, the first `eos_token_id` of `generation_config.json`, or of
 /// `config.json` where that file has none; without these, what the post-processor closes a text with. Generation stops at that token and at all of that list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Ends {
+pub(super) struct EndTokens {
     pub(super) end: Option<u32>,
     pub(super) stops: Vec<u32>,
 }
 
-impl Ends {
+impl EndTokens {
     /// `eos` is the tokenizer's, `closing` what its post-processor puts last.
     pub(super) fn read(
         folder: &Folder,

@@ -1,4 +1,4 @@
-//! [`Kept`]: a tensor that is read when it is asked for.
+//! [`LazyTensor`]: a tensor that is read when it is asked for.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use peft_safetensors::{ReadError, TensorPlace};
 
 /// A tensor where it is: on its device, or in a file.
 #[derive(Clone)]
-pub(super) struct Kept {
+pub(super) struct LazyTensor {
     shape: Vec<usize>,
     dtype: DType,
     source: Source,
@@ -20,7 +20,7 @@ enum Source {
     File(TensorPlace),
 }
 
-impl Kept {
+impl LazyTensor {
     /// A handle to a tensor as it is now: an update finds that it is not the only one, and does not change it in place.
     pub(super) fn on_device<const D: usize>(tensor: Tensor<D>) -> Self {
         Self {
@@ -64,7 +64,7 @@ impl Kept {
     }
 }
 
-impl fmt::Debug for Kept {
+impl fmt::Debug for LazyTensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} of {:?}", self.shape, self.dtype)
     }
