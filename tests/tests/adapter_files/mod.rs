@@ -1,6 +1,7 @@
 //! Adapter directories: what is refused and how it is said, what survives being read and written,
 //! and lists that PEFT takes and a model has not.
 
+mod any_kind;
 mod bases;
 mod kept;
 mod matching;

@@ -312,13 +312,6 @@ const FAULTS: [Fault; 35] = [
         cases: &["adapters::flex::adapters_equal_peft"],
     },
     Fault {
-        name: "a file that does not fit is refused without saying why",
-        file: "crates/peft-store/src/adapter/weights.rs",
-        text: "Err(_) if file.has_problems() =>",
-        instead: "Err(_) if false =>",
-        cases: &["adapter_files::refused::flex::tensors_that_do_not_fit_are_named_together"],
-    },
-    Fault {
         name: "saving drops a tensor",
         file: "crates/peft-store/src/adapter/weights.rs",
         text: "let own = adapted.iter().flat_map(",
