@@ -1,7 +1,9 @@
-//! One variant of the LoRA training step, measured alone in its process: `bench_lora factored|apply_lora|full`.
+//! One variant of the LoRA training step, measured alone in its process:
+//! `bench_lora factored|apply_lora|full`.
 //!
-//! Prints `seconds=S peak_kib=N trainable=N loss=X`: the median over the measured steps, and the high-water mark of resident memory. `cargo xtask bench lora`
-//! runs the variants in turn and compares them.
+//! Prints `seconds=S peak_kib=N trainable=N loss=X`: the median over the measured steps, and the
+//! high-water mark of resident memory. `cargo xtask bench lora` runs the variants in turn and
+//! compares them.
 
 use std::error::Error;
 use std::time::Instant;

@@ -3,9 +3,9 @@
 //!
 //! - `bench_train make SHAPE DIR` writes a random checkpoint of a public model's sizes in bf16:
 //!   `smollm2-135m` or `qwen2.5-0.5b`;
-//! - `bench_train DIR ROWS TOKENS DTYPE plain|recomputed` trains LoRA (r=8, all seven projections) on one batch of
-//!   `ROWS` rows of `TOKENS` tokens with the base in `DTYPE`, and prints `seconds=S peak_kib=N
-//!   trainable=N loss=X floor=S`.
+//! - `bench_train DIR ROWS TOKENS DTYPE plain|recomputed` trains LoRA (r=8, all seven projections)
+//!   on one batch of `ROWS` rows of `TOKENS` tokens with the base in `DTYPE`, and prints
+//!   `seconds=S peak_kib=N trainable=N loss=X floor=S`.
 //!
 //! `seconds` is the median of the steps after the first, `loss` that of the first step, which is
 //! the base's. `floor` is the time of the step's multiply-adds alone at the rate at which this

@@ -1,8 +1,11 @@
-//! One variant of the cached trunk, measured alone in its process: `bench_trunk class-cached|class-whole|completion-cached|completion-whole`.
+//! One variant of the cached trunk, measured alone in its process:
+//! `bench_trunk class-cached|class-whole|completion-cached|completion-whole`.
 //!
-//! Trains the top two of a model's twelve layers for four epochs and prints `seconds=S peak_kib=N trainable=N loss=X`: the time of an epoch from the
-//! second on, the smallest of three. The model is of the size of BERT-base with 4000 tokens, which tells what a text is, or as wide a Llama, which completes texts: of
-//! the first the head reads one position a row, of the second an eighth of them. `cargo xtask bench trunk` runs all in turn and compares them.
+//! Trains the top two of a model's twelve layers for four epochs and prints
+//! `seconds=S peak_kib=N trainable=N loss=X`: the time of an epoch from the second on, the smallest
+//! of three. The model is of the size of BERT-base with 4000 tokens, which tells what a text is, or
+//! as wide a Llama, which completes texts: of the first the head reads one position a row, of the
+//! second an eighth of them. `cargo xtask bench trunk` runs all in turn and compares them.
 
 use std::error::Error;
 use std::time::Instant;

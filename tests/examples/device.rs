@@ -1,6 +1,8 @@
-//! Whether the device of a backend is there: `device NAME` prints how it calls itself and what floats it computes in, or, and fails, why it is not there.
+//! Whether the device of a backend is there: `device NAME` prints how it calls itself and what
+//! floats it computes in, or, and fails, why it is not there.
 //!
-//! It has computed something when it says so. `cargo xtask test` asks before it runs the suite on a backend.
+//! It has computed something when it says so. `cargo xtask test` asks before it runs the suite on a
+//! backend.
 
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -39,8 +41,9 @@ fn ask(backend: &str) -> Result<String, String> {
     }
 }
 
-/// The device's name and floats, or why it cannot be used. Burn panics where there is no driver or no device, maybe on a thread of the backend
-/// with a panic in this one to follow: what is told is the first.
+/// The device's name and floats, or why it cannot be used. Burn panics where there is no driver or
+/// no device, maybe on a thread of the backend with a panic in this one to follow: what is told is
+/// the first.
 fn probe(backend: &str) -> Result<String, String> {
     static REASON: Mutex<Option<String>> = Mutex::new(None);
     std::panic::set_hook(Box::new(|panic| {

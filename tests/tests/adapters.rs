@@ -1,4 +1,5 @@
-//! What PEFT computes for the same adapters: logits, loss, gradients and one optimizer step, and the files that we write for them.
+//! What PEFT computes for the same adapters: logits, loss, gradients and one optimizer step, and
+//! the files that we write for them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -73,7 +74,8 @@ fn read(path: &Path) -> Tensors {
     tensors.map(|(key, (_, values))| (key, values)).collect()
 }
 
-/// All values within `tolerance` of the largest expected one, or of 1 where that is smaller and `absolute` is set.
+/// All values within `tolerance` of the largest expected one, or of 1 where that is smaller and
+/// `absolute` is set.
 fn assert_close(what: &str, found: &[f64], expected: &[f64], tolerance: f32, absolute: bool) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(0.0, |m: f64, v| m.max(v.abs()));

@@ -1,4 +1,5 @@
-//! Gradients do not depend on whether activations are kept or computed again: nothing here keeps a method from Burn's gradient checkpointing.
+//! Gradients do not depend on whether activations are kept or computed again: nothing here keeps a
+//! method from Burn's gradient checkpointing.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! What PEFT computes for adapters on encoders: logits, gradients under the file's keys, and the files that we write for them.
+//! What PEFT computes for adapters on encoders: logits, gradients under the file's keys, and the
+//! files that we write for them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -142,7 +143,8 @@ fn adapters_of_encoders_equal_peft(device: &Device) {
     assert!(seen >= 12, "only {seen} adapters of encoders");
 }
 
-/// The loss of transformers for these labels: of values, of several classes, or of one where the label is not negative.
+/// The loss of transformers for these labels: of values, of several classes, or of one where the
+/// label is not negative.
 fn class_loss(
     logits: Tensor<3>,
     (shape, labels): &(Vec<usize>, Vec<f64>),
@@ -235,7 +237,8 @@ fn check<M: Transformer>(
             saved(&optimizer.step(rate, model.clone(), grads), &adapter)
         };
         let before = saved(&model, &adapter);
-        // A plain step shows the gradient under the file's keys; of a rate so high that the rounding of the parameters does not.
+        // A plain step shows the gradient under the file's keys; of a rate so high that the
+        // rounding of the parameters does not.
         let after = stepped(SgdConfig::new().init(), RATE);
         let adam = AdamWConfig::new()
             .with_epsilon(1e-8)

@@ -84,7 +84,8 @@ fn an_input_is_rescaled_and_the_bias_is_not(device: &Device) {
     assert_close(&model.forward(x), &expected, PATHS);
 }
 
-/// A LoRA and an output-side IA3 on one biased weight; the delta of the one, the vector of the other.
+/// A LoRA and an output-side IA3 on one biased weight; the delta of the one, the vector of the
+/// other.
 fn both(device: &Device) -> (Linear, Linear, Tensor<2>, Tensor<1>) {
     let (mut model, base) = pair(device, &outputs());
     LoraConfig::new(2, 3.0)

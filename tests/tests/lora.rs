@@ -240,7 +240,8 @@ fn a_config_survives_serde(_device: &Device) {
     assert_eq!(read, config);
 }
 
-/// In a model that reads in both directions: behind a causal mask nothing sees the padding on its right anyway.
+/// In a model that reads in both directions: behind a causal mask nothing sees the padding on its
+/// right anyway.
 fn padding_does_not_change_a_row(device: &Device) {
     let base = BertForSequenceClassification::new(&encoders::bert(), 3, device);
     let base = encoders::spread(base);

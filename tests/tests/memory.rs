@@ -1,8 +1,9 @@
-//! The high-water mark of memory: the factored path forms nothing of the weight's shape, nothing is kept of what lies below the lowest parameter that trains, and a
-//! checkpoint loads in little more than the model's own memory.
+//! The high-water mark of memory: the factored path forms nothing of the weight's shape, nothing is
+//! kept of what lies below the lowest parameter that trains, and a checkpoint loads in little more
+//! than the model's own memory.
 //!
-//! Each measurement is a process of its own, this very case started again, so that neither other cases nor memory that an
-//! allocator kept count.
+//! Each measurement is a process of its own, this very case started again, so that neither other
+//! cases nor memory that an allocator kept count.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -62,7 +63,8 @@ fn a_dense_gradient_is_formed_once(device: &Device) {
     assert!(growth < ROWS / 2 * WEIGHT_KIB, "{growth} KiB");
 }
 
-/// A step that trains the last of twelve blocks keeps what one block keeps, and one that trains a head what the forward pass holds at once.
+/// A step that trains the last of twelve blocks keeps what one block keeps, and one that trains a
+/// head what the forward pass holds at once.
 fn a_step_keeps_nothing_of_a_frozen_trunk(device: &Device) {
     let case = "a_step_keeps_nothing_of_a_frozen_trunk";
     if let Ok(trains) = std::env::var(PROBE) {

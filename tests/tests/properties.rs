@@ -1,4 +1,5 @@
-//! Properties over random shapes, ranks, trees and targets, each against another way to the same; the same cases in every run.
+//! Properties over random shapes, ranks, trees and targets, each against another way to the same;
+//! the same cases in every run.
 
 mod patterns;
 

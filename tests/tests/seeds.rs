@@ -1,4 +1,5 @@
-//! What is drawn follows the seed. A program of its own, one test at a time: the device's generator is one for all threads.
+//! What is drawn follows the seed. A program of its own, one test at a time: the device's generator
+//! is one for all threads.
 
 mod dropped_twice;
 

@@ -1,4 +1,5 @@
-//! Values swapped under a model in use: read from files under another name, and put in the place of those that act.
+//! Values swapped under a model in use: read from files under another name, and put in the place of
+//! those that act.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,8 @@ fn logits(model: &LanguageModel) -> Tensor<3> {
     model.logits(model.hidden(ids, None, None))
 }
 
-/// Of another rank and scale too: the outputs, the activity and the file are those of a model that loaded it in the first place.
+/// Of another rank and scale too: the outputs, the activity and the file are those of a model that
+/// loaded it in the first place.
 fn a_swap_equals_a_fresh_load(device: &Device) {
     let config = LoraConfig::new(7, 5.0).with_targets(Targets::suffixes(["q_proj", "v_proj"]));
     let mut other = base(device);

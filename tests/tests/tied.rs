@@ -1,5 +1,5 @@
-//! Adapters on the embedding of a model whose output layer is tied to it: the output layer stays the base's, as in PEFT, and what is merged says that the
-//! two differ.
+//! Adapters on the embedding of a model whose output layer is tied to it: the output layer stays
+//! the base's, as in PEFT, and what is merged says that the two differ.
 
 use std::path::{Path, PathBuf};
 
@@ -86,7 +86,8 @@ fn an_embeddings_adapter_leaves_the_output_layer(device: &Device) {
     }
 }
 
-/// The checkpoint of a merged model computes what the adapted one did, tied if and only if the embedding was left alone.
+/// The checkpoint of a merged model computes what the adapted one did, tied if and only if the
+/// embedding was left alone.
 fn what_is_merged_unties_itself(device: &Device) {
     for name in BASES {
         let checkpoint = open(name);
@@ -116,7 +117,8 @@ fn what_is_merged_unties_itself(device: &Device) {
     }
 }
 
-/// Written and read onto a tied base, it computes what it did; nothing of the output layer is in its file.
+/// Written and read onto a tied base, it computes what it did; nothing of the output layer is in
+/// its file.
 fn files_keep_it(device: &Device) {
     for name in BASES {
         let base = base(name, device);
@@ -136,7 +138,8 @@ fn files_keep_it(device: &Device) {
     }
 }
 
-/// There is no output layer to adapt until it is given weights of its own; then its adapter leaves the embedding.
+/// There is no output layer to adapt until it is given weights of its own; then its adapter leaves
+/// the embedding.
 fn an_output_layer_of_its_own_can_be_adapted(device: &Device) {
     for name in BASES {
         let base = base(name, device);

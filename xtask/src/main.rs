@@ -27,11 +27,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Format, clippy, documentation and every test on each backend that is asked for, with a table at the end; writes the tables of docs/
+    /// Format, clippy, documentation and every test on each backend that is asked for, with a table
+    /// at the end; writes the tables of docs/
     Test(test::Args),
     /// What is quick: format, the tidy rules, licences and advisories, clippy
     Check,
-    /// Deliberate faults, one at a time in a copy of the tree, each of which must turn its cases red
+    /// Deliberate faults, one at a time in a copy of the tree, each of which must turn its cases
+    /// red
     Mutants(mutants::Args),
     /// Runs of the command that are killed, damaged, starved and started twice, with figures
     Chaos(chaos::Args),

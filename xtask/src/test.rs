@@ -90,7 +90,8 @@ impl Run {
         Ok(())
     }
 
-    /// A step of tests, whose cases leave their evidence in the directory of this name; whether all passed.
+    /// A step of tests, whose cases leave their evidence in the directory of this name; whether all
+    /// passed.
     fn tests(&mut self, name: &str, args: &[&str], evidence: &str) -> io::Result<bool> {
         let mut command = cargo(args.iter().copied());
         command.env(evidence::VARIABLE, evidence::dir(evidence)?);

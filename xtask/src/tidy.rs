@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// Lines that a file may have.
 const MAX_LINES: usize = 400;
+/// Columns that a comment may have.
+const MAX_COLUMNS: usize = 100;
 /// Written in two parts, so that this file keeps the rule.
 const UNFINISHED: &str = concat!("todo", "!(");
 
@@ -46,13 +48,22 @@ fn breaches(text: &str) -> impl Iterator<Item = String> {
     let header = text.starts_with("//!") || text.starts_with(README);
     let lines = text.lines().count();
     let unfinished = text.lines().position(|line| line.contains(UNFINISHED));
+    let wide = text.lines().position(is_wide_comment);
     [
         (!header).then(|| "does not start with //! and what it is".into()),
         (lines > MAX_LINES).then(|| format!("{lines} lines, more than {MAX_LINES}")),
         unfinished.map(|line| format!("line {}: {UNFINISHED}", line + 1)),
+        wide.map(|line| format!("line {}: a comment beyond {MAX_COLUMNS} columns", line + 1)),
     ]
     .into_iter()
     .flatten()
+}
+
+/// A line that is a comment, wider than it may be; a table's row or a link cannot be broken.
+fn is_wide_comment(line: &str) -> bool {
+    let text = line.trim_start();
+    let breaks = text.split_whitespace().nth(2).is_some() && !text.contains("| ");
+    text.starts_with("//") && breaks && line.chars().count() > MAX_COLUMNS
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
@@ -86,6 +97,9 @@ mod tests {
         let found: Vec<String> = breaches(&long).collect();
         assert_eq!(found.len(), 3, "{found:?}");
         assert_eq!(breaches("//! A file.\n").count(), 0);
+        let wide = format!("//! A file.\n// {}\n", "word ".repeat(21));
+        assert_eq!(breaches(&wide).count(), 1);
+        assert!(!is_wide_comment(&format!("// <{}>", "x".repeat(120))));
         let one = names_a_backend("let device = Device::flex();");
         assert!(one.is_some() && names_a_backend("device: &Device").is_none());
     }

@@ -16,7 +16,8 @@ const NOT_IN_A_FILE: [&str; 3] = ["config", "resume", "help"];
 /// The largest such file that is read.
 pub(crate) const LARGEST: u64 = 16 << 20;
 
-/// The settings of a run as that file holds them. Paths are absolute, so that `--resume` finds them from any directory.
+/// The settings of a run as that file holds them. Paths are absolute, so that `--resume` finds them
+/// from any directory.
 pub(crate) fn resolved(args: &TrainArgs) -> Result<String, CliError> {
     let absolute = |path: &Path| {
         std::path::absolute(path).map_err(|source| CliError::Io {
@@ -39,7 +40,8 @@ pub(crate) fn resolved(args: &TrainArgs) -> Result<String, CliError> {
     Ok(text)
 }
 
-/// The command line with the flags of its file put in. Flags that are given on the command line itself win over the file's.
+/// The command line with the flags of its file put in. Flags that are given on the command line
+/// itself win over the file's.
 ///
 /// The file is the one that `--config` names; for `--resume`, the one that the run left in `--out`.
 pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {

@@ -124,7 +124,8 @@ impl CliError {
         }
     }
 
-    /// Whether the reader of standard output has gone, as `head` does: no mistake, and nothing to say.
+    /// Whether the reader of standard output has gone, as `head` does: no mistake, and nothing to
+    /// say.
     pub(crate) fn is_closed_output(&self) -> bool {
         matches!(self, Self::Output(source) if source.kind() == ErrorKind::BrokenPipe)
     }

@@ -6,7 +6,8 @@ use std::io::{Write, stderr};
 /// Bytes of a text that are shown.
 const MAX_SHOWN: usize = 16 << 10;
 
-/// Write a line on standard error, as `eprintln!` does, but without a panic where nobody reads it or the device is full.
+/// Write a line on standard error, as `eprintln!` does, but without a panic where nobody reads it
+/// or the device is full.
 macro_rules! say {
     ($($text:tt)*) => {
         $crate::say::line(format_args!($($text)*))
@@ -17,12 +18,13 @@ pub(crate) use say;
 
 /// What [`say!`] does with its text.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
-    // In one piece, so that lines of several threads do not mix; and whoever has stopped reading is not asked.
+    // In one piece, so that lines of several threads do not mix; and whoever has stopped reading is
+    // not asked.
     let _ = stderr().write_all(format!("{}\n", clean(&text.to_string())).as_bytes());
 }
 
-/// A text of others as it may be shown: what moves a cursor, colours a terminal or turns the direction of writing is escaped, and
-/// what is longer than [`MAX_SHOWN`] is cut.
+/// A text of others as it may be shown: what moves a cursor, colours a terminal or turns the
+/// direction of writing is escaped, and what is longer than [`MAX_SHOWN`] is cut.
 pub(crate) fn clean(text: &str) -> String {
     let mut shown = String::new();
     for char in text.chars() {

@@ -1,4 +1,5 @@
-//! Classifiers by the command: a head is trained, kept with its labels, and evaluated; mistakes are named.
+//! Classifiers by the command: a head is trained, kept with its labels, and evaluated; mistakes are
+//! named.
 
 use std::fs;
 use std::path::{Path, PathBuf};

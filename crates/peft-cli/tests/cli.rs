@@ -1,4 +1,5 @@
-//! The command as its users call it: exit status, messages, what it writes over, and merge on the golden adapters.
+//! The command as its users call it: exit status, messages, what it writes over, and merge on the
+//! golden adapters.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -101,7 +102,8 @@ fn merge_writes_a_checkpoint_that_is_inspected() {
     }
 }
 
-/// A model of 70 billion parameters is told from its config and header: none of it is drawn, or read.
+/// A model of 70 billion parameters is told from its config and header: none of it is drawn, or
+/// read.
 #[test]
 fn a_large_model_is_inspected_at_once() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -1,4 +1,5 @@
-//! `generate`: prompts by a chat template and without one, what the model's files say, and what is said where there is no text.
+//! `generate`: prompts by a chat template and without one, what the model's files say, and what is
+//! said where there is no text.
 
 mod common;
 

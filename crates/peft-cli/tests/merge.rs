@@ -1,4 +1,5 @@
-//! `peft merge`: what it writes, in which precision, with which files, and what it leaves where it fails.
+//! `peft merge`: what it writes, in which precision, with which files, and what it leaves where it
+//! fails.
 
 mod common;
 
@@ -8,7 +9,8 @@ use std::path::Path;
 use common::Place;
 use serde_json::Value;
 
-/// A place with a model in f32 (`model`), the same in bf16 (`half`), and an adapter of the second (`run`).
+/// A place with a model in f32 (`model`), the same in bf16 (`half`), and an adapter of the second
+/// (`run`).
 fn place() -> Place {
     let place = Place::new();
     // What trains whole is written in the precision that it runs in.

@@ -1,4 +1,5 @@
-//! Every method by the command: what it leaves is what the other verbs take, and a run that is cut goes on to the same bits.
+//! Every method by the command: what it leaves is what the other verbs take, and a run that is cut
+//! goes on to the same bits.
 
 mod common;
 
@@ -149,7 +150,8 @@ fn a_models_own_parameters_train_by_each_strategy() {
             of_model(&out)
         } else {
             let after = loss(&place, &out);
-            // What trained is a small part of the model, or all that a schedule has reached, and merges into a checkpoint.
+            // What trained is a small part of the model, or all that a schedule has reached, and
+            // merges into a checkpoint.
             let shown: Value =
                 serde_json::from_str(&place.runs(&["inspect", &out, "--json"])).expect("JSON");
             assert!(shown["parameters"].as_u64() > Some(0), "{shown}");

@@ -1,4 +1,5 @@
-//! Numbers of any size on the command line and in files: what cannot be is refused, and nothing aborts, panics or overflows.
+//! Numbers of any size on the command line and in files: what cannot be is refused, and nothing
+//! aborts, panics or overflows.
 
 mod common;
 

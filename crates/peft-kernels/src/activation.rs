@@ -82,7 +82,8 @@ impl Activation {
         }
     }
 
-    /// `f(gate) ∘ x`, elementwise; both are of one shape. *GLU Variants Improve Transformer*, Shazeer 2020, [arXiv:2002.05202](https://arxiv.org/abs/2002.05202).
+    /// `f(gate) ∘ x`, elementwise; both are of one shape. *GLU Variants Improve Transformer*,
+    /// Shazeer 2020, [arXiv:2002.05202](https://arxiv.org/abs/2002.05202).
     pub fn gate<const D: usize>(self, gate: Tensor<D>, x: Tensor<D>) -> Tensor<D> {
         #[cfg(feature = "flex")]
         if self.is_costly() && crate::fuses(&gate) && crate::fuses(&x) && gate.dims() == x.dims() {

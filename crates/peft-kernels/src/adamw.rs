@@ -1,4 +1,5 @@
-//! AdamW's update. *Decoupled Weight Decay Regularization*, Loshchilov and Hutter 2019, [arXiv:1711.05101](https://arxiv.org/abs/1711.05101).
+//! AdamW's update. *Decoupled Weight Decay Regularization*, Loshchilov and Hutter 2019,
+//! [arXiv:1711.05101](https://arxiv.org/abs/1711.05101).
 
 use burn::tensor::Tensor;
 
@@ -20,8 +21,9 @@ pub struct AdamWStep {
 }
 
 impl AdamWStep {
-    /// `θ ← (1 − γ λ) θ − γ (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)` with `m ← β₁ m + (1 − β₁) g` and `v ← β₂ v + (1 − β₂) g²`: the parameter, and its moments
-    /// `m` and `v`, which are zero where there are none yet. The same bits as Burn's own.
+    /// `θ ← (1 − γ λ) θ − γ (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)` with `m ← β₁ m + (1 − β₁) g`
+    /// and `v ← β₂ v + (1 − β₂) g²`: the parameter, and its moments `m` and `v`, which are zero
+    /// where there are none yet. The same bits as Burn's own.
     ///
     /// # Shapes
     ///

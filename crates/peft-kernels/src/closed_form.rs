@@ -1,15 +1,16 @@
 //! Functions whose gradient is known with their value.
 //!
-//! The value is computed outside of the graph, which then gets one linear map of `z = x − x`, a zero with gradient one: `y + J z` has the value `y` and the Jacobian
-//! `J`. So the graph keeps what the gradient needs and not what each operation on the way to the value would keep, and backends may use their fused
-//! operations, which they do not under automatic differentiation.
+//! The value is computed outside of the graph, which then gets one linear map of `z = x − x`, a
+//! zero with gradient one: `y + J z` has the value `y` and the Jacobian `J`. So the graph keeps
+//! what the gradient needs and not what each operation on the way to the value would keep, and
+//! backends may use their fused operations, which they do not under automatic differentiation.
 
 use std::f64::consts::{FRAC_2_SQRT_PI, SQRT_2};
 
 use burn::tensor::{DType, Tensor, activation};
 
-/// `x · σ(x)`, elementwise; its derivative is `σ + y (1 − σ)`. *Gaussian Error Linear Units*, Hendrycks and Gimpel 2016,
-/// [arXiv:1606.08415](https://arxiv.org/abs/1606.08415).
+/// `x · σ(x)`, elementwise; its derivative is `σ + y (1 − σ)`. *Gaussian Error Linear Units*,
+/// Hendrycks and Gimpel 2016, [arXiv:1606.08415](https://arxiv.org/abs/1606.08415).
 pub(crate) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let plain = x.clone().without_autodiff();
     let sigmoid = (plain.clone().neg().exp() + 1.0).recip();
@@ -21,8 +22,8 @@ pub(crate) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     (x - plain) * derivative + y
 }
 
-/// `x · Φ(x)`, elementwise, with the normal distribution's `Φ(x) = (1 + erf(x / √2)) / 2`; its derivative is `Φ + x φ`. From the same paper.
-/// Computed in f32.
+/// `x · Φ(x)`, elementwise, with the normal distribution's `Φ(x) = (1 + erf(x / √2)) / 2`; its
+/// derivative is `Φ + x φ`. From the same paper. Computed in f32.
 pub(crate) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let dtype = x.dtype();
     let plain = x.clone().without_autodiff();
@@ -37,8 +38,9 @@ pub(crate) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     (x - plain) * derivative + y
 }
 
-/// The approximation `x (1 + t) / 2` of [`gelu`] with `t = tanh(u)` and `u = √(2/π) (x + 0.044715 x³)`; its derivative is
-/// `(1 + t) / 2 + x (1 − t²) u′ / 2`. Computed in f32.
+/// The approximation `x (1 + t) / 2` of [`gelu`] with `t = tanh(u)` and
+/// `u = √(2/π) (x + 0.044715 x³)`; its derivative is `(1 + t) / 2 + x (1 − t²) u′ / 2`. Computed in
+/// f32.
 pub(crate) fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     const SLOPE: f64 = FRAC_2_SQRT_PI / SQRT_2;
     const CUBIC: f64 = 0.044715;

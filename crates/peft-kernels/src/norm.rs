@@ -2,13 +2,14 @@
 
 use burn::tensor::{DType, Tensor};
 
-/// `w ∘ x / √(mean(x²) + ε)`, normalised in f32. *Root Mean Square Layer Normalization*, Zhang and Sennrich 2019,
-/// [arXiv:1910.07467](https://arxiv.org/abs/1910.07467).
+/// `w ∘ x / √(mean(x²) + ε)`, normalised in f32. *Root Mean Square Layer Normalization*, Zhang and
+/// Sennrich 2019, [arXiv:1910.07467](https://arxiv.org/abs/1910.07467).
 ///
 /// # Shapes
 ///
-/// `x` and the result are `[.., d_model]`; `weight` is one scale for all rows, `[1, .., d_model]`, or one for each of the first axis.
-/// A scale of f32 is applied before the result is rounded to the precision of `x`, one of that precision after.
+/// `x` and the result are `[.., d_model]`; `weight` is one scale for all rows, `[1, .., d_model]`,
+/// or one for each of the first axis. A scale of f32 is applied before the result is rounded to the
+/// precision of `x`, one of that precision after.
 pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<D>, epsilon: f64) -> Tensor<D> {
     #[cfg(feature = "flex")]
     if let Some(weight) = vector(&x, &weight) {
@@ -20,7 +21,8 @@ pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<D>, epsilon: f64) -
     ((x / rms).cast(of_weight) * weight).cast(dtype)
 }
 
-/// `w ∘ (x − μ) / √(σ² + ε) + b`, computed in f32. *Layer Normalization*, Ba, Kiros and Hinton 2016, [arXiv:1607.06450](https://arxiv.org/abs/1607.06450).
+/// `w ∘ (x − μ) / √(σ² + ε) + b`, computed in f32. *Layer Normalization*, Ba, Kiros and Hinton
+/// 2016, [arXiv:1607.06450](https://arxiv.org/abs/1607.06450).
 ///
 /// # Shapes
 ///

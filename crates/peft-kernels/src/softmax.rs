@@ -13,7 +13,8 @@ pub fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     if !x.is_tracked() {
         return y;
     }
-    // The value, and one linear map of a zero with the Jacobian, which maps `z` to `y ∘ (z − Σ y ∘ z)`.
+    // The value, and one linear map of a zero with the Jacobian, which maps `z` to
+    // `y ∘ (z − Σ y ∘ z)`.
     let scaled = (x - plain) * y.clone();
     scaled.clone() - scaled.sum_dim(D - 1) * y.clone() + y
 }

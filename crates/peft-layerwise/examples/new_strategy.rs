@@ -1,4 +1,5 @@
-//! A strategy of one's own: a window of blocks that climbs through the model, over and over, the head always with it.
+//! A strategy of one's own: a window of blocks that climbs through the model, over and over, the
+//! head always with it.
 //!
 //! `cargo run -p peft-layerwise --example new_strategy`
 

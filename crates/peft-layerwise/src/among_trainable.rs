@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::{Length, Strategy};
 
-/// What a strategy trains of the model's own choice: gradual unfreezing of adapters, for instance, and of nothing else.
+/// What a strategy trains of the model's own choice: gradual unfreezing of adapters, for instance,
+/// and of nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AmongTrainable<S>(
     /// What chooses.

@@ -1,4 +1,5 @@
-//! [`BAdam`]: one block after the other. *BAdam: A Memory Efficient Full Parameter Optimization Method for Large Language Models*, Luo, Yu and Li 2024,
+//! [`BAdam`]: one block after the other. *BAdam: A Memory Efficient Full Parameter Optimization
+//! Method for Large Language Models*, Luo, Yu and Li 2024,
 //! [arXiv:2404.02827](https://arxiv.org/abs/2404.02827), algorithm 1.
 
 use burn::module::Module;
@@ -24,10 +25,12 @@ pub enum Order {
     Shuffled(u64),
 }
 
-/// One block trains for a stage, with fresh moments, then the next. So gradients and moments are those of one block.
+/// One block trains for a stage, with fresh moments, then the next. So gradients and moments are
+/// those of one block.
 ///
-/// The embeddings, the final norm and the head do not train, as is the default of the authors' optimizer; [`with_ends`](Self::with_ends) makes them two more blocks.
-/// A fresh head can train all the time: `Union::new(badam, Head::new(&model, ["classifier"])?)`.
+/// The embeddings, the final norm and the head do not train, as is the default of the authors'
+/// optimizer; [`with_ends`](Self::with_ends) makes them two more blocks. A fresh head can train all
+/// the time: `Union::new(badam, Head::new(&model, ["classifier"])?)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BAdam {
     every: Every,
@@ -43,7 +46,8 @@ impl BAdam {
     ///
     /// # Errors
     ///
-    /// [`PeftError::InvalidSetting`] for stages of no length; [`PeftError::NoLayerIndex`] where the model has no blocks.
+    /// [`PeftError::InvalidSetting`] for stages of no length; [`PeftError::NoLayerIndex`] where the
+    /// model has no blocks.
     pub fn new<M: Module>(model: &M, every: Every, order: Order) -> Result<Self, PeftError> {
         let depth = Depth::of(model)?;
         let mut places = depth.places();

@@ -1,4 +1,5 @@
-//! [`BitFit`]: biases. *BitFit: Simple Parameter-efficient Fine-tuning for Transformer-based Masked Language-models*, Ben Zaken, Ravfogel and Goldberg 2021,
+//! [`BitFit`]: biases. *BitFit: Simple Parameter-efficient Fine-tuning for Transformer-based Masked
+//! Language-models*, Ben Zaken, Ravfogel and Goldberg 2021,
 //! [arXiv:2106.10199](https://arxiv.org/abs/2106.10199).
 
 use burn::module::Module;
@@ -8,7 +9,8 @@ use serde_json::{Value, json};
 use crate::chosen::Chosen;
 use crate::{Role, Strategy};
 
-/// Every bias, those of normalisation layers included. A fresh head must train too: `Union::new(BitFit::new(&model)?, Head::new(&model, ["classifier"])?)`.
+/// Every bias, those of normalisation layers included. A fresh head must train too:
+/// `Union::new(BitFit::new(&model)?, Head::new(&model, ["classifier"])?)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BitFit {
     chosen: Chosen,

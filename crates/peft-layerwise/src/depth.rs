@@ -9,10 +9,13 @@ use crate::BlockPlace;
 
 /// Where each parameter of a model lies, computed once.
 ///
-/// The blocks are the longest list of modules that the model has, the first of several; a parameter's list and its index there are found as
-/// [`Targets::layer_index`](peft_core::Targets::layer_index) finds them. What is traversed before the first block lies below, everything else that is in none
-/// above: so a model declares its fields in the order in which they act. An output layer that is the transposed embedding is the embedding, and lies below.
-/// An adapter's parameters lie where the layer does that it is on. An input adapter's lie below, since all blocks read what it gives.
+/// The blocks are the longest list of modules that the model has, the first of several; a
+/// parameter's list and its index there are found as
+/// [`Targets::layer_index`](peft_core::Targets::layer_index) finds them. What is traversed before
+/// the first block lies below, everything else that is in none above: so a model declares its
+/// fields in the order in which they act. An output layer that is the transposed embedding is the
+/// embedding, and lies below. An adapter's parameters lie where the layer does that it is on. An
+/// input adapter's lie below, since all blocks read what it gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Depth {
     n_blocks: usize,

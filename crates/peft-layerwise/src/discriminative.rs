@@ -1,5 +1,6 @@
-//! [`Discriminative`]: learning rates that fall with depth, `η_l = η · decay^(L − l)`. *Universal Language Model Fine-tuning for Text Classification*, Howard and
-//! Ruder 2018, [arXiv:1801.06146](https://arxiv.org/abs/1801.06146), who choose a decay of 1 / 2.6.
+//! [`Discriminative`]: learning rates that fall with depth, `η_l = η · decay^(L − l)`. *Universal
+//! Language Model Fine-tuning for Text Classification*, Howard and Ruder 2018,
+//! [arXiv:1801.06146](https://arxiv.org/abs/1801.06146), who choose a decay of 1 / 2.6.
 
 use burn::module::Module;
 use peft_core::PeftError;
@@ -9,7 +10,8 @@ use crate::{BlockPlace, Depth, Length, Strategy};
 
 /// What another strategy trains, each block slower by a factor than the one above it.
 ///
-/// What is above the blocks has the inner strategy's rate, the last of n blocks `decay` times that, the first `decayⁿ`, what is below `decayⁿ⁺¹`.
+/// What is above the blocks has the inner strategy's rate, the last of n blocks `decay` times that,
+/// the first `decayⁿ`, what is below `decayⁿ⁺¹`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Discriminative<S> {
     inner: S,
@@ -22,7 +24,8 @@ impl<S: Strategy> Discriminative<S> {
     ///
     /// # Errors
     ///
-    /// [`PeftError::InvalidSetting`] unless the factor is above 0 and at most 1; [`PeftError::NoLayerIndex`] where the model has no blocks.
+    /// [`PeftError::InvalidSetting`] unless the factor is above 0 and at most 1;
+    /// [`PeftError::NoLayerIndex`] where the model has no blocks.
     pub fn new<M: Module>(model: &M, inner: S, decay: f64) -> Result<Self, PeftError> {
         if !(decay > 0.0 && decay <= 1.0) {
             return Err(PeftError::InvalidSetting {

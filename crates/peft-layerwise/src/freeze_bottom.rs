@@ -1,4 +1,5 @@
-//! [`FreezeBottom`]: all but the lowest blocks. *What Would Elsa Do? Freezing Layers During Transformer Fine-Tuning*, Lee, Tang and Lin 2019,
+//! [`FreezeBottom`]: all but the lowest blocks. *What Would Elsa Do? Freezing Layers During
+//! Transformer Fine-Tuning*, Lee, Tang and Lin 2019,
 //! [arXiv:1911.03090](https://arxiv.org/abs/1911.03090).
 
 use burn::module::Module;
@@ -19,7 +20,8 @@ impl FreezeBottom {
     ///
     /// # Errors
     ///
-    /// [`PeftError::LayerCount`] where there are not as many; [`PeftError::NoLayerIndex`] where the model has no blocks.
+    /// [`PeftError::LayerCount`] where there are not as many; [`PeftError::NoLayerIndex`] where the
+    /// model has no blocks.
     pub fn new<M: Module>(model: &M, n: usize) -> Result<Self, PeftError> {
         let depth = Depth::of(model)?;
         depth.check(n, 0)?;

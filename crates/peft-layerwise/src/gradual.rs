@@ -1,5 +1,5 @@
-//! [`Gradual`]: one more block at a time. *Universal Language Model Fine-tuning for Text Classification*, Howard and Ruder 2018,
-//! [arXiv:1801.06146](https://arxiv.org/abs/1801.06146).
+//! [`Gradual`]: one more block at a time. *Universal Language Model Fine-tuning for Text
+//! Classification*, Howard and Ruder 2018, [arXiv:1801.06146](https://arxiv.org/abs/1801.06146).
 
 use burn::module::Module;
 use peft_core::PeftError;
@@ -18,7 +18,8 @@ pub enum Side {
     Bottom,
 }
 
-/// Unfreezes one place after the other, until all train: what is above the blocks, each block, what is below them.
+/// Unfreezes one place after the other, until all train: what is above the blocks, each block, what
+/// is below them.
 ///
 /// With fewer stages than places the run ends before all train.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,8 @@ impl Gradual {
     ///
     /// # Errors
     ///
-    /// [`PeftError::InvalidSetting`] for stages of no length; [`PeftError::NoLayerIndex`] where the model has no blocks.
+    /// [`PeftError::InvalidSetting`] for stages of no length; [`PeftError::NoLayerIndex`] where the
+    /// model has no blocks.
     pub fn new<M: Module>(model: &M, from: Side, every: Every) -> Result<Self, PeftError> {
         let depth = Depth::of(model)?;
         let mut order = depth.places();

@@ -1,4 +1,5 @@
-//! [`Lisa`]: random blocks, drawn anew. *LISA: Layerwise Importance Sampling for Memory-Efficient Large Language Model Fine-Tuning*, Pan et al. 2024,
+//! [`Lisa`]: random blocks, drawn anew. *LISA: Layerwise Importance Sampling for Memory-Efficient
+//! Large Language Model Fine-Tuning*, Pan et al. 2024,
 //! [arXiv:2403.17919](https://arxiv.org/abs/2403.17919), algorithm 1.
 
 use burn::module::Module;
@@ -12,8 +13,8 @@ use crate::{BlockPlace, Depth, Every, Length, Strategy};
 
 /// What is below and above the blocks always, and a few random blocks, drawn anew for each stage.
 ///
-/// As in the authors' trainer, the optimizer forgets the moments of blocks that stop training and keeps those of what always trains. A block that is
-/// drawn twice in a row never stops.
+/// As in the authors' trainer, the optimizer forgets the moments of blocks that stop training and
+/// keeps those of what always trains. A block that is drawn twice in a row never stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lisa {
     layers: usize,
@@ -27,8 +28,9 @@ impl Lisa {
     ///
     /// # Errors
     ///
-    /// [`PeftError::LayerCount`] unless there are as many and at least one is asked for; [`PeftError::InvalidSetting`] for stages of no length;
-    /// [`PeftError::NoLayerIndex`] where the model has no blocks.
+    /// [`PeftError::LayerCount`] unless there are as many and at least one is asked for;
+    /// [`PeftError::InvalidSetting`] for stages of no length; [`PeftError::NoLayerIndex`] where the
+    /// model has no blocks.
     pub fn new<M: Module>(
         model: &M,
         layers: usize,

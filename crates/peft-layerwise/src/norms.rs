@@ -1,5 +1,5 @@
-//! [`Norms`]: normalisation layers. *Tuning LayerNorm in Attention: Towards Efficient Multi-Modal LLM Finetuning*, Zhao et al. 2023,
-//! [arXiv:2312.11420](https://arxiv.org/abs/2312.11420).
+//! [`Norms`]: normalisation layers. *Tuning LayerNorm in Attention: Towards Efficient Multi-Modal
+//! LLM Finetuning*, Zhao et al. 2023, [arXiv:2312.11420](https://arxiv.org/abs/2312.11420).
 
 use burn::module::Module;
 use peft_core::PeftError;
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::chosen::Chosen;
 use crate::{Role, Strategy};
 
-/// The weights of normalisation layers, and their biases where they are wanted; PEFT's LN tuning trains both.
+/// The weights of normalisation layers, and their biases where they are wanted; PEFT's LN tuning
+/// trains both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Norms {
     biases: bool,

@@ -4,7 +4,8 @@ use peft_core::Parameter;
 
 /// What a parameter does in the module that holds it.
 ///
-/// A normalisation layer is a type whose name ends in `Norm`, as all of Burn's do. A bias is a field of that name, or `beta` in a normalisation layer.
+/// A normalisation layer is a type whose name ends in `Norm`, as all of Burn's do. A bias is a
+/// field of that name, or `beta` in a normalisation layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The scale of a normalisation layer.

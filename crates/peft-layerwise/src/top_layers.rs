@@ -1,5 +1,5 @@
-//! [`TopLayers`]: the last blocks. *What Would Elsa Do? Freezing Layers During Transformer Fine-Tuning*, Lee, Tang and Lin 2019,
-//! [arXiv:1911.03090](https://arxiv.org/abs/1911.03090).
+//! [`TopLayers`]: the last blocks. *What Would Elsa Do? Freezing Layers During Transformer
+//! Fine-Tuning*, Lee, Tang and Lin 2019, [arXiv:1911.03090](https://arxiv.org/abs/1911.03090).
 
 use burn::module::Module;
 use peft_core::PeftError;
@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{BlockPlace, Depth, Strategy};
 
-/// The last n blocks and all that is above them: the final norm and the head. A head that is the transposed embedding is part of the input, and stays frozen.
+/// The last n blocks and all that is above them: the final norm and the head. A head that is the
+/// transposed embedding is part of the input, and stays frozen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopLayers {
     n: usize,
@@ -19,7 +20,8 @@ impl TopLayers {
     ///
     /// # Errors
     ///
-    /// [`PeftError::LayerCount`] unless there are as many and at least one is asked for; [`PeftError::NoLayerIndex`] where the model has no blocks.
+    /// [`PeftError::LayerCount`] unless there are as many and at least one is asked for;
+    /// [`PeftError::NoLayerIndex`] where the model has no blocks.
     pub fn new<M: Module>(model: &M, n: usize) -> Result<Self, PeftError> {
         let depth = Depth::of(model)?;
         depth.check(n, 1)?;

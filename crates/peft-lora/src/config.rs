@@ -61,7 +61,8 @@ pub struct LoraConfig {
     pub rank_pattern: Patterns<usize>,
     /// Other alphas for some layers.
     pub alpha_pattern: Patterns<f64>,
-    /// Where the adapters go and what trains beside them. Default: every linear layer, nothing beside.
+    /// Where the adapters go and what trains beside them. Default: every linear layer, nothing
+    /// beside.
     pub placement: Placement,
 }
 
@@ -263,8 +264,8 @@ impl LoraConfig {
     }
 }
 
-/// A rank above a layer's sides adds nothing, and one from a file or a flag may be any number: it is
-/// bounded before anything of its size is made.
+/// A rank above a layer's sides adds nothing, and one from a file or a flag may be any number: it
+/// is bounded before anything of its size is made.
 fn largest_rank([d_in, d_out]: [usize; 2]) -> usize {
     d_in.max(d_out).max(1024)
 }

@@ -9,7 +9,8 @@ use crate::rows::Rows;
 /// Keys and values of the positions that a model has read, layer by layer; before them there may be
 /// some that were given to it and never read.
 ///
-/// It grows by doubling: a new position is written into room that is there, and no tensor is copied.
+/// It grows by doubling: a new position is written into room that is there, and no tensor is
+/// copied.
 #[derive(Debug, Clone)]
 pub struct KvCache {
     layers: Vec<Layer>,
@@ -56,7 +57,8 @@ impl KvCache {
         self.len() == self.given
     }
 
-    /// The keys and values of a layer, if it has read anything, `[batch, n_kv_heads, len, head_dim]`.
+    /// The keys and values of a layer, if it has read anything,
+    /// `[batch, n_kv_heads, len, head_dim]`.
     pub fn layer(&self, layer: usize) -> Option<(Tensor<4>, Tensor<4>)> {
         let Layer { pair, len } = self.layers.get(layer)?;
         let (keys, values) = pair.clone()?;

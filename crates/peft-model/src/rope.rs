@@ -1,4 +1,5 @@
-//! Rotary position embedding. *RoFormer*, Su et al. 2021, [arXiv:2104.09864](https://arxiv.org/abs/2104.09864).
+//! Rotary position embedding. *RoFormer*, Su et al. 2021,
+//! [arXiv:2104.09864](https://arxiv.org/abs/2104.09864).
 
 mod scaling;
 
@@ -38,7 +39,8 @@ impl RopeConfig {
         (head_dim as f64 * self.fraction) as usize
     }
 
-    /// The frequencies in radians a position for a sequence of `length` positions, `[rotary_dim / 2]`.
+    /// The frequencies in radians a position for a sequence of `length` positions,
+    /// `[rotary_dim / 2]`.
     pub fn frequencies(&self, head_dim: usize, length: usize) -> Vec<f32> {
         let dim = self.rotary_dim(head_dim);
         let theta = match &self.scaling {
@@ -121,8 +123,9 @@ impl RopeConfig {
         }
     }
 
-    /// Whether keys of a sequence of `cached` positions serve one of `length`. LongRoPE's are rotated anew beyond the original length; those of the dynamic
-    /// scaling keep the rotation of their time, as in transformers.
+    /// Whether keys of a sequence of `cached` positions serve one of `length`. LongRoPE's are
+    /// rotated anew beyond the original length; those of the dynamic scaling keep the rotation of
+    /// their time, as in transformers.
     pub(crate) fn cache_holds(&self, cached: usize, length: usize) -> bool {
         match self.scaling {
             RopeScaling::Long {

@@ -2,7 +2,8 @@
 
 use burn::tensor::{DType, Int, Tensor};
 
-/// The states at these positions of each row, in their order; a position may be there more than once.
+/// The states at these positions of each row, in their order; a position may be there more than
+/// once.
 ///
 /// # Shapes
 ///

@@ -7,7 +7,8 @@ use peft_model::{CausalLm, Stages, Transformer};
 use crate::transparent::transparent_module;
 use crate::{DecoderConfig, DecoderForCausalLm, Gpt2Config, Gpt2LmHeadModel, ModelConfigError};
 
-/// A model that predicts the next token, of whatever family; the paths of its parameters are those of the model in it.
+/// A model that predicts the next token, of whatever family; the paths of its parameters are those
+/// of the model in it.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)]
 #[non_exhaustive]
@@ -114,7 +115,8 @@ impl LanguageModel {
 
     /// Give a tied output layer weights of its own, equal to the embedding's base.
     ///
-    /// An adapter on the embedding does not change a tied output layer; once it is merged into the embedding, the two differ: see [`untie_if_adapted`](Self::untie_if_adapted).
+    /// An adapter on the embedding does not change a tied output layer; once it is merged into the
+    /// embedding, the two differ: see [`untie_if_adapted`](Self::untie_if_adapted).
     pub fn untie(self) -> Self {
         match self {
             Self::Decoder(model) => Self::Decoder(model.untie()),
@@ -122,7 +124,8 @@ impl LanguageModel {
         }
     }
 
-    /// As [`untie`](Self::untie), where adapters are on the embedding: to be done before they are merged, or the output layer would change with it.
+    /// As [`untie`](Self::untie), where adapters are on the embedding: to be done before they are
+    /// merged, or the output layer would change with it.
     pub fn untie_if_adapted(self) -> Self {
         let embedding = format!("{}.weight", self.embedding_path());
         match slots(&self).iter().any(|(path, _)| *path == embedding) {

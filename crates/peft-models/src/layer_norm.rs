@@ -1,5 +1,5 @@
-//! [`LayerNorm`]: `y = w ∘ (x − μ) / √(σ² + ε) + b`. *Layer Normalization*, Ba, Kiros and Hinton 2016,
-//! [arXiv:1607.06450](https://arxiv.org/abs/1607.06450).
+//! [`LayerNorm`]: `y = w ∘ (x − μ) / √(σ² + ε) + b`. *Layer Normalization*, Ba, Kiros and Hinton
+//! 2016, [arXiv:1607.06450](https://arxiv.org/abs/1607.06450).
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -7,7 +7,8 @@ use burn::tensor::{DType, Device, Tensor};
 use peft_core::features;
 use peft_kernels::layer_norm;
 
-/// Normalisation to mean zero and variance one, computed in f32. Its fields are named as in checkpoints; Burn's own calls them `gamma` and `beta`.
+/// Normalisation to mean zero and variance one, computed in f32. Its fields are named as in
+/// checkpoints; Burn's own calls them `gamma` and `beta`.
 #[derive(Module, Debug)]
 pub struct LayerNorm {
     /// The scale of each feature, `[d_model]`.

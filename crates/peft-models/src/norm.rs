@@ -1,5 +1,5 @@
-//! [`RmsNorm`]: `y = w ∘ x / √(mean(x²) + ε)`. *Root Mean Square Layer Normalization*, Zhang and Sennrich 2019,
-//! [arXiv:1910.07467](https://arxiv.org/abs/1910.07467).
+//! [`RmsNorm`]: `y = w ∘ x / √(mean(x²) + ε)`. *Root Mean Square Layer Normalization*, Zhang and
+//! Sennrich 2019, [arXiv:1910.07467](https://arxiv.org/abs/1910.07467).
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -7,7 +7,8 @@ use burn::tensor::{DType, Device, Tensor};
 use peft_core::features;
 use peft_kernels::rms_norm;
 
-/// Root-mean-square normalisation, computed in f32. Its field is named as in checkpoints; Burn's own calls it `gamma`.
+/// Root-mean-square normalisation, computed in f32. Its field is named as in checkpoints; Burn's
+/// own calls it `gamma`.
 #[derive(Module, Debug)]
 pub struct RmsNorm {
     /// The scale of each feature, `[d_model]`; in Gemma what it differs from one by.
@@ -26,7 +27,8 @@ impl RmsNorm {
         }
     }
 
-    /// Gemma's: the scale is `1 + w`, applied before the result is rounded to the input's precision.
+    /// Gemma's: the scale is `1 + w`, applied before the result is rounded to the input's
+    /// precision.
     pub fn from_one(d_model: usize, epsilon: f64, device: &Device) -> Self {
         Self {
             weight: Initializer::Zeros.init([d_model], device),

@@ -1,9 +1,11 @@
 //! Modules that choose between others without a trace in their paths.
 //!
-//! Burn's derive gives each variant of an enum a segment in the paths of its parameters. Where checkpoints name the parameters of two architectures alike, the choice
-//! between them must not show: a variant's parameters have the paths that they would have in its place.
+//! Burn's derive gives each variant of an enum a segment in the paths of its parameters. Where
+//! checkpoints name the parameters of two architectures alike, the choice between them must not
+//! show: a variant's parameters have the paths that they would have in its place.
 
-/// Implements Burn's module traits for an enum of modules, each variant's parameters at the enum's own path; the enum derives `Debug` and `Clone`.
+/// Implements Burn's module traits for an enum of modules, each variant's parameters at the enum's
+/// own path; the enum derives `Debug` and `Clone`.
 macro_rules! transparent_module {
     ($name:ident { $($variant:ident),+ $(,)? }) => {
         impl burn::module::Module for $name {

@@ -13,7 +13,8 @@ use crate::{Prefix, PrefixInit, PrefixProjection, PrefixShape, Prefixed, init};
 pub struct PrefixConfig {
     /// How many positions the prefix has.
     pub n_virtual_tokens: usize,
-    /// Width inside the projection through which the prefix is trained. Default: none, the keys and values are trained by themselves.
+    /// Width inside the projection through which the prefix is trained. Default: none, the keys and
+    /// values are trained by themselves.
     pub projection: Option<usize>,
     /// What the prefix starts from. Default: [`PrefixInit::Random`].
     pub init: PrefixInit,
@@ -23,7 +24,8 @@ pub struct PrefixConfig {
 }
 
 impl PrefixConfig {
-    /// A prefix of so many positions whose keys and values are trained by themselves, from small random ones.
+    /// A prefix of so many positions whose keys and values are trained by themselves, from small
+    /// random ones.
     pub fn new(n_virtual_tokens: usize) -> Self {
         Self {
             n_virtual_tokens,
@@ -33,7 +35,8 @@ impl PrefixConfig {
         }
     }
 
-    /// Train the prefix through a projection of this width inside. PEFT's default is the width of a layer's keys, [`PrefixShape::width`].
+    /// Train the prefix through a projection of this width inside. PEFT's default is the width of a
+    /// layer's keys, [`PrefixShape::width`].
     pub fn with_projection(mut self, hidden: usize) -> Self {
         self.projection = Some(hidden);
         self
@@ -54,11 +57,13 @@ impl PrefixConfig {
         self
     }
 
-    /// Put a fresh prefix before `model`, and freeze the model itself; `name` is what the modules that train whole are called by. Adapters that the model has train on.
+    /// Put a fresh prefix before `model`, and freeze the model itself; `name` is what the modules
+    /// that train whole are called by. Adapters that the model has train on.
     ///
     /// # Errors
     ///
-    /// A [`PeftError`], with the model untouched: settings that cannot be, more positions than the model has, tokens that it does not know, a prefix that is there.
+    /// A [`PeftError`], with the model untouched: settings that cannot be, more positions than the
+    /// model has, tokens that it does not know, a prefix that is there.
     pub fn attach<M: Transformer>(
         &self,
         model: &mut Prefixed<M>,

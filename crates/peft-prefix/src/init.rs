@@ -7,21 +7,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::PrefixShape;
 
-/// Standard deviation of fresh keys and values. PEFT draws them from `N(0, 1)`: such keys score as high as a text's own and such values stand beside them as noise,
-/// which training has to remove from every layer before it can add anything. Small ones take their share of the attention and else leave the model as it is.
+/// Standard deviation of fresh keys and values. PEFT draws them from `N(0, 1)`: such keys score as
+/// high as a text's own and such values stand beside them as noise, which training has to remove
+/// from every layer before it can add anything. Small ones take their share of the attention and
+/// else leave the model as it is.
 const STD: f64 = 0.02;
 
 /// What a prefix starts from.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PrefixInit {
-    /// Keys and values from `N(0, 0.02²)`. With a projection its input is from `N(0, 1)`, as in PEFT, and its layers bring that down.
+    /// Keys and values from `N(0, 0.02²)`. With a projection its input is from `N(0, 1)`, as in
+    /// PEFT, and its layers bring that down.
     #[default]
     Random,
-    /// All keys and values zero. Without a projection all positions get the same gradient and stay equal, so that they are worth one: for comparisons.
+    /// All keys and values zero. Without a projection all positions get the same gradient and stay
+    /// equal, so that they are worth one: for comparisons.
     Zero,
-    /// The keys and values that the model itself computes for these tokens, cut or repeated to the number of positions: a model with this prefix begins by reading a
-    /// text as if they stood before it. Not through a projection, which cannot be turned round.
+    /// The keys and values that the model itself computes for these tokens, cut or repeated to the
+    /// number of positions: a model with this prefix begins by reading a text as if they stood
+    /// before it. Not through a projection, which cannot be turned round.
     Tokens(Vec<u32>),
 }
 
@@ -58,7 +63,8 @@ pub(crate) fn random(rows: usize, width: usize, projected: bool, device: &Device
     Tensor::random([rows, width], normal, (device, DType::F32))
 }
 
-/// The keys and values of a model outside of training for the first `n` of these tokens, repeated, `[n, n_layers · 2 · width]`, in f32.
+/// The keys and values of a model outside of training for the first `n` of these tokens, repeated,
+/// `[n, n_layers · 2 · width]`, in f32.
 pub(crate) fn read<M: Transformer>(
     model: &M,
     shape: &PrefixShape,

@@ -9,11 +9,13 @@ use crate::{PrefixProjection, PrefixShape, Prefixed};
 
 /// Trained keys and values for every layer, or what a projection makes them from.
 ///
-/// They are put where nothing is read yet, before the first position of a text: every position sees them, and positions count from their end. They are given as
-/// attention compares them, so rotation does not touch them.
+/// They are put where nothing is read yet, before the first position of a text: every position sees
+/// them, and positions count from their end. They are given as attention compares them, so rotation
+/// does not touch them.
 #[derive(Module, Debug)]
 pub struct Prefix {
-    /// `[n_virtual_tokens, n_layers · 2 · width]`: a layer's keys, then its values, head by head. With a projection what it reads, `[n_virtual_tokens, d_embedding]`.
+    /// `[n_virtual_tokens, n_layers · 2 · width]`: a layer's keys, then its values, head by head.
+    /// With a projection what it reads, `[n_virtual_tokens, d_embedding]`.
     pub embedding: Param<Tensor<2>>,
     /// What makes the keys and values, where they are not trained by themselves.
     pub projection: Option<PrefixProjection>,
@@ -77,7 +79,8 @@ impl Prefix {
         })
     }
 
-    /// Put the prefix before `model` and freeze the model itself, but for `modules`, by suffix, which train whole under `name`. Adapters that the model has train on.
+    /// Put the prefix before `model` and freeze the model itself, but for `modules`, by suffix,
+    /// which train whole under `name`. Adapters that the model has train on.
     ///
     /// # Errors
     ///
@@ -116,7 +119,8 @@ impl Prefix {
         self.shape
     }
 
-    /// All keys and values, through the projection where there is one, `[n_virtual_tokens, n_layers · 2 · width]`: what is left of a prefix once it is trained.
+    /// All keys and values, through the projection where there is one,
+    /// `[n_virtual_tokens, n_layers · 2 · width]`: what is left of a prefix once it is trained.
     pub fn flat(&self) -> Tensor<2> {
         let embedding = self.embedding.val();
         match &self.projection {

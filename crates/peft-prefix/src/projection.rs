@@ -6,7 +6,8 @@ use burn::tensor::{DType, Device, Distribution, Tensor};
 
 use crate::PrefixShape;
 
-/// Two layers that make all keys and values of a position from one vector: fewer vectors to train at first, and smoother ones.
+/// Two layers that make all keys and values of a position from one vector: fewer vectors to train
+/// at first, and smoother ones.
 #[derive(Module, Debug)]
 pub struct PrefixProjection {
     /// `[d_embedding, hidden]`.
@@ -16,7 +17,8 @@ pub struct PrefixProjection {
 }
 
 impl PrefixProjection {
-    /// Fresh layers in f32 on embeddings as wide as a layer's keys, weights and biases `U(±1 / √d_in)` as torch has them; with `zero` the second layer is zero.
+    /// Fresh layers in f32 on embeddings as wide as a layer's keys, weights and biases
+    /// `U(±1 / √d_in)` as torch has them; with `zero` the second layer is zero.
     pub(crate) fn fresh(shape: &PrefixShape, hidden: usize, zero: bool, device: &Device) -> Self {
         let up = [hidden, shape.flat_width()];
         Self {

@@ -1,4 +1,5 @@
-//! Fresh parameters as PyTorch draws them, in f32, and drawn at once: Burn's own layers draw when they are first read, each copy of a model by itself.
+//! Fresh parameters as PyTorch draws them, in f32, and drawn at once: Burn's own layers draw when
+//! they are first read, each copy of a model by itself.
 
 use burn::module::Param;
 use burn::nn::{BiLstm, BiLstmConfig, GateController, Linear};
@@ -22,7 +23,8 @@ pub(crate) fn linear(d_in: usize, d_out: usize, device: &Device) -> Linear {
     bounded(d_in, d_out, 1.0 / (d_in as f64).sqrt(), device)
 }
 
-/// A layer of an LSTM in both directions, all of it in `±1/√hidden`; each gate has two biases, as in PyTorch.
+/// A layer of an LSTM in both directions, all of it in `±1/√hidden`; each gate has two biases, as
+/// in PyTorch.
 pub(crate) fn bi_lstm(d_in: usize, hidden: usize, device: &Device) -> BiLstm {
     let bound = 1.0 / (hidden as f64).sqrt();
     let mut layer = BiLstmConfig::new(d_in, hidden, true).init(device);

@@ -17,13 +17,16 @@ const SAMPLED: usize = 4096;
 pub enum PromptInit {
     /// `N(0, s²)`, where `s` is the standard deviation of the model's own embeddings.
     ///
-    /// PEFT takes `N(0, 1)`, where trained embeddings have a standard deviation of 0.01 to 0.15: such vectors are unlike anything that the model has read, and so long that an optimizer's
-    /// steps hardly turn them. At the embeddings' own scale the prompt begins as what could be text.
+    /// PEFT takes `N(0, 1)`, where trained embeddings have a standard deviation of 0.01 to 0.15:
+    /// such vectors are unlike anything that the model has read, and so long that an optimizer's
+    /// steps hardly turn them. At the embeddings' own scale the prompt begins as what could be
+    /// text.
     Random,
     /// The embeddings of tokens drawn from the vocabulary.
     #[default]
     Vocabulary,
-    /// The embeddings of these tokens, a text's: its first ones, or all of it again and again until there are enough.
+    /// The embeddings of these tokens, a text's: its first ones, or all of it again and again until
+    /// there are enough.
     Tokens(Vec<u32>),
 }
 
@@ -84,7 +87,8 @@ pub(crate) fn device_of<M: Module>(model: &M) -> Device {
     model.devices().into_iter().next().unwrap_or_default()
 }
 
-/// The embeddings of these tokens in f32 as the model gives them, scaled where it scales them: `[tokens, d_model]`.
+/// The embeddings of these tokens in f32 as the model gives them, scaled where it scales them:
+/// `[tokens, d_model]`.
 fn rows<M: Transformer>(model: &M, ids: &[u32], device: &Device) -> Tensor<2> {
     let ids: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
     let shape = [1, ids.len()];

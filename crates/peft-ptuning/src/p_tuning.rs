@@ -1,4 +1,5 @@
-//! [`PTuningConfig`]: vectors that an encoder makes (Liu et al. 2021, <https://arxiv.org/abs/2103.10385>).
+//! [`PTuningConfig`]: vectors that an encoder makes (Liu et al. 2021,
+//! <https://arxiv.org/abs/2103.10385>).
 
 use peft_core::{AttachReport, PeftError};
 use peft_model::Transformer;
@@ -10,7 +11,8 @@ use crate::{PromptEncoderConfig, Prompted, SoftPrompt, fresh};
 
 /// P-Tuning: `[encoder(x₁ … xₙ), embed(text)]`, the inputs and the encoder trained.
 ///
-/// Inputs start from `N(0, 1)` and the encoder as PyTorch draws its layers, as in PEFT; the layers bring the vectors down to the scale of embeddings.
+/// Inputs start from `N(0, 1)` and the encoder as PyTorch draws its layers, as in PEFT; the layers
+/// bring the vectors down to the scale of embeddings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PTuningConfig {
     /// How many vectors there are.
@@ -59,11 +61,13 @@ impl PTuningConfig {
         self
     }
 
-    /// Put a fresh prompt before `model` and freeze the model itself; `name` is that of the modules that train whole. Adapters that the model has train on.
+    /// Put a fresh prompt before `model` and freeze the model itself; `name` is that of the modules
+    /// that train whole. Adapters that the model has train on.
     ///
     /// # Errors
     ///
-    /// A [`PeftError`], with the model untouched: no vectors or more than the model has positions for, an encoder that cannot be, a prompt that is there.
+    /// A [`PeftError`], with the model untouched: no vectors or more than the model has positions
+    /// for, an encoder that cannot be, a prompt that is there.
     pub fn attach<M: Transformer>(
         &self,
         model: &mut Prompted<M>,

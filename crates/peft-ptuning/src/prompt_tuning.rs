@@ -1,4 +1,5 @@
-//! [`PromptTuningConfig`]: vectors that are trained by themselves (Lester et al. 2021, <https://arxiv.org/abs/2104.08691>).
+//! [`PromptTuningConfig`]: vectors that are trained by themselves (Lester et al. 2021,
+//! <https://arxiv.org/abs/2104.08691>).
 
 use peft_core::{AttachReport, PeftError};
 use peft_model::Transformer;
@@ -47,11 +48,13 @@ impl PromptTuningConfig {
         self
     }
 
-    /// Put a fresh prompt before `model` and freeze the model itself; `name` is that of the modules that train whole. Adapters that the model has train on.
+    /// Put a fresh prompt before `model` and freeze the model itself; `name` is that of the modules
+    /// that train whole. Adapters that the model has train on.
     ///
     /// # Errors
     ///
-    /// A [`PeftError`], with the model untouched: no vectors or more than the model has positions for, tokens that it does not know, a prompt that is there.
+    /// A [`PeftError`], with the model untouched: no vectors or more than the model has positions
+    /// for, tokens that it does not know, a prompt that is there.
     pub fn attach<M: Transformer>(
         &self,
         model: &mut Prompted<M>,

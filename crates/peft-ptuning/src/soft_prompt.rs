@@ -10,10 +10,12 @@ use crate::PromptEncoder;
 /// A model with a soft prompt, or without.
 pub type Prompted<M> = WithInput<M, SoftPrompt>;
 
-/// Trained vectors before the embeddings of a text (Lester et al. 2021), which an encoder may make (Liu et al. 2021).
+/// Trained vectors before the embeddings of a text (Lester et al. 2021), which an encoder may make
+/// (Liu et al. 2021).
 #[derive(Module, Debug)]
 pub struct SoftPrompt {
-    /// `[n_virtual_tokens, d_model]`: the vectors, or what the encoder makes them of. In f32 whatever the model's precision.
+    /// `[n_virtual_tokens, d_model]`: the vectors, or what the encoder makes them of. In f32
+    /// whatever the model's precision.
     pub inputs: Param<Tensor<2>>,
     /// What makes the vectors.
     pub encoder: Option<PromptEncoder>,
@@ -57,12 +59,16 @@ impl SoftPrompt {
         }
     }
 
-    /// Put the prompt before `model` and freeze the model itself, but for `modules`, by suffix, which train whole under `name`. Adapters that the model has train on.
-    /// `method` is what the report calls it; `max_positions` how many positions the model has, [`usize::MAX`] where there is no end.
+    /// Put the prompt before `model` and freeze the model itself, but for `modules`, by suffix,
+    /// which train whole under `name`. Adapters that the model has train on. `method` is what the
+    /// report calls it; `max_positions` how many positions the model has, [`usize::MAX`] where
+    /// there is no end.
     ///
     /// # Errors
     ///
-    /// A [`PeftError`], with the model untouched: a prompt that is there, has no vectors or more than there are positions, vectors that are not as wide as the embeddings, modules that are not there.
+    /// A [`PeftError`], with the model untouched: a prompt that is there, has no vectors or more
+    /// than there are positions, vectors that are not as wide as the embeddings, modules that are
+    /// not there.
     pub fn attach<M: Transformer>(
         self,
         model: &mut Prompted<M>,

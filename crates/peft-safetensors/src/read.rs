@@ -59,7 +59,8 @@ pub struct Opened {
     pub tensors: BTreeMap<String, TensorPlace>,
 }
 
-/// Where a tensor is: in a file that is held open, so that what replaces the file does not change it.
+/// Where a tensor is: in a file that is held open, so that what replaces the file does not change
+/// it.
 #[derive(Debug, Clone)]
 pub struct TensorPlace {
     key: String,
@@ -75,7 +76,8 @@ pub struct TensorPlace {
 pub enum Hold {
     /// It does: what replaces it changes nothing.
     Open,
-    /// It is opened when a tensor is read, and must be what it was: for more files than a process may have open.
+    /// It is opened when a tensor is read, and must be what it was: for more files than a process
+    /// may have open.
     Reopen,
 }
 
@@ -120,7 +122,8 @@ impl fmt::Debug for Open {
 ///
 /// # Errors
 ///
-/// A [`ReadError`]: a header that does not parse, tensors whose shapes are not those of their bytes, or that are not all of the file.
+/// A [`ReadError`]: a header that does not parse, tensors whose shapes are not those of their
+/// bytes, or that are not all of the file.
 pub fn open(path: &Path) -> Result<Opened, ReadError> {
     open_with(path, Hold::Open)
 }
@@ -153,7 +156,8 @@ pub fn open_with(path: &Path, hold: Hold) -> Result<Opened, ReadError> {
     }
     let mut header = vec![0; length as usize];
     file.read_exact(&mut header).map_err(failed)?;
-    // That each tensor's bytes are of its shape, and begin where those before it end, is checked in here.
+    // That each tensor's bytes are of its shape, and begin where those before it end, is checked in
+    // here.
     let header: Metadata =
         serde_json::from_slice(&header).map_err(|error| malformed(error.to_string()))?;
     let data = 8 + length;

@@ -28,7 +28,8 @@ pub trait Writes {
 ///
 /// # Errors
 ///
-/// Those of the file and of the tensors; what was written is removed, and what was there before is as it was.
+/// Those of the file and of the tensors; what was written is removed, and what was there before is
+/// as it was.
 pub fn write<T: Writes>(
     path: &Path,
     texts: HashMap<String, String>,

@@ -1,7 +1,7 @@
 //! What was saved, of whatever kind, in three lines: opened, attached, saved.
 //!
-//! `cargo run --release -p peft-store --example any_adapter -- MODEL ADAPTER OUT`; without arguments
-//! it makes adapters of two kinds for the demo's model and copies both.
+//! `cargo run --release -p peft-store --example any_adapter -- MODEL ADAPTER OUT`; without
+//! arguments it makes adapters of two kinds for the demo's model and copies both.
 
 use std::error::Error;
 use std::path::Path;

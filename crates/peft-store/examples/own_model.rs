@@ -1,4 +1,5 @@
-//! A model of one's own, adapted, trained with Burn's optimizer, saved in PEFT's format, loaded into a fresh base and merged.
+//! A model of one's own, adapted, trained with Burn's optimizer, saved in PEFT's format, loaded
+//! into a fresh base and merged.
 //!
 //! `cargo run --release -p peft-store --example own_model`
 

@@ -1,4 +1,4 @@
-//! [`Labels`]: the names of a classifier's outputs, as they are kept beside an adapter and in a checkpoint's config.
+//! [`Labels`]: the names of a classifier's outputs, beside an adapter and in a model's config.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -15,9 +15,11 @@ const FILE: &str = "labels.json";
 pub struct Labels {
     /// The names.
     pub names: Vec<String>,
-    /// What the labels are, in transformers' words: `single_label_classification`, `multi_label_classification` or `regression`.
+    /// What the labels are, in transformers' words: `single_label_classification`,
+    /// `multi_label_classification` or `regression`.
     pub problem_type: Option<String>,
-    /// How the rows that a model was trained on wrote numbers for classes: `ids` of outputs, or `names`; none where it is not known.
+    /// How the rows that a model was trained on wrote numbers for classes: `ids` of outputs, or
+    /// `names`; none where it is not known.
     pub numbers: Option<String>,
 }
 
@@ -57,13 +59,14 @@ pub enum LabelsError {
 }
 
 impl Labels {
-    /// Those of a `config.json`, if it names any by `id2label`; `outputs` is how many its head has, where that is known.
+    /// Those of a `config.json`, if it has an `id2label`; its head has `outputs`, where known.
     ///
-    /// Without `id2label` there are as many as the head's outputs, or as `num_labels` says, called `LABEL_0` and so on as transformers calls them.
+    /// Without `id2label` there are as many as the head's outputs, or as `num_labels` says, called
+    /// `LABEL_0` and so on as transformers calls them.
     ///
     /// # Errors
     ///
-    /// [`LabelsError::Field`] for ids with gaps, names that are none, another number of them than of outputs.
+    /// [`LabelsError::Field`] for ids with gaps, names that are none, or not one name an output.
     pub fn of_config(
         fields: &Map<String, Value>,
         outputs: Option<usize>,
@@ -102,7 +105,8 @@ impl Labels {
         (0..outputs).map(|id| format!("LABEL_{id}")).collect()
     }
 
-    /// A name that the `label2id` of a `config.json` gives another id than these labels do, with that id.
+    /// A name that the `label2id` of a `config.json` gives another id than these labels do, with
+    /// that id.
     ///
     /// # Errors
     ///

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device};
 
-/// What stays free, as one part in so many of what is available: the command itself, its rows and one batch need some.
+/// What stays free, as one part in so many of what is available: the command itself, its rows and
+/// one batch need some.
 const MARGIN: u64 = 20;
 
 /// More than the machine's memory holds.
@@ -24,8 +25,9 @@ pub struct MemoryError {
 }
 
 impl MemoryError {
-    /// An error if tensors of these shapes in `dtype` are more than the memory of `device` holds. What is not known is not checked: the
-    /// memory of graphics devices, and that of systems that do not say.
+    /// An error if tensors of these shapes in `dtype` are more than the memory of `device` holds.
+    /// What is not known is not checked: the memory of graphics devices, and that of systems that
+    /// do not say.
     ///
     /// # Errors
     ///
@@ -69,13 +71,15 @@ fn gib(bytes: Option<u64>) -> String {
     }
 }
 
-/// Whether tensors of a device are in the machine's own memory. Burn tells devices apart by their names alone.
+/// Whether tensors of a device are in the machine's own memory. Burn tells devices apart by their
+/// names alone.
 fn on_cores(device: &Device) -> bool {
     let name = format!("{device:?}");
     ["Flex", "NdArray"].iter().any(|kind| name.contains(kind))
 }
 
-/// The bytes that this process can still take: what the system has, and what its control group leaves it.
+/// The bytes that this process can still take: what the system has, and what its control group
+/// leaves it.
 fn available() -> Option<u64> {
     let system = fs::read_to_string("/proc/meminfo").ok();
     let system = system.and_then(|text| Some(field(&text, "MemAvailable:")?.saturating_mul(1024)));
@@ -84,7 +88,8 @@ fn available() -> Option<u64> {
     system.into_iter().chain(group).min()
 }
 
-/// What the control groups of this process leave it, by both versions of the interface; what caches files is given back when asked for.
+/// What the control groups of this process leave it, by both versions of the interface; what caches
+/// files is given back when asked for.
 fn left_in_group(groups: &str, root: &Path) -> Option<u64> {
     let number = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let left = |dir: &Path, limit: &str, used: &str, cached: &str| {

@@ -5,10 +5,12 @@ use burn::tensor::Tensor;
 use burn::tensor::{DType, Device, TensorData};
 use peft_core::{ParamPlace, VisitParams, visit_params};
 
-/// Modules whose linear layers lie `[in, out]` in a file, as in Burn: those of GPT-2. All others lie `[out, in]`.
+/// Modules whose linear layers lie `[in, out]` in a file, as in Burn: those of GPT-2. All others
+/// lie `[out, in]`.
 const IN_OUT: [&str; 2] = ["Struct:Gpt2Attention", "Struct:Gpt2Mlp"];
 
-/// A file's `[out, in]` matrix as a parameter, `[in, out]`, in memory in that order as a fresh layer's is, so that it computes the same bits as what was saved.
+/// A file's `[out, in]` matrix as a parameter, `[in, out]`, in memory in that order as a fresh
+/// layer's is, so that it computes the same bits as what was saved.
 pub(crate) fn in_out(data: TensorData, to: (&Device, DType)) -> Tensor<2> {
     let turned = Tensor::<2>::from_data(data, to).transpose().into_data();
     Tensor::from_data(turned, to)
@@ -51,7 +53,8 @@ impl StoredParam {
     }
 }
 
-/// Modules whose parameters are an adapter's: inside a slot, and what a model reads beside its text.
+/// Modules whose parameters are an adapter's: inside a slot, and what a model reads beside its
+/// text.
 const ADAPTERS: [&str; 2] = ["Reparameterization", "InputAdapter"];
 
 /// The model's own parameters, without those of adapters.

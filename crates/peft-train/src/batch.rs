@@ -16,7 +16,8 @@ const WINDOW: usize = 50;
 pub struct Batch {
     /// The tokens, padded on the right with token 0, `[batch, positions]`.
     pub ids: Tensor<2, Int>,
-    /// The sequence of its row that a position belongs to, `[batch, positions]`, with padding as the last; none where each row is one sequence.
+    /// The sequence of its row that a position belongs to, `[batch, positions]`, with padding as
+    /// the last; none where each row is one sequence.
     pub segments: Option<Tensor<2, Int>>,
     /// The positions whose next token is a target.
     pub(crate) reads: Reads,
@@ -84,7 +85,8 @@ impl Batch {
     }
 }
 
-/// The batches of an epoch, as indices of examples of these lengths: shuffled by `(seed, epoch)`, similar lengths together.
+/// The batches of an epoch, as indices of examples of these lengths: shuffled by `(seed, epoch)`,
+/// similar lengths together.
 ///
 /// # Panics
 ///

@@ -19,7 +19,8 @@ pub struct EvalReport {
     pub perplexity: f64,
     /// The fraction of targets that are the likeliest token.
     pub token_accuracy: f64,
-    /// The fraction of rows all of whose targets are the likeliest token: greedy generation would give them.
+    /// The fraction of rows all of whose targets are the likeliest token: greedy generation would
+    /// give them.
     pub exact_match: f64,
     /// Rows.
     pub examples: usize,
@@ -71,10 +72,11 @@ pub fn evaluate<M: CausalLm>(model: &M, examples: &[Example], batch_size: usize)
     }
 }
 
-/// For each prompt, the index of the likeliest of `options` as its continuation, by summed log-likelihood.
+/// For each prompt, the index of the likeliest of `options` as its continuation, by summed
+/// log-likelihood.
 ///
-/// Prompt and option are encoded as the one text that they are, as rows are. What all options of a prompt begin with is read once, and they follow it from the
-/// cache.
+/// Prompt and option are encoded as the one text that they are, as rows are. What all options of a
+/// prompt begin with is read once, and they follow it from the cache.
 ///
 /// # Errors
 ///

@@ -121,8 +121,9 @@ impl ModuleVisitor for WithGradients {
 
 /// `log Σ exp(logits) − logit of the label`, for each row.
 ///
-/// Its gradient, `softmax(logits) − onehot(label)`, is known with its value, so the graph gets that and not the chain of operations that leads to
-/// it: with a large vocabulary those are what a step spends much of its time and memory on.
+/// Its gradient, `softmax(logits) − onehot(label)`, is known with its value, so the graph gets that
+/// and not the chain of operations that leads to it: with a large vocabulary those are what a step
+/// spends much of its time and memory on.
 pub(crate) fn nll(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     let [n, _] = logits.dims();
     let labels = labels.reshape([n, 1]).without_autodiff();
@@ -140,10 +141,12 @@ pub(crate) fn nll(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     with_gradient(value, logits, gradient)
 }
 
-/// `Σ −y log σ(x) − (1 − y) log(1 − σ(x))` over the labels of each row, for targets `y` of zero and one.
+/// `Σ −y log σ(x) − (1 − y) log(1 − σ(x))` over the labels of each row, for targets `y` of zero and
+/// one.
 ///
-/// Written as `max(x, 0) − x y + log(1 + e^−|x|)`, which holds for scores of any size. Its gradient is `σ(x) − y`, also at zero, where automatic differentiation
-/// of the parts would take one of their sides.
+/// Written as `max(x, 0) − x y + log(1 + e^−|x|)`, which holds for scores of any size. Its gradient
+/// is `σ(x) − y`, also at zero, where automatic differentiation of the parts would take one of
+/// their sides.
 ///
 /// # Shapes
 ///

@@ -40,7 +40,8 @@ pub fn backend(device: &Device) -> &'static str {
         .unwrap_or_else(|| panic!("no name for {device:?}"))
 }
 
-/// Whether a device computes in this type. Drivers of graphics hold f64 and add it, and have `exp` and its like in f32 only: that is seen by computing one.
+/// Whether a device computes in this type. Drivers of graphics hold f64 and add it, and have `exp`
+/// and its like in f32 only: that is seen by computing one.
 pub fn computes_in(device: &Device, dtype: DType) -> bool {
     let exact = || {
         let one = Tensor::<1>::from_data([1.0_f64], (device, DType::F64));
@@ -49,7 +50,8 @@ pub fn computes_in(device: &Device, dtype: DType) -> bool {
     device.supports_dtype(dtype) && (dtype != DType::F64 || exact())
 }
 
-/// Burn has deprecated this backend in favour of Flex; it is tested here for as long as it is there.
+/// Burn has deprecated this backend in favour of Flex; it is tested here for as long as it is
+/// there.
 #[cfg(feature = "ndarray")]
 #[allow(deprecated)]
 fn ndarray() -> Device {

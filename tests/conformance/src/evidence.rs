@@ -8,7 +8,8 @@ use std::sync::Mutex;
 /// The variable that names the directory of a run's evidence.
 const VARIABLE: &str = "PEFT_EVIDENCE";
 
-/// An invariant as a row: its number, which is that of its place `at` in the list, and what it says.
+/// An invariant as a row: its number, which is that of its place `at` in the list, and what it
+/// says.
 pub(crate) fn row(at: Option<usize>, sentence: &str) -> String {
     format!("{:02} | {sentence}", at.map_or(0, |at| at + 1))
 }

@@ -13,7 +13,8 @@ pub trait AdapterFixture {
     /// The kinds of layers that it adapts.
     const KINDS: &'static [LayerKind] = &[LayerKind::Linear];
 
-    /// How far a fresh adapter's output is from the base's, at most; none where it is not meant to start as the base.
+    /// How far a fresh adapter's output is from the base's, at most; none where it is not meant to
+    /// start as the base.
     const STARTS_WITHIN: Option<f32> = Some(0.0);
 
     /// Whether it is defined by its dense weight, so that the factored path forms that too.
@@ -38,7 +39,8 @@ pub trait AdapterFixture {
 
     /// Give every parameter of adapters a value that matters, the same at each call.
     ///
-    /// Values of about ±0.25, unlike in each parameter, unless a method needs others. What trains must stay so.
+    /// Values of about ±0.25, unlike in each parameter, unless a method needs others. What trains
+    /// must stay so.
     fn perturb<M: Module>(model: M) -> M {
         perturbed(model)
     }

@@ -12,14 +12,17 @@ pub trait Head<M: Transformer> {
     ///
     /// # Shapes
     ///
-    /// `states` is `[batch, positions, d_model]`, `segments` `[batch, positions]`, the result `[batch, positions, outputs]`, or `[batch, 1, outputs]` of a whole text.
+    /// `states` is `[batch, positions, d_model]`, `segments` `[batch, positions]`, the result
+    /// `[batch, positions, outputs]`, or `[batch, 1, outputs]` of a whole text.
     fn output(model: &M, states: Tensor<3>, segments: Option<Tensor<2, Int>>) -> Tensor<3>;
 
-    /// Of a text, as training gets it: no state is computed that need not be. `at` are the positions to predict at.
+    /// Of a text, as training gets it: no state is computed that need not be. `at` are the
+    /// positions to predict at.
     ///
     /// # Shapes
     ///
-    /// `ids` and `segments` are `[batch, positions]`, `at` `[batch, read]`, the result `[batch, read or 1, outputs]`.
+    /// `ids` and `segments` are `[batch, positions]`, `at` `[batch, read]`, the result
+    /// `[batch, read or 1, outputs]`.
     fn read(
         model: &M,
         ids: Tensor<2, Int>,

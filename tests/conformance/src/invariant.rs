@@ -217,7 +217,8 @@ impl Invariant {
         row(at, self.sentence())
     }
 
-    /// Note that it was seen to hold of a method on the backend of a device: the last line of a case.
+    /// Note that it was seen to hold of a method on the backend of a device: the last line of a
+    /// case.
     pub fn verified(self, method: &str, device: &Device) {
         verified("conformance", &self.row(), method, backend(device));
     }

@@ -16,7 +16,11 @@
 //!     const KINDS: &'static [LayerKind] = &[LayerKind::Linear, LayerKind::Embedding];
 //!     const DENSE: bool = true;
 //!
-//!     fn attach<M: Module>(model: &mut M, name: &str, placement: &Placement) -> Result<AttachReport, PeftError> {
+//!     fn attach<M: Module>(
+//!         model: &mut M,
+//!         name: &str,
+//!         placement: &Placement,
+//!     ) -> Result<AttachReport, PeftError> {
 //!         attach(model, name, placement, Self::KINDS, |layers| {
 //!             let copy = |layer: &Layer| Whole::new(layer.frozen_weight().dense());
 //!             Ok(layers.iter().map(copy).collect())

@@ -21,8 +21,9 @@ pub struct Seen {
     pub trains: bool,
 }
 
-/// The values of a tensor as they are now. Burn reads one that lies on a device when its data is first looked at, and by then an operation may have
-/// changed it in place: what is kept to be compared would be compared with itself.
+/// The values of a tensor as they are now. Burn reads one that lies on a device when its data is
+/// first looked at, and by then an operation may have changed it in place: what is kept to be
+/// compared would be compared with itself.
 pub fn read<const D: usize>(tensor: Tensor<D>) -> TensorData {
     let data = tensor.into_data();
     let _ = data.as_bytes();

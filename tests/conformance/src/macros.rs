@@ -1,7 +1,10 @@
-//! [`cases!`](crate::cases), [`adapter_suite!`](crate::adapter_suite) and [`model_suite!`](crate::model_suite!): functions of a device as tests, one a backend of the build.
+//! [`cases!`](crate::cases), [`adapter_suite!`](crate::adapter_suite) and
+//! [`model_suite!`](crate::model_suite!): functions of a device as tests, one a backend of the
+//! build.
 //!
-//! What a macro expands to is compiled with the features of the crate that calls it, which may call its own as it likes. So whether a
-//! backend is there is asked here, by defining a macro that keeps or drops its tests.
+//! What a macro expands to is compiled with the features of the crate that calls it, which may call
+//! its own as it likes. So whether a backend is there is asked here, by defining a macro that keeps
+//! or drops its tests.
 
 /// What is given, where this build has Flex.
 #[cfg(feature = "flex")]
@@ -86,7 +89,8 @@ macro_rules! on_cuda {
 /// Turns functions of a device into one test a backend: `cases!(one, two);` runs `one(&device)`
 /// and `two(&device)` as `flex::one`, `ndarray::one` and so on.
 ///
-/// `cases!(on the cores: one, two);` leaves out the backends whose tensors are not in the process's own memory.
+/// `cases!(on the cores: one, two);` leaves out the backends whose tensors are not in the process's
+/// own memory.
 #[macro_export]
 macro_rules! cases {
     (on the cores: $($name:ident),+ $(,)?) => {
@@ -121,7 +125,8 @@ macro_rules! cases {
     };
 }
 
-/// Every case of [`suite`](crate::suite) for one [`AdapterFixture`](crate::AdapterFixture), on every backend of the build. Once in a module.
+/// Every case of [`suite`](crate::suite) for one [`AdapterFixture`](crate::AdapterFixture), on
+/// every backend of the build. Once in a module.
 #[macro_export]
 macro_rules! adapter_suite {
     ($fixture:ty) => {
@@ -161,7 +166,8 @@ macro_rules! adapter_suite {
     };
 }
 
-/// Every case of [`model_suite`](mod@crate::model_suite) for one [`ModelFixture`](crate::ModelFixture), on every backend of the build. Once in a module.
+/// Every case of [`model_suite`](mod@crate::model_suite) for one
+/// [`ModelFixture`](crate::ModelFixture), on every backend of the build. Once in a module.
 #[macro_export]
 macro_rules! model_suite {
     ($fixture:ty) => {

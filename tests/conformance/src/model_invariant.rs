@@ -5,7 +5,8 @@ use burn::tensor::Device;
 use crate::evidence::row;
 use crate::{backend, verified};
 
-/// What is to hold of a model, so that every method is right on it, as a row of `docs/conformance.md`.
+/// What is to hold of a model, so that every method is right on it, as a row of
+/// `docs/conformance.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelInvariant {
     /// Its stages.
@@ -139,7 +140,8 @@ impl ModelInvariant {
         row(at, self.sentence())
     }
 
-    /// Note that it was seen to hold of a model on the backend of a device: the last line of a case.
+    /// Note that it was seen to hold of a model on the backend of a device: the last line of a
+    /// case.
     pub fn verified(self, model: &str, device: &Device) {
         verified("model-invariants", &self.row(), model, backend(device));
     }

@@ -112,13 +112,15 @@ pub fn filled_adapters<M: Module>(model: M) -> M {
     fill(model, 0.0, 1.0, is_adapter)
 }
 
-/// The parameters of adapters given values of about ±0.25, none of which is what [`filled`] gives to a base.
+/// The parameters of adapters given values of about ±0.25, none of which is what [`filled`] gives
+/// to a base.
 pub fn perturbed<M: Module>(model: M) -> M {
     fill(model, 100.0, 0.5, is_adapter)
 }
 
-/// Every parameter given values of ±0.6, and a vector that is no bias, which will be a norm's, values between 0.2 and 1.4. They are scattered: a plain wave would make matrices of rank
-/// two, and values of one sign flatten what goes through many layers. What trains stays.
+/// Every parameter given values of ±0.6, and a vector that is no bias, which will be a norm's,
+/// values between 0.2 and 1.4. They are scattered: a plain wave would make matrices of rank two,
+/// and values of one sign flatten what goes through many layers. What trains stays.
 pub fn scattered<M: Module>(model: M) -> M {
     struct Scatter(Vec<String>, f32);
     impl ModuleMapper for Scatter {

@@ -1,5 +1,6 @@
-//! A model that is not of this workspace, whole: a small decoder with learned positions, one head and a gated feed-forward layer. What follows it is all that its author writes to
-//! know that LoRA, prompts, prefixes and strategies by depth are right on it.
+//! A model that is not of this workspace, whole: a small decoder with learned positions, one head
+//! and a gated feed-forward layer. What follows it is all that its author writes to know that LoRA,
+//! prompts, prefixes and strategies by depth are right on it.
 
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};

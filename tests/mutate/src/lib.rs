@@ -8,8 +8,8 @@
 //!
 //! # What this crate does not do
 //!
-//! It knows no format but JSON, safetensors, GGUF's numbers and text, and looks for no coverage: `fuzz/` does,
-//! by [`Sound`], with the same readers.
+//! It knows no format but JSON, safetensors, GGUF's numbers and text, and looks for no coverage:
+//! `fuzz/` does, by [`Sound`], with the same readers.
 #![deny(missing_docs)]
 
 mod bytes;

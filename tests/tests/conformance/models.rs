@@ -48,7 +48,8 @@ fixtures! {
         };
         LanguageModel::Decoder(config.init(device))
     };
-    /// Fused projections; a rotation of a part of the features, which is another one beyond 12 positions.
+    /// Fused projections; a rotation of a part of the features, which is another one beyond 12
+    /// positions.
     phi3 = Phi3("phi3", LanguageModel, Logits): |device| {
         let config = DecoderConfig {
             fused_projections: true,
@@ -68,7 +69,8 @@ fixtures! {
         };
         LanguageModel::Decoder(config.init(device))
     };
-    /// Windows, soft caps, norms around each half of a block, scaled embeddings that are the output layer too.
+    /// Windows, soft caps, norms around each half of a block, scaled embeddings that are the output
+    /// layer too.
     gemma2 = Gemma2("gemma2", LanguageModel, Logits): |device| {
         let config = DecoderConfig {
             windows: vec![Some(4), None],

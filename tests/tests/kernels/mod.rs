@@ -1,6 +1,8 @@
-//! Every function, value and gradients, beside its definition in Burn's operations, which Burn differentiates.
+//! Every function, value and gradients, beside its definition in Burn's operations, which Burn
+//! differentiates.
 //!
-//! On `flex` that checks what runs as one pass, elsewhere the definitions that the crate has for every backend.
+//! On `flex` that checks what runs as one pass, elsewhere the definitions that the crate has for
+//! every backend.
 
 mod adamw;
 mod attention;

@@ -1,4 +1,5 @@
-//! Strategies: what trains when, on a small decoder and a small encoder with a head, against lists written by hand.
+//! Strategies: what trains when, on a small decoder and a small encoder with a head, against lists
+//! written by hand.
 
 mod fixed;
 mod memory;

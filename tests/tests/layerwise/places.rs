@@ -1,4 +1,5 @@
-//! The place of every parameter of every family, by the beginnings of their paths; and the roles of a user's own model.
+//! The place of every parameter of every family, by the beginnings of their paths; and the roles of
+//! a user's own model.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +21,8 @@ peft_tests::cases!(
     a_model_of_ones_own_has_places_and_roles,
 );
 
-/// Every parameter lies at the place of the only beginning that its path has, and every beginning is of some.
+/// Every parameter lies at the place of the only beginning that its path has, and every beginning
+/// is of some.
 fn check<M: Module>(model: &M, expected: &[(&str, BlockPlace)]) {
     let depth = Depth::of(model).expect("it has blocks");
     let mut used = BTreeSet::new();

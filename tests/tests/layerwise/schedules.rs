@@ -1,4 +1,5 @@
-//! Strategies of several stages: exactly what a stage names changes in it, rates are exact, draws cover the blocks, and a run goes on in any stage.
+//! Strategies of several stages: exactly what a stage names changes in it, rates are exact, draws
+//! cover the blocks, and a run goes on in any stage.
 
 use std::collections::BTreeSet;
 

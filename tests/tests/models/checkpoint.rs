@@ -169,7 +169,8 @@ fn shards_equal_one_file(device: &Device) {
     fs::write(dir.path().join("model.safetensors.index.json"), index).expect("it can be written");
     assert_eq!(params(&load(dir.path(), device)), params(&model));
 
-    // One file beside them is taken, and the index is not asked: `_get_resolved_checkpoint_files` of transformers.
+    // One file beside them is taken, and the index is not asked: `_get_resolved_checkpoint_files`
+    // of transformers.
     let other = spread(&tiny(), device).map(&mut Doubled);
     let newer = written(&other, DType::F32);
     fs::copy(newer.path().join("model.safetensors"), &single).expect("it can be copied");

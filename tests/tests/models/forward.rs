@@ -1,4 +1,5 @@
-//! What is of a decoder's forward pass alone, each property by a second way to compute the same; what any model must keep is in [`crate::conformance`].
+//! What is of a decoder's forward pass alone, each property by a second way to compute the same;
+//! what any model must keep is in [`crate::conformance`].
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::Linear;

@@ -1,6 +1,7 @@
 //! What transformers computes for the same checkpoints.
 //!
-//! The expected values are read from `tests/goldens`, or from the directory that `PEFT_GOLDENS` names.
+//! The expected values are read from `tests/goldens`, or from the directory that `PEFT_GOLDENS`
+//! names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,7 +66,8 @@ fn half_precision_equals_transformers(device: &Device) {
     assert!(seen >= 20, "only {seen} models have logits in bf16");
 }
 
-/// Frequencies that follow from the length of the sequence so far: with a cache, keys keep those of their time.
+/// Frequencies that follow from the length of the sequence so far: with a cache, keys keep those of
+/// their time.
 fn rotations_that_depend_on_the_length(device: &Device) {
     for name in ["llama_dynamic", "phi3_longrope"] {
         let dir = models().join(name);

@@ -1,4 +1,5 @@
-//! Passes and their contexts: what a block that runs again gives, and virtual tokens between stages.
+//! Passes and their contexts: what a block that runs again gives, and virtual tokens between
+//! stages.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, s};

@@ -1,4 +1,5 @@
-//! The last block at the positions that are read, in every checkpoint there is: the states of the whole one. Gradients are the generic suite's.
+//! The last block at the positions that are read, in every checkpoint there is: the states of the
+//! whole one. Gradients are the generic suite's.
 
 use std::fs;
 use std::path::PathBuf;

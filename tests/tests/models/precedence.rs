@@ -1,5 +1,5 @@
-//! Configs and directories that say one thing in two places: what is taken is what transformers takes, by
-//! `tests/goldens/make_precedence.py`.
+//! Configs and directories that say one thing in two places: what is taken is what transformers
+//! takes, by `tests/goldens/make_precedence.py`.
 
 use std::fs;
 use std::path::Path;
@@ -70,7 +70,8 @@ fn configs_that_say_it_twice(device: &Device) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A key in two shards with other values is the one thing that transformers reads and this does not: which is meant, nothing says.
+/// A key in two shards with other values is the one thing that transformers reads and this does
+/// not: which is meant, nothing says.
 fn directories_that_say_it_twice(device: &Device) {
     let goldens = goldens();
     let shapes = goldens["tensors"][0].as_object().expect("a Llama's");

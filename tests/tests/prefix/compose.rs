@@ -62,7 +62,8 @@ fn adapters_act_beside_it_in_either_order(device: &Device) {
     peft_tests::Invariant::SecondTrains.verified("prefix tuning", device);
 }
 
-/// The least that a soft prompt does: vectors behind what was given to the cache, before the first text.
+/// The least that a soft prompt does: vectors behind what was given to the cache, before the first
+/// text.
 #[derive(Module, Debug)]
 struct Soft {
     vectors: Param<Tensor<2>>,

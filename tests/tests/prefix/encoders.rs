@@ -21,7 +21,8 @@ peft_tests::cases!(
     every_position_sees_all_of_it,
 );
 
-/// One check of a generic function on a classifier of each family, of texts of their first position or of their mean.
+/// One check of a generic function on a classifier of each family, of texts of their first position
+/// or of their mean.
 macro_rules! on_all {
     ($check:ident, $device:expr) => {
         let device = $device;

@@ -1,4 +1,5 @@
-//! Directories of prefixes: what is saved is what is read, PEFT's are read and written as they are, and what does not fit is refused by name.
+//! Directories of prefixes: what is saved is what is read, PEFT's are read and written as they are,
+//! and what does not fit is refused by name.
 
 use std::fs;
 use std::path::Path;

@@ -47,7 +47,8 @@ fn generation_equals_reading_all_again(device: &Device) {
     peft_tests::Invariant::Cache.verified("prefix tuning", device);
 }
 
-/// All keys turn anew where the sequence grows beyond 16 positions, those of the prefix among them; the prefix is put there again.
+/// All keys turn anew where the sequence grows beyond 16 positions, those of the prefix among them;
+/// the prefix is put there again.
 fn a_changing_rotation_is_read_again_behind_the_prefix(device: &Device) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens/models/phi3_longrope");
     let checkpoint = Checkpoint::open(&dir).expect("it opens");

@@ -1,4 +1,5 @@
-//! What PEFT computes with the same prefixes: logits from its file, loss, and the gradient of each parameter.
+//! What PEFT computes with the same prefixes: logits from its file, loss, and the gradient of each
+//! parameter.
 
 use std::fs;
 use std::path::{Path, PathBuf};

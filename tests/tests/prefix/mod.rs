@@ -41,7 +41,8 @@ fn decoder(device: &Device) -> Prefixed<DecoderForCausalLm> {
     prefixed(spread(&tiny(), device), device)
 }
 
-/// The keys and values by their definition, number by number: PEFT views a position as `[2 n_layers, n_kv_heads, head_dim]`, a layer's keys before its values.
+/// The keys and values by their definition, number by number: PEFT views a position as
+/// `[2 n_layers, n_kv_heads, head_dim]`, a layer's keys before its values.
 fn by_hand(prefix: &Prefix, batch: usize, device: &Device) -> KvCache {
     let PrefixShape {
         n_layers,

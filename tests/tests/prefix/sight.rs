@@ -177,7 +177,8 @@ fn every_position_sees_all_of_it(device: &Device) {
     }
 }
 
-/// A window of four counts the prefix, as in transformers: place `p` of three is `3 - p + i` away from position `i`.
+/// A window of four counts the prefix, as in transformers: place `p` of three is `3 - p + i` away
+/// from position `i`.
 fn beyond_the_window_it_is_seen_through_others(device: &Device) {
     let windowed = |n_layers| DecoderConfig {
         n_layers,

@@ -31,7 +31,8 @@ fn attached(config: &PrefixConfig, device: &Device) -> Prefixed<DecoderForCausal
     model
 }
 
-/// As [`attached`], with values that matter and are the same at each call: tests of other threads draw from the same device.
+/// As [`attached`], with values that matter and are the same at each call: tests of other threads
+/// draw from the same device.
 fn settled(device: &Device) -> Prefixed<DecoderForCausalLm> {
     let mut model = attached(&PrefixConfig::new(N), device);
     let shape = PrefixShape::of(&model.model);

@@ -103,7 +103,8 @@ fn attaching_freezes_all_but_the_prompt(device: &Device) {
     assert_eq!(trained(&prompted(device)), ["prompt.inputs"]);
     let trains = trained(&encoded(PromptEncoderConfig::LSTM, device));
     assert!(trains.iter().all(|path| path.starts_with("prompt.")));
-    // The inputs; four gates of two matrices and two biases in two directions of two layers; two linear layers.
+    // The inputs; four gates of two matrices and two biases in two directions of two layers; two
+    // linear layers.
     assert_eq!(trains.len(), 1 + 4 * 4 * 2 * 2 + 4);
     let mut model = plain(device);
     let config = PTuningConfig::new(N).with_hidden(5);

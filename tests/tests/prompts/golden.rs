@@ -1,4 +1,5 @@
-//! What PEFT computes for its own directories: logits, loss, the gradient of all that trains, and the files that we write for them.
+//! What PEFT computes for its own directories: logits, loss, the gradient of all that trains, and
+//! the files that we write for them.
 
 use std::fs;
 use std::path::{Path, PathBuf};

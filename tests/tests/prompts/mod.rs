@@ -45,7 +45,8 @@ fn p_tuning(encoder: PromptEncoderConfig) -> PTuningConfig {
     PTuningConfig::new(N).with_encoder(encoder).with_hidden(5)
 }
 
-/// The parameters of the prompt given [`values`]: not drawn, since tests of other threads draw from the same device.
+/// The parameters of the prompt given [`values`]: not drawn, since tests of other threads draw from
+/// the same device.
 fn filled_prompt<M: Module>(mut model: Prompted<M>) -> Prompted<M> {
     struct Fill(f32);
     impl ModuleMapper for Fill {

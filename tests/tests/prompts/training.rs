@@ -1,4 +1,5 @@
-//! Training changes the prompt and what trains whole, and nothing else; it goes on to the same bits.
+//! Training changes the prompt and what trains whole, and nothing else; it goes on to the same
+//! bits.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;

@@ -1,4 +1,5 @@
-//! Targets by regular expressions, of whose pieces another matcher knows what they mean: it walks the pieces and has no expressions.
+//! Targets by regular expressions, of whose pieces another matcher knows what they mean: it walks
+//! the pieces and has no expressions.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

@@ -1,4 +1,5 @@
-//! Directories of trained parameters: what is written is read back to the bit, and other bases are refused.
+//! Directories of trained parameters: what is written is read back to the bit, and other bases are
+//! refused.
 
 mod norms;
 

@@ -1,4 +1,5 @@
-//! Rows as people bring them: other columns, other formats, the parts of a text, turns by templates that write the last one otherwise.
+//! Rows as people bring them: other columns, other formats, the parts of a text, turns by templates
+//! that write the last one otherwise.
 
 use std::time::Instant;
 

@@ -50,7 +50,8 @@ fn difference(device: &Device, rows: &[Example], a: &TrainConfig, b: &TrainConfi
 fn two_half_batches_give_the_update_of_the_whole(device: &Device) {
     let rows = examples(8);
     let whole = TrainConfig {
-        // An ε this large makes Adam's first step depend on the size of the gradient and not on its sign alone.
+        // An ε this large makes Adam's first step depend on the size of the gradient and not on its
+        // sign alone.
         epsilon: 0.1,
         ..config(8, 1)
     };

@@ -1,4 +1,5 @@
-//! What the task takes without a language model: the majority class, and logistic regression on tf-idf.
+//! What the task takes without a language model: the majority class, and logistic regression on
+//! tf-idf.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -12,7 +13,8 @@ const STEPS: usize = 600;
 /// Step size at the start, with momentum.
 const RATE: f64 = 20.0;
 const MOMENTUM: f64 = 0.9;
-/// L2 penalty of the sum over rows, the inverse of scikit-learn's `C`; chosen on the validation rows.
+/// L2 penalty of the sum over rows, the inverse of scikit-learn's `C`; chosen on the validation
+/// rows.
 const PENALTIES: [f64; 5] = [0.03, 0.1, 0.3, 1.0, 3.0];
 
 /// A row as its words, and its category.
@@ -88,7 +90,8 @@ fn read(path: &Path) -> Outcome<Vec<Row>> {
         .collect()
 }
 
-/// Runs of two or more letters or digits in lower case, as scikit-learn's `TfidfVectorizer` takes them.
+/// Runs of two or more letters or digits in lower case, as scikit-learn's `TfidfVectorizer` takes
+/// them.
 fn words(text: &str) -> Vec<String> {
     text.to_lowercase()
         .split(|c: char| !c.is_alphanumeric() && c != '_')

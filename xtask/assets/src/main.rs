@@ -1,6 +1,8 @@
-//! Rebuilds the assets of the default run from WordNet: rows, tokenizer, model, and the baselines beside it.
+//! Rebuilds the assets of the default run from WordNet: rows, tokenizer, model, and the baselines
+//! beside it.
 //!
-//! Run by `cargo xtask assets`. A package of its own, so that the other verbs of `xtask` do not wait for its dependencies.
+//! Run by `cargo xtask assets`. A package of its own, so that the other verbs of `xtask` do not
+//! wait for its dependencies.
 
 mod baselines;
 mod model;

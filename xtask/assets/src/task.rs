@@ -53,8 +53,8 @@ pub(crate) struct Split {
     corpus: Vec<String>,
 }
 
-/// Draws test, validation and training rows, the same number of each category; no word of one is a word of another,
-/// and the corpus has no synset that shares a word or a definition with any row.
+/// Draws test, validation and training rows, the same number of each category; no word of one is a
+/// word of another, and the corpus has no synset that shares a word or a definition with any row.
 pub(crate) fn split(synsets: &[Synset]) -> Outcome<Split> {
     let mut rng = StdRng::seed_from_u64(SEED);
     let mut by_category: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -131,7 +131,8 @@ fn keys(synset: &Synset) -> impl Iterator<Item = String> {
     synset.words.iter().map(|word| word.to_lowercase())
 }
 
-/// A synset as two texts: its words before the definition and the examples, and after the definition alone, as the task has the category there.
+/// A synset as two texts: its words before the definition and the examples, and after the
+/// definition alone, as the task has the category there.
 fn texts(synset: &Synset) -> [String; 2] {
     let words = synset.words.join(", ");
     let definition = &synset.definition;

@@ -1,6 +1,8 @@
-//! `cargo xtask bench lora`: the LoRA step of this workspace beside Burn's `apply_lora` and full fine-tuning. `apply_lora` is measured as Burn has it, and on the kernels of this workspace too.
+//! `cargo xtask bench lora`: the LoRA step of this workspace beside Burn's `apply_lora` and full
+//! fine-tuning. `apply_lora` is measured as Burn has it, and on the kernels of this workspace too.
 //!
-//! Each variant is a process of its own, for its peak memory; the variants take turns, so that a machine that slows down slows all of them.
+//! Each variant is a process of its own, for its peak memory; the variants take turns, so that a
+//! machine that slows down slows all of them.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,7 +1,9 @@
-//! `cargo xtask bench methods`: every method of `peft train` on one task, with the same rows and epochs.
+//! `cargo xtask bench methods`: every method of `peft train` on one task, with the same rows and
+//! epochs.
 //!
-//! The command itself is measured, as its users run it: `peft train`, then `peft eval` on rows that were not trained on. Quality, parameters that train, seconds a step in
-//! the last epoch, peak memory. Rates are each method's own; they were chosen among a few on validation rows.
+//! The command itself is measured, as its users run it: `peft train`, then `peft eval` on rows that
+//! were not trained on. Quality, parameters that train, seconds a step in the last epoch, peak
+//! memory. Rates are each method's own; they were chosen among a few on validation rows.
 
 use std::fs;
 use std::io;
@@ -269,7 +271,8 @@ fn trainable(said: &str) -> Option<u64> {
         .ok()
 }
 
-/// Seconds a step of the last epoch, by the targets seen so far and their number a second since the beginning.
+/// Seconds a step of the last epoch, by the targets seen so far and their number a second since the
+/// beginning.
 fn seconds_per_step(metrics: &str) -> Option<f64> {
     let mut targets = 0.0;
     let steps: Vec<(f64, f64)> = metrics

@@ -28,7 +28,8 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum What {
-    /// A training step: factored LoRA, Burn's apply_lora and full fine-tuning, with the kernels of this workspace and without
+    /// A training step: factored LoRA, Burn's apply_lora and full fine-tuning, with the kernels of
+    /// this workspace and without
     Lora(lora::Args),
     /// Every method of the command on one task: quality, parameters, time, memory
     Methods(methods::Args),
@@ -51,7 +52,8 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
     }
 }
 
-/// `cargo build` or `cargo run` of a measured program of the suite, on the backend of these features.
+/// `cargo build` or `cargo run` of a measured program of the suite, on the backend of these
+/// features.
 fn example(verb: &str, name: &str, backend: &str, variant: Option<&str>) -> Command {
     let mut command = cargo([
         verb,

@@ -1,4 +1,5 @@
-//! `cargo xtask bench trunk`: an epoch of a model's top layers, with the states below them kept and without.
+//! `cargo xtask bench trunk`: an epoch of a model's top layers, with the states below them kept and
+//! without.
 
 use std::io;
 

@@ -1,7 +1,8 @@
 //! Cells of a table that lack a backend, and the lines of its page that say why.
 //!
-//! A line is `- ROWS · COLUMNS: why`, or `- ROWS · COLUMNS · BACKENDS: why` where only some backends lack it. Rows are numbers
-//! or runs of them, `03-07`; columns are headings, or `every method` or `every model`, which is every one with such a hole that no other line names.
+//! A line is `- ROWS · COLUMNS: why`, or `- ROWS · COLUMNS · BACKENDS: why` where only some
+//! backends lack it. Rows are numbers or runs of them, `03-07`; columns are headings, or
+//! `every method` or `every model`, which is every one with such a hole that no other line names.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,10 @@
 //! What the cases of a run have verified, as tables in `docs/`.
 //!
-//! A case that has passed a check appends a line to a file in [`dir`]: row, column, detail. A table stands in its page between two comments, and is all that is.
-//! A table that is to be complete has a reason on its page for every backend that a cell lacks. What a backend that needs a device has verified is a row of a table
-//! of its own ([`record()`]), which stays until a run on that device replaces it.
+//! A case that has passed a check appends a line to a file in [`dir`]: row, column, detail. A table
+//! stands in its page between two comments, and is all that is. A table that is to be complete has
+//! a reason on its page for every backend that a cell lacks. What a backend that needs a device has
+//! verified is a row of a table of its own ([`record()`]), which stays until a run on that device
+//! replaces it.
 
 mod holes;
 mod record;
@@ -111,7 +113,8 @@ pub(crate) fn clear() -> io::Result<()> {
     }
 }
 
-/// Put what a part of the run has verified on `backends` into the pages; what is wrong with them, or was.
+/// Put what a part of the run has verified on `backends` into the pages; what is wrong with them,
+/// or was.
 pub(crate) fn write(part: &str, backends: &[&str]) -> io::Result<Vec<String>> {
     let mut faults = Vec::new();
     for table in &TABLES {

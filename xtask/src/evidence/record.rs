@@ -1,4 +1,5 @@
-//! What a backend that needs a device has verified: a row for each device that it ran on, kept until a run on that device replaces it.
+//! What a backend that needs a device has verified: a row for each device that it ran on, kept
+//! until a run on that device replaces it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -45,7 +46,8 @@ fn with(old: &str, key: &str, row: String) -> String {
     format!("{HEAD}{}\n", rows.join("\n"))
 }
 
-/// The cells that the table has for the reference and the backend has not, as `05, 07 · lora, ia3; 21 · lora`.
+/// The cells that the table has for the reference and the backend has not, as
+/// `05, 07 · lora, ia3; 21 · lora`.
 fn lacks(table: &str, own: &Cells) -> String {
     // The two lines of the head have no number.
     let numbered = |line: &&str| {

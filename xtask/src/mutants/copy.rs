@@ -1,4 +1,5 @@
-//! A copy of the tree in which nothing is newer than it must be, and links to what is built of its dependencies.
+//! A copy of the tree in which nothing is newer than it must be, and links to what is built of its
+//! dependencies.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -7,7 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Make `to` the files of the repository at `from` that git does not ignore. A file that is the same already keeps its time.
+/// Make `to` the files of the repository at `from` that git does not ignore. A file that is the
+/// same already keeps its time.
 pub(super) fn tree(from: &Path, to: &Path) -> io::Result<()> {
     let output = Command::new("git")
         .args([
@@ -60,8 +62,9 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// Link what `from` holds of crates that are not the workspace's own, so that they are not built again. Nothing writes to these: cargo
-/// names a build by all that it depends on. Where there is nothing to link, everything is built.
+/// Link what `from` holds of crates that are not the workspace's own, so that they are not built
+/// again. Nothing writes to these: cargo names a build by all that it depends on. Where there is
+/// nothing to link, everything is built.
 pub(super) fn dependencies(from: &Path, to: &Path) -> io::Result<()> {
     if to.exists() || !from.exists() {
         return Ok(());
@@ -86,7 +89,8 @@ fn is_library(extension: &OsStr) -> bool {
         .any(|library| extension == *library)
 }
 
-/// Whether a file or folder is a library's that is not of this workspace: programs are not linked at all.
+/// Whether a file or folder is a library's that is not of this workspace: programs are not linked
+/// at all.
 fn is_foreign(name: &str) -> bool {
     let bare = name.strip_prefix("lib").unwrap_or(name);
     !["peft", "xtask"].iter().any(|own| bare.starts_with(own))
@@ -106,7 +110,8 @@ fn link(from: &Path, to: &Path, wanted: &dyn Fn(&str) -> bool) -> io::Result<()>
         } else if entry.path().extension().is_some_and(is_library) {
             fs::hard_link(entry.path(), copy)?;
         } else {
-            // A program, or a note of cargo's, which may be written anew in its place. By its time cargo knows that it is up to date.
+            // A program, or a note of cargo's, which may be written anew in its place. By its time
+            // cargo knows that it is up to date.
             fs::copy(entry.path(), &copy)?;
             let modified = entry.metadata()?.modified()?;
             fs::File::open(&copy)?.set_modified(modified)?;

@@ -1,7 +1,8 @@
 //! `cargo xtask mutants`: deliberate faults, one at a time, each of which must turn its cases red.
 //!
-//! They are put into a copy of the tree under `target/mutants`, which has builds of its own: the sources and the builds of the tree itself
-//! stay as they are. A build of a dependency is taken from there, by a link, where there is one.
+//! They are put into a copy of the tree under `target/mutants`, which has builds of its own: the
+//! sources and the builds of the tree itself stay as they are. A build of a dependency is taken
+//! from there, by a link, where there is one.
 
 mod copy;
 mod faults;

@@ -185,7 +185,9 @@ pub(crate) struct MethodArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dropout: Option<f64>,
-    /// lora, ia3: layers to adapt by suffix, or by one regular expression over whole paths as regex:EXPRESSION, or all-linear, which it is if not given; ia3 takes keys, values and the feed-forward input for all-linear
+    /// lora, ia3: layers to adapt by suffix, or by one regular expression over whole paths as
+    /// regex:EXPRESSION, or all-linear, which it is if not given; ia3 takes keys, values and the
+    /// feed-forward input for all-linear
     #[arg(long, value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) targets: Vec<String>,
@@ -213,7 +215,7 @@ pub(crate) struct MethodArgs {
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) encoder: Option<EncoderArg>,
-    /// p-tuning, prefix-tuning with --prefix-projection: width inside the encoder; the model's if not given
+    /// p-tuning, prefix-tuning with --prefix-projection: the encoder's width; else the model's
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) encoder_hidden: Option<usize>,
@@ -236,11 +238,12 @@ pub(crate) struct MethodArgs {
     #[arg(long, value_name = "REGEX")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) params: Option<String>,
-    /// Methods that train the model's own parameters: each block learns at this times the rate of the one above it
+    /// Methods of the model's own parameters: a block learns at this times the rate of the next
     #[arg(long, value_name = "FACTOR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) layer_decay: Option<f64>,
-    /// Methods that train the model's own parameters: run the frozen blocks below them once for each row and keep what they give
+    /// Methods that train the model's own parameters: run the frozen blocks below them once for
+    /// each row and keep what they give
     #[arg(long)]
     pub(crate) cache_trunk: bool,
 }

@@ -50,7 +50,8 @@ pub(crate) enum Verb {
     Generate(GenerateArgs),
     /// Fold an adapter into its model and write a checkpoint directory
     Merge(MergeArgs),
-    /// Write a model with or without an adapter, or an adapter alone, in the format of another runtime
+    /// Write a model with or without an adapter, or an adapter alone, in the format of another
+    /// runtime
     Export(ExportArgs),
     /// What a model or an adapter directory holds
     Inspect(InspectArgs),
@@ -65,7 +66,8 @@ pub(crate) struct ModelArgs {
     /// flex, ndarray, cuda or cuda:N, as far as built in
     #[arg(long, default_value = "flex")]
     pub(crate) device: String,
-    /// What the base model is held in: f32, bf16 or f16; all that is no product with its weights is f32
+    /// What the base model is held in: f32, bf16 or f16; all that is no product with its weights is
+    /// f32
     #[arg(long, default_value = "f32")]
     pub(crate) dtype: String,
     /// Load the model even if the machine's memory does not seem to hold it
@@ -102,7 +104,8 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) method: Option<Method>,
-    /// Begin with what another run trained, as its directory holds it: method and settings are its own
+    /// Begin with what another run trained, as its directory holds it: method and settings are its
+    /// own
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) init_adapter: Option<PathBuf>,
@@ -121,7 +124,8 @@ pub(crate) struct TrainArgs {
     /// Batches in a step
     #[arg(long, default_value_t = 1)]
     pub(crate) grad_accum: usize,
-    /// Threads that share the rows of a batch; one a core if not given, on a device of cores and without dropout
+    /// Threads that share the rows of a batch; one a core if not given, on a device of cores and
+    /// without dropout
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) workers: Option<usize>,
@@ -152,20 +156,24 @@ pub(crate) struct TrainArgs {
     /// Tokens of a row beyond this are cut off
     #[arg(long, default_value_t = 512)]
     pub(crate) max_length: usize,
-    /// Put several rows together into one of at most --max-length tokens; they do not see each other
+    /// Put several rows together into one of at most --max-length tokens; they do not see each
+    /// other
     #[arg(long)]
     pub(crate) pack: bool,
-    /// Evaluate every so many steps; at the end of each epoch if not given, and before training in any case
+    /// Evaluate every so many steps; at the end of each epoch if not given, and before training in
+    /// any case
     #[arg(long)]
     pub(crate) eval_every: Option<usize>,
-    /// Keep a state to resume from every so many steps; at the end of each epoch if not given, and every three minutes in any case
+    /// Keep a state to resume from every so many steps; at the end of each epoch if not given, and
+    /// every three minutes in any case
     #[arg(long)]
     pub(crate) save_every: Option<usize>,
     /// What an adapter's config calls its base; --model as it is given if not given
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) base_name: Option<String>,
-    /// Go on with the run in --out, by its settings; a finished one with larger --epochs or --max-steps
+    /// Go on with the run in --out, by its settings; a finished one with larger --epochs or
+    /// --max-steps
     #[arg(long)]
     #[serde(skip)]
     pub(crate) resume: bool,
@@ -234,7 +242,8 @@ pub(crate) struct EvalArgs {
     /// Completions do not end with the end-of-sequence token
     #[arg(long)]
     pub(crate) no_eos: bool,
-    /// Also choose each row's completion among all that the file has, and count how often that is right
+    /// Also choose each row's completion among all that the file has, and count how often that is
+    /// right
     #[arg(long)]
     pub(crate) choices: bool,
     /// One JSON object on standard output
@@ -249,7 +258,8 @@ pub(crate) struct GenerateArgs {
     /// Adapter directory
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: Option<PathBuf>,
-    /// The text to answer, to continue, or to classify: a user's turn where the model has a chat template
+    /// The text to answer, to continue, or to classify: a user's turn where the model has a chat
+    /// template
     #[arg(long, required_unless_present = "messages", allow_hyphen_values = true)]
     pub(crate) prompt: Option<String>,
     /// What the system is told before the prompt, for chat templates that have that
@@ -272,7 +282,8 @@ pub(crate) struct GenerateArgs {
     /// 0 takes the likeliest token each time; what generation_config.json says, or 0, if not given
     #[arg(long)]
     pub(crate) temperature: Option<f64>,
-    /// Draw from so many of the likeliest tokens; what generation_config.json says, or 50, if not given
+    /// Draw from so many of the likeliest tokens; what generation_config.json says, or 50, if not
+    /// given
     #[arg(long)]
     pub(crate) top_k: Option<usize>,
     /// Draw from the likeliest tokens that together have this probability
@@ -313,10 +324,12 @@ pub(crate) struct MergeArgs {
     /// Load the model even if the machine's memory does not seem to hold it
     #[arg(long)]
     pub(crate) any_size: bool,
-    /// What the merged weights are stored as: f32, bf16 or f16; as the model has each of its own if not given
+    /// What the merged weights are stored as: f32, bf16 or f16; as the model has each of its own if
+    /// not given
     #[arg(long)]
     pub(crate) dtype: Option<String>,
-    /// Rows whose texts the merged and the unmerged model are compared on, JSONL; a fixed text if not given
+    /// Rows whose texts the merged and the unmerged model are compared on, JSONL; a fixed text if
+    /// not given
     #[arg(long, value_name = "FILE")]
     pub(crate) probe: Option<PathBuf>,
     /// Keep a merged model that computes something else than the unmerged one, having looked at it

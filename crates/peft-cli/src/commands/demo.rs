@@ -1,6 +1,7 @@
 //! The run without arguments: the main job, on the model and the rows that come with the command.
 //!
-//! It calls the verbs as their users do, by command lines that it shows, so that it can do nothing that they cannot.
+//! It calls the verbs as their users do, by command lines that it shows, so that it can do nothing
+//! that they cannot.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -92,7 +92,8 @@ fn config(
     }
 }
 
-/// How many tokens at most, and whether the caller or the model says so. A length of all that the prompt has reached already says nothing.
+/// How many tokens at most, and whether the caller or the model says so. A length of all that the
+/// prompt has reached already says nothing.
 fn limit(settings: &GenerationSettings, prompt: usize) -> (usize, bool) {
     let left = settings.max_length.map(|all| all.saturating_sub(prompt));
     let said = settings.max_new_tokens.or(left.filter(|left| *left > 0));

@@ -51,7 +51,8 @@ fn load(
     Ok((checkpoint, model, device))
 }
 
-/// An error if what a flag asks for, and the memory of its training, are more than the machine holds.
+/// An error if what a flag asks for, and the memory of its training, are more than the machine
+/// holds.
 fn check_memory(args: &ModelArgs, what: &str, shapes: &[Vec<usize>]) -> Result<(), CliError> {
     /// Its values, their gradients, and two moments of each.
     const TRAINING: usize = 4;

@@ -21,7 +21,8 @@ pub(super) struct Prompt {
 }
 
 impl Prompt {
-    /// A user's turn by the chat template, where there is one; the bare text where there is none or `--raw` asks for that.
+    /// A user's turn by the chat template, where there is one; the bare text where there is none or
+    /// `--raw` asks for that.
     pub(super) fn of(args: &GenerateArgs, tokenizer: &TextTokenizer) -> Result<Self, CliError> {
         let has_template = tokenizer.has_chat_template();
         if args.raw || !has_template {

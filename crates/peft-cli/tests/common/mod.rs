@@ -19,7 +19,8 @@ pub fn assets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
 }
 
-/// A directory with a model (`model`), its config alone (`fresh`), and rows (`train.jsonl`, `valid.jsonl`).
+/// A directory with a model (`model`), its config alone (`fresh`), and rows (`train.jsonl`,
+/// `valid.jsonl`).
 pub struct Place(tempfile::TempDir);
 
 impl Place {

@@ -1,5 +1,5 @@
-//! The forward of a layer with its adapters: the frozen weight, the layer below an adapter, and what
-//! models call.
+//! The forward of a layer with its adapters: the frozen weight, the layer below an adapter, and
+//! what models call.
 
 mod frozen_layer;
 mod frozen_weight;

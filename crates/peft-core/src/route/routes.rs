@@ -8,7 +8,8 @@ use burn::tensor::{Device, Int, Tensor};
 pub(crate) struct Routes {
     /// The adapter of each group, none for the base, and how many rows it has.
     groups: Vec<(Option<String>, usize)>,
-    /// The row at each place once rows of a group lie together, and the place of each row; none where they lie so already.
+    /// The row at each place once rows of a group lie together, and the place of each row; none
+    /// where they lie so already.
     sorting: Option<[Tensor<1, Int>; 2]>,
     /// The group of each row, `[rows]`.
     group: Tensor<1, Int>,

@@ -7,10 +7,11 @@ use super::of_module::Values;
 use super::values::{read, write};
 use crate::AdapterSlot;
 
-/// Put the statistics into the model that belong to what acts now by these slots, which are to be put on it, and keep those that were there.
+/// Put the statistics into the model that belong to what acts now by these slots, which are to be
+/// put on it, and keep those that were there.
 ///
-/// The last active adapter that has statistics of a module gives them, at any strength; where none has, or adapters are switched off, they are the base's. The base's
-/// stand still in training.
+/// The last active adapter that has statistics of a module gives them, at any strength; where none
+/// has, or adapters are switched off, they are the base's. The base's stand still in training.
 pub(crate) fn exchange<M: Module>(model: &mut M, slots: &mut [(String, AdapterSlot)]) {
     let due = slots.iter().any(|(_, slot)| {
         let statistics = slot.statistics();

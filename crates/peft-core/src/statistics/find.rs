@@ -25,7 +25,8 @@ struct Holder {
 }
 
 impl Holders {
-    /// Burn shows statistics to a visitor as parameters; they are those that cannot be made to require gradients.
+    /// Burn shows statistics to a visitor as parameters; they are those that cannot be made to
+    /// require gradients.
     pub(crate) fn of<M: Module>(model: &M) -> Self {
         let mut scan = Scan::default();
         model.clone().map(&mut Thaw).visit(&mut scan);
@@ -160,7 +161,8 @@ impl<F: FnMut(&str) -> Option<bool>> ModuleMapper for SetFlags<F> {
 
 /// Let the statistics of these modules move in training, and those of all others stand still.
 ///
-/// `moves` gets a module's path; a module whose `training` flag is off by the choice of the model's author stays so only where `moves` says so too.
+/// `moves` gets a module's path; a module whose `training` flag is off by the choice of the model's
+/// author stays so only where `moves` says so too.
 ///
 /// # Errors
 ///
@@ -179,7 +181,8 @@ pub fn freeze_statistics<M: Module>(
     Ok(())
 }
 
-/// The paths of the running statistics that training moves now, in no order but that of their names.
+/// The paths of the running statistics that training moves now, in no order but that of their
+/// names.
 pub fn moving_statistics<M: Module>(model: &M) -> BTreeSet<String> {
     let holders = Holders::of(model);
     let moving = holders.0.into_values();

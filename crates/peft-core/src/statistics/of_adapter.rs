@@ -9,7 +9,8 @@ use super::of_module::Values;
 use super::values::{read, write};
 use crate::{PeftError, edit_slots, slots};
 
-/// The running statistics of the modules that train whole with the adapter `name`, by path: part of what the adapter is, and saved with it.
+/// The running statistics of the modules that train whole with the adapter `name`, by path: part of
+/// what the adapter is, and saved with it.
 ///
 /// Empty for an adapter that trains no such module.
 pub fn statistics<M: Module>(model: &M, name: &str) -> BTreeMap<String, TensorData> {
@@ -30,7 +31,8 @@ pub fn statistics<M: Module>(model: &M, name: &str) -> BTreeMap<String, TensorDa
 ///
 /// # Errors
 ///
-/// [`PeftError::Statistics`] for a path at which the adapter has none, or a value of another shape. The model is then as it was.
+/// [`PeftError::Statistics`] for a path at which the adapter has none, or a value of another shape.
+/// The model is then as it was.
 pub fn set_statistics<M: Module>(
     model: &mut M,
     name: &str,

@@ -7,9 +7,11 @@ use burn::tensor::TensorData;
 /// Values by path.
 pub(crate) type Values = BTreeMap<String, TensorData>;
 
-/// The running statistics of a module that trains whole: the base has some, and each adapter that the module trains with. One of them is in the model.
+/// The running statistics of a module that trains whole: the base has some, and each adapter that
+/// the module trains with. One of them is in the model.
 ///
-/// They lie in the slot of one of the module's parameters, so what happens to that parameter's copies happens to them.
+/// They lie in the slot of one of the module's parameters, so what happens to that parameter's
+/// copies happens to them.
 #[derive(Debug, Clone)]
 pub(crate) struct Statistics {
     module: String,
@@ -68,7 +70,8 @@ impl Statistics {
         self.apart.insert(Some(name.into()), values);
     }
 
-    /// `now` gives way to those of `owner`, if there are any, and is kept unless its owner has gone.
+    /// `now` gives way to those of `owner`, if there are any, and is kept unless its owner has
+    /// gone.
     pub(crate) fn swap(&mut self, owner: Option<&str>, keep: bool, now: Values) -> Option<Values> {
         let owner = owner.map(str::to_owned);
         let next = self.apart.remove(&owner)?;

@@ -7,7 +7,8 @@ use super::of_module::Values;
 
 /// The values at the paths that `wanted` chooses.
 ///
-/// Threads note what they have seen for themselves; it is brought together first, as Burn does when a model leaves training.
+/// Threads note what they have seen for themselves; it is brought together first, as Burn does when
+/// a model leaves training.
 pub(crate) fn read<M: Module>(model: &M, wanted: impl Fn(&str) -> bool) -> Values {
     let _ = model.valid();
     let mut read = Read {
@@ -19,7 +20,8 @@ pub(crate) fn read<M: Module>(model: &M, wanted: impl Fn(&str) -> bool) -> Value
     read.found
 }
 
-/// The model with these values. What was a clone of it keeps its own: clones share their running statistics otherwise.
+/// The model with these values. What was a clone of it keeps its own: clones share their running
+/// statistics otherwise.
 pub(super) fn write<M: Module>(model: M, values: &Values) -> M {
     apart(model).map(&mut Write {
         path: Vec::new(),

@@ -2,7 +2,8 @@
 
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
 
-/// Dropout of attention's weights: whether a weight is kept is a function of the seed and of the weight's place.
+/// Dropout of attention's weights: whether a weight is kept is a function of the seed and of the
+/// weight's place.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
     /// The probability of a weight to be left out.

@@ -5,7 +5,8 @@ use super::sight::{EVERY_SEQUENCE, HIDDEN, Sight};
 /// Keys of a tile.
 pub(crate) const TILE: usize = 64;
 
-/// Which keys each query of a batch sees, with what tells of a whole tile of keys that all or none are seen.
+/// Which keys each query of a batch sees, with what tells of a whole tile of keys that all or none
+/// are seen.
 #[derive(Debug)]
 pub(crate) struct Rule {
     sight: Sight,

@@ -1,7 +1,8 @@
-//! Functions without branches, which compilers turn into vector instructions. Not-a-number stays so.
+//! Functions without branches, which compilers turn into vector instructions. Not-a-number stays
+//! so.
 
-/// `e^x` by `2^n e^r` with `|r| ≤ ln 2 / 2` and a polynomial for `e^r` (Cephes' `expf`), within 2 units in the last place; 0 below −87.3, and above 88.3 what
-/// it is there.
+/// `e^x` by `2^n e^r` with `|r| ≤ ln 2 / 2` and a polynomial for `e^r` (Cephes' `expf`), within 2
+/// units in the last place; 0 below −87.3, and above 88.3 what it is there.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     const LOWEST: f32 = -87.3;
@@ -39,7 +40,8 @@ pub(super) fn tanh(x: f32) -> f32 {
     1.0 - 2.0 / (exp(2.0 * x) + 1.0)
 }
 
-/// The normal distribution's function, `(1 + erf(x / √2)) / 2`, to 2e-7, with Eigen's rational approximation of erf.
+/// The normal distribution's function, `(1 + erf(x / √2)) / 2`, to 2e-7, with Eigen's rational
+/// approximation of erf.
 #[inline(always)]
 pub(super) fn normal(x: f32) -> f32 {
     // Beyond it erf is ±1 in f32.

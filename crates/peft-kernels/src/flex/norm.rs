@@ -71,8 +71,9 @@ fn norm(x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>, epsilon: f6
     tensor(out, shape(&x))
 }
 
-/// Of a norm, its input and weight. With `n = (x − μ) s` the normalised row and `h = g ∘ w`, the input's gradient is `s (h − mean(h) − n mean(h ∘ n))`, where the
-/// root-mean-square norm has no `mean(h)`; the weight's is `Σ g ∘ n` over rows, the bias' `Σ g`.
+/// Of a norm, its input and weight. With `n = (x − μ) s` the normalised row and `h = g ∘ w`, the
+/// input's gradient is `s (h − mean(h) − n mean(h ∘ n))`, where the root-mean-square norm has no
+/// `mean(h)`; the weight's is `Σ g ∘ n` over rows, the bias' `Σ g`.
 #[derive(Debug, Clone)]
 struct Norm {
     x: FlexTensor,

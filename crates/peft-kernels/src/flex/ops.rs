@@ -1,4 +1,5 @@
-//! The operations by name: what Burn's dispatch calls, with and without a graph, and the same on tensors.
+//! The operations by name: what Burn's dispatch calls, with and without a graph, and the same on
+//! tensors.
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;

@@ -56,12 +56,14 @@ impl<'a> Matrices<'a> {
     }
 }
 
-/// How matrices lie in memory: what is asked of a result, so that what reads it need not put it in order.
+/// How matrices lie in memory: what is asked of a result, so that what reads it need not put it in
+/// order.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Order {
     /// Each column by column.
     turned: bool,
-    /// A row of each matrix of the axis before after the other, as features of positions split by heads are.
+    /// A row of each matrix of the axis before after the other, as features of positions split by
+    /// heads are.
     woven: bool,
 }
 
@@ -141,8 +143,8 @@ fn leading(x: &FlexTensor) -> Vec<usize> {
     dims[..dims.len() - 2].to_vec()
 }
 
-/// `lhs rhs` over the last two axes; the others are equal. In order, or `woven` where that is asked for and helps.
-/// `rhs` may be a weight that is stored in another format, of rank two.
+/// `lhs rhs` over the last two axes; the others are equal. In order, or `woven` where that is asked
+/// for and helps. `rhs` may be a weight that is stored in another format, of rank two.
 pub(super) fn matmul([lhs, rhs]: [FlexTensor; 2], woven: bool) -> FlexTensor {
     if rhs.dtype() != DType::F32 {
         let dims = [rows_of(&lhs), width(&rhs)];
@@ -194,7 +196,8 @@ pub(super) fn linear([x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
     tensor(out, Shape::from(vec![rows, d_out]))
 }
 
-/// Of a product, each factor that the other's gradient needs, and how both lie: their gradients lie so too.
+/// Of a product, each factor that the other's gradient needs, and how both lie: their gradients lie
+/// so too.
 #[derive(Debug, Clone)]
 pub(super) struct Matmul {
     lhs: Option<FlexTensor>,

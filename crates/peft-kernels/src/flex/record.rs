@@ -18,8 +18,9 @@ pub(super) trait Derivative<const N: usize>: Clone + Debug + Send + 'static {
     fn gradients(self, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N];
 }
 
-/// Run an operation, and record it where an input is differentiated. `run` is told which inputs are, and gives what is kept with the output; it
-/// may write to the memory of an input that it does not keep, if nothing else holds it.
+/// Run an operation, and record it where an input is differentiated. `run` is told which inputs
+/// are, and gives what is kept with the output; it may write to the memory of an input that it does
+/// not keep, if nothing else holds it.
 pub(super) fn record<C: CheckpointStrategy, K: Derivative<N>, const N: usize>(
     inputs: [FloatTensor<Autodiff<Flex, C>>; N],
     run: impl FnOnce([FlexTensor; N], [bool; N]) -> (FlexTensor, K),

@@ -16,7 +16,8 @@ pub(super) struct Rotation {
     sign: f32,
 }
 
-/// Where the rows of `[batch, heads, positions, head_dim]` are in memory, a row's features next to each other.
+/// Where the rows of `[batch, heads, positions, head_dim]` are in memory, a row's features next to
+/// each other.
 struct Rows {
     start: isize,
     strides: [isize; 3],
@@ -55,7 +56,8 @@ impl Rotation {
         }
     }
 
-    /// `x` rotated, `[batch, heads, positions, head_dim]`, in memory in the order of its axes, or with the heads of a position next to each other.
+    /// `x` rotated, `[batch, heads, positions, head_dim]`, in memory in the order of its axes, or
+    /// with the heads of a position next to each other.
     pub(super) fn apply(&self, x: FlexTensor, heads_last: bool) -> FlexTensor {
         let x = if has_whole_rows(&x) {
             x
@@ -113,7 +115,8 @@ impl Rotation {
 impl Derivative<1> for Rotation {
     fn gradients(self, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
         let back = Self { sign: -1.0, ..self };
-        // What is rotated are features of positions, split by heads: there the gradient is needed in that order.
+        // What is rotated are features of positions, split by heads: there the gradient is needed
+        // in that order.
         [Some(back.apply(grad, true))]
     }
 }

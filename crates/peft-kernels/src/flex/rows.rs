@@ -1,4 +1,5 @@
-//! Passes over memory: in runs of whole rows, on all cores, with the widest instructions of the machine.
+//! Passes over memory: in runs of whole rows, on all cores, with the widest instructions of the
+//! machine.
 
 use std::ops::Range;
 
@@ -11,7 +12,8 @@ const RUN: usize = 1 << 14;
 /// The lanes of a sum: as many partial sums, whatever the machine, so that all give the same bits.
 const LANES: usize = 16;
 
-/// What `work` does, compiled for this machine's widest instructions. It has to be inlined into its caller to profit.
+/// What `work` does, compiled for this machine's widest instructions. It has to be inlined into its
+/// caller to profit.
 #[inline]
 pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(work)
@@ -68,7 +70,8 @@ pub(super) fn update_three(
         });
 }
 
-/// The sum over runs of rows of what `add` adds to a vector of `n`, in the order of the runs: the same bits however many cores there are.
+/// The sum over runs of rows of what `add` adds to a vector of `n`, in the order of the runs: the
+/// same bits however many cores there are.
 pub(super) fn sum_runs(
     elements: usize,
     width: usize,

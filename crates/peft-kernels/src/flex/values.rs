@@ -29,7 +29,8 @@ pub(super) fn in_order(x: FlexTensor) -> FlexTensor {
     }
 }
 
-/// The tensor with memory of its own, all of it in order, to be written to: its own where nothing else holds it, else a copy, made on all cores.
+/// The tensor with memory of its own, all of it in order, to be written to: its own where nothing
+/// else holds it, else a copy, made on all cores.
 pub(super) fn writable(x: FlexTensor) -> FlexTensor {
     let x = in_order(x);
     let all = values(&x);

@@ -1,4 +1,5 @@
-//! [`RopeScaling`]: rotary frequencies for sequences longer than those that a model was first made for.
+//! [`RopeScaling`]: rotary frequencies for sequences longer than those that a model was first made
+//! for.
 
 /// How the rotary frequencies are stretched for longer sequences.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -29,8 +30,8 @@ pub enum RopeScaling {
         /// The sequence length before stretching.
         original_max_positions: usize,
     },
-    /// Low frequencies divided by `factor`, high ones kept, a ramp over the features between. *YaRN*, Peng et al. 2023,
-    /// [arXiv:2309.00071](https://arxiv.org/abs/2309.00071).
+    /// Low frequencies divided by `factor`, high ones kept, a ramp over the features between.
+    /// *YaRN*, Peng et al. 2023, [arXiv:2309.00071](https://arxiv.org/abs/2309.00071).
     Yarn {
         /// The factor for low frequencies.
         factor: f64,
@@ -45,8 +46,9 @@ pub enum RopeScaling {
         /// Whether the ramp's ends are whole features.
         truncate: bool,
     },
-    /// Each frequency divided by a factor of its own, one set for sequences up to the original length and another for longer ones.
-    /// *LongRoPE*, Ding et al. 2024, [arXiv:2402.13753](https://arxiv.org/abs/2402.13753).
+    /// Each frequency divided by a factor of its own, one set for sequences up to the original
+    /// length and another for longer ones. *LongRoPE*, Ding et al. 2024,
+    /// [arXiv:2402.13753](https://arxiv.org/abs/2402.13753).
     Long {
         /// The factors up to the original length, `[rotary_dim / 2]`.
         short: Vec<f64>,

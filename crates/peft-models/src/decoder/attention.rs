@@ -75,7 +75,8 @@ impl DecoderAttention {
     }
 }
 
-/// Queries, keys and values by head, `[batch, heads, positions, head_dim]`; queries of the positions that are read.
+/// Queries, keys and values by head, `[batch, heads, positions, head_dim]`; queries of the
+/// positions that are read.
 type Projected = (Tensor<4>, Tensor<4>, Tensor<4>);
 
 impl SplitAttention {

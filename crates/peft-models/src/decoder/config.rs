@@ -14,7 +14,8 @@ pub enum ProjectionBias {
     All,
 }
 
-/// The sizes and switches of a decoder with rotary positions, gated feed-forward layers and root-mean-square norms.
+/// The sizes and switches of a decoder with rotary positions, gated feed-forward layers and
+/// root-mean-square norms.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecoderConfig {
     /// Tokens in the vocabulary.
@@ -39,7 +40,8 @@ pub struct DecoderConfig {
     pub rope: RopeConfig,
     /// Rotary settings of the layers that have a window, where they differ.
     pub window_rope: Option<RopeConfig>,
-    /// How many positions a layer sees, its own included; a layer without an entry, or with none, sees all before it.
+    /// How many positions a layer sees, its own included; a layer without an entry, or with none,
+    /// sees all before it.
     pub windows: Vec<Option<usize>>,
     /// Whether query, key and value projection are one matrix, and gate and up projection too.
     pub fused_projections: bool,
@@ -68,7 +70,8 @@ pub struct DecoderConfig {
 }
 
 impl DecoderConfig {
-    /// Llama's architecture with these sizes: `n_heads` heads of `d_model / n_heads`, none grouped, no biases, an output layer of its own.
+    /// Llama's architecture with these sizes: `n_heads` heads of `d_model / n_heads`, none grouped,
+    /// no biases, an output layer of its own.
     pub fn llama(
         vocab_size: usize,
         d_model: usize,

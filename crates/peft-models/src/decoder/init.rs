@@ -21,7 +21,8 @@ fn linear(d_in: usize, d_out: usize, bias: bool, device: &Device) -> Linear {
 }
 
 impl DecoderConfig {
-    /// A model with fresh weights, `N(0, 0.02)`, biases zero and norms one. Parameters are initialised when first read.
+    /// A model with fresh weights, `N(0, 0.02)`, biases zero and norms one. Parameters are
+    /// initialised when first read.
     pub fn init(&self, device: &Device) -> DecoderForCausalLm {
         let norm = || self.norm(self.d_model, device);
         let layers = (0..self.n_layers)
@@ -115,7 +116,8 @@ impl DecoderConfig {
     }
 }
 
-/// An output layer of its own in place of one tied to `embedding`, that trains if the embedding does.
+/// An output layer of its own in place of one tied to `embedding`, that trains if the embedding
+/// does.
 pub(crate) fn untied(embedding: &Embedding) -> Linear {
     // A plain device cannot hold the requirement; the configured one comes back with `train`.
     let trains = match embedding.weight.lazy_device().is_autodiff() {

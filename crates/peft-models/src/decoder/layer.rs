@@ -9,8 +9,9 @@ use crate::RmsNorm;
 
 /// One block: attention and feed-forward, each behind a norm and beside the residual stream.
 ///
-/// Where a norm follows each of the two as well, `post_attention_layernorm` is the one behind attention and `pre_feedforward_layernorm` the one before the
-/// feed-forward layer; where not, `post_attention_layernorm` is the latter. So checkpoints name them.
+/// Where a norm follows each of the two as well, `post_attention_layernorm` is the one behind
+/// attention and `pre_feedforward_layernorm` the one before the feed-forward layer; where not,
+/// `post_attention_layernorm` is the latter. So checkpoints name them.
 #[derive(Module, Debug)]
 pub struct DecoderLayer {
     /// Attention.

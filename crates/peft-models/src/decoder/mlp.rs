@@ -1,5 +1,5 @@
-//! [`DecoderMlp`]: the gated feed-forward layer, `down(f(gate(x)) ∘ up(x))`. *GLU Variants Improve Transformer*, Shazeer 2020,
-//! [arXiv:2002.05202](https://arxiv.org/abs/2002.05202).
+//! [`DecoderMlp`]: the gated feed-forward layer, `down(f(gate(x)) ∘ up(x))`. *GLU Variants Improve
+//! Transformer*, Shazeer 2020, [arXiv:2002.05202](https://arxiv.org/abs/2002.05202).
 
 use burn::module::Module;
 use burn::nn::Linear;

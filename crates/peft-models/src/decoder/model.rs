@@ -41,7 +41,8 @@ impl DecoderForCausalLm {
 
     /// Give a tied output layer weights of its own, equal to the embedding's base.
     ///
-    /// An adapter on the embedding does not change a tied output layer; once it is merged into the embedding, the two differ.
+    /// An adapter on the embedding does not change a tied output layer; once it is merged into the
+    /// embedding, the two differ.
     pub fn untie(mut self) -> Self {
         if self.lm_head.is_none() {
             self.lm_head = Some(untied(&self.model.embed_tokens));

@@ -159,7 +159,8 @@ impl EncoderConfig {
         rates.iter().any(|rate| *rate > 0.0)
     }
 
-    /// An encoder without a head, with fresh weights; `pooler` says whether a BERT has its pooling layer. Parameters are initialised when first read.
+    /// An encoder without a head, with fresh weights; `pooler` says whether a BERT has its pooling
+    /// layer. Parameters are initialised when first read.
     pub fn encoder(&self, pooler: bool, device: &Device) -> TextEncoder {
         match self {
             Self::Bert(config) | Self::Roberta(config) => {
@@ -174,7 +175,8 @@ impl EncoderConfig {
         }
     }
 
-    /// An encoder that tells `n_labels` classes of texts, with fresh weights. Parameters are initialised when first read.
+    /// An encoder that tells `n_labels` classes of texts, with fresh weights. Parameters are
+    /// initialised when first read.
     pub fn classifier(&self, n_labels: usize, device: &Device) -> TextClassifier {
         match self {
             Self::Bert(config) => {
@@ -192,7 +194,8 @@ impl EncoderConfig {
         }
     }
 
-    /// An encoder that tells `n_labels` classes of tokens, with fresh weights. Parameters are initialised when first read.
+    /// An encoder that tells `n_labels` classes of tokens, with fresh weights. Parameters are
+    /// initialised when first read.
     pub fn tagger(&self, n_labels: usize, device: &Device) -> TokenTagger {
         match self {
             Self::Bert(config) => {

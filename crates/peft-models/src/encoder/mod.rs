@@ -1,7 +1,8 @@
 //! Encoders: models that read a whole text in both directions, and the heads that classify it.
 //!
-//! A cache that is not empty holds a prefix here: keys and values before the text, which every position sees whatever its window, and from whose end positions
-//! count. Segment 0 is the text and segment 1 the padding on its right.
+//! A cache that is not empty holds a prefix here: keys and values before the text, which every
+//! position sees whatever its window, and from whose end positions count. Segment 0 is the text and
+//! segment 1 the padding on its right.
 
 mod any;
 mod bert;

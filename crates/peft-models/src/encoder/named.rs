@@ -1,7 +1,7 @@
 //! Modules with parameters that checkpoints name as no Rust field can be named, such as `self`.
 
-/// Implements Burn's module traits for a struct as its derive would, but with the given names in the paths of its parameters; the struct derives `Debug` and `Clone`.
-/// All its fields are modules.
+/// Implements Burn's module traits for a struct as its derive would, but with the given names in
+/// the paths of its parameters; the struct derives `Debug` and `Clone`. All its fields are modules.
 macro_rules! named_module {
     ($name:ident { $($field:ident: $shown:literal),+ $(,)? }) => {
         impl burn::module::Module for $name {

@@ -29,13 +29,16 @@ pub(super) fn first(hidden: Tensor<3>) -> Tensor<2> {
     hidden.slice(s![.., 0..1, ..]).squeeze_dim(1)
 }
 
-/// The mean of the states of each row's text, its padding left out; in f32. A row of nothing but padding gives zeros.
+/// The mean of the states of each row's text, its padding left out; in f32. A row of nothing but
+/// padding gives zeros.
 ///
-/// Positions of segment 0 count, and those of [`EVERY_SEQUENCE`], such as a soft prompt's; all where there are no segments.
+/// Positions of segment 0 count, and those of [`EVERY_SEQUENCE`], such as a soft prompt's; all
+/// where there are no segments.
 ///
 /// # Shapes
 ///
-/// `hidden` is `[batch, positions, d_model]`, `segments` `[batch, cached + positions]`, of which the last `positions` count; the result `[batch, d_model]`.
+/// `hidden` is `[batch, positions, d_model]`, `segments` `[batch, cached + positions]`, of which
+/// the last `positions` count; the result `[batch, d_model]`.
 pub fn mean_pooled(hidden: Tensor<3>, segments: Option<Tensor<2, Int>>) -> Tensor<2> {
     let dtype = hidden.dtype();
     let hidden = hidden.cast(DType::F32);

@@ -1,4 +1,5 @@
-//! The block of BERT and its descendants: attention and feed-forward, each beside the residual stream and a norm after it. *BERT*, Devlin et al. 2019,
+//! The block of BERT and its descendants: attention and feed-forward, each beside the residual
+//! stream and a norm after it. *BERT*, Devlin et al. 2019,
 //! [arXiv:1810.04805](https://arxiv.org/abs/1810.04805).
 //!
 //! ```text

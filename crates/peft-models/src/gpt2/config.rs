@@ -72,7 +72,8 @@ impl Gpt2Config {
         }
     }
 
-    /// A model with fresh weights, `N(0, 0.02)`, biases zero and norms one. Parameters are initialised when first read.
+    /// A model with fresh weights, `N(0, 0.02)`, biases zero and norms one. Parameters are
+    /// initialised when first read.
     pub fn init(&self, device: &Device) -> Gpt2LmHeadModel {
         let d = self.d_model;
         let linear = |d_in, d_out, bias| fresh::linear([d_in, d_out], bias, INIT_STD, device);

@@ -1,4 +1,5 @@
-//! GPT-2: learned positions, fused projections, layer norms. *Language Models are Unsupervised Multitask Learners*, Radford et al. 2019.
+//! GPT-2: learned positions, fused projections, layer norms. *Language Models are Unsupervised
+//! Multitask Learners*, Radford et al. 2019.
 
 mod block;
 mod config;

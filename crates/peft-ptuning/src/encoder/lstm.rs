@@ -8,7 +8,8 @@ use crate::fresh;
 
 /// A bidirectional LSTM over the vectors, then two linear layers with ReLU between them.
 ///
-/// The gates are Burn's: each has a matrix and a bias for what comes in and for the state, which is what PyTorch stacks.
+/// The gates are Burn's: each has a matrix and a bias for what comes in and for the state, which is
+/// what PyTorch stacks.
 #[derive(Module, Debug)]
 pub struct LstmEncoder {
     /// The layers; each gives `2 · hidden`, both directions side by side.

@@ -22,8 +22,8 @@ use super::{About, AdapterFileError};
 /// The release of PEFT whose file format is written.
 const PEFT_VERSION: &str = "0.21.2";
 
-/// Give what is beside adapter `name` of `model`, which is attached, the values that are left in its
-/// file; PEFT puts `prefix` before a module's path.
+/// Give what is beside adapter `name` of `model`, which is attached, the values that are left in
+/// its file; PEFT puts `prefix` before a module's path.
 ///
 /// Every tensor of the file must have found its place by then. The report says which of the base's
 /// weights were replaced, and whether it is another base than the adapter's.

@@ -68,8 +68,8 @@ macro_rules! methods {
             None
         }
 
-        /// Put PEFT's layers for this family, a `model_type`, in the place of lists that are missing
-        /// or null.
+        /// Put PEFT's layers for this family, a `model_type`, in the place of lists that are
+        /// missing or null.
         ///
         /// They are those of its `TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING` and of its
         /// tables for other methods; of a family that is in none the lists stay away.

@@ -120,7 +120,8 @@ impl AdapterDir {
     ///
     /// # Errors
     ///
-    /// An [`AdapterFileError`], with the model untouched; [`PeftError::AttachesElsewhere`](peft_core::PeftError::AttachesElsewhere) for a soft prompt.
+    /// An [`AdapterFileError`], with the model untouched;
+    /// [`PeftError::AttachesElsewhere`](peft_core::PeftError::AttachesElsewhere) for a soft prompt.
     pub fn attach<M: Module>(
         &self,
         model: &mut M,
@@ -143,13 +144,17 @@ impl AdapterDir {
         self.config.attach_any_of(&self.files, model, name)
     }
 
-    /// Put the soft prompt of the directory before `model`, with the file's weights; `name` is that of the modules that train whole.
+    /// Put the soft prompt of the directory before `model`, with the file's weights; `name` is that
+    /// of the modules that train whole.
     ///
-    /// A prompt of P-Tuning comes with its encoder where this directory has it, and trains on as it did; from a directory that PEFT wrote it is the vectors alone.
+    /// A prompt of P-Tuning comes with its encoder where this directory has it, and trains on as it
+    /// did; from a directory that PEFT wrote it is the vectors alone.
     ///
     /// # Errors
     ///
-    /// An [`AdapterFileError`], with the model untouched; [`PeftError::AttachesElsewhere`](peft_core::PeftError::AttachesElsewhere) for another method.
+    /// An [`AdapterFileError`], with the model untouched;
+    /// [`PeftError::AttachesElsewhere`](peft_core::PeftError::AttachesElsewhere) for another
+    /// method.
     pub fn attach_prompt<M: Transformer>(
         &self,
         model: &mut Prompted<M>,
@@ -158,14 +163,17 @@ impl AdapterDir {
         self.config.attach_prompt_of(&self.files, model, name)
     }
 
-    /// Put the prefix of the directory before `model`, with the file's weights; `name` is that of the modules that train whole.
+    /// Put the prefix of the directory before `model`, with the file's weights; `name` is that of
+    /// the modules that train whole.
     ///
-    /// A prefix that was trained through a projection comes with it where this directory has it, and trains on as it did; from a directory that PEFT wrote it is the keys and
-    /// values alone.
+    /// A prefix that was trained through a projection comes with it where this directory has it,
+    /// and trains on as it did; from a directory that PEFT wrote it is the keys and values alone.
     ///
     /// # Errors
     ///
-    /// An [`AdapterFileError`], with the model untouched; [`PeftError::AttachesElsewhere`](peft_core::PeftError::AttachesElsewhere) for another method.
+    /// An [`AdapterFileError`], with the model untouched;
+    /// [`PeftError::AttachesElsewhere`](peft_core::PeftError::AttachesElsewhere) for another
+    /// method.
     pub fn attach_prefix<M: Transformer>(
         &self,
         model: &mut Prefixed<M>,

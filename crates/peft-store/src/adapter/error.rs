@@ -98,7 +98,8 @@ pub enum AdapterFileError {
         /// What is wrong, tensor by tensor.
         problems: Vec<TensorProblem>,
     },
-    /// The file of an encoder gives other vectors than the file that PEFT reads: one of the two was replaced.
+    /// The file of an encoder gives other vectors than the file that PEFT reads: one of the two was
+    /// replaced.
     #[error(
         "{} gives other vectors than {}; take the file away that is out of date",
         encoder.display(), vectors.display()

@@ -9,8 +9,9 @@ pub(super) const OUTPUT_LAYER: &str = "lm_head";
 
 /// Leave out what this model does not have.
 ///
-/// PEFT takes lists written for several architectures: an entry that matches nothing is passed over; and a layer inside a module to save is no
-/// target, whatever its name. What counts is that the file's tensors fit, which is checked afterwards, tensor by tensor.
+/// PEFT takes lists written for several architectures: an entry that matches nothing is passed
+/// over; and a layer inside a module to save is no target, whatever its name. What counts is that
+/// the file's tensors fit, which is checked afterwards, tensor by tensor.
 pub(super) fn fit_placement(placement: &mut Placement, layers: &[String], modules: &[String]) {
     placement.whole_modules = fitted_modules(&placement.whole_modules, modules);
     let saved = saved_layers(&placement.whole_modules, layers);
@@ -60,7 +61,8 @@ fn fitted_range(targets: &Targets, layers: &[String]) -> LayerRange {
     })
 }
 
-/// The modules that these entries name: PEFT asks only how a module's path ends, so `classifier` names DistilBERT's `pre_classifier` too.
+/// The modules that these entries name: PEFT asks only how a module's path ends, so `classifier`
+/// names DistilBERT's `pre_classifier` too.
 pub(super) fn fitted_modules(entries: &[String], modules: &[String]) -> Vec<String> {
     let named = |module: &&String| entries.iter().any(|entry| module.ends_with(entry.as_str()));
     modules.iter().filter(named).cloned().collect()
@@ -68,8 +70,8 @@ pub(super) fn fitted_modules(entries: &[String], modules: &[String]) -> Vec<Stri
 
 /// Names of modules to save by which PEFT finds these modules and no others.
 ///
-/// It asks only how a path ends: `norm` would be every `input_layernorm` too, so that a file of `norm` alone could not be read. The paths of the
-/// modules stand in place of such a name.
+/// It asks only how a path ends: `norm` would be every `input_layernorm` too, so that a file of
+/// `norm` alone could not be read. The paths of the modules stand in place of such a name.
 pub(super) fn told_apart(entries: &[String], modules: &[String]) -> Vec<String> {
     let mut names = Vec::new();
     for entry in entries {

@@ -55,7 +55,8 @@ pub(super) fn instead_of_tensors(dir: &Path) -> Option<&'static str> {
         .then_some("the tensors are in several files; save them as one adapter_model.safetensors")
 }
 
-/// The directories right inside that hold an adapter: those that PEFT makes of names, a run's `best`.
+/// The directories right inside that hold an adapter: those that PEFT makes of names, a run's
+/// `best`.
 fn inside(dir: &Path) -> Option<String> {
     let entries = fs::read_dir(dir).ok()?.take(LOOKED_AT).flatten();
     let mut found: Vec<_> = entries

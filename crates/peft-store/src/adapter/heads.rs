@@ -10,8 +10,8 @@ const TASKS: [&str; 2] = ["SEQ_CLS", "TOKEN_CLS"];
 /// it.
 const HEADS: [&str; 2] = ["classifier", "score"];
 
-/// Add to the modules, by suffix, that train whole a classifier's head that is in the file; `tensors`
-/// are what the method's are called.
+/// Add to the modules, by suffix, that train whole a classifier's head that is in the file;
+/// `tensors` are what the method's are called.
 pub(super) fn with_heads(
     files: &AdapterFiles,
     file: &TensorsFile,

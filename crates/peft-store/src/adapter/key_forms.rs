@@ -6,8 +6,8 @@ const WHOLE: &str = "modules_to_save";
 const WRAPPERS: [&str; 3] = ["module.", "_orig_mod.", "_fsdp_wrapped_module."];
 
 /// The keys that a file's key may stand for, the likeliest first: it may have the adapter's name in
-/// it, a wrapper's prefix before it, or PEFT's own `prefix` missing. `tensors` are what the method's
-/// are called, behind which the name stands.
+/// it, a wrapper's prefix before it, or PEFT's own `prefix` missing. `tensors` are what the
+/// method's are called, behind which the name stands.
 pub(super) fn forms(key: &str, prefix: &str, tensors: &[&str]) -> Vec<String> {
     let mut bare = key;
     while let Some(rest) = WRAPPERS

@@ -23,7 +23,8 @@ use super::{About, AdapterConfig, AdapterFileError};
 ///
 /// # Errors
 ///
-/// An [`AdapterFileError`]; files that were there before are then as they were, or already replaced as a whole.
+/// An [`AdapterFileError`]; files that were there before are then as they were, or already replaced
+/// as a whole.
 pub fn save_adapter<M: Module>(
     model: &M,
     name: &str,
@@ -34,7 +35,8 @@ pub fn save_adapter<M: Module>(
     config.save(model, name, about, dir.as_ref())
 }
 
-/// Write the soft prompt of `model`, and the modules that train whole under `name`, as an adapter directory that PEFT loads.
+/// Write the soft prompt of `model`, and the modules that train whole under `name`, as an adapter
+/// directory that PEFT loads.
 ///
 /// PEFT reads the vectors. What makes them in P-Tuning lies beside them in a file of ours,
 /// `prompt_encoder.safetensors`, the state of PEFT's own `PromptEncoder`; with it the prompt can be
@@ -43,9 +45,9 @@ pub fn save_adapter<M: Module>(
 ///
 /// # Errors
 ///
-/// An [`AdapterFileError`]; [`PeftError::NoAdapter`](peft_core::PeftError::NoAdapter) where there is
-/// no prompt, [`AdapterFileError::NoTask`] where no task is said. Files that were there before are
-/// then as they were, or already replaced as a whole.
+/// An [`AdapterFileError`]; [`PeftError::NoAdapter`](peft_core::PeftError::NoAdapter) where there
+/// is no prompt, [`AdapterFileError::NoTask`] where no task is said. Files that were there before
+/// are then as they were, or already replaced as a whole.
 pub fn save_prompt<M: Transformer>(
     model: &Prompted<M>,
     name: &str,
@@ -56,7 +58,8 @@ pub fn save_prompt<M: Transformer>(
     config.save_prompt(model, name, about, dir.as_ref())
 }
 
-/// Write the prefix of `model`, and the modules that train whole under `name`, as an adapter directory that PEFT loads.
+/// Write the prefix of `model`, and the modules that train whole under `name`, as an adapter
+/// directory that PEFT loads.
 ///
 /// PEFT reads the keys and values. The projection that makes them lies beside them in a file of
 /// ours, `prefix_encoder.safetensors`, the state of PEFT's own `PrefixEncoder`; with it the prefix
@@ -65,9 +68,9 @@ pub fn save_prompt<M: Transformer>(
 ///
 /// # Errors
 ///
-/// An [`AdapterFileError`]; [`PeftError::NoAdapter`](peft_core::PeftError::NoAdapter) where there is
-/// no prefix, [`AdapterFileError::NoTask`] where no task is said. Files that were there before are
-/// then as they were, or already replaced as a whole.
+/// An [`AdapterFileError`]; [`PeftError::NoAdapter`](peft_core::PeftError::NoAdapter) where there
+/// is no prefix, [`AdapterFileError::NoTask`] where no task is said. Files that were there before
+/// are then as they were, or already replaced as a whole.
 pub fn save_prefix<M: Transformer>(
     model: &Prefixed<M>,
     name: &str,

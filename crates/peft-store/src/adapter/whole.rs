@@ -62,7 +62,8 @@ pub(super) fn whole_params<M: Module>(model: &M, name: &str, prefix: &str) -> Ve
     let whole = |(path, slot): &(String, AdapterSlot)| {
         let mut shape = whole_shape(slot, name)?;
         let (module, param) = path.rsplit_once('.').unwrap_or(("", path));
-        // A bias trained beside an adapter on the same layer sits inside PEFT's wrapper of that layer.
+        // A bias trained beside an adapter on the same layer sits inside PEFT's wrapper of that
+        // layer.
         let wrapped = param == "bias" && is_adapted(&format!("{module}.weight"));
         let own = stored.get(path);
         let name = match wrapped {

@@ -59,7 +59,8 @@ impl Checkpoint {
         }
     }
 
-    /// The tensors of the layer that tells labels, by key and shape, as the files have it; empty where they have none.
+    /// The tensors of the layer that tells labels, by key and shape, as the files have it; empty
+    /// where they have none.
     ///
     /// # Errors
     ///
@@ -152,7 +153,8 @@ impl Checkpoint {
         self.head(config.tagger(n_labels, device), places, base(config), dtype)
     }
 
-    /// The fields of `config.json` for this encoder with a head for `labels`, of texts or of tokens.
+    /// The fields of `config.json` for this encoder with a head for `labels`, of texts or of
+    /// tokens.
     ///
     /// # Errors
     ///
@@ -261,7 +263,8 @@ impl Checkpoint {
         }
     }
 
-    /// `model` with these tensors. Of its head, each module is in the file or fresh; a head or pooling layer that it does not have is left out.
+    /// `model` with these tensors. Of its head, each module is in the file or fresh; a head or
+    /// pooling layer that it does not have is left out.
     fn head<M: Module>(
         &self,
         model: M,

@@ -55,8 +55,8 @@ pub(super) fn tensor_places(
     })
 }
 
-/// The files with the weights, in the reference's order: the one that the config names; one file before an index with its shards, which
-/// may be left over.
+/// The files with the weights, in the reference's order: the one that the config names; one file
+/// before an index with its shards, which may be left over.
 fn weight_files(dir: &Path, fields: &Map<String, Value>) -> Result<Vec<PathBuf>, CheckpointError> {
     match fields.get(NAMED) {
         None | Some(Value::Null) => {}
@@ -87,8 +87,8 @@ fn weight_files(dir: &Path, fields: &Map<String, Value>) -> Result<Vec<PathBuf>,
     })
 }
 
-/// Whether there is a file. What is there and cannot be one, or cannot be asked, is an error: a directory, a pipe, a circle of links, a
-/// folder that may not be entered.
+/// Whether there is a file. What is there and cannot be one, or cannot be asked, is an error: a
+/// directory, a pipe, a circle of links, a folder that may not be entered.
 pub(super) fn regular(path: &Path) -> Result<bool, CheckpointError> {
     let wrong = |kind: ErrorKind, why: &str| Err(io("read", path, std::io::Error::new(kind, why)));
     match fs::metadata(path) {

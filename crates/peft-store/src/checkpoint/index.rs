@@ -49,8 +49,8 @@ impl<'de> Deserialize<'de> for Files {
     }
 }
 
-/// The files that the index `name` of a directory names, in order of their names. What it says of single keys is not asked, as in
-/// transformers: the shards say what they hold.
+/// The files that the index `name` of a directory names, in order of their names. What it says of
+/// single keys is not asked, as in transformers: the shards say what they hold.
 pub(super) fn shards(dir: &Path, name: &str) -> Result<Vec<PathBuf>, CheckpointError> {
     let path = dir.join(name);
     let file = peft_files::open(&path).map_err(|source| io("read", &path, source))?;

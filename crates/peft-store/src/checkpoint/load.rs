@@ -76,7 +76,8 @@ impl Checkpoint {
         &self.config
     }
 
-    /// All fields of `config.json`, or those that a GGUF file's metadata stands for; of a model of text and images, those of its text part.
+    /// All fields of `config.json`, or those that a GGUF file's metadata stands for; of a model of
+    /// text and images, those of its text part.
     pub fn fields(&self) -> &Map<String, Value> {
         &self.fields
     }
@@ -137,7 +138,8 @@ impl Checkpoint {
 
     /// The decoder with the directory's weights in `dtype`.
     ///
-    /// A tied output layer that is stored all the same, and is not the embedding, is loaded as one of its own, as transformers does.
+    /// A tied output layer that is stored all the same, and is not the embedding, is loaded as one
+    /// of its own, as transformers does.
     ///
     /// # Errors
     ///
@@ -174,7 +176,8 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::WrongKind`] for an encoder, [`CheckpointError::Memory`] for one that is too large.
+    /// [`CheckpointError::WrongKind`] for an encoder, [`CheckpointError::Memory`] for one that is
+    /// too large.
     pub fn draw(&self, device: &Device) -> Result<LanguageModel, CheckpointError> {
         let model = self.language_model_config()?.init(device);
         let params = stored_params(&model);
@@ -183,7 +186,8 @@ impl Checkpoint {
         Ok(model)
     }
 
-    /// Parts of the file that are none of the model's, and are left alone: the towers and projectors of a model of text and images.
+    /// Parts of the file that are none of the model's, and are left alone: the towers and
+    /// projectors of a model of text and images.
     ///
     /// # Errors
     ///

@@ -1,7 +1,9 @@
-//! HF checkpoint directories: `config.json`, `model.safetensors` or shards with an index; and GGUF files as such.
+//! HF checkpoint directories: `config.json`, `model.safetensors` or shards with an index; and GGUF
+//! files as such.
 //!
-//! Tensors are read piece by piece from their place in the file, so that loading takes the model's memory and that of one piece. (Mapping the
-//! file into memory would do the same, but a mapped file that another process shortens ends the program; no safe code can rule that out.)
+//! Tensors are read piece by piece from their place in the file, so that loading takes the model's
+//! memory and that of one piece. (Mapping the file into memory would do the same, but a mapped file
+//! that another process shortens ends the program; no safe code can rule that out.)
 
 mod config;
 mod encoder;

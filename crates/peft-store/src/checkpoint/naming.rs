@@ -8,7 +8,8 @@ use crate::tensor_file::Place;
 /// Where a model's base lies in it, and what files hold beside its parameters.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Naming {
-    /// The path of the model without its head, with a point: files written without a head leave it out.
+    /// The path of the model without its head, with a point: files written without a head leave it
+    /// out.
     pub(super) base: &'static str,
     /// The output layer that may be tied to the embedding, and the embedding.
     pub(super) tied: Option<(&'static str, &'static str)>,
@@ -19,7 +20,8 @@ pub(super) struct Naming {
 /// Rotary tables of old releases and masks as buffers.
 const BUFFERS: &[&str] = &[".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias"];
 
-/// What others put a model into before they save it: DDP, torch.compile, PEFT, sentence-transformers.
+/// What others put a model into before they save it: DDP, torch.compile, PEFT,
+/// sentence-transformers.
 const WRAPPERS: [&str; 4] = [
     "module.",
     "_orig_mod.",
@@ -27,7 +29,8 @@ const WRAPPERS: [&str; 4] = [
     "0.auto_model.",
 ];
 
-/// The tensors by their keys without the wrappers that all of them are under. Each keeps its own key for messages.
+/// The tensors by their keys without the wrappers that all of them are under. Each keeps its own
+/// key for messages.
 pub(super) fn unwrapped(mut places: BTreeMap<String, Place>) -> BTreeMap<String, Place> {
     let outer = |places: &BTreeMap<String, Place>| {
         let mut wrappers = WRAPPERS.into_iter();
@@ -41,8 +44,8 @@ pub(super) fn unwrapped(mut places: BTreeMap<String, Place>) -> BTreeMap<String,
     places
 }
 
-/// The tensors of the text part of a model of text and images, by the keys that they have in a model of text alone, and the names
-/// of the other parts.
+/// The tensors of the text part of a model of text and images, by the keys that they have in a
+/// model of text alone, and the names of the other parts.
 pub(super) fn text_part(places: BTreeMap<String, Place>) -> (BTreeMap<String, Place>, Vec<String>) {
     let mut text = BTreeMap::new();
     let mut others: Vec<String> = Vec::new();

@@ -4,8 +4,10 @@ use super::load::Checkpoint;
 
 /// Names of a family's layers, as suffixes of paths.
 ///
-/// IA3's are those of its paper: keys, values, and the input of the feed-forward's second half. PEFT's table agrees for `llama`, `mistral`, `gpt2`, `bert` and `roberta`; for `qwen2`,
-/// `qwen3`, `gemma2` and `gemma3_text` it has queries in place of keys, and nothing for the others. Where a family has one layer for queries, keys and values, it is that.
+/// IA3's are those of its paper: keys, values, and the input of the feed-forward's second half.
+/// PEFT's table agrees for `llama`, `mistral`, `gpt2`, `bert` and `roberta`; for `qwen2`, `qwen3`,
+/// `gemma2` and `gemma3_text` it has queries in place of keys, and nothing for the others. Where a
+/// family has one layer for queries, keys and values, it is that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FamilyTargets {
     /// The projections to queries, keys and values.

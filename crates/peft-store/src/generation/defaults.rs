@@ -41,8 +41,9 @@ const LEFT_OUT_OF_DRAWING: [(&str, &[f64]); 4] = [
     ("eta_cutoff", &[0.0]),
 ];
 
-/// How a checkpoint's authors would have it generate: `generation_config.json`, or where there is none `config.json`, which older models have these fields in.
-/// The end-of-sequence tokens are not among them: the tokenizer has those.
+/// How a checkpoint's authors would have it generate: `generation_config.json`, or where there is
+/// none `config.json`, which older models have these fields in. The end-of-sequence tokens are not
+/// among them: the tokenizer has those.
 #[derive(Debug, Clone, Default)]
 pub struct GenerationDefaults {
     fields: Fields,
@@ -66,10 +67,13 @@ impl GenerationDefaults {
         Ok(Self::default())
     }
 
-    /// What is done of them beside what was asked for, which goes before them: a field that is overridden is not looked at.
+    /// What is done of them beside what was asked for, which goes before them: a field that is
+    /// overridden is not looked at.
     ///
-    /// Tokens are drawn where a temperature above 0 is asked for, or else where the file sets `do_sample`; only then do the fields that shape drawing act. A field
-    /// that would change what is generated and is not supported is left out and named in [`notes`](GenerationSettings::notes).
+    /// Tokens are drawn where a temperature above 0 is asked for, or else where the file sets
+    /// `do_sample`; only then do the fields that shape drawing act. A field that would change what
+    /// is generated and is not supported is left out and named in
+    /// [`notes`](GenerationSettings::notes).
     ///
     /// # Errors
     ///

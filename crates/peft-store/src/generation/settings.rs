@@ -11,7 +11,8 @@ pub struct GenerationSettings {
     pub top_p: Option<f64>,
     /// Draw only from those at least this many times as likely as the likeliest.
     pub min_p: Option<f64>,
-    /// What the scores of tokens that are there already are divided by, or multiplied by where negative; 1 for nothing.
+    /// What the scores of tokens that are there already are divided by, or multiplied by where
+    /// negative; 1 for nothing.
     pub repetition_penalty: f64,
     /// No sequence of so many tokens comes twice; 0 for nothing.
     pub no_repeat_ngram_size: usize,

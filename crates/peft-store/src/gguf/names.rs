@@ -83,7 +83,8 @@ impl Names {
         }
     }
 
-    /// The key in a checkpoint of a tensor that ggml calls `name`; none where it has no such tensor.
+    /// The key in a checkpoint of a tensor that ggml calls `name`; none where it has no such
+    /// tensor.
     pub(super) fn key(&self, name: &str) -> Option<String> {
         let (module, end) = name.rsplit_once('.')?;
         let ours = |table: &[(&str, &'static str)], module: &str| {

@@ -1,6 +1,7 @@
 //! Matrices that lie the other way round.
 
-/// Elements of `size` bytes, those of a `[rows, columns]` matrix from number `at` on, to their places in a `[columns, rows]` one.
+/// Elements of `size` bytes, those of a `[rows, columns]` matrix from number `at` on, to their
+/// places in a `[columns, rows]` one.
 pub(super) fn scatter(
     bytes: &[u8],
     at: usize,

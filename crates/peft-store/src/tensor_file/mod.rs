@@ -1,4 +1,5 @@
-//! Tensors of safetensors files as a model's parameters, in their layout there, and back: one at a time.
+//! Tensors of safetensors files as a model's parameters, in their layout there, and back: one at a
+//! time.
 
 mod layout;
 mod own;

@@ -24,7 +24,8 @@ pub(crate) fn run_dtype(dtype: Dtype) -> Option<DType> {
     }
 }
 
-/// A tensor's values in `dtype`, transposed if asked. They are read and converted piece by piece, straight into their place.
+/// A tensor's values in `dtype`, transposed if asked. They are read and converted piece by piece,
+/// straight into their place.
 ///
 /// Where they are to be `finite`, one that is not is refused, or that is not any more in `dtype`.
 fn read(
@@ -193,7 +194,8 @@ fn converted(bytes: &[u8], from: DType, to: DType) -> Cow<'_, [u8]> {
     })
 }
 
-/// `model` with the values of these tensors, which are of the shapes that its parameters have in a file, in a precision or in the one that each parameter has.
+/// `model` with the values of these tensors, which are of the shapes that its parameters have in a
+/// file, in a precision or in the one that each parameter has.
 pub(crate) fn load_tensors<M: Module>(
     model: M,
     places: BTreeMap<String, impl Source>,

@@ -20,7 +20,8 @@ pub enum TrainedFormat {
         /// The [`base_digest`](crate::base_digest()) of the rest of the model.
         base_digest: String,
     },
-    /// As PEFT's LN tuning: normalisation layers as a whole, and the modules that are saved beside them.
+    /// As PEFT's LN tuning: normalisation layers as a whole, and the modules that are saved beside
+    /// them.
     LnTuning {
         /// Paths of modules that are no normalisation layers, a head for instance.
         modules_to_save: Vec<String>,

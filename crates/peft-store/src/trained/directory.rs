@@ -98,8 +98,9 @@ impl TrainedDir {
     ///
     /// # Errors
     ///
-    /// An [`AdapterFileError`], with the model untouched: a tensor that has no place, of another shape, or not finite, all of them named;
-    /// [`AdapterFileError::OtherBase`] where the rest of the model is not what the parameters were trained with.
+    /// An [`AdapterFileError`], with the model untouched: a tensor that has no place, of another
+    /// shape, or not finite, all of them named; [`AdapterFileError::OtherBase`] where the rest of
+    /// the model is not what the parameters were trained with.
     pub fn attach<M: Module>(&self, model: &mut M) -> Result<TrainedReport, AdapterFileError> {
         let places = self.places()?;
         let expected: BTreeMap<String, Vec<usize>> = stored_params(model)

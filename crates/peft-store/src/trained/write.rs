@@ -14,11 +14,13 @@ use crate::{AdapterFileError, TensorProblem};
 
 /// Write the parameters of `model` at `paths` to a directory, in the precision that they have.
 ///
-/// As LN tuning, a normalisation layer of which a parameter is named is written whole, since PEFT tunes it whole. Each file is written beside its place and renamed.
+/// As LN tuning, a normalisation layer of which a parameter is named is written whole, since PEFT
+/// tunes it whole. Each file is written beside its place and renamed.
 ///
 /// # Errors
 ///
-/// An [`AdapterFileError`]: paths that are no parameters of the model's own, all of them named; or files that cannot be written.
+/// An [`AdapterFileError`]: paths that are no parameters of the model's own, all of them named; or
+/// files that cannot be written.
 pub fn save_trained<M: Module>(
     model: &M,
     paths: &BTreeSet<String>,

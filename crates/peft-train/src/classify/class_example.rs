@@ -30,8 +30,9 @@ pub struct EncodedClasses {
 ///
 /// # Errors
 ///
-/// A [`TrainError`]: rows of another kind, labels that the set does not have (named together, with the nearest), tokens that the model does not know, more labels
-/// for more rows than a list of all decisions may have.
+/// A [`TrainError`]: rows of another kind, labels that the set does not have (named together, with
+/// the nearest), tokens that the model does not know, more labels for more rows than a list of all
+/// decisions may have.
 pub fn encode_classes(
     dataset: &Dataset,
     tokenizer: &TextTokenizer,
@@ -84,7 +85,8 @@ pub fn encode_classes(
 }
 
 impl EncodedClasses {
-    /// The target of all rows, where they have the same: a model learns of them to say it whatever the text.
+    /// The target of all rows, where they have the same: a model learns of them to say it whatever
+    /// the text.
     pub fn only_target(&self) -> Option<&Target> {
         let first = &self.examples.first()?.target;
         let same = self.examples.iter().all(|row| row.target == *first);

@@ -10,7 +10,8 @@ use crate::Report;
 pub struct ClassificationReport {
     /// The mean loss: of a text, or of a word where words are tagged.
     pub loss: f64,
-    /// The fraction that is right; where several classes may apply, of texts whose classes are all right.
+    /// The fraction that is right; where several classes may apply, of texts whose classes are all
+    /// right.
     pub accuracy: f64,
     /// The mean F1 of the classes that occur in truth or prediction.
     pub macro_f1: f64,

@@ -3,7 +3,8 @@
 use super::{LabelSet, ProblemType, Target};
 use crate::{Dataset, Row};
 
-/// Whether all labels of a file are targets of this problem with these classes; rows without labels are left aside.
+/// Whether all labels of a file are targets of this problem with these classes; rows without labels
+/// are left aside.
 pub fn labels_fit(dataset: &Dataset, problem: ProblemType, labels: &LabelSet) -> bool {
     dataset.rows().iter().all(|row| match row {
         Row::Labelled { label, .. } => Target::new(label, problem, labels).is_ok(),

@@ -61,7 +61,8 @@ impl LabelSet {
     ///
     /// # Errors
     ///
-    /// [`TrainError::WrongTask`] where the rows have no labels; [`TrainError::Rows`] where those name no class; [`TrainError::Setting`] where there is none.
+    /// [`TrainError::WrongTask`] where the rows have no labels; [`TrainError::Rows`] where those
+    /// name no class; [`TrainError::Setting`] where there is none.
     pub fn of(dataset: &Dataset) -> Result<Self, TrainError> {
         if let (ListReading::Each, classes) = ListReading::of(&[dataset], None) {
             let names = (0..classes).map(|id| format!("LABEL_{id}")).collect();
@@ -145,11 +146,13 @@ impl LabelSet {
 
     /// The set with one reading of numbers for all rows of these files, decided from all of them.
     ///
-    /// Numbers are the ids of outputs, unless names are numerals, and all numbers are names and some no id, or strings beside them are such names.
+    /// Numbers are the ids of outputs, unless names are numerals, and all numbers are names and
+    /// some no id, or strings beside them are such names.
     ///
     /// # Errors
     ///
-    /// [`TrainError::WrongTask`] where the rows have no labels; [`TrainError::Rows`] where a file writes both numbers that can only be ids and strings that are names.
+    /// [`TrainError::WrongTask`] where the rows have no labels; [`TrainError::Rows`] where a file
+    /// writes both numbers that can only be ids and strings that are names.
     pub fn settled(&self, files: &[&Dataset]) -> Result<Self, TrainError> {
         let mut set = self.clone();
         if set.lists.is_none() && !files.is_empty() {
@@ -204,7 +207,8 @@ impl LabelSet {
         })
     }
 
-    /// How numbers are read, where that is settled and a name is a numeral, so that it could be asked.
+    /// How numbers are read, where that is settled and a name is a numeral, so that it could be
+    /// asked.
     pub fn settled_numbers(&self) -> Option<NumberReading> {
         self.numbers.filter(|_| self.has_numerals())
     }
@@ -252,7 +256,8 @@ impl LabelSet {
         &self.names[id]
     }
 
-    /// The output of a class: that of its name, or that of its number as [`numbers`](Self::numbers) are read.
+    /// The output of a class: that of its name, or that of its number as [`numbers`](Self::numbers)
+    /// are read.
     ///
     /// # Errors
     ///

@@ -86,7 +86,8 @@ fn softmax(scores: &[f32]) -> Vec<f64> {
     weights.into_iter().map(|weight| weight / total).collect()
 }
 
-/// The tag of each word of each text; words beyond the maximal length, and those that have no token, get none.
+/// The tag of each word of each text; words beyond the maximal length, and those that have no
+/// token, get none.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! [`SequenceClassification`]: what a text is.
 //!
-//! The loss of a row is, as transformers defines it for the `problem_type`, `−log softmax(x)_y`, or the mean over labels of `−y log σ(x) − (1−y) log(1−σ(x))`,
-//! or `(x − y)²`.
+//! The loss of a row is, as transformers defines it for the `problem_type`, `−log softmax(x)_y`, or
+//! the mean over labels of `−y log σ(x) − (1−y) log(1−σ(x))`, or `(x − y)²`.
 
 use std::ops::Range;
 
@@ -20,7 +20,8 @@ use crate::{Cut, Objective, Padded, TrunkStates};
 /// To tell what a text is: one class, several, or a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SequenceClassification {
-    /// What the labels are; the targets of all examples are of this kind, and of as many labels as the model has.
+    /// What the labels are; the targets of all examples are of this kind, and of as many labels as
+    /// the model has.
     pub problem: ProblemType,
 }
 

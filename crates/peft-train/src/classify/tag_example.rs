@@ -10,7 +10,8 @@ use crate::{Dataset, Digest, LabelName, Row, TextTokenizer, TrainError, TrainExa
 pub struct TagExample {
     /// The tokens, special ones included.
     pub ids: Vec<u32>,
-    /// The tag of the first token of each word; the others and special ones have none, as words whose tag is -100.
+    /// The tag of the first token of each word; the others and special ones have none, as words
+    /// whose tag is -100.
     pub tags: Vec<Option<usize>>,
 }
 
@@ -29,7 +30,8 @@ pub struct EncodedTags {
 ///
 /// # Errors
 ///
-/// A [`TrainError`]: rows of another kind, tags that the set does not have (all named together, with the nearest), tokens that the model does not know.
+/// A [`TrainError`]: rows of another kind, tags that the set does not have (all named together,
+/// with the nearest), tokens that the model does not know.
 pub fn encode_tags(
     dataset: &Dataset,
     tokenizer: &TextTokenizer,
@@ -93,7 +95,8 @@ fn class<'a>(tag: &'a LabelName, labels: &'a LabelSet) -> Result<Option<usize>, 
 }
 
 impl EncodedTags {
-    /// The tag of all words, where they have the same: a model learns of them to say it whatever the word.
+    /// The tag of all words, where they have the same: a model learns of them to say it whatever
+    /// the word.
     pub fn only_tag(&self) -> Option<usize> {
         let mut tags = self
             .examples

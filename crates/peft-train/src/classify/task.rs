@@ -119,8 +119,8 @@ pub enum TaskError {
 }
 
 impl ClassifierTask {
-    /// That of a head, for the rows of these files; none of them are there where new texts are to be
-    /// told.
+    /// That of a head, for the rows of these files; none of them are there where new texts are to
+    /// be told.
     ///
     /// # Errors
     ///

@@ -120,7 +120,8 @@ fn tagged_nll<M: TokenClassifier>(
     nll(logits, tag_tensor(&tags, device)).sum()
 }
 
-/// The scores in f32 at the tokens that have a tag, `[tags, n_labels]`, and those tags: the head runs on these and on no others.
+/// The scores in f32 at the tokens that have a tag, `[tags, n_labels]`, and those tags: the head
+/// runs on these and on no others.
 fn tagged_logits<M: TokenClassifier>(
     model: &M,
     rows: &[&TagExample],

@@ -10,7 +10,8 @@ use crate::LabelName;
 /// How many labels a message lists.
 const SHOWN: usize = 8;
 
-/// A label that a set does not have. What is nearest to it is looked for when it is shown, since a file may have many.
+/// A label that a set does not have. What is nearest to it is looked for when it is shown, since a
+/// file may have many.
 #[derive(Debug, Clone, Copy)]
 pub struct UnknownLabel<'a> {
     pub(super) label: &'a LabelName,

@@ -4,7 +4,8 @@ use peft_core::nearest;
 use peft_files::{NotFinite, python_json};
 use serde_json::{Map, Value};
 
-/// A turn of a conversation: every key that the row gives it, in the row's order, since a chat template may read any of them.
+/// A turn of a conversation: every key that the row gives it, in the row's order, since a chat
+/// template may read any of them.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(transparent)]
 pub struct Message {
@@ -103,7 +104,8 @@ pub fn conversation(value: &Value) -> Result<Vec<Message>, String> {
         .collect()
 }
 
-/// What a row gives its template beside the messages, as TRL reads it: `tools`, a list or its JSON, and `chat_template_kwargs`.
+/// What a row gives its template beside the messages, as TRL reads it: `tools`, a list or its JSON,
+/// and `chat_template_kwargs`.
 ///
 /// # Errors
 ///

@@ -11,7 +11,8 @@ pub struct Example {
     pub ids: Vec<u32>,
     /// Which of them are to be predicted from those before; never the first.
     pub targets: Vec<bool>,
-    /// Where the sequences begin that the row holds: one at 0, but for rows that are [packed](super::pack). No first token is a target.
+    /// Where the sequences begin that the row holds: one at 0, but for rows that are
+    /// [packed](super::pack). No first token is a target.
     pub starts: Vec<usize>,
 }
 
@@ -77,13 +78,14 @@ pub struct Encoded {
 
 /// Tokenise the rows of a file for a causal language model.
 ///
-/// A row is one text and is encoded once, as the whole that it is; its parts are told by the bytes that each token was made of. A token across the border of two
-/// parts is a target.
+/// A row is one text and is encoded once, as the whole that it is; its parts are told by the bytes
+/// that each token was made of. A token across the border of two parts is a target.
 ///
 /// - `{"text"}`: every token is a target but the first.
-/// - `{"prompt", "completion"}`: the tokens of the completion are targets, and the end-of-sequence token after them, which is there once.
-/// - `{"messages"}`: the assistant's turns, up to the end that the template gives them; where it has `{% generation %}` blocks, what is in those. A turn with
-///   OpenAI's `weight: 0` is none.
+/// - `{"prompt", "completion"}`: the tokens of the completion are targets, and the end-of-sequence
+///   token after them, which is there once.
+/// - `{"messages"}`: the assistant's turns, up to the end that the template gives them; where it
+///   has `{% generation %}` blocks, what is in those. A turn with OpenAI's `weight: 0` is none.
 /// - `{"prompt", "completion"}` of messages: what the template writes of all of them, from where
 ///   the prompt alone ends, with its generation prompt.
 ///
@@ -227,7 +229,8 @@ pub(crate) fn is_completions(token: &TextToken, prompt: usize) -> bool {
     token.bytes.end > prompt || (token.added && token.bytes.start >= prompt.max(1))
 }
 
-/// The tokens of a prompt with its completion, at most so many. With an end, that is there once: the text's own, the post-processor's, or one that is added.
+/// The tokens of a prompt with its completion, at most so many. With an end, that is there once:
+/// the text's own, the post-processor's, or one that is added.
 pub(crate) fn completion_tokens(
     tokenizer: &TextTokenizer,
     prompt: &str,

@@ -78,7 +78,8 @@ impl LabelName {
         }
     }
 
-    /// The whole number that it is, if it is one: `2.0` is 2, as programs write that keep all numbers as decimals.
+    /// The whole number that it is, if it is one: `2.0` is 2, as programs write that keep all
+    /// numbers as decimals.
     pub fn whole(&self) -> Option<i64> {
         // Beyond it, a decimal does not tell one whole number from the next.
         const EXACT: f64 = 9_007_199_254_740_992.0;

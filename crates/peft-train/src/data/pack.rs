@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::Example;
 
-/// Put examples together into rows of at most `max_length` tokens, so that less of a batch is padding. Longer ones stay alone.
+/// Put examples together into rows of at most `max_length` tokens, so that less of a batch is
+/// padding. Longer ones stay alone.
 ///
-/// The sequences of a row do not see each other, so the loss and its gradients are those of the examples apart. Best fit, longest first: each goes to the row
-/// that it leaves the least room in.
+/// The sequences of a row do not see each other, so the loss and its gradients are those of the
+/// examples apart. Best fit, longest first: each goes to the row that it leaves the least room in.
 pub fn pack(mut examples: Vec<Example>, max_length: usize) -> Vec<Example> {
     examples.sort_by_key(|example| std::cmp::Reverse(example.ids.len()));
     let mut rows: Vec<Example> = Vec::new();

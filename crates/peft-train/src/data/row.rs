@@ -8,7 +8,8 @@ use super::{Label, LabelName};
 
 /// A row of training data.
 ///
-/// `{"tokens", "tags"}` is the form of the field's CoNLL sets, whose columns are called `tokens` and `ner_tags` or `pos_tags`.
+/// `{"tokens", "tags"}` is the form of the field's CoNLL sets, whose columns are called `tokens`
+/// and `ner_tags` or `pos_tags`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Row {

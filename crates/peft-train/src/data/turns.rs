@@ -1,15 +1,17 @@
 //! [`assistant`]: where a conversation's rendering has the assistant's turns.
 //!
-//! A turn begins where its generation prompt ends: the rendering of the messages before it, with that prompt, is the beginning of the whole. It ends where the
-//! next turn begins, and the last one at the end of the text. Renderings of beginnings *without* the prompt are not relied on, since templates write the last
-//! turn otherwise than the same turn in the middle.
+//! A turn begins where its generation prompt ends: the rendering of the messages before it, with
+//! that prompt, is the beginning of the whole. It ends where the next turn begins, and the last one
+//! at the end of the text. Renderings of beginnings *without* the prompt are not relied on, since
+//! templates write the last turn otherwise than the same turn in the middle.
 //!
 //! Where the prompt begins an answer, as `<think>` does, that an answer of the rows has not, it is
 //! not all in the whole: the turns begin where the first of them parts from it, as TRL's
 //! completions do.
 //!
-//! To render every beginning takes quadratic time. The prompt that the template writes is known after two renderings, and where the whole has it as often as
-//! there are turns, and no message has it, these are the turns. Headers of other roles are found likewise.
+//! To render every beginning takes quadratic time. The prompt that the template writes is known
+//! after two renderings, and where the whole has it as often as there are turns, and no message has
+//! it, these are the turns. Headers of other roles are found likewise.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -65,7 +67,8 @@ impl Turns<'_> {
         let Some(first) = indices.first() else {
             return Ok((Vec::new(), false));
         };
-        // A template may take no conversation without messages, which is what is before a first message of the assistant's.
+        // A template may take no conversation without messages, which is what is before a first
+        // message of the assistant's.
         let known = match self.opening(*first) {
             Err(_) if *first == 0 && indices.len() > 1 => 1,
             _ => 0,
@@ -202,7 +205,8 @@ impl Turns<'_> {
         if self.text.starts_with(upto) && within.contains(&upto.len()) {
             return Ok(upto.len());
         }
-        // As the last one the turn is written otherwise: with its reasoning, which is left out further up. What it ends with is the same.
+        // As the last one the turn is written otherwise: with its reasoning, which is left out
+        // further up. What it ends with is the same.
         let same = overlap(&self.text.as_bytes()[within.clone()], upto.as_bytes());
         let end = within.start + same;
         let said = self.text.get(within.start..end);

@@ -16,10 +16,12 @@ pub struct GenerateConfig {
     pub top_k: Option<usize>,
     /// Draw only from the likeliest tokens that together have this probability.
     pub top_p: Option<f64>,
-    /// Draw only from tokens that are at least this many times as likely as the likeliest of those that the other bounds leave.
+    /// Draw only from tokens that are at least this many times as likely as the likeliest of those
+    /// that the other bounds leave.
     pub min_p: Option<f64>,
-    /// The scores of tokens that the prompt or the new text has are divided by this, or multiplied by it where they are negative; 1 changes nothing
-    /// (Keskar et al. 2019, <https://arxiv.org/abs/1909.05858>).
+    /// The scores of tokens that the prompt or the new text has are divided by this, or multiplied
+    /// by it where they are negative; 1 changes nothing (Keskar et al. 2019,
+    /// <https://arxiv.org/abs/1909.05858>).
     pub repetition_penalty: f64,
     /// Which tokens do not come.
     pub rules: TokenRules,
@@ -76,7 +78,8 @@ impl GenerateConfig {
         }
     }
 
-    /// Changes the scores of the next token by what came before it, in transformers' order: the penalty, then the rules.
+    /// Changes the scores of the next token by what came before it, in transformers' order: the
+    /// penalty, then the rules.
     pub(super) fn apply(&self, logits: &mut [f32], prompt: &[u32], generated: &[u32]) {
         if self.repetition_penalty != 1.0 {
             penalise(logits, prompt, generated, self.repetition_penalty as f32);

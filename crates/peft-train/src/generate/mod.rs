@@ -20,8 +20,8 @@ use crate::eval::{device_of, read_ends};
 ///
 /// # Errors
 ///
-/// [`TrainError::Setting`]; [`TrainError::PromptLength`] for an empty prompt or one longer than the model takes;
-/// [`TrainError::TokenOutOfRange`]; [`TrainError::NotFiniteLogits`].
+/// [`TrainError::Setting`]; [`TrainError::PromptLength`] for an empty prompt or one longer than the
+/// model takes; [`TrainError::TokenOutOfRange`]; [`TrainError::NotFiniteLogits`].
 pub fn generate<M: CausalLm>(
     model: &M,
     prompt: &[u32],

@@ -27,7 +27,8 @@ fn likelier(logits: &[f32]) -> impl Fn(&usize, &usize) -> Ordering {
     |a, b| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b))
 }
 
-/// The tokens that one is drawn from, the likeliest first, with their weights. In transformers' order: temperature, top-k, top-p, min-p.
+/// The tokens that one is drawn from, the likeliest first, with their weights. In transformers'
+/// order: temperature, top-k, top-p, min-p.
 fn choices(logits: &[f32], config: &GenerateConfig) -> Vec<(usize, f64)> {
     let mut order: Vec<usize> = (0..logits.len()).collect();
     order.sort_unstable_by(likelier(logits));

@@ -1,6 +1,7 @@
 //! [`TokenRules`]: tokens that do not come where they would.
 
-/// Tokens that do not come, whatever their scores. Those that a model does not have are passed over.
+/// Tokens that do not come, whatever their scores. Those that a model does not have are passed
+/// over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenRules {
     /// No sequence of so many tokens comes twice, the prompt's included; 0 for nothing.

@@ -1,4 +1,5 @@
-//! [`Cut`]: a loss in two halves, so that the lower one need not be computed again where it is frozen.
+//! [`Cut`]: a loss in two halves, so that the lower one need not be computed again where it is
+//! frozen.
 
 use std::ops::Range;
 
@@ -18,9 +19,11 @@ pub struct TrunkStates {
     pub states: Tensor<3>,
 }
 
-/// An objective's loss, cut before a block: [`trunk`](Self::trunk) and then [`loss_sum_from`](Self::loss_sum_from) is the objective's own loss, to the bit.
+/// An objective's loss, cut before a block: [`trunk`](Self::trunk) and then
+/// [`loss_sum_from`](Self::loss_sum_from) is the objective's own loss, to the bit.
 pub trait Cut<M, E>: Sync {
-    /// Whether the states of a row are the same in batches that are padded to any length between these.
+    /// Whether the states of a row are the same in batches that are padded to any length between
+    /// these.
     fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool;
 
     /// How many blocks the model has.

@@ -20,8 +20,9 @@ pub use train_example::TrainExample;
 
 /// A task: its examples, their loss, and its measures.
 ///
-/// The loop adds the losses of all batches of a step, on as many threads as it is given, and divides by the number of targets. So a loss is a
-/// *sum* over targets, and that of two rows together is the sum of theirs.
+/// The loop adds the losses of all batches of a step, on as many threads as it is given, and
+/// divides by the number of targets. So a loss is a *sum* over targets, and that of two rows
+/// together is the sum of theirs.
 pub trait Objective<M: Module>: Sync {
     /// What tells the task from others, in the state of a run: it resumes only with the same.
     fn name(&self) -> String;
@@ -32,19 +33,22 @@ pub trait Objective<M: Module>: Sync {
     /// What an evaluation finds.
     type Report: Report;
 
-    /// The sum of the losses of all targets of these rows in f32, `[1]`, on the autodiff device `device` that the model trains on.
+    /// The sum of the losses of all targets of these rows in f32, `[1]`, on the autodiff device
+    /// `device` that the model trains on.
     ///
     /// # Panics
     ///
     /// If there is no row.
     fn loss_sum(&self, model: &M, rows: &[&Self::Example], device: &Device) -> Tensor<1>;
 
-    /// The same loss in two halves, cut between two blocks of the model; none where the objective runs the model as a whole.
+    /// The same loss in two halves, cut between two blocks of the model; none where the objective
+    /// runs the model as a whole.
     fn cut(&self) -> Option<&dyn Cut<M, Self::Example>> {
         None
     }
 
-    /// How good a model is that is not in training; see [`Module::valid`]. The result does not depend on the batch size.
+    /// How good a model is that is not in training; see [`Module::valid`]. The result does not
+    /// depend on the batch size.
     ///
     /// # Panics
     ///

@@ -2,7 +2,8 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-/// The positions of a batch that a head reads, and whether the last block is worth computing at these alone.
+/// The positions of a batch that a head reads, and whether the last block is worth computing at
+/// these alone.
 #[derive(Debug, Clone)]
 pub(crate) struct Reads {
     /// `row · positions + position` of each, row by row, `[reads]`.
@@ -14,7 +15,8 @@ pub(crate) struct Reads {
 /// What is computed where not all positions are.
 #[derive(Debug, Clone)]
 pub(super) struct Alone {
-    /// Of each row as many positions as of the row that most are read of, `[rows, computed]`; those that are too many are its first again.
+    /// Of each row as many positions as of the row that most are read of, `[rows, computed]`; those
+    /// that are too many are its first again.
     pub(super) at: Tensor<2, Int>,
     /// `row · computed + i` of each that is read, `[reads]`.
     pub(super) flat: Tensor<1, Int>,

@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use serde::Serialize;
 
-/// How good a model is on some rows, by the measures of its task; as JSON it has `loss`, `examples` and `tokens` among others.
+/// How good a model is on some rows, by the measures of its task; as JSON it has `loss`, `examples`
+/// and `tokens` among others.
 pub trait Report: Serialize + Debug + Clone + Send {
     /// What the best of several evaluations is told by: the lowest.
     fn loss(&self) -> f64;

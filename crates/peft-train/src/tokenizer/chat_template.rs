@@ -1,4 +1,5 @@
-//! [`ChatTemplate`]: a checkpoint's own way to write a conversation, in Jinja as transformers runs it.
+//! [`ChatTemplate`]: a checkpoint's own way to write a conversation, in Jinja as transformers runs
+//! it.
 
 use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
@@ -37,8 +38,8 @@ impl ChatTemplate {
         self.compiled().is_ok_and(Template::marks_generation)
     }
 
-    /// A conversation with what transformers gives a template: `messages`, `add_generation_prompt`, `tools` and `documents`, which are none where `variables` has
-    /// none, and the special tokens.
+    /// A conversation with what transformers gives a template: `messages`, `add_generation_prompt`,
+    /// `tools` and `documents`, which are none where `variables` has none, and the special tokens.
     pub(super) fn render(
         &self,
         messages: &[Message],

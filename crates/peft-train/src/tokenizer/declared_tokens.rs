@@ -1,5 +1,5 @@
-//! [`DeclaredTokens`]: what the files beside `tokenizer.json` say of special and added tokens, and what that
-//! makes of `tokenizer.json`.
+//! [`DeclaredTokens`]: what the files beside `tokenizer.json` say of special and added tokens, and
+//! what that makes of `tokenizer.json`.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;

@@ -2,8 +2,8 @@
 
 use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper, Token};
 
-/// The tokens before a text and after it. They do not depend on the text, so they are found once, and the post-processor is not run again: it would also
-/// narrow offsets to a token's letters.
+/// The tokens before a text and after it. They do not depend on the text, so they are found once,
+/// and the post-processor is not run again: it would also narrow offsets to a token's letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct EnclosingTokens {
     pub(super) begin: Vec<u32>,

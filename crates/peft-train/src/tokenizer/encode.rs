@@ -1,4 +1,5 @@
-//! Texts as tokens, with what the post-processor puts around a text and where each token comes from.
+//! Texts as tokens, with what the post-processor puts around a text and where each token comes
+//! from.
 
 use std::ops::Range;
 
@@ -28,8 +29,10 @@ pub enum EncodeSpecial {
 pub struct TextToken {
     /// Its number.
     pub id: u32,
-    /// The bytes of the text that it was made of. They begin and end at characters, and are not narrowed to a token's letters: ` b` has its space. Tokens
-    /// that share a character, as bytes do, have the same ones, and one that stands for nothing in the text, as a leading `▁` may, has none.
+    /// The bytes of the text that it was made of. They begin and end at characters, and are not
+    /// narrowed to a token's letters: ` b` has its space. Tokens that share a character, as bytes
+    /// do, have the same ones, and one that stands for nothing in the text, as a leading `▁` may,
+    /// has none.
     pub bytes: Range<usize>,
     /// Whether the post-processor added it.
     pub added: bool,
@@ -47,8 +50,8 @@ impl TextTokenizer {
         Ok([begin, encoding.get_ids(), end].concat())
     }
 
-    /// The tokens of a prompt that goes on: with what the post-processor puts before a text, unless the text begins with that itself, as one does that was
-    /// pasted.
+    /// The tokens of a prompt that goes on: with what the post-processor puts before a text, unless
+    /// the text begins with that itself, as one does that was pasted.
     ///
     /// # Errors
     ///
@@ -69,10 +72,12 @@ impl TextTokenizer {
         found.min().map(|(_, token)| token)
     }
 
-    /// The tokens of a text with the bytes that each was made of, and no more than the first `at_most`.
+    /// The tokens of a text with the bytes that each was made of, and no more than the first
+    /// `at_most`.
     ///
-    /// The text is encoded as the whole that it is. Its parts, as a prompt and its completion, are told by the bytes: to encode them apart would give other
-    /// tokens wherever the tokenizer looks at what is before.
+    /// The text is encoded as the whole that it is. Its parts, as a prompt and its completion, are
+    /// told by the bytes: to encode them apart would give other tokens wherever the tokenizer looks
+    /// at what is before.
     ///
     /// # Errors
     ///
@@ -112,7 +117,8 @@ impl TextTokenizer {
 
     /// The first `at_most` tokens of a text, and some more; without what the post-processor adds.
     ///
-    /// A text that is much longer is not encoded to its end: what it begins with, up to white space, has the same first tokens.
+    /// A text that is much longer is not encoded to its end: what it begins with, up to white
+    /// space, has the same first tokens.
     pub(super) fn head(
         &self,
         text: &str,
@@ -123,7 +129,8 @@ impl TextTokenizer {
         let mut length = enough.saturating_mul(TOKEN);
         while length < text.len() {
             let part = &text[..text.floor_char_boundary(length)];
-            // Words keep the space before them. Where none is near, the spare tokens keep the cut apart.
+            // Words keep the space before them. Where none is near, the spare tokens keep the cut
+            // apart.
             let cut = part.rfind(char::is_whitespace);
             let cut = cut.filter(|cut| *cut > part.len() / 2);
             let part = cut.map_or(part, |cut| part[..cut].trim_end());

@@ -14,8 +14,10 @@ const FILES: &str = "tokenizer_config.json, special_tokens_map.json, tokenizer.j
 
 /// The tokens that end a text.
 ///
-/// What completions are trained to end with is the tokenizer's `eos_token`; without one, the first `eos_token_id` of `generation_config.json`, or of
-/// `config.json` where that file has none; without these, what the post-processor closes a text with. Generation stops at that token and at all of that list.
+/// What completions are trained to end with is the tokenizer's `eos_token`; without one, the first
+/// `eos_token_id` of `generation_config.json`, or of `config.json` where that file has none;
+/// without these, what the post-processor closes a text with. Generation stops at that token and at
+/// all of that list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct EndTokens {
     pub(super) end: Option<u32>,

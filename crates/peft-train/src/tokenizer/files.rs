@@ -30,7 +30,8 @@ pub(super) fn read_json(folder: &Folder, name: &str) -> Result<Value, TrainError
     Ok(Value::Object(map))
 }
 
-/// The text of a file of at most so many bytes, or none where there is no such file. What is no file, as a pipe, is refused: to read it may never end.
+/// The text of a file of at most so many bytes, or none where there is no such file. What is no
+/// file, as a pipe, is refused: to read it may never end.
 pub(super) fn read(
     folder: &Folder,
     name: &str,
@@ -59,9 +60,11 @@ pub(super) fn wrong(path: &Path, reason: String) -> TrainError {
     }
 }
 
-/// The chat templates by name. `chat_template.jinja` is the default one and `additional_chat_templates/NAME.jinja` others; where there is any of these files,
-/// the `chat_template` of `tokenizer_config.json`, one text or several named ones, is not looked at, as in transformers. `chat_template.json` is for processors of
-/// images and sound, which no tokenizer reads.
+/// The chat templates by name. `chat_template.jinja` is the default one and
+/// `additional_chat_templates/NAME.jinja` others; where there is any of these files, the
+/// `chat_template` of `tokenizer_config.json`, one text or several named ones, is not looked at, as
+/// in transformers. `chat_template.json` is for processors of images and sound, which no tokenizer
+/// reads.
 pub(super) fn templates(
     folder: &Folder,
     config: &Value,

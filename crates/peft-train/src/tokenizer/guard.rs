@@ -10,7 +10,8 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work`, and gives what it panics with as text. Nothing of it is printed: the panic hook passes over this thread meanwhile, and over no other.
+/// Runs `work`, and gives what it panics with as text. Nothing of it is printed: the panic hook
+/// passes over this thread meanwhile, and over no other.
 pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -22,7 +23,8 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
         }));
     });
     let was = QUIET.replace(true);
-    // The tokenizer is not changed while it is used, and one that panics while it is read is dropped.
+    // The tokenizer is not changed while it is used, and one that panics while it is read is
+    // dropped.
     let result = catch_unwind(AssertUnwindSafe(work));
     QUIET.set(was);
     result.map_err(|payload| format!("its library panics: {}", message(payload.as_ref())))

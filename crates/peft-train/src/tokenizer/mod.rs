@@ -38,7 +38,8 @@ use crate::{Message, TrainError};
 
 /// The largest `tokenizer.json` that is read; the field's largest have some 40 MB.
 const LARGEST: u64 = 512 << 20;
-/// The most bytes that a text may become in the tokenizer's hands, which keeps some thirty bytes for each.
+/// The most bytes that a text may become in the tokenizer's hands, which keeps some thirty bytes
+/// for each.
 const TEXT: u64 = 128 << 20;
 
 /// The chat template of conversations with tools, by the name that it has in transformers.
@@ -64,8 +65,10 @@ pub struct TextTokenizer {
 }
 
 impl TextTokenizer {
-    /// Read `tokenizer.json`, and what there is beside it of `tokenizer_config.json`, `special_tokens_map.json`, `added_tokens.json`, `generation_config.json`
-    /// and `config.json`; and the chat templates, in `chat_template.jinja` and `additional_chat_templates/`, or else in the config.
+    /// Read `tokenizer.json`, and what there is beside it of `tokenizer_config.json`,
+    /// `special_tokens_map.json`, `added_tokens.json`, `generation_config.json` and `config.json`;
+    /// and the chat templates, in `chat_template.jinja` and `additional_chat_templates/`, or else
+    /// in the config.
     ///
     /// # Errors
     ///
@@ -135,7 +138,8 @@ impl TextTokenizer {
         })
     }
 
-    /// A tokenizer from its parts, which are trusted: nothing bounds how much longer it makes a text.
+    /// A tokenizer from its parts, which are trusted: nothing bounds how much longer it makes a
+    /// text.
     ///
     /// # Errors
     ///
@@ -216,17 +220,20 @@ impl TextTokenizer {
         })
     }
 
-    /// The end-of-sequence token, which completions are trained to end with: the tokenizer's own, else the first that the model's files name.
+    /// The end-of-sequence token, which completions are trained to end with: the tokenizer's own,
+    /// else the first that the model's files name.
     pub fn eos(&self) -> Option<u32> {
         self.ends.end
     }
 
-    /// The tokens that generation stops at: the end-of-sequence token, and all that the model's files name.
+    /// The tokens that generation stops at: the end-of-sequence token, and all that the model's
+    /// files name.
     pub fn stops(&self) -> &[u32] {
         &self.ends.stops
     }
 
-    /// Checks the end-of-sequence token against a model's vocabulary, and says what is to be said where there is none: which files were looked at.
+    /// Checks the end-of-sequence token against a model's vocabulary, and says what is to be said
+    /// where there is none: which files were looked at.
     ///
     /// # Errors
     ///
@@ -289,16 +296,19 @@ impl TextTokenizer {
         template.is_some_and(ChatTemplate::marks_generation)
     }
 
-    /// A conversation as text by the chat template, with or without the beginning of the assistant's next turn.
+    /// A conversation as text by the chat template, with or without the beginning of the
+    /// assistant's next turn.
     ///
     /// # Errors
     ///
-    /// [`TrainError::NoChatTemplate`], [`TrainError::UnknownTemplate`] where there are several and none is the default, or [`TrainError::ChatTemplate`].
+    /// [`TrainError::NoChatTemplate`], [`TrainError::UnknownTemplate`] where there are several and
+    /// none is the default, or [`TrainError::ChatTemplate`].
     pub fn render(&self, messages: &[Message], generation: bool) -> Result<String, TrainError> {
         Ok(self.render_marked(messages, &Map::new(), generation)?.text)
     }
 
-    /// As [`render`](Self::render), with more for the template than the messages, as `tools`; and what it says the assistant wrote.
+    /// As [`render`](Self::render), with more for the template than the messages, as `tools`; and
+    /// what it says the assistant wrote.
     ///
     /// # Errors
     ///

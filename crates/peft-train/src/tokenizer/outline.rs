@@ -1,7 +1,8 @@
 //! [`Outline`]: what is checked of a `tokenizer.json` before the tokenizer's library reads it.
 //!
-//! The library runs what the file asks for: sixty replacements of `a` by `aa` make a text of a letter fill any memory, and steps within steps take time that
-//! doubles with each level. So the steps are counted, and how many times as long they may make a text is bounded.
+//! The library runs what the file asks for: sixty replacements of `a` by `aa` make a text of a
+//! letter fill any memory, and steps within steps take time that doubles with each level. So the
+//! steps are counted, and how many times as long they may make a text is bounded.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -129,7 +130,8 @@ fn walk(step: &Value, depth: usize, steps: &mut usize) -> Result<u64, String> {
     Ok(growth)
 }
 
-/// What a step does by itself. Those that do no more a second time, as Unicode's normal forms, count as one.
+/// What a step does by itself. Those that do no more a second time, as Unicode's normal forms,
+/// count as one.
 fn own(step: &Value) -> Result<u64, String> {
     let length = |text: &Value| text.as_str().map_or(0, str::len) as u64;
     if let Some(pattern) = step["pattern"]["Regex"].as_str() {
@@ -162,7 +164,8 @@ fn may_be_empty(pattern: &str) -> bool {
         || pattern.contains("{0")
 }
 
-/// The longest text that a precompiled map puts in a character's place: the texts lie behind its trie, each closed by a zero.
+/// The longest text that a precompiled map puts in a character's place: the texts lie behind its
+/// trie, each closed by a zero.
 fn longest_mapping(map: Option<&str>) -> Result<u64, String> {
     let bytes = base64(map.unwrap_or_default());
     let broken = || "has a `precompiled_charsmap` that is cut off".to_owned();

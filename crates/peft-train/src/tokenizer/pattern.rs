@@ -2,11 +2,13 @@
 
 /// The longest pattern.
 const LONGEST: usize = 1 << 16;
-/// What makes the library search by backtracking, and not in time that is a multiple of the text's length.
+/// What makes the library search by backtracking, and not in time that is a multiple of the text's
+/// length.
 const BACKTRACKING: [&str; 8] = ["(?=", "(?!", "(?<=", "(?<!", "(?>", "++", "*+", "?+"];
 
-/// Refuses a pattern that may take time that grows with a power of the text's length, or faster: one with a backreference, and one that looks around itself and
-/// repeats a group of alternatives or of repetitions, as `(a|a)*(?!b)` does. No tokenizer of the field has such a one.
+/// Refuses a pattern that may take time that grows with a power of the text's length, or faster:
+/// one with a backreference, and one that looks around itself and repeats a group of alternatives
+/// or of repetitions, as `(a|a)*(?!b)` does. No tokenizer of the field has such a one.
 pub(super) fn check(pattern: &str) -> Result<(), String> {
     if pattern.len() > LONGEST {
         return Err(format!("has a pattern of {} bytes", pattern.len()));

@@ -1,4 +1,5 @@
-//! [`Special`]: a checkpoint's special tokens by their names, from all files that name them, in transformers' order.
+//! [`Special`]: a checkpoint's special tokens by their names, from all files that name them, in
+//! transformers' order.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -57,8 +58,9 @@ impl Special {
         })
     }
 
-    /// Those of a checkpoint whose `tokenizer.json` is at `path`. The tokenizer is given those that it does not have. What no file
-    /// names has the value of the tokenizer's class, if its vocabulary has that.
+    /// Those of a checkpoint whose `tokenizer.json` is at `path`. The tokenizer is given those that
+    /// it does not have. What no file names has the value of the tokenizer's class, if its
+    /// vocabulary has that.
     pub(super) fn of(
         said: DeclaredTokens,
         class: &Class,
@@ -97,7 +99,8 @@ impl Special {
         Ok(special)
     }
 
-    /// Gives the tokenizer tokens that it does not know as such. One that its vocabulary has keeps its number; others get the next ones.
+    /// Gives the tokenizer tokens that it does not know as such. One that its vocabulary has keeps
+    /// its number; others get the next ones.
     fn append(&mut self, inner: &mut Tokenizer, tokens: impl Iterator<Item = AddedToken>) {
         let known = inner.get_added_tokens_decoder();
         let mut known: HashSet<&str> = known.values().map(|token| token.content.as_str()).collect();

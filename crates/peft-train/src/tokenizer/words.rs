@@ -19,8 +19,9 @@ pub struct WordEncoding {
 }
 
 impl TextTokenizer {
-    /// The tokens of a text with the tokenizer's special ones, at most `max_length`: where there are more, the text is cut at its end and not the special tokens
-    /// after it. Whether it was cut.
+    /// The tokens of a text with the tokenizer's special ones, at most `max_length`: where there
+    /// are more, the text is cut at its end and not the special tokens after it. Whether it was
+    /// cut.
     ///
     /// # Errors
     ///
@@ -38,7 +39,8 @@ impl TextTokenizer {
         Ok((ids_around, ids.len() > room))
     }
 
-    /// As [`encode_within`](Self::encode_within), of text that is in words already; see [`for_words`](Self::for_words).
+    /// As [`encode_within`](Self::encode_within), of text that is in words already; see
+    /// [`for_words`](Self::for_words).
     ///
     /// # Errors
     ///
@@ -73,7 +75,8 @@ impl TextTokenizer {
         })
     }
 
-    /// The tokenizer for text that is in words already: one that works on bytes reads each word with the space that would stand before it.
+    /// The tokenizer for text that is in words already: one that works on bytes reads each word
+    /// with the space that would stand before it.
     ///
     /// # Errors
     ///

@@ -1,11 +1,13 @@
-//! Clipping by the norm of all gradients together, as PyTorch's `clip_grad_norm_` does. Burn's own clips each parameter for itself.
+//! Clipping by the norm of all gradients together, as PyTorch's `clip_grad_norm_` does. Burn's own
+//! clips each parameter for itself.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use peft_kernels::{scale, sum_of_squares};
 
-/// Scale the gradients of `model` so that their joint norm is at most `max_norm`; the norm before, and the gradients.
+/// Scale the gradients of `model` so that their joint norm is at most `max_norm`; the norm before,
+/// and the gradients.
 pub fn clip_global_norm<M: Module>(
     model: &M,
     grads: GradientsParams,

@@ -34,9 +34,11 @@ pub struct TrainConfig {
     pub max_grad_norm: Option<f64>,
     /// Decides the order of rows and the dropout masks.
     pub seed: u64,
-    /// Threads that share the rows of each batch, on a device that computes on the processor's cores: most of a small model's operations run on one.
+    /// Threads that share the rows of each batch, on a device that computes on the processor's
+    /// cores: most of a small model's operations run on one.
     ///
-    /// A run reproduces with the same number of them, but for dropout, whose masks all threads draw from one generator.
+    /// A run reproduces with the same number of them, but for dropout, whose masks all threads draw
+    /// from one generator.
     pub workers: usize,
     /// Keep only what each block reads and run each block again on the way back: less memory, and
     /// a forward pass more. The gradients are the same bits; a projected prefix's are the same up
@@ -46,12 +48,14 @@ pub struct TrainConfig {
     pub recompute: bool,
     /// Evaluate every so many steps, and at the end; only at the end where none.
     pub eval_every: Option<usize>,
-    /// Evaluate before the first step too, so that what training does is told from what the model did.
+    /// Evaluate before the first step too, so that what training does is told from what the model
+    /// did.
     pub eval_first: bool,
 }
 
 impl Default for TrainConfig {
-    /// Three epochs of batches of 8, AdamW at 2e-4 falling linearly after 3 % of warm-up, gradients clipped to norm 1.
+    /// Three epochs of batches of 8, AdamW at 2e-4 falling linearly after 3 % of warm-up, gradients
+    /// clipped to norm 1.
     fn default() -> Self {
         Self {
             epochs: 3,

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Evaluations {
     /// The loss before the first step, where it was evaluated.
     pub before: Option<f64>,
-    /// The step and the loss of the best evaluation after a step: the lowest of all, the one before training included.
+    /// The step and the loss of the best evaluation after a step: the lowest of all, the one before
+    /// training included.
     pub best: Option<(usize, f64)>,
 }
 

@@ -1,4 +1,5 @@
-//! [`GivenModel`]: digests of the parameters that a run was given, so that a state is of that model alone.
+//! [`GivenModel`]: digests of the parameters that a run was given, so that a state is of that model
+//! alone.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,12 +10,14 @@ use peft_core::{FrozenWeight, adapter_names, shared_matrices};
 
 use crate::Digest;
 
-/// A digest of each parameter, formed when it is first asked for: what has not trained by then is as it was given, and what has does not count.
+/// A digest of each parameter, formed when it is first asked for: what has not trained by then is
+/// as it was given, and what has does not count.
 #[derive(Debug, Default)]
 pub(super) struct GivenModel(OnceCell<BTreeMap<String, Digest>>);
 
 impl GivenModel {
-    /// One number for all parameters of `model` but those that have trained, which a state holds itself.
+    /// One number for all parameters of `model` but those that have trained, which a state holds
+    /// itself.
     pub(super) fn untouched<M: Module>(&self, model: &M, touched: &BTreeSet<String>) -> String {
         let digests = self.0.get_or_init(|| {
             let mut visit = Visit::default();

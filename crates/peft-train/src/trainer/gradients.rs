@@ -40,7 +40,8 @@ impl Losses {
     }
 }
 
-/// The mean loss over the targets of some batches of examples, and its gradients; from the trunk's states where they are kept.
+/// The mean loss over the targets of some batches of examples, and its gradients; from the trunk's
+/// states where they are kept.
 ///
 /// # Errors
 ///
@@ -103,7 +104,8 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
                 let threads: Vec<_> = parts
                     .iter()
                     .map(|part| {
-                        // Leaves of its own: threads would wait for each other in a graph that they share.
+                        // Leaves of its own: threads would wait for each other in a graph that they
+                        // share.
                         let model = model.clone().fork(device);
                         let of = &of;
                         scope.spawn(move || of(&model, part))

@@ -21,7 +21,8 @@ enum Source {
 }
 
 impl LazyTensor {
-    /// A handle to a tensor as it is now: an update finds that it is not the only one, and does not change it in place.
+    /// A handle to a tensor as it is now: an update finds that it is not the only one, and does not
+    /// change it in place.
     pub(super) fn on_device<const D: usize>(tensor: Tensor<D>) -> Self {
         Self {
             shape: tensor.dims().to_vec(),

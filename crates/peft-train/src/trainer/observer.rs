@@ -52,7 +52,8 @@ pub struct Progress<'a, M> {
 }
 
 impl<M: Module> Progress<'_, M> {
-    /// What is kept of a frozen trunk, in a run that [may keep it](super::Trainer::with_trunk_cache).
+    /// What is kept of a frozen trunk, in a run that [may keep
+    /// it](super::Trainer::with_trunk_cache).
     pub fn trunk(&self) -> Option<TrunkUse> {
         self.trunk
     }
@@ -62,7 +63,8 @@ impl<M: Module> Progress<'_, M> {
         self.stages.touched()
     }
 
-    /// What a run needs to go on from here. It holds handles, not copies: the next update of a parameter copies it as long as the state is there.
+    /// What a run needs to go on from here. It holds handles, not copies: the next update of a
+    /// parameter copies it as long as the state is there.
     pub fn state(&self) -> TrainState {
         TrainState::capture(self)
     }
@@ -70,7 +72,8 @@ impl<M: Module> Progress<'_, M> {
 
 /// Follows a run of a model `M`, whose evaluations give reports `R`.
 pub trait Observer<M, R = EvalReport> {
-    /// Before the first step, once everything has been checked and a state has been put back: until then a run changes nothing.
+    /// Before the first step, once everything has been checked and a state has been put back: until
+    /// then a run changes nothing.
     ///
     /// # Errors
     ///
@@ -91,7 +94,8 @@ pub trait Observer<M, R = EvalReport> {
         progress: &Progress<'_, M>,
     ) -> Result<(), TrainError>;
 
-    /// After each evaluation; `best` says whether its loss is the lowest so far, which that of an untrained model (step 0) never is.
+    /// After each evaluation; `best` says whether its loss is the lowest so far, which that of an
+    /// untrained model (step 0) never is.
     ///
     /// # Errors
     ///
@@ -103,7 +107,8 @@ pub trait Observer<M, R = EvalReport> {
         progress: &Progress<'_, M>,
     ) -> Result<(), TrainError>;
 
-    /// Where a stretch of steps begins whose trunk is kept, or is not: in a run that [may keep it](super::Trainer::with_trunk_cache).
+    /// Where a stretch of steps begins whose trunk is kept, or is not: in a run that [may keep
+    /// it](super::Trainer::with_trunk_cache).
     ///
     /// # Errors
     ///

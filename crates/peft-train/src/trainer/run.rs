@@ -24,8 +24,10 @@ use crate::{Objective, Report, TrainError, TrainExample};
 
 /// A run: its rows, its settings, and what it goes on from.
 ///
-/// A step's loss is the sum over its targets divided by their number, whatever the batches they came in: two half batches give the update of
-/// the whole one. A run that goes on from a [`TrainState`], on a model prepared as for the first, gives the bits of one that was not interrupted.
+/// A step's loss is the sum over its targets divided by their number, whatever the batches they
+/// came in: two half batches give the update of the whole one. A run that goes on from a
+/// [`TrainState`], on a model prepared as for the first, gives the bits of one that was not
+/// interrupted.
 #[derive(Clone, Copy)]
 pub struct Trainer<'a, E> {
     examples: &'a [E],
@@ -73,7 +75,8 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
         Self { strategy, ..self }
     }
 
-    /// What changes adapters after each step. No trunk is kept then, since it may change adapters there.
+    /// What changes adapters after each step. No trunk is kept then, since it may change adapters
+    /// there.
     #[must_use]
     pub fn with_adapter_schedule(
         self,
@@ -83,19 +86,19 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
         Self { schedule, ..self }
     }
 
-    /// Keep what the lowest training block reads, row by row, wherever nothing before it trains or drops out for longer than an epoch: later epochs cost
-    /// what the blocks cost that train.
+    /// Keep what the lowest training block reads, row by row, wherever nothing before it trains or
+    /// drops out for longer than an epoch: later epochs cost what the blocks cost that train.
     ///
-    /// The updates are those of a run without it; to the bit in the epoch in which the lowest block begins to train, and up to the rounding of sums over
-    /// batches of other lengths after it.
+    /// The updates are those of a run without it; to the bit in the epoch in which the lowest block
+    /// begins to train, and up to the rounding of sums over batches of other lengths after it.
     #[must_use]
     pub fn with_trunk_cache(self, cache: impl Into<Option<&'a TrunkCache>>) -> Self {
         let trunk = cache.into();
         Self { trunk, ..self }
     }
 
-    /// What else decides the run, by name: a state holds it, and a run goes on only with the same. A method's settings, such as an adapter's scale and dropout,
-    /// are of that kind.
+    /// What else decides the run, by name: a state holds it, and a run goes on only with the same.
+    /// A method's settings, such as an adapter's scale and dropout, are of that kind.
     #[must_use]
     pub fn with_context(self, context: impl Into<Option<&'a Map<String, Value>>>) -> Self {
         let context = context.into();
@@ -106,8 +109,8 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
     ///
     /// # Errors
     ///
-    /// A [`TrainError`]: settings that cannot be, no rows, nothing that trains, a state that does not fit, something that is no finite number any more, or what
-    /// the observer returns.
+    /// A [`TrainError`]: settings that cannot be, no rows, nothing that trains, a state that does
+    /// not fit, something that is no finite number any more, or what the observer returns.
     pub fn run<M, O>(
         &self,
         mut model: M,
@@ -229,7 +232,8 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             )?;
             let (loss, n_targets) = (found.losses, found.n_targets);
             let (grad_norm, grads) = clip_global_norm(&model, found.grads, config.max_grad_norm);
-            // Read after the gradients are under way, so that a device which computes meanwhile is waited for once.
+            // Read after the gradients are under way, so that a device which computes meanwhile is
+            // waited for once.
             let loss = loss.read();
             let learning_rate =
                 config.learning_rate * config.schedule.factor(step, warmup, total_steps);

@@ -1,4 +1,5 @@
-//! [`Schedule`]: the learning rate as a function of the step, so that a resumed run needs no state for it.
+//! [`Schedule`]: the learning rate as a function of the step, so that a resumed run needs no state
+//! for it.
 
 use std::fmt;
 
@@ -48,9 +49,11 @@ impl Warmup {
 }
 
 impl Schedule {
-    /// The factor on the peak learning rate at `step`, counted from 0, of `total`; `warmup` steps rise.
+    /// The factor on the peak learning rate at `step`, counted from 0, of `total`; `warmup` steps
+    /// rise.
     ///
-    /// As transformers' schedules count: the factor of step `s` is that of its scheduler after `s` calls.
+    /// As transformers' schedules count: the factor of step `s` is that of its scheduler after `s`
+    /// calls.
     pub fn factor(self, step: usize, warmup: usize, total: usize) -> f64 {
         if step < warmup {
             return step as f64 / warmup.max(1) as f64;

@@ -6,10 +6,12 @@ use serde_json::{Map, Value, json};
 use super::{AdapterSchedule, TrainConfig};
 use crate::{TrainExample, digest_of};
 
-/// The settings that may differ between a run and the one that goes on from it: they decide nothing that is trained, or how long it goes on.
+/// The settings that may differ between a run and the one that goes on from it: they decide nothing
+/// that is trained, or how long it goes on.
 const FREE: [&str; 4] = ["eval_every", "eval_first", "epochs", "max_steps"];
 
-/// The settings of a run, digests of its rows, what it minimises, what trains when, and what else the caller says.
+/// The settings of a run, digests of its rows, what it minimises, what trains when, and what else
+/// the caller says.
 pub(super) fn settings<E: TrainExample>(
     config: &TrainConfig,
     examples: &[E],

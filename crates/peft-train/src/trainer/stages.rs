@@ -78,8 +78,10 @@ impl<'a> Stages<'a> {
         Ok(model)
     }
 
-    /// Make the model ready for a step: what trains, and how fast, is set anew where a stage begins, and for the first step of a run that begins or goes on.
-    /// Then too, moments of what does not train are forgotten if they are to be: within a stage there are none. Says whether a stage begins.
+    /// Make the model ready for a step: what trains, and how fast, is set anew where a stage
+    /// begins, and for the first step of a run that begins or goes on. Then too, moments of what
+    /// does not train are forgotten if they are to be: within a stage there are none. Says whether
+    /// a stage begins.
     pub(super) fn before<M: Module>(
         &mut self,
         step: usize,

@@ -19,12 +19,16 @@ use crate::{TrainError, TrainExample};
 /// What is written now; a file of another version is refused by it.
 const VERSION: u64 = 2;
 
-/// The state of a run between two steps: the parameters that train, the optimizer's moments, and how far the run is.
+/// The state of a run between two steps: the parameters that train, the optimizer's moments, and
+/// how far the run is.
 ///
-/// Order of rows, learning rate and dropout masks follow from the settings and the step. What is frozen is not kept but in a digest: the model that a run goes
-/// on with must hold it. A state fits only a run of the same settings, rows and model, which is checked; but for its length, so that a finished run can go on.
+/// Order of rows, learning rate and dropout masks follow from the settings and the step. What is
+/// frozen is not kept but in a digest: the model that a run goes on with must hold it. A state fits
+/// only a run of the same settings, rows and model, which is checked; but for its length, so that a
+/// finished run can go on.
 ///
-/// It holds handles, to tensors where they are or to places in its file: to save it, or to go on from it, reads one tensor at a time.
+/// It holds handles, to tensors where they are or to places in its file: to save it, or to go on
+/// from it, reads one tensor at a time.
 #[derive(Debug, Clone)]
 pub struct TrainState {
     step: usize,
@@ -141,12 +145,14 @@ impl TrainState {
         trained::restore(model, adamw, &self.trained)
     }
 
-    /// Write the state to one file, beside `path` first and then in its place, with checksums; it is on disk when this returns.
+    /// Write the state to one file, beside `path` first and then in its place, with checksums; it
+    /// is on disk when this returns.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Io`], [`TrainError::NotFinite`] for values that no run should go on from, or [`TrainError::Resume`] for a parameter of numbers that are not saved;
-    /// what was there before is as it was.
+    /// [`TrainError::Io`], [`TrainError::NotFinite`] for values that no run should go on from, or
+    /// [`TrainError::Resume`] for a parameter of numbers that are not saved; what was there before
+    /// is as it was.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), TrainError> {
         let time = |trained: &TrainedParam| trained.moments.as_ref().map(|moments| moments.time);
         let times: Map<String, Value> = self
@@ -175,11 +181,13 @@ impl TrainState {
         state_file::write(path.as_ref(), tensors, about.to_string())
     }
 
-    /// Read a state that [`save`](Self::save) wrote. Its tensors stay in the file, which may be replaced meanwhile.
+    /// Read a state that [`save`](Self::save) wrote. Its tensors stay in the file, which may be
+    /// replaced meanwhile.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Io`], or [`TrainError::Resume`] for a file that is no state, or that is damaged.
+    /// [`TrainError::Io`], or [`TrainError::Resume`] for a file that is no state, or that is
+    /// damaged.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, TrainError> {
         let path = path.as_ref();
         let (about, tensors) = state_file::open(path)?;

@@ -16,11 +16,12 @@ const FINAL: &str = "final.safetensors";
 /// One that is being written.
 const NEXT: &str = "resume.next.safetensors";
 
-/// All of them, the newest first: one that was written whole and not put in its place yet is newer than what is there.
+/// All of them, the newest first: one that was written whole and not put in its place yet is newer
+/// than what is there.
 const ALL: [&str; 4] = [NEXT, NEWEST, PREVIOUS, FINAL];
 
-/// Two generations of states, so that there is a good one at any instant: what is written is on disk before it takes the newest one's place, which takes that of the
-/// one before it.
+/// Two generations of states, so that there is a good one at any instant: what is written is on
+/// disk before it takes the newest one's place, which takes that of the one before it.
 #[derive(Debug, Clone)]
 pub struct StateDir {
     dir: PathBuf,
@@ -68,7 +69,8 @@ impl StateDir {
         peft_files::sync_dir(&self.dir).map_err(|source| io_error("write", &newest, source))
     }
 
-    /// Keep the state of a run that is done, with which it can go on longer, and remove those on the way there; its file.
+    /// Keep the state of a run that is done, with which it can go on longer, and remove those on
+    /// the way there; its file.
     ///
     /// # Errors
     ///

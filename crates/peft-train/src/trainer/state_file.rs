@@ -1,4 +1,5 @@
-//! A state's file: tensors by name and a text, as safetensors, with checksums of all of them in a last tensor.
+//! A state's file: tensors by name and a text, as safetensors, with checksums of all of them in a
+//! last tensor.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -69,7 +70,8 @@ struct Shared {
     not_finite: RefCell<Option<String>>,
 }
 
-/// A tensor that is read when it is written; and, behind all of them as bytes are the narrowest numbers, what they were.
+/// A tensor that is read when it is written; and, behind all of them as bytes are the narrowest
+/// numbers, what they were.
 enum Entry<'a> {
     Tensor {
         name: String,
@@ -120,7 +122,8 @@ impl Writes for Entry<'_> {
     }
 }
 
-/// The text of a file that [`write()`] wrote, and its tensors, which stay in it; all of it is read once, and is what was written.
+/// The text of a file that [`write()`] wrote, and its tensors, which stay in it; all of it is read
+/// once, and is what was written.
 pub(super) fn open(path: &Path) -> Result<(String, BTreeMap<String, LazyTensor>), TrainError> {
     let Opened {
         mut texts,

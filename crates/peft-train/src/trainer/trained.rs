@@ -30,7 +30,8 @@ pub(super) fn capture<M: Module>(
         paths,
         found: BTreeMap::new(),
     };
-    // What threads have noted of running statistics is brought together when a model leaves training.
+    // What threads have noted of running statistics is brought together when a model leaves
+    // training.
     let _ = model.valid();
     visit_params(model, &mut capture);
     capture.found
@@ -40,7 +41,8 @@ pub(super) fn capture<M: Module>(
 ///
 /// # Errors
 ///
-/// [`TrainError::Resume`] where the model has no such parameter, [`TrainError::Io`] where its file cannot be read.
+/// [`TrainError::Resume`] where the model has no such parameter, [`TrainError::Io`] where its file
+/// cannot be read.
 pub(super) fn restore<M: Module>(
     model: M,
     adamw: &mut AdamW,

@@ -17,7 +17,8 @@ use crate::{
     with_gradient,
 };
 
-/// Each parameter has a gradient in the stage at whose place it lies, and in no other; a table of tokens may be the output layer too.
+/// Each parameter has a gradient in the stage at whose place it lies, and in no other; a table of
+/// tokens may be the output layer too.
 pub fn has_its_parameters_where_they_act<F: ModelFixture>(device: &Device) {
     let on = &device.clone().autodiff();
     let model = model::<F>(on);
@@ -79,7 +80,8 @@ fn from_block<M: Module>(mut model: M, block: usize) -> (M, Vec<String>) {
     (model, paths)
 }
 
-/// Of any number: the parameters that the strategy names are those from a block on, exactly they get gradients and change, and the states below have no graph.
+/// Of any number: the parameters that the strategy names are those from a block on, exactly they
+/// get gradients and change, and the states below have no graph.
 pub fn trains_its_top_layers<F: ModelFixture>(device: &Device) {
     let on = &device.clone().autodiff();
     let plain = model::<F>(on);
@@ -115,8 +117,9 @@ pub fn trains_its_top_layers<F: ModelFixture>(device: &Device) {
     verified::<F>(ModelInvariant::TopLayers, device);
 }
 
-/// States before any block, as a cached trunk keeps them: what comes of them has the bits of a run of all blocks, at all positions and at chosen ones. Out of training they are the
-/// same up to rounding; where they are to the bit, training keeps a trunk.
+/// States before any block, as a cached trunk keeps them: what comes of them has the bits of a run
+/// of all blocks, at all positions and at chosen ones. Out of training they are the same up to
+/// rounding; where they are to the bit, training keeps a trunk.
 pub fn goes_on_from_kept_states<F: ModelFixture>(device: &Device) {
     let on = &device.clone().autodiff();
     let plain = model::<F>(on);

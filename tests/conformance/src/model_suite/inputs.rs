@@ -1,4 +1,5 @@
-//! What a model reads beside its text: embeddings that are no token's, and keys and values that nothing was read for.
+//! What a model reads beside its text: embeddings that are no token's, and keys and values that
+//! nothing was read for.
 
 use burn::tensor::{Tensor, s};
 use peft_core::AttachReport;
@@ -15,7 +16,8 @@ use crate::{
 /// Positions that are put before a text.
 const N: usize = 3;
 
-/// Embeddings are rows of a table, joined in any order; the states from them have the bits of those from tokens.
+/// Embeddings are rows of a table, joined in any order; the states from them have the bits of those
+/// from tokens.
 pub fn starts_from_embeddings<F: ModelFixture>(device: &Device) {
     let model = model::<F>(device);
     let ids = tokens(ROWS, POSITIONS, &model, device);
@@ -57,7 +59,8 @@ fn continued<M: Transformer>(model: &M, device: &Device) -> (Ids, Ids, Tensor<3>
     (before, text, states.slice(s![.., N..POSITIONS, ..]))
 }
 
-/// A row beside others, padded, has the states of the row alone; what is before it counts for no position of the padding.
+/// A row beside others, padded, has the states of the row alone; what is before it counts for no
+/// position of the padding.
 fn is_padded_as_alone<M: Transformer>(model: &M, device: &Device) {
     let (ids, length) = (tokens(2, 6, model, device), 4);
     let batch = model.hidden(ids.clone(), Some(padding(&[6, length], 6, device)), None);
@@ -88,7 +91,8 @@ fn trains_alone<M: Transformer>(
     }
 }
 
-/// The embeddings of tokens before those of a text: the states that the text has behind the tokens. In training they get all gradients.
+/// The embeddings of tokens before those of a text: the states that the text has behind the tokens.
+/// In training they get all gradients.
 pub fn takes_a_prompt_for_tokens<F: ModelFixture>(device: &Device) {
     let plain = model::<F>(device);
     let (before, text, expected) = continued(&plain, device);
@@ -110,8 +114,9 @@ pub fn takes_a_prompt_for_tokens<F: ModelFixture>(device: &Device) {
     verified::<F>(ModelInvariant::Prompt, device);
 }
 
-/// The keys and values of tokens before a text: the states that the text has behind the tokens. Where tokens see what comes later, that is so in one block alone, whose
-/// keys and values are of the tokens by themselves.
+/// The keys and values of tokens before a text: the states that the text has behind the tokens.
+/// Where tokens see what comes later, that is so in one block alone, whose keys and values are of
+/// the tokens by themselves.
 pub fn goes_on_from_given_keys<F: ModelFixture>(device: &Device) {
     let plain = model::<F>(device);
     let (before, text, expected) = continued(&plain, device);

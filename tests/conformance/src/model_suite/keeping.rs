@@ -18,7 +18,8 @@ use crate::{
     perturbed, trained, with_gradient,
 };
 
-/// No two parameters have one path, and a record through bytes gives another model of other values the bits of the first.
+/// No two parameters have one path, and a record through bytes gives another model of other values
+/// the bits of the first.
 pub fn records<F: ModelFixture>(device: &Device) {
     struct Shift;
     impl ModuleMapper for Shift {

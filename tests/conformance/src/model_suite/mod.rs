@@ -1,7 +1,9 @@
-//! The cases of [`model_suite!`](crate::model_suite!), each a function of a device. Each panics where the model breaks the invariant that it is about, and notes what it has
-//! verified; one that does not apply to a model verifies nothing.
+//! The cases of [`model_suite!`](crate::model_suite!), each a function of a device. Each panics
+//! where the model breaks the invariant that it is about, and notes what it has verified; one that
+//! does not apply to a model verifies nothing.
 //!
-//! What a backend may round otherwise, since shapes differ, is compared within [`PATHS`]; what is the same computation, to the bit.
+//! What a backend may round otherwise, since shapes differ, is compared within [`PATHS`]; what is
+//! the same computation, to the bit.
 
 mod adapting;
 mod depth;

@@ -13,7 +13,8 @@ use crate::{Head, ModelFixture, ModelInvariant, assert_close};
 /// The longest text that is read token by token.
 const LONGEST: usize = 20;
 
-/// As generation reads: what is new, or all of it where the cache no longer holds. The states of what is read.
+/// As generation reads: what is new, or all of it where the cache no longer holds. The states of
+/// what is read.
 fn read_on<M: Transformer>(model: &M, ids: &Ids, end: usize, cache: &mut KvCache) -> Tensor<3> {
     if !model.cache_holds(cache.len(), end) {
         *cache = model.new_cache();
@@ -22,7 +23,8 @@ fn read_on<M: Transformer>(model: &M, ids: &Ids, end: usize, cache: &mut KvCache
     model.hidden(part, None, Some(cache))
 }
 
-/// Of a decoder: a text in parts, padded too, from a cache that goes on in two ways, and token by token to the last of its positions.
+/// Of a decoder: a text in parts, padded too, from a cache that goes on in two ways, and token by
+/// token to the last of its positions.
 pub fn reads_in_parts<F: ModelFixture>(device: &Device) {
     if !F::CAUSAL {
         return;

@@ -1,4 +1,5 @@
-//! What a position sees: not padding, not other rows, not other sequences, and of its own what it should.
+//! What a position sees: not padding, not other rows, not other sequences, and of its own what it
+//! should.
 
 use burn::tensor::{Tensor, s};
 use peft_model::{EVERY_SEQUENCE, Transformer};
@@ -60,7 +61,8 @@ pub fn rows_are_independent<F: ModelFixture>(device: &Device) {
     verified::<F>(ModelInvariant::Rows, device);
 }
 
-/// A sequence's states change with its own tokens, wherever in the row they are, and with those that are of every sequence; and with no other's.
+/// A sequence's states change with its own tokens, wherever in the row they are, and with those
+/// that are of every sequence; and with no other's.
 pub fn sequences_of_a_row_are_apart<F: ModelFixture>(device: &Device) {
     let model = model::<F>(device);
     let ids = tokens(ROWS, POSITIONS, &model, device);
@@ -100,7 +102,8 @@ pub fn sequences_of_a_row_are_apart<F: ModelFixture>(device: &Device) {
     verified::<F>(ModelInvariant::Sequences, device);
 }
 
-/// A token changes its own state and the next one's; those before it where the model is no decoder, and else none of them.
+/// A token changes its own state and the next one's; those before it where the model is no decoder,
+/// and else none of them.
 pub fn sees_what_it_should<F: ModelFixture>(device: &Device) {
     let model = model::<F>(device);
     let ids = tokens(ROWS, POSITIONS, &model, device);

@@ -7,7 +7,8 @@ use super::{AT, Device, POSITIONS, ROWS, at, layouts, loss_of, model, tokens, ve
 use crate::tolerance::PATHS;
 use crate::{ModelFixture, ModelInvariant, assert_close, assert_same, with_gradient};
 
-/// Embeddings, what is begun of them, the blocks to any and from it, and what is finished: the bits of the whole.
+/// Embeddings, what is begun of them, the blocks to any and from it, and what is finished: the bits
+/// of the whole.
 pub fn runs_in_stages<F: ModelFixture>(device: &Device) {
     let model = model::<F>(device);
     let ids = tokens(ROWS, POSITIONS, &model, device);

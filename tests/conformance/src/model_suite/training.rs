@@ -52,8 +52,10 @@ fn holders<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     modules.into_iter().map(str::to_owned).collect()
 }
 
-/// Copies of all parameters give what a model with these values in place of its own gives. An output layer that is the transposed embedding reads the embedding's base, so
-/// with copies of embeddings the states are compared. In the last block and above they train, and nothing else does.
+/// Copies of all parameters give what a model with these values in place of its own gives. An
+/// output layer that is the transposed embedding reads the embedding's base, so with copies of
+/// embeddings the states are compared. In the last block and above they train, and nothing else
+/// does.
 pub fn takes_copies_of_parameters<F: ModelFixture>(device: &Device) {
     let plain = model::<F>(device);
     let ids = tokens(ROWS, POSITIONS, &plain, device);

@@ -11,7 +11,8 @@ use crate::{
     AdapterFixture, Invariant, Net, assert_differs, assert_same, params, slot_state, steps, trained,
 };
 
-/// Switched off, or with nothing active, both paths give the base's bits, after training too; on again, it is what it was.
+/// Switched off, or with nothing active, both paths give the base's bits, after training too; on
+/// again, it is what it was.
 pub fn switches_off<F: AdapterFixture>(device: &Device) {
     let device = &device.clone().autodiff();
     let base = Net::new(device);
@@ -152,7 +153,8 @@ pub fn detaches<F: AdapterFixture>(device: &Device) {
     verified::<F>(Invariant::Detached, device);
 }
 
-/// A frozen first adapter stays frozen and one that trains trains on, whatever is done with a second one.
+/// A frozen first adapter stays frozen and one that trains trains on, whatever is done with a
+/// second one.
 pub fn another_changes_nothing_that_trains<F: AdapterFixture>(device: &Device) {
     let device = &device.clone().autodiff();
     for frozen in [true, false] {

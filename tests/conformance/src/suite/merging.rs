@@ -14,7 +14,8 @@ use crate::{
     replace, slot_state,
 };
 
-/// A merged model computes what the adapted one does, is not the base, and is a plain model that any other reads.
+/// A merged model computes what the adapted one does, is not the base, and is a plain model that
+/// any other reads.
 pub fn merges<F: AdapterFixture>(device: &Device) {
     for placement in [everywhere::<F>, with_all::<F>] {
         let base = Net::new(device);

@@ -14,7 +14,8 @@ use crate::{
     params, slot_state, steps, trained,
 };
 
-/// By suffix, by expression, by exclusion and by index, it is on the layers that these mean, in the model's order.
+/// By suffix, by expression, by exclusion and by index, it is on the layers that these mean, in the
+/// model's order.
 pub fn goes_where_it_is_sent<F: AdapterFixture>(device: &Device) {
     let on = |targets: Targets| -> Vec<String> {
         let mut model = Net::new(device);
@@ -132,7 +133,8 @@ pub fn trains_biases_beside_it<F: AdapterFixture>(device: &Device) {
     verified::<F>(Invariant::Beside, device);
 }
 
-/// A record through bytes gives another model of another base and other values the bits of the first.
+/// A record through bytes gives another model of another base and other values the bits of the
+/// first.
 pub fn records<F: AdapterFixture>(device: &Device) {
     struct Shift;
     impl ModuleMapper for Shift {

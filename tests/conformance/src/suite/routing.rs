@@ -18,7 +18,8 @@ use crate::{
 
 const FACTORED: ForwardPath = ForwardPath::Factored;
 
-/// `first` everywhere with all biases, `second` everywhere but on the head, of which it has a copy, `third` on part of it with biases.
+/// `first` everywhere with all biases, `second` everywhere but on the head, of which it has a copy,
+/// `third` on part of it with biases.
 fn three<F: AdapterFixture>(device: &Device) -> Net {
     let biased = Placement {
         train_bias: TrainBias::All,
@@ -63,7 +64,8 @@ fn alone(model: &Net, name: Option<&str>, ids: &Tensor<2, Int>) -> Tensor<3> {
     model.forward(ids.clone(), FACTORED)
 }
 
-/// Each row has the output of a batch of its adapter alone, in any order; what is no such batch is refused, and nothing of it stays.
+/// Each row has the output of a batch of its adapter alone, in any order; what is no such batch is
+/// refused, and nothing of it stays.
 pub fn rows_choose_their_adapter<F: AdapterFixture>(device: &Device) {
     const NAMES: [Option<&str>; 4] = [Some("first"), Some("second"), Some("third"), None];
     let model = three::<F>(device);
@@ -174,7 +176,8 @@ fn refuses_rows<F: AdapterFixture>(model: &Net, device: &Device) {
     assert_same(&loaded.output(FACTORED), &model.output(FACTORED));
 }
 
-/// Put in the place of another, it has that one's name, order and strength, and its own values; unlike ones are refused.
+/// Put in the place of another, it has that one's name, order and strength, and its own values;
+/// unlike ones are refused.
 pub fn replaces<F: AdapterFixture>(device: &Device) {
     let mut model = Net::new(device);
     attach::<F>(&mut model, "a", &with_all::<F>(FACTORED));

@@ -8,7 +8,8 @@ use crate::{
     with_gradient,
 };
 
-/// Fresh and with values, on both paths: exactly the adapters' parameters have gradients, three steps change each, and the base stays.
+/// Fresh and with values, on both paths: exactly the adapters' parameters have gradients, three
+/// steps change each, and the base stays.
 pub fn trains<F: AdapterFixture>(device: &Device) {
     let device = &device.clone().autodiff();
     for path in BOTH {
@@ -33,7 +34,8 @@ pub fn trains<F: AdapterFixture>(device: &Device) {
                 assert!(is_adapter(&path) || !changed);
             }
         }
-        // With values, no gradient is zero: an adapter that weight decay alone moves would pass the above.
+        // With values, no gradient is zero: an adapter that weight decay alone moves would pass the
+        // above.
         let mut model = Net::new(device);
         attach::<F>(&mut model, "a", &with_all::<F>(path));
         let model = F::perturb(model);

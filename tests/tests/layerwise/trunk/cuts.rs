@@ -1,4 +1,5 @@
-//! A loss in two halves is the loss to the bit, wherever it is cut: also where a last block of other shapes would round otherwise.
+//! A loss in two halves is the loss to the bit, wherever it is cut: also where a last block of
+//! other shapes would round otherwise.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};

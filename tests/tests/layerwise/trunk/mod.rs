@@ -37,7 +37,8 @@ const ALL: TrunkCache = TrunkCache {
     directory: None,
 };
 
-/// The run of a strategy without and with a cache, in four epochs. Rows of one length must stand on both sides of a batch's end, or batches are the same in every epoch.
+/// The run of a strategy without and with a cache, in four epochs. Rows of one length must stand on
+/// both sides of a batch's end, or batches are the same in every epoch.
 struct Pair {
     without: Trail,
     with: Trail,

@@ -28,7 +28,8 @@ impl InputAdapter for Mean {
     }
 }
 
-/// An encoder whose input is shifted by a parameter that it declares last, and by the shape of the batch.
+/// An encoder whose input is shifted by a parameter that it declares last, and by the shape of the
+/// batch.
 #[derive(Module, Debug)]
 pub(super) struct Odd {
     model: BertForSequenceClassification,

@@ -92,7 +92,8 @@ fn where_it_cannot_be_it_is_not(device: &Device) {
     found.assert_same();
     found.assert_kept(2, 10);
 
-    // The declared order says that what comes after the blocks acts after them; where it does not, the graph shows it.
+    // The declared order says that what comes after the blocks acts after them; where it does not,
+    // the graph shows it.
     let late = || odd(0.0, device);
     let strategy = Head::new(&late(), ["classifier"]).expect("a head");
     let found = pair(late, objective, &texts, &strategy, steady(3), &ALL);

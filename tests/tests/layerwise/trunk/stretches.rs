@@ -81,7 +81,8 @@ fn a_run_goes_on_to_the_same_bits(device: &Device) {
     }
 }
 
-/// In a model whose states depend on the batch by far more than rounding, a row has those of its batch in the first epoch, however often a run is interrupted.
+/// In a model whose states depend on the batch by far more than rounding, a row has those of its
+/// batch in the first epoch, however often a run is interrupted.
 fn a_row_has_the_states_of_one_batch(device: &Device) {
     let rows = texts(11);
     let make = || odd(0.05, device);

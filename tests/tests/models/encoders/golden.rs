@@ -1,6 +1,7 @@
 //! What transformers computes for the same checkpoints.
 //!
-//! The expected values are read from `tests/goldens`, or from the directory that `PEFT_GOLDENS` names.
+//! The expected values are read from `tests/goldens`, or from the directory that `PEFT_GOLDENS`
+//! names.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -63,7 +63,8 @@ impl Golden {
         Tensor::from_data(data, device)
     }
 
-    /// `model` with the checkpoint's weights; every tensor has its place and every place its tensor.
+    /// `model` with the checkpoint's weights; every tensor has its place and every place its
+    /// tensor.
     pub(super) fn load<M: Module>(&self, model: M, dtype: DType) -> M {
         struct Fill(
             Vec<String>,

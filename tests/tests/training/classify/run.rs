@@ -151,7 +151,8 @@ fn padding_does_not_change_a_row(device: &Device) {
 
 fn scores_of_zero_have_a_gradient(device: &Device) {
     let device = &device.clone().autodiff();
-    // A fresh head is zero in some models: then each label's gradient is half, one way or the other.
+    // A fresh head is zero in some models: then each label's gradient is half, one way or the
+    // other.
     let mut model = Tiny::new(2, device);
     let zero = |param: Tensor<2>| param.zeros_like().require_grad();
     model.head.weight = model.head.weight.map(zero);

@@ -1,4 +1,5 @@
-//! A classifier as small as can be: the tanh of embeddings, and a linear head on their mean or on each.
+//! A classifier as small as can be: the tanh of embeddings, and a linear head on their mean or on
+//! each.
 
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};

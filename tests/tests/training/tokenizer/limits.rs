@@ -1,4 +1,5 @@
-//! Tokenizers of strangers: what a file asks for is bounded, and what its library panics on is the file's fault.
+//! Tokenizers of strangers: what a file asks for is bounded, and what its library panics on is the
+//! file's fault.
 
 use std::time::Instant;
 
@@ -245,7 +246,8 @@ fn a_long_text_is_not_read_to_its_end() {
         .collect();
     assert_eq!(ids, [2, 1].repeat(20));
     assert!(start.elapsed().as_secs() < 5);
-    // The whole of a text that is too long is an error, and neither a panic nor more memory than there is.
+    // The whole of a text that is too long is an error, and neither a panic nor more memory than
+    // there is.
     let whole = tokenizer.encode(&"a".repeat(200 << 20), EncodeSpecial::Both);
     assert!(
         whole

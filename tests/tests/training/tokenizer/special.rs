@@ -1,4 +1,5 @@
-//! Special tokens, ends and chat templates, from the files that transformers takes them from (`tests/goldens/make_tokens.py`).
+//! Special tokens, ends and chat templates, from the files that transformers takes them from
+//! (`tests/goldens/make_tokens.py`).
 
 use std::fs;
 use std::path::PathBuf;
@@ -71,7 +72,8 @@ fn special_tokens_ends_and_templates_are_transformers() {
         }
         let eos = expected["eos"].as_u64().map(|id| id as u32);
         let mut stops = numbers(&expected["stops"]);
-        // Without a token of its own, a tokenizer has the model's; or what its texts are closed with.
+        // Without a token of its own, a tokenizer has the model's; or what its texts are closed
+        // with.
         let end = eos.or(stops.first().copied());
         assert_eq!(tokenizer.eos(), end, "{name}");
         stops.extend(end);

@@ -9,7 +9,8 @@ use peft_train::{Dataset, EncodeSpecial, Row, TextTokenizer};
 use crate::error::CliError;
 use crate::say::say;
 
-/// The text where no rows are given: of several kinds, since adapters act on some and not on others.
+/// The text where no rows are given: of several kinds, since adapters act on some and not on
+/// others.
 const TEXT: &str = "The harbour was quiet that morning. Three boats had left before dawn, and the \
     fourth, a small blue one named Clara, waited for the tide. \"How long will it take?\" asked \
     the boy. His aunt looked at the sky and counted: 7 + 5 = 12 miles, two hours at most. \

@@ -16,7 +16,8 @@ use crate::error::CliError;
 /// What tells a regular expression over whole paths from suffixes.
 const REGEX: &str = "regex:";
 
-/// The adapter that the flags ask for, with `heads` trained whole; none for a method that trains the model's own parameters.
+/// The adapter that the flags ask for, with `heads` trained whole; none for a method that trains
+/// the model's own parameters.
 pub(super) fn adapter_config<M: Transformer>(
     args: &TrainArgs,
     heads: &[String],

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 /// As long as a run may go without a state.
 const LONGEST: Duration = Duration::from_secs(180);
 
-/// After so many steps, and whenever the last state is too old. A state changes nothing in a run, so the clock does not either.
+/// After so many steps, and whenever the last state is too old. A state changes nothing in a run,
+/// so the clock does not either.
 pub(super) struct Cadence {
     steps: usize,
     last: Instant,

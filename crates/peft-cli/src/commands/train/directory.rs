@@ -19,7 +19,8 @@ const HELD: [(&str, &str); 2] = [
 
 /// A directory that fits what is asked for: a new run, or one to go on with.
 pub(super) struct Directory {
-    /// Held where there is a run already; a new directory is made, and locked, when everything else has been checked.
+    /// Held where there is a run already; a new directory is made, and locked, when everything else
+    /// has been checked.
     pub(super) lock: Option<Lock>,
     /// The state to go on from.
     pub(super) found: Option<FoundState>,
@@ -31,7 +32,8 @@ pub(super) fn holds_result(out: &Path) -> Option<&'static str> {
     held.map(|(_, what)| *what)
 }
 
-/// Whether the run that began in `--out` had these settings, whatever the number of its threads, which is not decided yet.
+/// Whether the run that began in `--out` had these settings, whatever the number of its threads,
+/// which is not decided yet.
 fn same_settings(args: &TrainArgs) -> Result<bool, CliError> {
     let path = args.out.join(RESOLVED);
     let text = peft_files::read_text(&path, LARGEST).map_err(|source| CliError::Io {

@@ -19,7 +19,8 @@ pub(super) struct Init {
     pub(super) saved: SavedAdapter,
 }
 
-/// Put the method and the settings of `--init-adapter` into the flags; what contradicts them is an error.
+/// Put the method and the settings of `--init-adapter` into the flags; what contradicts them is an
+/// error.
 pub(super) fn complete(args: &mut TrainArgs) -> Result<Option<Init>, CliError> {
     let Some(dir) = args.init_adapter.clone() else {
         return Ok(None);

@@ -31,7 +31,8 @@ pub(crate) struct Signal {
     pub(crate) name: &'static str,
 }
 
-/// The first signal asks, and the run ends where it can go on from; the next one ends the program at once.
+/// The first signal asks, and the run ends where it can go on from; the next one ends the program
+/// at once.
 pub(super) struct Interrupts {
     asked: Arc<AtomicUsize>,
     at_once: Arc<AtomicBool>,
@@ -106,7 +107,8 @@ pub(crate) fn end_without_traces() -> Result<(), CliError> {
     Ok(())
 }
 
-/// Whether this process was started to ignore a signal, as `nohup` does with SIGHUP; known on Linux alone.
+/// Whether this process was started to ignore a signal, as `nohup` does with SIGHUP; known on Linux
+/// alone.
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

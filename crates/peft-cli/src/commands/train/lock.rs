@@ -7,7 +7,8 @@ use std::path::Path;
 use crate::error::CliError;
 use crate::say::say;
 
-/// The file that is locked. It stays; what counts is the lock, which the system releases however a run ends.
+/// The file that is locked. It stays; what counts is the lock, which the system releases however a
+/// run ends.
 const FILE: &str = "run.lock";
 
 /// A directory that no other run writes into as long as this is held.

@@ -32,7 +32,8 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// Those of a directory up to a step: later lines belong to steps that are done again. A line that is damaged is left out, and said.
+    /// Those of a directory up to a step: later lines belong to steps that are done again. A line
+    /// that is damaged is left out, and said.
     pub(super) fn open(dir: &Path, done: usize) -> Result<Self, CliError> {
         let path = dir.join(FILE);
         let failed = |action| {

@@ -178,7 +178,8 @@ fn left(checkpoint: &Checkpoint, virtual_tokens: usize) -> Result<usize, CliErro
     })
 }
 
-/// As many threads as are asked for, or as are of use: several draw what they drop in no fixed order.
+/// As many threads as are asked for, or as are of use: several draw what they drop in no fixed
+/// order.
 fn workers(args: &TrainArgs, checkpoint: &Checkpoint) -> usize {
     let drops =
         args.of_method.dropout.is_some_and(|rate| rate != 0.0) || checkpoint.config().has_dropout();

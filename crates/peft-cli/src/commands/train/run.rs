@@ -1,4 +1,5 @@
-//! What a run leaves in its directory: settings, metrics, the best and the last adapter, and a state to go on from.
+//! What a run leaves in its directory: settings, metrics, the best and the last adapter, and a
+//! state to go on from.
 
 use std::collections::BTreeSet;
 use std::fs;

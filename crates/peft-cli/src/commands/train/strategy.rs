@@ -16,7 +16,8 @@ use crate::error::CliError;
 /// Blocks of a method that takes some, where the caller does not say.
 const LAYERS: usize = 2;
 
-/// The strategy that the flags ask for, with `heads` trained in every step; none for a method that adapts.
+/// The strategy that the flags ask for, with `heads` trained in every step; none for a method that
+/// adapts.
 pub(super) fn strategy<M: Module>(
     args: &TrainArgs,
     heads: &[String],

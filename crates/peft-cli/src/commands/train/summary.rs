@@ -123,7 +123,8 @@ pub(super) fn commands(args: &TrainArgs, leaves: Leaves, best: Option<usize>) ->
     lines
 }
 
-/// What the state is of which the last command goes on, with what it takes: it is three times as large as what trains.
+/// What the state is of which the last command goes on, with what it takes: it is three times as
+/// large as what trains.
 pub(super) fn state(path: &Path) -> String {
     let bytes = fs::metadata(path).map_or(0, |file| file.len());
     format!(

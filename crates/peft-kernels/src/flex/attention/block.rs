@@ -21,7 +21,8 @@ pub(super) struct Inputs<'a> {
     pub(super) dropout: Option<Dropout>,
 }
 
-/// Some positions of the queries of one group of heads. Its rows are all heads of the group at the first position, then those at the next.
+/// Some positions of the queries of one group of heads. Its rows are all heads of the group at the
+/// first position, then those at the next.
 #[derive(Clone, Copy)]
 pub(super) struct Block {
     pub(super) batch: usize,
@@ -144,7 +145,8 @@ impl Views {
     }
 }
 
-/// The rows of a tile, each with zeros behind it up to `padded`, and zeros for keys that are not there.
+/// The rows of a tile, each with zeros behind it up to `padded`, and zeros for keys that are not
+/// there.
 #[inline(always)]
 pub(super) fn tile_rows(x: &Heads<'_>, block: &Block, tile: usize, padded: usize, out: &mut [f32]) {
     let keys = x.dims[2];

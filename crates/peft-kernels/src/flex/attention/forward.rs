@@ -1,5 +1,6 @@
-//! The forward pass: *Online normalizer calculation for softmax*, Milakov and Gimelshein 2018, [arXiv:1805.02867](https://arxiv.org/abs/1805.02867);
-//! *FlashAttention-2*, Dao 2023, [arXiv:2307.08691](https://arxiv.org/abs/2307.08691).
+//! The forward pass: *Online normalizer calculation for softmax*, Milakov and Gimelshein 2018,
+//! [arXiv:1805.02867](https://arxiv.org/abs/1805.02867); *FlashAttention-2*, Dao 2023,
+//! [arXiv:2307.08691](https://arxiv.org/abs/2307.08691).
 
 use std::f32::consts::LOG2_E;
 

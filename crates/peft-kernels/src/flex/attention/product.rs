@@ -8,7 +8,8 @@ pub(super) const LANES: usize = 16;
 /// Rows of a strip: as many as fit in registers beside four vectors of columns.
 pub(super) const STRIP: usize = 6;
 
-/// `c = c + a b`: `a` is `[M, k]` by elements, `b` `[k, n]`, rows `ldb` long, `c` `[M, n]`, rows `ldc` long; `n` is a whole number of vectors.
+/// `c = c + a b`: `a` is `[M, k]` by elements, `b` `[k, n]`, rows `ldb` long, `c` `[M, n]`, rows
+/// `ldc` long; `n` is a whole number of vectors.
 #[inline(always)]
 fn strip<A: Arithmetic, L: Left<M>, const M: usize>(
     c: &mut [f32],
@@ -42,7 +43,8 @@ pub(super) trait Left<const M: usize>: Copy {
 #[derive(Clone, Copy)]
 pub(super) struct ByRow<'a, const M: usize>(pub(super) [&'a [f32]; M]);
 
-/// A matrix column by column: its memory from the first element of the first column, how far apart columns are, how many they are.
+/// A matrix column by column: its memory from the first element of the first column, how far apart
+/// columns are, how many they are.
 #[derive(Clone, Copy)]
 pub(super) struct ByColumn<'a>(pub(super) &'a [f32], pub(super) usize, pub(super) usize);
 

@@ -1,4 +1,5 @@
-//! What is done to the scores of one query and a tile of keys. Scores are in units of ln 2, so that exponentials are powers of two.
+//! What is done to the scores of one query and a tile of keys. Scores are in units of ln 2, so that
+//! exponentials are powers of two.
 
 use super::product::LANES;
 use crate::attention::rule::TILE;

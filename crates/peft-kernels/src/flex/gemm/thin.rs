@@ -184,8 +184,8 @@ unsafe fn broadcast<const R: usize>(t: &Thin, unit: usize) -> [__m512i; R] {
 unsafe fn across<U: Unit, const R: usize>(t: Thin) {
     let panels = t.columns / THIN_COLUMNS;
     let mut sums = vec![Line::ZERO; panels * R * 2];
-    // SAFETY: the caller's: groups and units are of those that there are. Sums are two lines of each
-    // row for each 32 columns.
+    // SAFETY: the caller's: groups and units are of those that there are. Sums are two lines of
+    // each row for each 32 columns.
     unsafe {
         match t.columns <= SHORT {
             true => groups::<U, R, 8>(&t, &mut sums),

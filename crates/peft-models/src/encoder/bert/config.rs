@@ -26,7 +26,8 @@ pub struct BertConfig {
     pub n_heads: usize,
     /// The longest sequence that the model is made for.
     pub max_positions: usize,
-    /// Rows of the position table before that of the first position: none in BERT, in RoBERTa up to the padding token's and with it.
+    /// Rows of the position table before that of the first position: none in BERT, in RoBERTa up to
+    /// the padding token's and with it.
     pub position_offset: usize,
     /// Rows of the token type table; all tokens are of type 0.
     pub n_token_types: usize,
@@ -34,7 +35,8 @@ pub struct BertConfig {
     pub norm_epsilon: f64,
     /// The feed-forward layers' function.
     pub activation: Activation,
-    /// Whether the encoder by itself has a pooling layer. With a head it has one where the head reads it.
+    /// Whether the encoder by itself has a pooling layer. With a head it has one where the head
+    /// reads it.
     pub pooler: bool,
     /// Rate of dropout of the embeddings and of what joins the residual stream, while training.
     pub hidden_dropout: f64,
@@ -71,7 +73,8 @@ impl BertConfig {
         ])
     }
 
-    /// The encoder with fresh weights, `N(0, 0.02)`, biases zero and norms one. Parameters are initialised when first read.
+    /// The encoder with fresh weights, `N(0, 0.02)`, biases zero and norms one. Parameters are
+    /// initialised when first read.
     pub fn init(&self, device: &Device) -> BertModel {
         self.init_with(self.pooler, device)
     }

@@ -31,7 +31,8 @@ pub struct DistilBertConfig {
     pub max_positions: usize,
     /// The feed-forward layers' function.
     pub activation: Activation,
-    /// Rate of dropout of the embeddings, of what joins the residual stream, and in a head that classifies tokens, while training.
+    /// Rate of dropout of the embeddings, of what joins the residual stream, and in a head that
+    /// classifies tokens, while training.
     pub hidden_dropout: f64,
     /// Rate of dropout of attention's weights, while training.
     pub attention_dropout: f64,
@@ -62,7 +63,8 @@ impl DistilBertConfig {
         ])
     }
 
-    /// The encoder with fresh weights, `N(0, 0.02)`, biases zero and norms one. Parameters are initialised when first read.
+    /// The encoder with fresh weights, `N(0, 0.02)`, biases zero and norms one. Parameters are
+    /// initialised when first read.
     pub fn init(&self, device: &Device) -> DistilBertModel {
         let d = self.d_model;
         let linear = |d_in, d_out| self.linear(d_in, d_out, device);

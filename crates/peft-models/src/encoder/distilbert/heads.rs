@@ -10,7 +10,8 @@ use super::{DistilBertConfig, DistilBertModel};
 use crate::encoder::pooling;
 use crate::fresh;
 
-/// A DistilBERT that classifies texts: `classifier(relu(pre_classifier(h)))` of the first position's state.
+/// A DistilBERT that classifies texts: `classifier(relu(pre_classifier(h)))` of the first
+/// position's state.
 #[derive(Module, Debug)]
 pub struct DistilBertForSequenceClassification {
     /// The encoder.

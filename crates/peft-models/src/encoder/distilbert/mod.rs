@@ -1,4 +1,5 @@
-//! DistilBERT: BERT's block under other names, with no token types. *DistilBERT*, Sanh et al. 2019, [arXiv:1910.01108](https://arxiv.org/abs/1910.01108).
+//! DistilBERT: BERT's block under other names, with no token types. *DistilBERT*, Sanh et al. 2019,
+//! [arXiv:1910.01108](https://arxiv.org/abs/1910.01108).
 
 mod config;
 mod heads;

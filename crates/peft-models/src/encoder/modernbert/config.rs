@@ -85,8 +85,8 @@ impl ModernBertConfig {
         ])
     }
 
-    /// The encoder with fresh weights: `N(0, 0.02)`, output layers `N(0, 0.02 / √(2 n_layers))`, biases zero and norms one. Parameters are initialised when
-    /// first read.
+    /// The encoder with fresh weights: `N(0, 0.02)`, output layers `N(0, 0.02 / √(2 n_layers))`,
+    /// biases zero and norms one. Parameters are initialised when first read.
     pub fn init(&self, device: &Device) -> ModernBertModel {
         let d = self.d_model;
         let linear = |d_in, d_out, bias, std| fresh::linear([d_in, d_out], bias, std, device);

@@ -31,8 +31,8 @@ impl WeightMethod for Ia3Config {
     }
 
     /// An IA3's file has no layer indices, and PEFT takes only feed-forward modules that are
-    /// literally among the targets. Where that does not say which layers are adapted, and how, their
-    /// paths do.
+    /// literally among the targets. Where that does not say which layers are adapted, and how,
+    /// their paths do.
     fn write(&self, fields: &mut Map<String, Value>, adapted: &[OnLayer<'_, Ia3>]) {
         let own = json!({
             "feedforward_modules": self.feedforward.as_ref().map_or(json!([]), names_value),

@@ -12,7 +12,8 @@ use super::super::placement::read_placement;
 use super::super::tensors::{LayerTensors, TensorsFile, built};
 use super::{DefaultTargets, ExcessiveRank, OnLayer, WeightMethod, insert};
 
-/// Fields that change what LoRA computes and have no counterpart here; each must be absent, null, false or empty.
+/// Fields that change what LoRA computes and have no counterpart here; each must be absent, null,
+/// false or empty.
 const LORA_UNSUPPORTED: [&str; 15] = [
     "alora_invocation_tokens",
     "arrow_config",
@@ -57,7 +58,8 @@ impl WeightMethod for LoraConfig {
             Value::String(init) if ["orthogonal", "eva", "mica"].contains(&init.as_str()) => {
                 LoraInit::KaimingUniform
             }
-            // The others subtract their first product from the base weights, which a plain load would not.
+            // The others subtract their first product from the base weights, which a plain load
+            // would not.
             Value::String(_) => {
                 return Err(fields.unsupported(
                     "init_lora_weights",

@@ -135,8 +135,8 @@ pub(super) trait InputMethod: Sized {
         name: &str,
     ) -> Result<AttachReport, PeftError>;
 
-    /// Of what the vectors are trained through, as the file that `open` gives has it; none where the
-    /// config has no such thing or there is no file.
+    /// Of what the vectors are trained through, as the file that `open` gives has it; none where
+    /// the config has no such thing or there is no file.
     fn restore<M: Transformer>(
         &self,
         model: &M,

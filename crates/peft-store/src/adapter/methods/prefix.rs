@@ -1,4 +1,5 @@
-//! Prefix tuning in PEFT's files, and its projection as the state of PEFT's `PrefixEncoder`, which PEFT trains and does not save.
+//! Prefix tuning in PEFT's files, and its projection as the state of PEFT's `PrefixEncoder`, which
+//! PEFT trains and does not save.
 
 use burn::module::Param;
 use burn::nn::Linear;

@@ -40,8 +40,8 @@ impl StoredInput for SoftPrompt {
         self.attach(model, name, whole, method, limit)
     }
 
-    /// PEFT fills in a size that is null from the model's config; the number of heads is told by the
-    /// width of all where they are as many as the keys', and else by whoever knows the config.
+    /// PEFT fills in a size that is null from the model's config; the number of heads is told by
+    /// the width of all where they are as many as the keys', and else by whoever knows the config.
     fn write_sizes<M: Transformer>(
         &self,
         fields: &mut Map<String, Value>,

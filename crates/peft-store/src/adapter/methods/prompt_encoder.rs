@@ -1,6 +1,8 @@
-//! The encoder of P-Tuning as the state of PEFT's `PromptEncoder`, which PEFT trains and does not save.
+//! The encoder of P-Tuning as the state of PEFT's `PromptEncoder`, which PEFT trains and does not
+//! save.
 //!
-//! PyTorch lays a linear layer `[out, in]`, and an LSTM's four gates on top of each other: input, forget, cell, output.
+//! PyTorch lays a linear layer `[out, in]`, and an LSTM's four gates on top of each other: input,
+//! forget, cell, output.
 
 use burn::module::Param;
 use burn::nn::{Linear, Lstm};
@@ -109,7 +111,8 @@ fn gates(lstm: &mut Lstm) -> [Vec<&mut Linear>; 2] {
     [input, state]
 }
 
-/// The tensors of an encoder with their shapes, and of what goes into it; none where the prompt has no encoder.
+/// The tensors of an encoder with their shapes, and of what goes into it; none where the prompt has
+/// no encoder.
 pub(super) fn state(prompt: &SoftPrompt) -> Option<NamedTensors> {
     let mut encoder = prompt.encoder.clone()?;
     let (config, hidden) = encoder.config();

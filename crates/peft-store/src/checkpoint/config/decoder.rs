@@ -31,7 +31,8 @@ pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<DecoderConfig, C
         "gemma2" | "gemma3_text" => 256,
         _ => d_model / n_heads.max(1),
     };
-    // A field that is missing is the family's default, one that is null is as many as there are heads.
+    // A field that is missing is the family's default, one that is null is as many as there are
+    // heads.
     let n_kv_heads = match (
         default.num_key_value_heads,
         fields.has("num_key_value_heads"),
@@ -139,7 +140,8 @@ fn windows(
         Value::Array(types) if types.len() == n_layers => Some(types),
         _ => return Err(fields.wrong("layer_types", "a list with an entry for each layer")),
     };
-    // These models do not read it: all their layers are of one kind. (A Mistral with a list is a Ministral.)
+    // These models do not read it: all their layers are of one kind. (A Mistral with a list is a
+    // Ministral.)
     let types = types.filter(|_| !matches!(family, "llama" | "phi3"));
     let windowed: Vec<bool> = match types {
         Some(types) => {

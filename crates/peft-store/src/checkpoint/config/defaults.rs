@@ -1,6 +1,8 @@
-//! [`Defaults`]: the sizes that a decoder's `config.json` may leave out, as transformers fills them in.
+//! [`Defaults`]: the sizes that a decoder's `config.json` may leave out, as transformers fills them
+//! in.
 
-/// The sizes of each family's config class; one that is written by a class of several models leaves out what is as here.
+/// The sizes of each family's config class; one that is written by a class of several models leaves
+/// out what is as here.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Defaults {
     pub(super) vocab_size: usize,

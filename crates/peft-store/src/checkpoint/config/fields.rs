@@ -4,10 +4,12 @@ use serde_json::{Map, Value};
 
 use super::super::CheckpointError;
 
-/// As many layers as a config may tell of: each is made, if without weights, before the file is asked whether it has them.
+/// As many layers as a config may tell of: each is made, if without weights, before the file is
+/// asked whether it has them.
 const MAX_LAYERS: usize = 4096;
 
-/// The fields of an object, with the name of the object around it for messages. A missing field is `null`.
+/// The fields of an object, with the name of the object around it for messages. A missing field is
+/// `null`.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a> {
     map: &'a Map<String, Value>,
@@ -29,8 +31,8 @@ impl<'a> Fields<'a> {
         self.map.get(field).unwrap_or(&Value::Null)
     }
 
-    /// The one of two names of a field under which it is looked for: the `other` wins where both are there, as in transformers,
-    /// which sets what it knows under its own name first.
+    /// The one of two names of a field under which it is looked for: the `other` wins where both
+    /// are there, as in transformers, which sets what it knows under its own name first.
     pub(super) fn alias<'n>(&self, own: &'n str, other: &'n str) -> &'n str {
         match self.has(other) {
             true => other,
@@ -38,7 +40,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A whole number that the reference has a default for where the field is missing; null is none.
+    /// A whole number that the reference has a default for where the field is missing; null is
+    /// none.
     pub(super) fn count_if(&self, field: &str, default: usize) -> Result<usize, CheckpointError> {
         match self.has(field) {
             true => self.count(field),

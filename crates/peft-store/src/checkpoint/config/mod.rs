@@ -91,7 +91,8 @@ impl CheckpointConfig {
         ]
     }
 
-    /// For each block, the number of positions that one sees, its own included; none where it sees all.
+    /// For each block, the number of positions that one sees, its own included; none where it sees
+    /// all.
     pub fn windows(&self) -> Vec<Option<usize>> {
         match self {
             Self::LanguageModel(LanguageModelConfig::Decoder(c)) => {
@@ -122,8 +123,8 @@ impl CheckpointConfig {
     }
 }
 
-/// Read the fields of a `config.json`, in the spelling of any release of transformers. What a model is, `model_type` decides, as in
-/// `AutoModel`: the classes that `architectures` names do not.
+/// Read the fields of a `config.json`, in the spelling of any release of transformers. What a model
+/// is, `model_type` decides, as in `AutoModel`: the classes that `architectures` names do not.
 ///
 /// # Errors
 ///

@@ -9,7 +9,8 @@ use super::fields::Fields;
 const THETA: f64 = 10_000.0;
 const TYPES: &str = "default, linear, dynamic, llama3, yarn, longrope";
 
-/// The settings that all layers share: `rope_parameters`, or `rope_theta` with `rope_scaling`, which wins where both are, as in transformers.
+/// The settings that all layers share: `rope_parameters`, or `rope_theta` with `rope_scaling`,
+/// which wins where both are, as in transformers.
 pub(super) fn shared(fields: &Fields<'_>) -> Result<RopeConfig, CheckpointError> {
     let theta = fields.number_or("rope_theta", THETA)?;
     match parameters(fields)? {
@@ -35,8 +36,9 @@ pub(super) fn gemma3(fields: &Fields<'_>) -> Result<(RopeConfig, RopeConfig), Ch
     by_sight(fields, full, window, false)
 }
 
-/// The settings of layers that see all positions, and of those with a window, which may differ. Those of `rope_scaling`, which is
-/// older, are put over those of `rope_parameters`: for the layers that see all, and where `both`, for those with a window too.
+/// The settings of layers that see all positions, and of those with a window, which may differ.
+/// Those of `rope_scaling`, which is older, are put over those of `rope_parameters`: for the layers
+/// that see all, and where `both`, for those with a window too.
 fn by_sight(
     fields: &Fields<'_>,
     full: f64,
@@ -110,7 +112,8 @@ fn rope(outer: &Fields<'_>, inner: &Fields<'_>, theta: f64) -> Result<RopeConfig
     };
     let fraction = match outer.string("model_type")? {
         Some("phi3") => fraction,
-        // Settings without scaling do not read it but in Phi-3; with scaling no other model takes it.
+        // Settings without scaling do not read it but in Phi-3; with scaling no other model takes
+        // it.
         _ if kind == "default" => 1.0,
         _ => {
             inner.must_be_one("partial_rotary_factor")?;

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::super::CheckpointError;
 use super::fields::Fields;
 
-/// Models whose text part is one of the decoders, as `model_type` names them, and which one where `text_config` does not say.
+/// Models whose text part is one of the decoders, as `model_type` names them, and which one where
+/// `text_config` does not say.
 pub(super) const WRAPPERS: [(&str, &str); 6] = [
     ("gemma3", "gemma3_text"),
     ("llava", "llama"),
@@ -15,7 +16,8 @@ pub(super) const WRAPPERS: [(&str, &str); 6] = [
     ("vipllava", "llama"),
 ];
 
-/// The fields of the text part, if these are of a model that has one beside others; they are a whole `config.json`.
+/// The fields of the text part, if these are of a model that has one beside others; they are a
+/// whole `config.json`.
 pub(in super::super) fn text_fields(
     map: &Map<String, Value>,
 ) -> Result<Option<Map<String, Value>>, CheckpointError> {
@@ -33,7 +35,8 @@ pub(in super::super) fn text_fields(
     if !matches!(inner.get("model_type"), Some(Value::String(_))) {
         inner.insert("model_type".into(), (*text).into());
     }
-    // What the whole says of its output layer is what counts, and what its class says where it says nothing.
+    // What the whole says of its output layer is what counts, and what its class says where it says
+    // nothing.
     let (own, within) = (
         fields.get("tie_word_embeddings"),
         inner.get("tie_word_embeddings"),

@@ -15,11 +15,11 @@ use crate::CheckpointError;
 use crate::gguf::Layout;
 use crate::gguf::names::Names;
 
-/// Write the LoRA adapter `name` of a model to a GGUF file, in f32; `fields` are those of the base's
-/// `config.json`, and `alpha` the file's.
+/// Write the LoRA adapter `name` of a model to a GGUF file, in f32; `fields` are those of the
+/// base's `config.json`, and `alpha` the file's.
 ///
-/// llama.cpp multiplies an adapter by `alpha / rank`. What a layer's own scale is of that, as with a
-/// pattern or a rank that is stabilised, is multiplied into its `lora_b`.
+/// llama.cpp multiplies an adapter by `alpha / rank`. What a layer's own scale is of that, as with
+/// a pattern or a rank that is stabilised, is multiplied into its `lora_b`.
 ///
 /// # Errors
 ///

@@ -7,8 +7,8 @@ use super::pre::Pre;
 use crate::CheckpointError;
 use crate::gguf::metadata::Keys;
 
-/// `tokenizer.json` without its post-processor, and whether a text begins with the first token where
-/// the file does not say.
+/// `tokenizer.json` without its post-processor, and whether a text begins with the first token
+/// where the file does not say.
 pub(super) fn file(
     keys: &Keys<'_>,
     vocabulary: &Vocabulary<'_>,

@@ -17,8 +17,8 @@ const SPACE: &str = "▁";
 /// field's longest have a few dozen.
 const LONGEST: usize = 1024;
 
-/// `tokenizer.json` without its post-processor, and whether a text begins with the first token where
-/// the file does not say: it does.
+/// `tokenizer.json` without its post-processor, and whether a text begins with the first token
+/// where the file does not say: it does.
 pub(super) fn file(
     keys: &Keys<'_>,
     vocabulary: &Vocabulary<'_>,

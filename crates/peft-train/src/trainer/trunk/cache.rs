@@ -7,7 +7,8 @@ use std::path::PathBuf;
 pub struct TrunkCache {
     /// Bytes kept in memory; what is more goes to a temporary file.
     pub memory: u64,
-    /// Where that file is made; the system's place for temporary files where none. It has no name, and is gone with the run.
+    /// Where that file is made; the system's place for temporary files where none. It has no name,
+    /// and is gone with the run.
     pub directory: Option<PathBuf>,
 }
 

@@ -72,7 +72,8 @@ impl Store {
         Ok(())
     }
 
-    /// The bytes of a row that is kept into the beginning of `into`. What was on disk is checked: that it is what was written, for the same trunk and row.
+    /// The bytes of a row that is kept into the beginning of `into`. What was on disk is checked:
+    /// that it is what was written, for the same trunk and row.
     pub(super) fn get(
         &mut self,
         row: usize,

@@ -74,7 +74,8 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
         }
     }
 
-    /// A stage begins with `step`; what becomes of the trunk, if that is news. `around` finds the stretch of steps.
+    /// A stage begins with `step`; what becomes of the trunk, if that is news. `around` finds the
+    /// stretch of steps.
     pub(crate) fn begin<M: Module>(
         &mut self,
         model: &M,
@@ -149,7 +150,8 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
         for (i, part) in parts.iter().enumerate() {
             part.iter().for_each(|row| part_of[*row] = i);
         }
-        // What acts in training only, dropout for instance, shows in any batch: it scales what it leaves.
+        // What acts in training only, dropout for instance, shows in any batch: it scales what it
+        // leaves.
         let rows = rows_of(self.examples, &parts[0]);
         let training = objective.trunk(model, &rows, block, device).states;
         if training.is_tracked() {
