@@ -65,11 +65,13 @@ impl<M: Module, E> Recomputed<'_, M, E> {
         };
         let mut kept = Vec::new();
         for block in first..last {
-            let states = run(top.leaf(), block);
+            let leaf = top.leaf();
+            let states = run(leaf.clone(), block);
             let above = Kept {
                 is_tracked: top.is_tracked || states.is_tracked(),
                 states: states.detach(),
             };
+            forget(leaf);
             kept.push(std::mem::replace(&mut top, above));
         }
 
@@ -110,6 +112,14 @@ impl<M: Module, E> Recomputed<'_, M, E> {
             add(ends.backward());
         }
         (loss, sum.grads())
+    }
+}
+
+/// Free the graph that was made of a leaf, of which nothing is held any more: it is looked for when
+/// a backward pass through it ends, and this is the shortest.
+fn forget(leaf: Tensor<3>) {
+    if leaf.is_tracked() {
+        leaf.slice([0..1, 0..1, 0..1]).sum().backward();
     }
 }
 
