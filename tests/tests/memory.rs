@@ -20,7 +20,10 @@ use peft_store::{
     About, AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, fresh_config_json,
     save_adapter, write_checkpoint,
 };
-use peft_train::{Batch, Example, target_nll};
+use peft_train::{
+    Batch, EvalReport, Example, NextToken, Observer, Progress, StepReport, TrainConfig, TrainError,
+    target_nll, train,
+};
 use serde_json::{Value, json};
 
 /// The width of a square layer: its weight is 64 MiB in f32.
@@ -32,6 +35,7 @@ peft_tests::cases!(on the cores:
     a_factored_step_forms_nothing_of_the_weights_shape,
     a_dense_gradient_is_formed_once,
     a_step_keeps_nothing_of_a_frozen_trunk,
+    a_recomputed_step_holds_one_block,
     a_checkpoint_loads_in_the_models_memory,
     a_whole_model_that_an_adapter_has_not_is_not_copied,
 );
@@ -221,6 +225,62 @@ fn dense_step(device: &Device) -> usize {
 }
 
 const LAYERS: usize = 12;
+
+/// With every block run twice a step keeps what each of twelve reads, and all of one.
+fn a_recomputed_step_holds_one_block(device: &Device) {
+    let case = "a_recomputed_step_holds_one_block";
+    if let Ok(way) = std::env::var(PROBE) {
+        println!("\ngrowth_kib={}", recomputed_step(device, &way));
+        return;
+    }
+    let [kept, twice] = ["kept", "twice"].map(|way| measured(device, case, way));
+    println!("{device:?}: blocks kept {kept} KiB, run twice {twice} KiB");
+    assert!(2 * twice < kept, "{twice} KiB of {kept} KiB");
+}
+
+/// A step of a decoder with LoRA on all of its layers.
+fn recomputed_step(device: &Device, way: &str) -> usize {
+    let device = device.clone().autodiff();
+    let mut model = DecoderConfig::llama(50, 32, 64, LAYERS, 2).init(&device);
+    LoraConfig::new(2, 4.0)
+        .with_targets(Targets::all_linear())
+        .with_path(ForwardPath::Factored)
+        .attach(&mut model, "default")
+        .expect("it attaches");
+    let row = Example::new((0..384).map(|i| i % 50).collect(), vec![true; 384]);
+    let config = TrainConfig {
+        batch_size: 8,
+        max_steps: Some(1),
+        recompute: way == "twice",
+        ..TrainConfig::default()
+    };
+    let before = status_kib("VmRSS:");
+    let spare = status_kib("VmHWM:").saturating_sub(before);
+    let rows = vec![row; 8];
+    train(
+        model,
+        &NextToken,
+        &rows,
+        None,
+        &config,
+        None,
+        &mut Unwatched,
+    )
+    .expect("it trains");
+    status_kib("VmHWM:").saturating_sub(before).max(spare)
+}
+
+struct Unwatched;
+
+impl<M> Observer<M> for Unwatched {
+    fn on_step(&mut self, _: &StepReport, _: &Progress<'_, M>) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    fn on_eval(&mut self, _: &EvalReport, _: bool, _: &Progress<'_, M>) -> Result<(), TrainError> {
+        Ok(())
+    }
+}
 
 /// Forward and backward of a decoder whose upper part trains.
 fn trunk_step(device: &Device, trains: &str) -> usize {
