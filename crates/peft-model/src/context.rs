@@ -176,15 +176,19 @@ impl Context {
         };
     }
 
-    /// Cut what was given from the graph that made it: blocks read leaves in its place, which have
-    /// gradients of their own where it is tracked. What was given is returned.
+    /// Cut what was given from the graph that made it, and return it as it was.
     pub fn cut_given(&mut self) -> Vec<(Tensor<4>, Tensor<4>)> {
-        let leaf = |given: &Tensor<4>| {
-            let is_tracked = given.is_tracked();
-            given.clone().detach().set_require_grad(is_tracked)
-        };
-        let leaves = self.given.iter().map(|(k, v)| (leaf(k), leaf(v))).collect();
-        std::mem::replace(&mut self.given, leaves)
+        let cut = |(k, v): &Layer| (k.clone().detach(), v.clone().detach());
+        let cut = self.given.iter().map(cut).collect();
+        std::mem::replace(&mut self.given, cut)
+    }
+
+    /// Ask for gradients of what was given and cut, where `given` is tracked.
+    pub fn track_given(&mut self, given: &[(Tensor<4>, Tensor<4>)]) {
+        for ((k, v), (key, value)) in self.given.iter_mut().zip(given) {
+            *k = k.clone().set_require_grad(key.is_tracked());
+            *v = v.clone().set_require_grad(value.is_tracked());
+        }
     }
 
     /// What was given, a pair a layer.

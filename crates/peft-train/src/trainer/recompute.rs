@@ -10,6 +10,7 @@ use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
 use peft_kernels::with_gradient;
+use peft_model::Context;
 
 use crate::{Cut, TrunkStates};
 
@@ -33,10 +34,8 @@ struct Kept {
 }
 
 impl Kept {
-    /// They take gradients where they would in one graph: blocks may compute otherwise where their
-    /// input takes none.
-    fn leaf(&self) -> Tensor<3> {
-        self.states.clone().set_require_grad(self.is_tracked)
+    fn leaf(self) -> Tensor<3> {
+        self.states.set_require_grad(self.is_tracked)
     }
 }
 
@@ -55,23 +54,28 @@ impl<M: Module, E> Recomputed<'_, M, E> {
             Some(TrunkStates { block, states }) => (block, states),
             None => (0, began),
         };
-        let run = |states, block| {
+        let run = |model: &M, states, block, context: &Context| {
             self.device.seed(self.seed.wrapping_add(block as u64));
-            objective.run(model, states, block..block + 1, &context)
+            objective.run(model, states, block..block + 1, context)
         };
+        // Makes no graph: what was detached from one is not freed before a backward pass.
+        let untracked = model.clone().no_grad();
         let mut top = Kept {
             is_tracked: began.is_tracked(),
             states: began.clone().detach(),
         };
         let mut kept = Vec::new();
         for block in first..last {
-            let leaf = top.leaf();
-            let states = run(leaf.clone(), block);
+            let model = match top.is_tracked {
+                true => &untracked,
+                false => model,
+            };
+            let states = run(model, top.states.clone(), block, &context);
+            let reads = given.get(block).is_some_and(|pair| pair.0.is_tracked());
             let above = Kept {
-                is_tracked: top.is_tracked || states.is_tracked(),
+                is_tracked: top.is_tracked || reads || states.is_tracked(),
                 states: states.detach(),
             };
-            forget(leaf);
             kept.push(std::mem::replace(&mut top, above));
         }
 
@@ -88,6 +92,7 @@ impl<M: Module, E> Recomputed<'_, M, E> {
         let mut handed = leaf.grad(&grads);
         add(grads);
 
+        context.track_given(&given);
         // Linear maps of what blocks share, with the gradients that came down to it.
         let mut ends = Vec::new();
         for block in (first..last).rev() {
@@ -95,7 +100,7 @@ impl<M: Module, E> Recomputed<'_, M, E> {
                 break;
             };
             let leaf = below.leaf();
-            let grads = linear_map(run(leaf.clone(), block), gradient).backward();
+            let grads = linear_map(run(model, leaf.clone(), block, &context), gradient).backward();
             handed = leaf.grad(&grads);
             if let (Some(given), Some(cut)) = (given.get(block), context.given().get(block)) {
                 let pairs = [(&given.0, &cut.0), (&given.1, &cut.1)];
@@ -112,14 +117,6 @@ impl<M: Module, E> Recomputed<'_, M, E> {
             add(ends.backward());
         }
         (loss, sum.grads())
-    }
-}
-
-/// Free the graph that was made of a leaf, of which nothing is held any more: it is looked for when
-/// a backward pass through it ends, and this is the shortest.
-fn forget(leaf: Tensor<3>) {
-    if leaf.is_tracked() {
-        leaf.slice([0..1, 0..1, 0..1]).sum().backward();
     }
 }
 
