@@ -54,10 +54,8 @@ pub fn attention(
         (seen.queried(), seen.keys()),
         "queries and keys of another pass"
     );
-    // One key has the weight 1 whatever the query, and no gradient of one: exactly so where weights
-    // are formed.
     #[cfg(feature = "flex")]
-    if keys > 1 && [&q, &k, &v].into_iter().all(crate::fuses) {
+    if [&q, &k, &v].into_iter().all(crate::fuses) {
         let spec = crate::flex::Spec {
             rule: seen.rule(),
             softcap,

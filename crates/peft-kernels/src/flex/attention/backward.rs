@@ -127,7 +127,9 @@ impl Work for Backward<'_, '_> {
                         }
                         for (weight, x) in weights.iter_mut().zip(of_scores.iter_mut()) {
                             *weight = exp2::<A>(*weight - log_sums[row]);
-                            *x *= *weight;
+                            // All of the weight, on a row's only key: no rounding is left of
+                            // a difference that is zero.
+                            *x = if *weight == 1.0 { 0.0 } else { *x * *weight };
                         }
                         if draws.is_some() {
                             multiply(weights, &factors);
