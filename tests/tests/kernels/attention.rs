@@ -5,7 +5,7 @@ use peft_kernels::{Dropout, EVERY_SEQUENCE, Seen, Sight, attention};
 
 use super::{agree, differentiated, near, of};
 
-peft_tests::cases!(
+peft_tests::cases!(on the cores:
     it_is_its_definition,
     gradients_are_formed_where_they_are_wanted,
     a_row_is_the_same_in_a_longer_one,

@@ -6,7 +6,8 @@ use peft_tests::tolerance::{PATHS, STORED_BF16, STORED_F16};
 
 use super::{agree_within, differentiated, of};
 
-peft_tests::cases!(stored_layers, rows_of_stored_layers);
+peft_tests::cases!(on the cores:
+    stored_layers, rows_of_stored_layers);
 
 const FORMATS: [(DType, f32); 2] = [(DType::BF16, STORED_BF16), (DType::F16, STORED_F16)];
 

@@ -15,7 +15,7 @@ use serde_json::{Value as Json, json};
 
 use super::{assert_close, ids};
 
-peft_tests::cases!(
+peft_tests::cases!(on the cores:
     gguf_models_equal_transformers,
     gguf_tokens_are_those_of_transformers,
     gguf_configs_are_those_of_the_models,

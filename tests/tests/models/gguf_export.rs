@@ -14,7 +14,7 @@ use peft_train::TextTokenizer;
 
 use super::{assert_close, ids, nudge_adapters};
 
-peft_tests::cases!(
+peft_tests::cases!(on the cores:
     written_models_compute_what_they_did,
     written_tensors_are_those_of_gguf_py,
     a_written_adapter_adds_what_it_did,

@@ -17,7 +17,7 @@ use crate::layerwise::{encoder, texts};
 use crate::models::{spread, tiny};
 use peft_tests::tolerance::PATHS;
 
-peft_tests::cases!(
+peft_tests::cases!(on the cores:
     adapters_and_whole_models_have_the_same_bits,
     classifiers_have_the_same_bits,
     virtual_tokens_train_alike,
