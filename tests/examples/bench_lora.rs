@@ -8,11 +8,12 @@
 use std::error::Error;
 use std::time::Instant;
 
-use burn::module::{Lora, Module, ModuleVisitor, Param, ParamGroup};
+use burn::module::{Lora, Module, ParamGroup};
 use burn::optim::{AdamWConfig, GradientsParams};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use peft_lora::{LoraConfig, Targets};
 use peft_models::{DecoderConfig, DecoderForCausalLm};
+use peft_tests::measured::{peak_kib, trainable};
 use peft_train::{Batch, Example, target_nll};
 
 const BATCH: usize = 4;
@@ -104,30 +105,4 @@ fn batch(device: &Device) -> Batch {
         })
         .collect();
     Batch::new(&rows.iter().collect::<Vec<_>>(), device)
-}
-
-/// Parameters that require a gradient.
-fn trainable(model: &DecoderForCausalLm) -> usize {
-    struct Count(usize);
-    impl ModuleVisitor for Count {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let base = param.base();
-            if base.is_require_grad() {
-                self.0 += base.shape().num_elements();
-            }
-        }
-    }
-    let mut count = Count(0);
-    model.visit(&mut count);
-    count.0
-}
-
-/// The high-water mark of this process's resident memory.
-fn peak_kib() -> Result<u64, Box<dyn Error>> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .ok_or("/proc/self/status has no VmHWM")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

@@ -15,11 +15,12 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use peft_lora::{LoraConfig, Targets};
 use peft_models::{DecoderConfig, LanguageModel, ProjectionBias, RopeConfig};
 use peft_store::{Checkpoint, write_checkpoint};
+use peft_tests::measured::{peak_kib, trainable};
 use peft_train::{
     EvalReport, Example, NextToken, Observer, Progress, StepReport, TrainConfig, TrainError,
     Trainer,
@@ -234,30 +235,4 @@ impl<M: Module> Observer<M, EvalReport> for Steps {
     fn on_eval(&mut self, _: &EvalReport, _: bool, _: &Progress<'_, M>) -> Result<(), TrainError> {
         Ok(())
     }
-}
-
-/// Parameters that require a gradient.
-fn trainable(model: &impl Module) -> usize {
-    struct Count(usize);
-    impl ModuleVisitor for Count {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let base = param.base();
-            if base.is_require_grad() {
-                self.0 += base.shape().num_elements();
-            }
-        }
-    }
-    let mut count = Count(0);
-    model.visit(&mut count);
-    count.0
-}
-
-/// The high-water mark of this process's resident memory.
-fn peak_kib() -> Result<u64, Box<dyn Error>> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .ok_or("/proc/self/status has no VmHWM")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

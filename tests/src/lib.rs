@@ -2,6 +2,7 @@
 //! tensors, and what is read of files by format.
 
 pub mod kinds;
+pub mod measured;
 mod tensors;
 mod words;
 

@@ -39,7 +39,8 @@ const CAUSAL: Case = Case {
     groups: 3,
     width: 5,
     cached: 0,
-    positions: 131, // more than a block of queries and two tiles of keys, and no whole number of them
+    // More than a block of queries and two tiles of keys, and no whole number of them.
+    positions: 131,
     sight: Sight::CAUSAL,
     segment: None,
     query: None,

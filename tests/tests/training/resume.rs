@@ -151,6 +151,17 @@ fn what_does_not_fit_is_refused(device: &Device) {
     };
     assert!(refused(adapted(device, 0.0), 10, &other).contains("learning_rate"));
     assert!(refused(adapted(device, 0.0), 9, &settings).contains("rows"));
+    let twice = TrainConfig {
+        recompute: true,
+        ..settings.clone()
+    };
+    assert!(refused(adapted(device, 0.0), 10, &twice).contains("`recompute`"));
+    // And the other way: what drops is drawn otherwise.
+    let ran_twice = interrupted(adapted(device, 0.0), &twice, 2);
+    let once = Trainer::new(&settings, &examples(10))
+        .with_state(&ran_twice)
+        .run(adapted(device, 0.0), &NextToken, &mut Log::default());
+    assert!(once.is_err_and(|error| error.to_string().contains("`recompute`")));
     let mut all = spread(&tiny(), &device.clone().autodiff());
     freeze_all_but(&mut all, &ParamSet::All).expect("it is all");
     assert!(refused(all, 10, &settings).contains("trains now"));

@@ -129,9 +129,10 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) workers: Option<usize>,
-    /// Keep only what each block reads and run it again for its gradients: less memory, more time
+    /// Keep only what each block reads and run it again for its gradients: less memory, more
+    /// time; --workers has no effect then
     #[arg(long)]
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) recompute: bool,
     /// Peak learning rate; the method's own default if not given
     #[arg(long)]

@@ -85,7 +85,8 @@ fn dense(
         _ => q.reshape([batch, kv_heads, groups * queries, head_dim]),
     };
     let dtype = q.dtype();
-    let scores = matmul(q, k.swap_dims(2, 3)).cast(DType::F32); // [batch, kv_heads, groups · queries, keys]
+    // [batch, kv_heads, groups · queries, keys]
+    let scores = matmul(q, k.swap_dims(2, 3)).cast(DType::F32);
     let scores = match cap {
         Some(cap) => softcap(scores, cap),
         None => scores,

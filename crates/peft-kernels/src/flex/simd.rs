@@ -1,5 +1,6 @@
 //! Work compiled for the widest instructions of the machine that it runs on.
-#![allow(unsafe_code)] // A function for instructions that not every machine has is called where they are.
+// A function for instructions that not every machine has is called where they are.
+#![allow(unsafe_code)]
 
 /// `a b + c`, rounded once or twice.
 pub(super) trait Arithmetic: 'static {

@@ -43,8 +43,9 @@ pub struct TrainConfig {
     /// Keep only what each block reads and run each block again on the way back: less memory, and
     /// a forward pass more. The gradients are the same bits; a projected prefix's are the same up
     /// to rounding, and what is dropped is drawn block by block. The rows of a batch are not shared
-    /// by threads then.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// by threads then. Running statistics in a block would move twice: no model of this workspace
+    /// has any there.
+    #[serde(default)]
     pub recompute: bool,
     /// Evaluate every so many steps, and at the end; only at the end where none.
     pub eval_every: Option<usize>,

@@ -40,17 +40,17 @@ pub(super) fn of_rows<E: TrainExample>(config: &TrainConfig, examples: &[E]) -> 
     settings
 }
 
-/// All in which `now` is another run than `then`, each as a clause.
+/// All in which `now` is another run than `then`, each as a clause. A switch that `then` does not
+/// name, since it is newer, was off.
 pub(super) fn differences(then: &Map<String, Value>, now: &Map<String, Value>) -> Vec<String> {
     let mut found = Vec::new();
     for (name, now) in now {
         if !FREE.contains(&name.as_str()) {
-            compare(
-                name,
-                then.get(name).unwrap_or(&Value::Null),
-                now,
-                &mut found,
-            );
+            let unnamed = match now {
+                Value::Bool(_) => Value::Bool(false),
+                _ => Value::Null,
+            };
+            compare(name, then.get(name).unwrap_or(&unnamed), now, &mut found);
         }
     }
     found

@@ -2,7 +2,14 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 9] = [
+pub(super) const FAULTS: [Fault; 10] = [
+    Fault {
+        name: "a run goes on without a switch that it had",
+        file: "crates/peft-train/src/trainer/config.rs",
+        text: "    #[serde(default)]\n    pub recompute: bool,",
+        instead: "    #[serde(default, skip_serializing_if = \"std::ops::Not::not\")]\n    pub recompute: bool,",
+        cases: &["training::resume::flex::what_does_not_fit_is_refused"],
+    },
     Fault {
         name: "a block that runs again drops anew",
         file: "crates/peft-train/src/trainer/recompute.rs",
