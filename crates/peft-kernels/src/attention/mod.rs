@@ -107,7 +107,7 @@ fn dense(
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::{Device, Int, TensorData};
 
     use super::*;
 
@@ -117,6 +117,31 @@ mod tests {
             .collect();
         let tensor = Tensor::from_data(TensorData::new(values.clone(), shape), device);
         (values, tensor)
+    }
+
+    /// A device's own type of whole numbers may be another than that of what is made here.
+    #[test]
+    fn whole_numbers_may_be_of_any_type() {
+        let device = Device::flex();
+        let ints = |values: [[i64; 3]; 1], dtype| {
+            Some(Tensor::<2, Int>::from_data(
+                TensorData::from(values),
+                (&device, dtype),
+            ))
+        };
+        let seen = |dtype| {
+            Seen::new(Sight::CAUSAL, 0, 3)
+                .with_segments(ints([[0, 0, 1]], dtype))
+                .with_queries(ints([[2, 0, 1]], dtype))
+                .with_places(ints([[0, 1, 0]], dtype))
+        };
+        let (_, q) = of([1, 2, 3, 4], 1.0, &device);
+        let (_, k) = of([1, 1, 3, 4], 2.0, &device);
+        let attended = |dtype| {
+            let (q, k) = (q.clone(), k.clone());
+            dense(q, k.clone(), k, &seen(dtype), None, None).into_data()
+        };
+        assert_eq!(attended(DType::I32), attended(DType::I64));
     }
 
     /// The definition, number by number.

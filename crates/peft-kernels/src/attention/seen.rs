@@ -63,7 +63,7 @@ impl Seen {
     #[must_use]
     pub fn with_segments(self, segments: Option<Tensor<2, Int>>) -> Self {
         Self::of(Given {
-            segments,
+            segments: wide(segments),
             ..self.given
         })
     }
@@ -72,7 +72,7 @@ impl Seen {
     #[must_use]
     pub fn with_queries(self, queries: Option<Tensor<2, Int>>) -> Self {
         Self::of(Given {
-            queries,
+            queries: wide(queries),
             ..self.given
         })
     }
@@ -82,7 +82,7 @@ impl Seen {
     #[must_use]
     pub fn with_places(self, places: Option<Tensor<2, Int>>) -> Self {
         Self::of(Given {
-            places,
+            places: wide(places),
             ..self.given
         })
     }
@@ -127,6 +127,11 @@ impl Seen {
             .get_or_init(|| Arc::new(self.given.rule()))
             .clone()
     }
+}
+
+/// In one type, whatever the device's own is: no operation takes two.
+fn wide(ints: Option<Tensor<2, Int>>) -> Option<Tensor<2, Int>> {
+    ints.map(|ints| ints.cast(DType::I64))
 }
 
 impl Given {
