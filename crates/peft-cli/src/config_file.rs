@@ -28,6 +28,8 @@ pub(crate) fn resolved(args: &TrainArgs) -> Result<String, CliError> {
     };
     let mut kept = args.clone();
     kept.model.model = absolute(&args.model.model)?;
+    let tokenizer = args.model.tokenizer.as_deref();
+    kept.model.tokenizer = tokenizer.map(absolute).transpose()?;
     kept.train = absolute(&args.train)?;
     kept.valid = args.valid.as_deref().map(absolute).transpose()?;
     kept.init_adapter = args.init_adapter.as_deref().map(absolute).transpose()?;

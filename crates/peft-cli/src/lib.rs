@@ -45,6 +45,7 @@ fn run(verb: Option<Verb>) -> Result<(), CliError> {
         Verb::Generate(args) => commands::generate::run(&args),
         Verb::Merge(args) => commands::merge::run(&args),
         Verb::Export(args) => commands::export::run(&args),
+        Verb::Extract(args) => commands::extract::run(&args),
         Verb::Inspect(args) => commands::inspect::run(&args),
     }
 }

@@ -3,9 +3,13 @@
 
 mod config;
 mod lora;
+#[cfg(feature = "svd")]
+mod low_rank;
 
 pub use config::{LoraConfig, LoraInit, LoraScaling};
 pub use lora::Lora;
+#[cfg(feature = "svd")]
+pub use low_rank::{LowRank, Size};
 pub use peft_core::{
     AttachReport, ForwardPath, LayerRange, Patterns, PeftError, Placement, Targets, TrainBias,
     Unmerged, detach, embedding, linear, merge, replace, route, set_active, set_disabled, unroute,

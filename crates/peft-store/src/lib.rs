@@ -37,7 +37,7 @@ pub use generation::{
     GenerationConfigError, GenerationDefaults, GenerationFlags, GenerationSettings,
 };
 #[cfg(feature = "models")]
-pub use gguf::{write_gguf, write_gguf_adapter};
+pub use gguf::{with_gguf_adapter, write_gguf, write_gguf_adapter};
 pub use labels::{Labels, LabelsError};
 pub use memory::MemoryError;
 pub use own::{OwnDir, save_own};

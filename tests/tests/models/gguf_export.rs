@@ -8,7 +8,7 @@ use peft_core::slots;
 use peft_gguf::{Opened, TensorPlace, Value};
 use peft_lora::{Lora, LoraConfig, LoraScaling};
 use peft_models::{CausalLm, LanguageModel, Transformer};
-use peft_store::{Checkpoint, TensorType, write_gguf, write_gguf_adapter};
+use peft_store::{Checkpoint, TensorType, with_gguf_adapter, write_gguf, write_gguf_adapter};
 use peft_tests::tolerance::GOLDEN_LOGITS;
 use peft_train::TextTokenizer;
 
@@ -184,6 +184,12 @@ fn a_written_adapter_adds_what_it_did(device: &Device) {
         let base = checkpoint.language_model_config().expect("a decoder");
         write_gguf_adapter(&model, (base, checkpoint.fields()), ("a", 7.0), &path)
             .expect("it is written");
+        let bare = checkpoint.load(device, DType::F32).expect("it loads");
+        let folded = with_gguf_adapter(bare, (base, checkpoint.fields()), &path);
+        let folded = folded.expect("it fits");
+        let x = ids(2, 9, folded.config().vocab_size(), device);
+        let logits = |model: &LanguageModel| model.logits(model.hidden(x.clone(), None, None));
+        assert_close(&logits(&folded), &logits(&model), GOLDEN_LOGITS);
         let opened = peft_gguf::open(&path).expect("it is sound");
         let said = |key: &str| {
             opened

@@ -1,5 +1,6 @@
 //! The faults: what is put in place of which text, and who must notice.
 
+mod files;
 mod kernels;
 mod layerwise;
 mod passes;
@@ -25,6 +26,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Fault> {
         .iter()
         .chain(&passes::FAULTS)
         .chain(&FAULTS)
+        .chain(&files::FAULTS)
         .chain(&training::FAULTS)
         .chain(&layerwise::FAULTS)
 }

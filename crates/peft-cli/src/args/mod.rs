@@ -1,6 +1,7 @@
 //! The command line.
 
 mod default_lr;
+mod export;
 mod method;
 mod numbers;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+pub(crate) use self::export::{ExportArgs, ExportFormat, ExtractArgs, QuantiseArg};
 pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs};
 
 /// Fine-tune, evaluate, merge and run Hugging Face checkpoints.
@@ -53,6 +55,8 @@ pub(crate) enum Verb {
     /// Write a model with or without an adapter, or an adapter alone, in the format of another
     /// runtime
     Export(ExportArgs),
+    /// Make an adapter of what a model differs by from its base
+    Extract(ExtractArgs),
     /// What a model or an adapter directory holds
     Inspect(InspectArgs),
 }
@@ -63,6 +67,10 @@ pub(crate) struct ModelArgs {
     /// Checkpoint directory: config.json, model.safetensors, tokenizer.json
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
+    /// Directory whose tokenizer.json, and chat template if it has one, is used instead of the
+    /// model's own
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tokenizer: Option<PathBuf>,
     /// flex, ndarray, cuda or cuda:N, as far as built in
     #[arg(long, default_value = "flex")]
     pub(crate) device: String,
@@ -336,53 +344,6 @@ pub(crate) struct MergeArgs {
     /// Keep a merged model that computes something else than the unmerged one, having looked at it
     #[arg(long)]
     pub(crate) accept_difference: bool,
-}
-
-/// The formats of other runtimes.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ExportFormat {
-    /// What llama.cpp and what is made of it read
-    Gguf,
-}
-
-/// What weights are stored as.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum QuantiseArg {
-    F32,
-    F16,
-    Bf16,
-    #[value(name = "q8_0")]
-    Q8_0,
-    #[value(name = "q4_0")]
-    Q4_0,
-}
-
-#[derive(Args)]
-pub(crate) struct ExportArgs {
-    /// Checkpoint directory, or a GGUF file
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
-    /// Adapter directory, which is merged into the model
-    #[arg(long, value_name = "DIR")]
-    pub(crate) adapter: Option<PathBuf>,
-    /// Write the adapter alone, as llama.cpp's --lora takes it, and not the model
-    #[arg(long, requires = "adapter", conflicts_with = "quantise")]
-    pub(crate) adapter_only: bool,
-    /// The file's format
-    #[arg(long, value_enum, default_value = "gguf")]
-    pub(crate) format: ExportFormat,
-    /// What matrices are stored as
-    #[arg(long, value_enum, default_value = "f16")]
-    pub(crate) quantise: QuantiseArg,
-    /// File to write; it must not exist
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: PathBuf,
-    /// flex, ndarray, cuda or cuda:N, as far as built in
-    #[arg(long, default_value = "flex")]
-    pub(crate) device: String,
-    /// Load the model even if the machine's memory does not seem to hold it
-    #[arg(long)]
-    pub(crate) any_size: bool,
 }
 
 #[derive(Args)]

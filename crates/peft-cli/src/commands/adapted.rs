@@ -44,6 +44,18 @@ pub(super) fn attach<M: Transformer>(
     Ok(attached)
 }
 
+/// An error where what a directory holds is no part of the weights.
+pub(super) fn check_merges(saved: &SavedAdapter, dir: &Path) -> Result<(), CliError> {
+    match saved.n_virtual_tokens() {
+        0 => Ok(()),
+        _ => Err(CliError::Usage(format!(
+            "{} holds what stands beside a text ({}) and is no part of the weights, so it cannot be merged; run the model with --adapter, or train --method lora for a model that needs none",
+            dir.display(),
+            saved.method().as_str().unwrap_or_default()
+        ))),
+    }
+}
+
 pub(super) fn warn(warning: &str) {
     say!("warning: {warning}");
 }

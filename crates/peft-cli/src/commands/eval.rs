@@ -47,7 +47,11 @@ fn measured(args: &EvalArgs) -> Result<Value, CliError> {
         return super::classifier::report(args, &dataset);
     }
     let (checkpoint, model, _) = load(&args.model, args.adapter.as_deref())?;
-    let (tokenizer, _) = tokenizer(&checkpoint, args.adapter.as_deref())?;
+    let (tokenizer, _) = tokenizer(
+        &checkpoint,
+        args.adapter.as_deref(),
+        args.model.tokenizer.as_deref(),
+    )?;
     let model = model.valid();
     let longest = model.max_positions();
     let options = EncodeOptions {

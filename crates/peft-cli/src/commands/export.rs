@@ -1,19 +1,23 @@
 //! `peft export`: a model, or an adapter, as a file that another runtime reads.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::into_merged;
 use peft_files::{Folder, NewDir};
+use peft_lora::Size;
 use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{
-    AdapterConfig, Checkpoint, SavedAdapter, TensorType, adaptable, write_gguf, write_gguf_adapter,
+    AdapterConfig, Checkpoint, SavedAdapter, TensorType, adaptable, with_gguf_adapter, write_gguf,
+    write_gguf_adapter,
 };
 use peft_train::TextTokenizer;
 
-use super::adapted::{ADAPTER, attach, open_for_task};
+use super::adapted::{ADAPTER, attach, check_merges, open_for_task};
+use super::low_rank::{self, as_lora};
 use super::merge::compare::{agreement, gap, last_bit_moved, same};
 use super::merge::probe::{Logits, Probe};
 use super::say_left_alone;
@@ -35,9 +39,12 @@ pub(crate) fn run(args: &ExportArgs) -> Result<(), CliError> {
     end_without_traces()?;
     // The file is made in it, read back, and only then put in its place.
     let place = NewDir::beside(&args.out)?;
+    if args.to_lora {
+        return converted(args, place, &device);
+    }
     let file = place.path().join("model.gguf");
     let checkpoint = Checkpoint::open(&args.model)?.with_any_size(args.any_size);
-    let config = checkpoint.language_model_config()?;
+    checkpoint.language_model_config()?;
     say_left_alone(&checkpoint, &device)?;
     let adapter = args.adapter.as_deref();
     let saved = adapter
@@ -45,25 +52,14 @@ pub(crate) fn run(args: &ExportArgs) -> Result<(), CliError> {
         .transpose()?;
     let said = match &saved {
         Some(saved) if args.adapter_only => {
-            let alpha = match saved {
-                SavedAdapter::Peft(dir) => match dir.config() {
-                    AdapterConfig::Lora(lora) => Some(lora.alpha),
-                    _ => None,
-                },
-                _ => None,
-            };
-            let alpha = alpha.ok_or_else(|| {
-                let method = saved.method();
-                CliError::Usage(format!("llama.cpp has adapters of LoRA alone, and this is {method}; leave --adapter-only out to merge it"))
-            })?;
-            let loaded = saved.untied(checkpoint.load(&device, RUN)?)?;
-            let mut model = adaptable(loaded);
-            attach(saved, &mut model)?;
-            let base = (config, checkpoint.fields());
-            write_gguf_adapter(&model.model.model.valid(), base, (ADAPTER, alpha), &file)?;
-            "the adapter alone, for llama.cpp's --lora".to_owned()
+            exported_alone(args, (&checkpoint, saved), &device, &file)?
         }
-        saved => exported(args, (&checkpoint, saved.as_ref()), &device, &file)?,
+        saved => {
+            if let (Some(saved), Some(dir)) = (saved, adapter) {
+                check_merges(saved, dir)?;
+            }
+            exported(args, (&checkpoint, saved.as_ref()), &device, &file)?
+        }
     };
     fs::rename(&file, &args.out).map_err(|source| CliError::Io {
         action: "write",
@@ -74,6 +70,78 @@ pub(crate) fn run(args: &ExportArgs) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Write LoRA near to what the adapter adds.
+fn converted(args: &ExportArgs, place: NewDir, device: &Device) -> Result<(), CliError> {
+    let checkpoint = Checkpoint::open(&args.model)?.with_any_size(args.any_size);
+    checkpoint.language_model_config()?;
+    say_left_alone(&checkpoint, device)?;
+    let adapter = args.adapter.as_deref().unwrap_or(Path::new(""));
+    let rank = args.rank.map_or(1, NonZeroUsize::get);
+    let saved = open_for_task(adapter, &checkpoint)?;
+    check_merges(&saved, adapter)?;
+    let (read, companions) = tokenizer(&checkpoint, Some(adapter), None)?;
+    let probe = Probe::of(None, &checkpoint, Some(&read))?;
+    let load =
+        || -> Result<LanguageModel, CliError> { Ok(saved.untied(checkpoint.load(device, RUN)?)?) };
+    let mut model = adaptable(load()?);
+    attach(&saved, &mut model)?;
+    let model = into_merged(model.model.model.valid())?;
+    let logits = probe.read(device, |ids| {
+        Logits::of(model.logits(model.hidden(ids, None, None)))
+    });
+    let found = as_lora(load()?, &model, Size::Rank(rank))?;
+    drop(model);
+    let of = (&checkpoint, &companions, args.model.as_path());
+    low_rank::write(&found, of, (&probe, device), &logits, place.path())?;
+    say!("wrote {}", place.keep()?.display());
+    Ok(())
+}
+
+/// Write the adapter alone, read it back, add it to the base and compare; what is to be said of it.
+fn exported_alone(
+    args: &ExportArgs,
+    (checkpoint, saved): (&Checkpoint, &SavedAdapter),
+    device: &Device,
+    file: &Path,
+) -> Result<String, CliError> {
+    let alpha = match saved {
+        SavedAdapter::Peft(dir) => match dir.config() {
+            AdapterConfig::Lora(lora) => Some(lora.alpha),
+            _ => None,
+        },
+        _ => None,
+    };
+    let alpha = alpha.ok_or_else(|| {
+        let method = saved.method();
+        CliError::Usage(format!(
+            "llama.cpp has adapters of LoRA alone, and this is {method}; leave --adapter-only out to merge it"
+        ))
+    })?;
+    let (tokenizer, _) = tokenizer(checkpoint, args.adapter.as_deref(), None)?;
+    let probe = Probe::of(None, checkpoint, Some(&tokenizer))?;
+    let logits = |model: &LanguageModel| {
+        probe.read(device, |ids| {
+            Logits::of(model.logits(model.hidden(ids, None, None)))
+        })
+    };
+    let base = (checkpoint.language_model_config()?, checkpoint.fields());
+    let unmerged = {
+        let loaded = saved.untied(checkpoint.load(device, RUN)?)?;
+        let mut model = adaptable(loaded);
+        attach(saved, &mut model)?;
+        let model = model.model.model.valid();
+        write_gguf_adapter(&model, base, (ADAPTER, alpha), file)?;
+        logits(&model)
+    };
+    let model = with_gguf_adapter(checkpoint.load(device, RUN)?, base, file)?;
+    let found = logits(&model);
+    let moved = || logits(&last_bit_moved(model.clone()));
+    let difference = same(WRITTEN, (&unmerged, &found), false, moved)?;
+    Ok(format!(
+        "the adapter alone, for llama.cpp's --lora; with it the base's logits are at most {difference:.2e} from the adapter's"
+    ))
+}
+
 /// Write the model, read it back and compare; what is to be said of it.
 fn exported(
     args: &ExportArgs,
@@ -81,7 +149,7 @@ fn exported(
     device: &Device,
     file: &Path,
 ) -> Result<String, CliError> {
-    let (read, companions) = tokenizer(checkpoint, args.adapter.as_deref())?;
+    let (read, companions) = tokenizer(checkpoint, args.adapter.as_deref(), None)?;
     let probe = Probe::of(None, checkpoint, Some(&read))?;
     let logits = |model: &LanguageModel| {
         probe.read(device, |ids| {

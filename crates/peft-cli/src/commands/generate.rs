@@ -22,7 +22,11 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
     if let CheckpointConfig::Encoder(_) = checkpoint.config() {
         return encode(args);
     }
-    let (tokenizer, _) = tokenizer(&checkpoint, args.adapter.as_deref())?;
+    let (tokenizer, _) = tokenizer(
+        &checkpoint,
+        args.adapter.as_deref(),
+        args.model.tokenizer.as_deref(),
+    )?;
     let ends = tokenizer.check_end(checkpoint.config().vocab_size())?;
     let prompt = Prompt::of(args, &tokenizer)?;
     let settings = GenerationDefaults::read(checkpoint.folder())?.with(&GenerationFlags {

@@ -19,7 +19,7 @@ pub(super) fn of(args: &GenerateArgs) -> Result<Value, CliError> {
     let (device, dtype) = placed(&args.model)?;
     super::say_left_alone(&checkpoint, &device)?;
     let adapter = args.adapter.as_deref();
-    let (tokenizer, _) = tokenizer(&checkpoint, adapter)?;
+    let (tokenizer, _) = tokenizer(&checkpoint, adapter, args.model.tokenizer.as_deref())?;
     let saved = adapter
         .map(|dir| open(dir, Some(&checkpoint)))
         .transpose()?;

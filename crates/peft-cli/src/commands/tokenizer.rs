@@ -8,12 +8,22 @@ use peft_train::TextTokenizer;
 use crate::error::CliError;
 use crate::say::say;
 
-/// The tokenizer, and where its files are: the adapter's own where it has one. What is not the
-/// model's own is said, and so is one that is larger than the model's vocabulary.
+/// The tokenizer, and where its files are: those of the directory that `--tokenizer` names, else
+/// the adapter's own where it has one. What is not the model's own is said, and so is one that is
+/// larger than the model's vocabulary.
 pub(super) fn tokenizer(
     checkpoint: &Checkpoint,
     adapter: Option<&Path>,
+    named: Option<&Path>,
 ) -> Result<(TextTokenizer, Companions), CliError> {
+    let missing = named.filter(|dir| !dir.join("tokenizer.json").exists());
+    if let Some(dir) = missing {
+        let dir = dir.display();
+        return Err(CliError::Usage(format!(
+            "--tokenizer: {dir} has no tokenizer.json; name a directory that has one"
+        )));
+    }
+    let adapter = named.or(adapter);
     let companions = Companions::of(checkpoint.folder(), adapter);
     let read = TextTokenizer::from_folders(
         companions.tokenizer(),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use peft_files::Folder;
 use serde_json::{Map, Value};
 
-pub use self::export::{write_gguf, write_gguf_adapter};
+pub use self::export::{with_gguf_adapter, write_gguf, write_gguf_adapter};
 use self::metadata::Keys;
 use self::names::Names;
 pub(crate) use self::place::GgufPlace;

@@ -20,7 +20,7 @@ pub(in crate::commands) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<
     say_left_alone(&checkpoint, &device)?;
     checkpoint.encoder_config()?;
     let adapter = args.adapter.as_deref();
-    let (tokenizer, _) = tokenizer(&checkpoint, adapter)?;
+    let (tokenizer, _) = tokenizer(&checkpoint, adapter, args.model.tokenizer.as_deref())?;
     let saved = adapter
         .map(|dir| open(dir, Some(&checkpoint)))
         .transpose()?;

@@ -12,7 +12,7 @@ use peft_store::{Checkpoint, CheckpointConfig, HeadLabels, Precision, adaptable}
 
 use self::fold::Job;
 use self::probe::{Logits, Probe};
-use super::adapted::{attach, open_for_task};
+use super::adapted::{attach, check_merges, open_for_task};
 use super::classifier::{adapted, without_head};
 use super::say_left_alone;
 use super::tokenizer::tokenizer;
@@ -32,14 +32,8 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     let checkpoint = Checkpoint::open(&args.model)?.with_any_size(args.any_size);
     say_left_alone(&checkpoint, &device)?;
     let saved = open_for_task(&args.adapter, &checkpoint)?;
-    if saved.n_virtual_tokens() > 0 {
-        return Err(CliError::Usage(format!(
-            "{} holds what stands beside a text ({}) and is no part of the weights, so it cannot be merged; run the model with --adapter, or train --method lora for a model that needs none",
-            args.adapter.display(),
-            saved.method().as_str().unwrap_or_default()
-        )));
-    }
-    let of_text = tokenizer(&checkpoint, Some(&args.adapter));
+    check_merges(&saved, &args.adapter)?;
+    let of_text = tokenizer(&checkpoint, Some(&args.adapter), None);
     let (read, companions) = match of_text {
         Ok((read, companions)) => (Some(read), companions),
         // A model may come without one; what is there and cannot be read is an error.

@@ -51,7 +51,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     if let Some(init) = &init {
         init.check(&checkpoint)?;
     }
-    let (tokenizer, companions) = tokenizer(&checkpoint, args.init_adapter.as_deref())?;
+    let (tokenizer, companions) = tokenizer(
+        &checkpoint,
+        args.init_adapter.as_deref(),
+        args.model.tokenizer.as_deref(),
+    )?;
     companions.check(args.method() == Method::Full)?;
     let args = &TrainArgs {
         workers: Some(workers(args, &checkpoint)),

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod config;
+mod folded;
 mod tokenizer;
 mod weights;
 
@@ -13,6 +14,7 @@ use peft_models::LanguageModel;
 use serde_json::{Map, Value};
 
 pub use self::adapter::write_gguf_adapter;
+pub use self::folded::with_gguf_adapter;
 use self::weights::Tensor;
 use super::names::Names;
 use crate::CheckpointError;
