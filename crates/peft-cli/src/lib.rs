@@ -46,6 +46,7 @@ fn run(verb: Option<Verb>) -> Result<(), CliError> {
         Verb::Merge(args) => commands::merge::run(&args),
         Verb::Export(args) => commands::export::run(&args),
         Verb::Extract(args) => commands::extract::run(&args),
+        Verb::Spectrum(args) => commands::spectrum::run(&args),
         Verb::Inspect(args) => commands::inspect::run(&args),
     }
 }

@@ -146,3 +146,40 @@ fn what_cannot_be_lora_is_said() {
             .all(|name| !name.to_string_lossy().ends_with(".unfinished"))
     );
 }
+
+#[test]
+fn spectra_tell_the_rank_of_what_was_added() {
+    let place = Place::new();
+    place.runs(&words(&format!(
+        "{TRAIN} --rank 2 --targets q_proj --out run"
+    )));
+    place.runs(&words("merge --model model --adapter run --out tuned"));
+    let layers = |of: &str| {
+        let out = place.runs(&words(&format!("spectrum --model model {of} --json")));
+        let found: Value = serde_json::from_str(&out).expect("JSON");
+        found["layers"].as_array().expect("layers").clone()
+    };
+    for of in ["--adapter run", "--tuned tuned"] {
+        let found = layers(of);
+        assert_eq!(found.len(), 2, "a layer of two blocks");
+        for layer in &found {
+            let values = layer["singular_values"].as_array().expect("values");
+            assert_eq!(
+                (values.len(), &layer["shape"]),
+                (16, &serde_json::json!([16, 16]))
+            );
+            let value = |i: usize| values[i].as_f64().expect("a number");
+            assert!(value(1) > 1e-4 && value(2) < 1e-5, "{values:?}");
+            assert!(layer["rank_of_energy"]["0.99"].as_u64() <= Some(2));
+        }
+    }
+    assert_eq!(layers("").len(), 2 * 7);
+    let table = place.runs(&words(
+        "spectrum --model model --adapter run --svg energy.svg",
+    ));
+    assert!(table.contains("model.layers.1.self_attn.q_proj"), "{table}");
+    let picture = String::from_utf8(place.read("energy.svg")).expect("UTF-8");
+    assert!(picture.starts_with("<svg") && picture.contains("q_proj"));
+    let same = "spectrum --model model --tuned model";
+    refused(&place, same, "no weight of a linear layer differs");
+}

@@ -5,6 +5,8 @@ mod config;
 mod lora;
 #[cfg(feature = "svd")]
 mod low_rank;
+#[cfg(feature = "svd")]
+mod spectrum;
 
 pub use config::{LoraConfig, LoraInit, LoraScaling};
 pub use lora::Lora;
@@ -14,6 +16,8 @@ pub use peft_core::{
     AttachReport, ForwardPath, LayerRange, Patterns, PeftError, Placement, Targets, TrainBias,
     Unmerged, detach, embedding, linear, merge, replace, route, set_active, set_disabled, unroute,
 };
+#[cfg(feature = "svd")]
+pub use spectrum::Spectrum;
 
 /// The example of the first page, compiled and run.
 #[cfg(doctest)]

@@ -1,4 +1,4 @@
-//! The flags of `peft export` and `peft extract`.
+//! The flags of `peft export`, `peft extract` and `peft spectrum`.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -78,6 +78,31 @@ pub(crate) struct ExtractArgs {
     /// Directory to write; it must not exist
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// flex, ndarray, cuda or cuda:N, as far as built in
+    #[arg(long, default_value = "flex")]
+    pub(crate) device: String,
+    /// Load the models even if the machine's memory does not seem to hold them
+    #[arg(long)]
+    pub(crate) any_size: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct SpectrumArgs {
+    /// Checkpoint directory, or a GGUF file
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Adapter directory: look at what it adds to the weights
+    #[arg(long, value_name = "DIR", conflicts_with = "tuned")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// The model after it was tuned: look at what has changed
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tuned: Option<PathBuf>,
+    /// Draw the energy by rank into this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// One JSON object on standard output, with all singular values
+    #[arg(long)]
+    pub(crate) json: bool,
     /// flex, ndarray, cuda or cuda:N, as far as built in
     #[arg(long, default_value = "flex")]
     pub(crate) device: String,

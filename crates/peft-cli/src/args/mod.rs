@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
-pub(crate) use self::export::{ExportArgs, ExportFormat, ExtractArgs, QuantiseArg};
+pub(crate) use self::export::{ExportArgs, ExportFormat, ExtractArgs, QuantiseArg, SpectrumArgs};
 pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs};
 
 /// Fine-tune, evaluate, merge and run Hugging Face checkpoints.
@@ -57,6 +57,8 @@ pub(crate) enum Verb {
     Export(ExportArgs),
     /// Make an adapter of what a model differs by from its base
     Extract(ExtractArgs),
+    /// The singular values of a model's weights, or of what an adapter or tuning adds to them
+    Spectrum(SpectrumArgs),
     /// What a model or an adapter directory holds
     Inspect(InspectArgs),
 }

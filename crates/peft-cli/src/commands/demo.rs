@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use peft_train::{Dataset, Row};
 
-use super::{eval, export, extract, generate, inspect, merge, print_line, train};
+use super::{eval, export, extract, generate, inspect, merge, print_line, spectrum, train};
 use crate::args::{Cli, Verb};
 use crate::error::CliError;
 
@@ -166,6 +166,7 @@ fn step(words: &[&str]) -> Result<Option<serde_json::Value>, CliError> {
         Some(Verb::Merge(args)) => merge::run(&args)?,
         Some(Verb::Export(args)) => export::run(&args)?,
         Some(Verb::Extract(args)) => extract::run(&args)?,
+        Some(Verb::Spectrum(args)) => spectrum::run(&args)?,
         Some(Verb::Generate(args)) => generate::run(&args)?,
         Some(Verb::Inspect(args)) => inspect::run(&args)?,
         None => {}

@@ -67,52 +67,26 @@ pub(super) fn as_lora(
     tuned: &LanguageModel,
     size: Size,
 ) -> Result<AsLora, CliError> {
-    let mut of_tuned = Values::default();
-    visit_params(tuned, &mut of_tuned);
-    let mut of_base = Values::default();
-    visit_params(&base, &mut of_base);
-    let mut found = BTreeMap::new();
-    let (mut layers, mut left, mut unchanged) = (Vec::new(), Vec::new(), Vec::new());
-    for (path, before) in &of_base.0 {
-        let after = of_tuned.0.remove(path);
-        let after = after.filter(|after| after.shape == before.shape);
-        let after = after.ok_or_else(|| {
-            CliError::Usage(format!("the two models differ in the shape of `{path}`"))
-        })?;
-        let layer = path.strip_suffix(".weight");
-        let layer = layer.filter(|_| before.is_linear);
-        let Some(delta) = after.less(before) else {
-            unchanged.extend(layer.map(str::to_owned));
-            continue;
-        };
-        let (Some(layer), &[d_in, d_out]) = (layer, before.shape.as_slice()) else {
-            left.push(path.clone());
-            continue;
-        };
-        let device = Device::default();
-        let (length, whole) = (norm(&delta), norm(&before.values));
-        let delta = TensorData::new(delta, [d_in, d_out]);
-        let near = LowRank::of(Tensor::from_data(delta, (&device, DType::F32)), size);
-        let near =
-            near.ok_or_else(|| CliError::Usage(format!("the change of `{path}` is not finite")))?;
+    let changes = changes(&base, tuned)?;
+    let (mut found, mut layers) = (BTreeMap::new(), Vec::new());
+    for change in changes.layers {
+        let delta = change.matrix();
+        let near = LowRank::of(delta, size).ok_or_else(|| not_finite(&change.layer))?;
+        let length = norm(&change.values);
         layers.push(Approximated {
-            layer: layer.into(),
+            layer: change.layer.clone(),
             rank: near.singular_values.len(),
             error: near.error,
-            change: length / whole.max(f64::MIN_POSITIVE),
+            change: length / change.of.max(f64::MIN_POSITIVE),
             length,
         });
-        found.insert(layer.to_owned(), near);
-    }
-    if let Some(path) = of_tuned.0.keys().next() {
-        let what = format!("the base has no `{path}`, and the other model has");
-        return Err(CliError::Usage(what));
+        found.insert(change.layer, near);
     }
     if layers.is_empty() {
         let what = "no weight of a linear layer differs between the two models";
         return Err(CliError::Usage(what.into()));
     }
-    let config = config(&layers, &unchanged);
+    let config = config(&layers, &changes.unchanged);
     let mut model = base;
     config.attach_with(&mut model, ADAPTER, |layer, _, scale| {
         let on =
@@ -125,8 +99,92 @@ pub(super) fn as_lora(
         model: adaptable(model),
         config,
         layers,
-        left,
+        left: changes.left,
     })
+}
+
+pub(super) fn not_finite(layer: &str) -> CliError {
+    CliError::Usage(format!("the change of `{layer}` is not finite"))
+}
+
+/// What one model differs by from another.
+#[derive(Default)]
+pub(super) struct Changes {
+    pub(super) layers: Vec<Change>,
+    /// Linear layers that do not differ.
+    unchanged: Vec<String>,
+    /// Parameters that differ and are no weights of linear layers.
+    pub(super) left: Vec<String>,
+}
+
+/// That of a linear layer's weight.
+pub(super) struct Change {
+    pub(super) layer: String,
+    pub(super) shape: [usize; 2],
+    values: Vec<f32>,
+    /// The length of the weight before.
+    of: f64,
+}
+
+impl Change {
+    pub(super) fn matrix(&self) -> Tensor<2> {
+        let data = TensorData::new(self.values.clone(), self.shape);
+        Tensor::from_data(data, (&Device::default(), DType::F32))
+    }
+}
+
+/// What `tuned` has more than `base`.
+///
+/// # Errors
+///
+/// Where they are not of one shape.
+pub(super) fn changes(base: &LanguageModel, tuned: &LanguageModel) -> Result<Changes, CliError> {
+    let (mut before, mut after) = (Values::default(), Values::default());
+    visit_params(base, &mut before);
+    visit_params(tuned, &mut after);
+    let mut changes = Changes::default();
+    for (path, before) in before.0 {
+        let after = after.0.remove(&path);
+        let after = after.filter(|after| after.shape == before.shape);
+        let after = after.ok_or_else(|| {
+            CliError::Usage(format!("the two models differ in the shape of `{path}`"))
+        })?;
+        let layer = path.strip_suffix(".weight");
+        let layer = layer.filter(|_| before.is_linear);
+        match (after.less(&before), layer, before.shape.as_slice()) {
+            (None, layer, _) => changes.unchanged.extend(layer.map(str::to_owned)),
+            (Some(values), Some(layer), &[d_in, d_out]) => changes.layers.push(Change {
+                layer: layer.into(),
+                shape: [d_in, d_out],
+                values,
+                of: norm(&before.values),
+            }),
+            (Some(_), _, _) => changes.left.push(path),
+        }
+    }
+    match after.0.keys().next() {
+        None => Ok(changes),
+        Some(path) => Err(CliError::Usage(format!(
+            "the base has no `{path}`, and the other model has"
+        ))),
+    }
+}
+
+/// The weights of a model's linear layers, as if it differed by them from nothing.
+pub(super) fn weights(model: &LanguageModel) -> Vec<Change> {
+    let mut values = Values::default();
+    visit_params(model, &mut values);
+    let linear = values.0.into_iter().filter(|(_, value)| value.is_linear);
+    let weights = linear.filter_map(|(path, value)| match value.shape.as_slice() {
+        &[d_in, d_out] => Some(Change {
+            layer: path.strip_suffix(".weight")?.into(),
+            shape: [d_in, d_out],
+            of: norm(&value.values),
+            values: value.values,
+        }),
+        _ => None,
+    });
+    weights.collect()
 }
 
 /// The config of these layers: their last names where no other layer has them, and ranks of their

@@ -13,6 +13,7 @@ pub(crate) mod merge;
 mod not_finite;
 mod predict;
 mod prompt;
+pub(crate) mod spectrum;
 mod tokenizer;
 pub(crate) mod train;
 

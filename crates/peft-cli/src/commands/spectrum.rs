@@ -1,0 +1,235 @@
+//! `peft spectrum`: the singular values of weights, or of what changes them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::{DType, Device};
+use peft_core::into_merged;
+use peft_lora::Spectrum;
+use peft_models::LanguageModel;
+use peft_store::{Checkpoint, adaptable};
+use serde_json::json;
+use svg::Document;
+use svg::node::element::{Polyline, Rectangle, Text};
+
+use super::adapted::{attach, check_merges, open_for_task};
+use super::low_rank::{Change, changes, not_finite, weights};
+use super::train::end_without_traces;
+use super::{print_line, say_left_alone};
+use crate::args::SpectrumArgs;
+use crate::device::device;
+use crate::error::CliError;
+use crate::say::say;
+
+/// All is computed in f32, whatever is stored.
+const RUN: DType = DType::F32;
+/// Parts of the energy whose rank is told.
+const PARTS: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
+
+/// Of the picture: its lines' space, what is beside it for numbers and names.
+const WIDTH: f64 = 640.0;
+const HEIGHT: f64 = 400.0;
+const LEFT: f64 = 56.0;
+const TOP: f64 = 40.0;
+const KEYS: f64 = 160.0;
+const GRID: &str = "#ddd";
+/// Colours that those who see fewer tell apart: Okabe and Ito 2008.
+const COLOURS: [&str; 8] = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999933",
+];
+
+/// A layer's.
+struct Found {
+    layer: String,
+    shape: [usize; 2],
+    spectrum: Spectrum,
+}
+
+pub(crate) fn run(args: &SpectrumArgs) -> Result<(), CliError> {
+    let device = device(&args.device)?;
+    end_without_traces()?;
+    let checkpoint = Checkpoint::open(&args.model)?.with_any_size(args.any_size);
+    checkpoint.language_model_config()?;
+    say_left_alone(&checkpoint, &device)?;
+    let base = checkpoint.load(&device, RUN)?;
+    let matrices = match (&args.adapter, &args.tuned) {
+        (Some(dir), _) => added(dir, &checkpoint, base)?,
+        (None, Some(dir)) => {
+            let tuned = Checkpoint::open(dir)?.with_any_size(args.any_size);
+            of_changes(&base, &loaded(&tuned, &device)?)?
+        }
+        (None, None) => weights(&base),
+    };
+    let mut found = Vec::new();
+    for matrix in matrices {
+        let spectrum = Spectrum::of(matrix.matrix()).ok_or_else(|| not_finite(&matrix.layer))?;
+        found.push(Found {
+            layer: matrix.layer,
+            shape: matrix.shape,
+            spectrum,
+        });
+    }
+    if let Some(file) = &args.svg {
+        peft_files::replace(file, picture(&found).as_bytes()).map_err(|source| CliError::Io {
+            action: "write",
+            path: file.clone(),
+            source,
+        })?;
+        say!("wrote {}", file.display());
+    }
+    match args.json {
+        true => print_json(&found),
+        false => print_table(&found),
+    }
+}
+
+fn loaded(checkpoint: &Checkpoint, device: &Device) -> Result<LanguageModel, CliError> {
+    checkpoint.language_model_config()?;
+    Ok(checkpoint.load(device, RUN)?)
+}
+
+/// What an adapter adds to the weights.
+fn added(
+    dir: &Path,
+    checkpoint: &Checkpoint,
+    base: LanguageModel,
+) -> Result<Vec<Change>, CliError> {
+    let saved = open_for_task(dir, checkpoint)?;
+    check_merges(&saved, dir)?;
+    let base = saved.untied(base)?;
+    let mut model = adaptable(base.clone());
+    attach(&saved, &mut model)?;
+    of_changes(&base, &into_merged(model.model.model)?)
+}
+
+fn of_changes(base: &LanguageModel, tuned: &LanguageModel) -> Result<Vec<Change>, CliError> {
+    let changes = changes(base, tuned)?;
+    match changes.layers.is_empty() {
+        true => Err(CliError::Usage(
+            "no weight of a linear layer differs between the two models".into(),
+        )),
+        false => Ok(changes.layers),
+    }
+}
+
+fn print_json(found: &[Found]) -> Result<(), CliError> {
+    let layers = found.iter().map(|of| {
+        let ranks = PARTS.iter().map(|part| {
+            let rank = of.spectrum.rank_of(*part);
+            (part.to_string(), json!(rank))
+        });
+        json!({
+            "layer": of.layer,
+            "shape": of.shape,
+            "energy": of.spectrum.energy(),
+            "stable_rank": of.spectrum.stable_rank(),
+            "effective_rank": of.spectrum.effective_rank(),
+            "rank_of_energy": ranks.collect::<serde_json::Map<_, _>>(),
+            "singular_values": of.spectrum.values(),
+        })
+    });
+    print_line(json!({ "layers": layers.collect::<Vec<_>>() }))
+}
+
+fn print_table(found: &[Found]) -> Result<(), CliError> {
+    print_line(
+        "  stable  effective | rank of 50 %  90 %  95 %  99 % of the energy | largest  layer",
+    )?;
+    for Found {
+        layer, spectrum, ..
+    } in found
+    {
+        let (stable, effective) = (spectrum.stable_rank(), spectrum.effective_rank());
+        let [a, b, c, d] = PARTS.map(|part| spectrum.rank_of(part));
+        let largest = spectrum.values().first().copied().unwrap_or(0.0);
+        print_line(format!(
+            "{stable:>8.1} {effective:>10.1} | {a:>12} {b:>5} {c:>5} {d:>5}               | {largest:>7.3}  {layer}"
+        ))?;
+    }
+    Ok(())
+}
+
+/// The energy by rank, one line for the layers of a name.
+fn picture(found: &[Found]) -> String {
+    let mut of_name: BTreeMap<&str, Vec<&Spectrum>> = BTreeMap::new();
+    for of in found {
+        let name = of.layer.rsplit('.').next().unwrap_or(&of.layer);
+        of_name.entry(name).or_default().push(&of.spectrum);
+    }
+    let most = found.iter().map(|of| of.spectrum.values().len()).max();
+    let most = most.unwrap_or(1).max(2);
+    // Ranks go by their logarithm.
+    let x = |rank: f64| LEFT + rank.ln() / (most as f64).ln() * WIDTH;
+    let y = |part: f64| TOP + (1.0 - part) * HEIGHT;
+    let line = |points: &[(f64, f64)], colour: &str, width: f64| {
+        let points: Vec<String> = points
+            .iter()
+            .map(|(x, y)| format!("{x:.1},{y:.1}"))
+            .collect();
+        Polyline::new()
+            .set("points", points.join(" "))
+            .set("fill", "none")
+            .set("stroke", colour)
+            .set("stroke-width", width)
+    };
+    let text = |x: f64, y: f64, anchor: &str, of: String| {
+        Text::new(of)
+            .set("x", x)
+            .set("y", y)
+            .set("text-anchor", anchor)
+            .set("font-family", "sans-serif")
+            .set("font-size", 13)
+    };
+    let (right, bottom) = (LEFT + WIDTH, TOP + HEIGHT);
+    let mut drawn = Document::new()
+        .set("viewBox", (0.0, 0.0, right + KEYS, bottom + 50.0))
+        .add(
+            Rectangle::new()
+                .set("width", "100%")
+                .set("height", "100%")
+                .set("fill", "white"),
+        )
+        .add(text(
+            LEFT,
+            TOP - 14.0,
+            "start",
+            "part of the energy, mean of the layers of a name".into(),
+        ))
+        .add(text(
+            LEFT + WIDTH / 2.0,
+            bottom + 40.0,
+            "middle",
+            "rank".into(),
+        ));
+    for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
+        drawn = drawn
+            .add(line(&[(LEFT, y(part)), (right, y(part))], GRID, 1.0))
+            .add(text(LEFT - 8.0, y(part) + 4.0, "end", part.to_string()));
+    }
+    let ranks = (0..usize::BITS).map(|n| 1_usize << n);
+    for rank in ranks.take_while(|rank| *rank <= most) {
+        let at = x(rank as f64);
+        drawn = drawn
+            .add(line(&[(at, TOP), (at, bottom)], GRID, 1.0))
+            .add(text(at, bottom + 20.0, "middle", rank.to_string()));
+    }
+    for (i, (name, of)) in of_name.iter().enumerate() {
+        let mean = |rank: usize| {
+            let sum: f64 = of.iter().map(|spectrum| spectrum.energy_at(rank)).sum();
+            sum / of.len() as f64
+        };
+        let points: Vec<_> = (1..=most)
+            .map(|rank| (x(rank as f64), y(mean(rank))))
+            .collect();
+        let (colour, key) = (COLOURS[i % COLOURS.len()], TOP + 20.0 * (i as f64 + 0.5));
+        drawn = drawn
+            .add(line(&points, colour, 2.0))
+            .add(line(
+                &[(right + 14.0, key), (right + 34.0, key)],
+                colour,
+                2.0,
+            ))
+            .add(text(right + 40.0, key + 4.0, "start", (*name).to_owned()));
+    }
+    drawn.to_string()
+}
