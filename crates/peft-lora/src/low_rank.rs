@@ -8,8 +8,10 @@ const BEYOND: usize = 16;
 /// Times that the matrix and its transpose are applied to them, so that those of small singular
 /// values fade.
 const ROUNDS: usize = 4;
-/// Steps of the decomposition of the small matrix, at most.
-const STEPS: usize = 10_000;
+/// All are computed where no more than one of so many is left out.
+const MANY: usize = 4;
+/// Steps of a decomposition, at most, for each of its values.
+const STEPS: usize = 100;
 
 /// How large an approximation is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,9 +61,14 @@ impl LowRank {
                 let mut sought = BEYOND.min(side);
                 loop {
                     let found = leading(&matrix, sought)?;
-                    match needed(&found.1[..sought], energy * all) {
+                    // Of those that are sought beyond, the least are not exact.
+                    let known = match found.1.len() == side {
+                        true => side,
+                        false => sought,
+                    };
+                    match needed(&found.1[..known], energy * all) {
                         Some(rank) => break (rank, found),
-                        None if sought == side => break (side, found),
+                        None if known == side => break (side, found),
                         None => sought = side.min(2 * sought),
                     }
                 }
@@ -113,6 +120,39 @@ fn needed(values: &[f64], energy: f64) -> Option<usize> {
 /// `U`, `S` and `V` of the largest singular values, at least `rank` of them.
 fn leading(matrix: &DMatrix<f64>, rank: usize) -> Option<(DMatrix<f64>, Vec<f64>, DMatrix<f64>)> {
     let (rows, columns) = matrix.shape();
+    match rank.saturating_mul(MANY) < rows.min(columns) {
+        true => sought(matrix, rank),
+        false if rows <= columns => all(matrix),
+        false => all(&matrix.transpose()).map(|(v, s, u)| (u, s, v)),
+    }
+}
+
+/// All of a matrix that is no taller than wide, by the eigenvectors of `M Mᵀ`: exact to 10⁻⁸ of the
+/// largest, which is nothing in f32.
+fn all(matrix: &DMatrix<f64>) -> Option<(DMatrix<f64>, Vec<f64>, DMatrix<f64>)> {
+    let n = matrix.nrows();
+    let gram = matrix * matrix.transpose();
+    let found = gram.try_symmetric_eigen(f64::EPSILON, STEPS * n)?;
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|a, b| found.eigenvalues[*b].total_cmp(&found.eigenvalues[*a]));
+    let u = DMatrix::from_fn(n, n, |i, j| found.eigenvectors[(i, order[j])]);
+    let s: Vec<f64> = (order.iter())
+        .map(|at| found.eigenvalues[*at].max(0.0).sqrt())
+        .collect();
+    let mut v = matrix.tr_mul(&u);
+    let least = 1e-8 * s.first().copied().unwrap_or(0.0);
+    for (mut column, s) in v.column_iter_mut().zip(&s) {
+        match *s > least {
+            true => column /= *s,
+            false => column.fill(0.0),
+        }
+    }
+    Some((u, s, v))
+}
+
+/// Those of few of many.
+fn sought(matrix: &DMatrix<f64>, rank: usize) -> Option<(DMatrix<f64>, Vec<f64>, DMatrix<f64>)> {
+    let (rows, columns) = matrix.shape();
     let n = (rank + BEYOND).min(rows).min(columns);
     let mut seed = 0u64;
     let random = DMatrix::from_fn(columns, n, |_, _| uniform(&mut seed));
@@ -123,7 +163,7 @@ fn leading(matrix: &DMatrix<f64>, rank: usize) -> Option<(DMatrix<f64>, Vec<f64>
     }
     // [n, columns], whose transpose is tall.
     let small = matrix.tr_mul(&q);
-    let found = small.try_svd(true, true, f64::EPSILON, STEPS)?;
+    let found = small.try_svd(true, true, f64::EPSILON, STEPS * n)?;
     let (v, u) = (found.u?, q * found.v_t?.transpose());
     Some((u, found.singular_values.iter().copied().collect(), v))
 }
@@ -182,6 +222,7 @@ mod tests {
         let matrix = of_values(80, 90, &s);
         let square = |s: &[f64]| s.iter().map(|s| s * s).sum::<f64>();
         for rank in [1, 4, 16, 60] {
+            // the first are sought, the others are of all
             let best = square(&s[rank..]).sqrt();
             let found = LowRank::of(matrix.clone(), Size::Rank(rank)).expect("it is finite");
             assert_eq!(found.singular_values.len(), rank);
