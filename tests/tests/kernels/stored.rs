@@ -4,10 +4,10 @@ use burn::tensor::{DType, Device, Tensor};
 use peft_kernels::{linear, matmul};
 use peft_tests::tolerance::{PATHS, STORED_BF16, STORED_F16};
 
-use super::{agree_within, differentiated, of};
+use super::{agree_within, differentiated, near, of};
 
 peft_tests::cases!(on the cores:
-    stored_layers, rows_of_stored_layers);
+    stored_layers, rows_of_stored_layers, few_rows_of_f32);
 
 const FORMATS: [(DType, f32); 2] = [(DType::BF16, STORED_BF16), (DType::F16, STORED_F16)];
 
@@ -80,10 +80,36 @@ fn rows_of_stored_layers(device: &Device) {
         ];
         for weight in weights {
             let all = matmul(x.clone(), weight.clone());
-            for (first, rows) in [(0, 1), (17, 1), (30, 3), (5, 4), (20, 17)] {
+            for (first, rows) in [(0, 1), (17, 1), (30, 3), (5, 4), (9, 7), (2, 8), (20, 17)] {
                 let some = matmul(x.clone().narrow(0, first, rows), weight.clone());
                 let expected = all.clone().narrow(0, first, rows).into_data();
                 peft_conformance::read(some).assert_eq(&expected, true);
+            }
+        }
+    }
+}
+
+/// A token, or one of each of some texts: their product reads the weight from where it lies.
+fn few_rows_of_f32(device: &Device) {
+    // Shared by threads, with columns that fill no panel, and with more sums than are kept at once.
+    for [d_in, d_out] in [[64, 32], [96, 70], [160, 1300], [33, 100]] {
+        let rows = of([9, d_in], 1.0, device);
+        let weights = [
+            of([d_in, d_out], 2.0, device),
+            of([d_out, d_in], 2.0, device).transpose(),
+            of([d_in, d_out + 5], 2.0, device).narrow(1, 3, d_out),
+        ];
+        for weight in weights {
+            let product = |first, n| {
+                let rows = rows.clone().narrow(0, first, n);
+                peft_conformance::read(matmul(rows, weight.clone()))
+            };
+            let all = peft_conformance::read(rows.clone().matmul(weight.clone()));
+            let all: Vec<f32> = all.iter().collect();
+            for (first, n) in [(0, 1), (8, 1), (3, 2), (1, 5), (1, 8)] {
+                let found: Vec<f32> = product(first, n).iter().collect();
+                let what = format!("{n} rows of {d_in} by {d_out}");
+                near(&found, &all[first * d_out..][..n * d_out], &what);
             }
         }
     }

@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
-use super::gemm::{Matrix, products};
+use super::gemm::{Matrix, of_few_rows, products};
 use super::record::Derivative;
 use super::rows;
 use super::stored;
@@ -151,16 +151,23 @@ pub(super) fn matmul([lhs, rhs]: [FlexTensor; 2], woven: bool) -> FlexTensor {
         return tensor(stored::product(&lhs, &rhs, false), Shape::from(dims));
     }
     let (lhs, rhs) = (forwards(lhs), forwards(rhs));
+    let (a, b, leading) = (Matrices::of(&lhs), Matrices::of(&rhs), leading(&lhs));
+    let few = match a.starts.len() {
+        1 => of_few_rows(a.get(0), b.get(0)),
+        _ => None,
+    };
+    if let Some(few) = few {
+        let dims: Vec<usize> = leading
+            .into_iter()
+            .chain([a.first.rows, b.first.columns])
+            .collect();
+        return tensor(few, Shape::from(dims));
+    }
     let order = Order {
         woven,
         ..Order::PLAIN
     };
-    pairwise(
-        &Matrices::of(&lhs),
-        &Matrices::of(&rhs),
-        &leading(&lhs),
-        order,
-    )
+    pairwise(&a, &b, &leading, order)
 }
 
 /// Of a matrix.
@@ -179,10 +186,10 @@ pub(super) fn linear([x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
         "a bias of another length than the output"
     );
     let mut out = match weight.dtype() {
-        DType::F32 => products(
-            &[(Matrices::of(&x).get(0), Matrices::of(&weight).get(0))],
-            1,
-        ),
+        DType::F32 => {
+            let (x, weight) = (Matrices::of(&x).get(0), Matrices::of(&weight).get(0));
+            of_few_rows(x, weight).unwrap_or_else(|| products(&[(x, weight)], 1))
+        }
         _ => stored::product(&x, &weight, false),
     };
     // Afterwards: a product that starts from it sums in another order, by how many rows there are.

@@ -88,12 +88,10 @@ pub fn generate_all<M: CausalLm>(
         let unread: Vec<&[u32]> = unread.iter().map(Vec::as_slice).collect();
         let hidden = read_ends(model, &unread, &mut cache, &device);
         let logits = model.logits(hidden).cast(DType::F32).into_data();
-        let logits: Vec<f32> = logits.iter::<f32>().collect();
-        for (row, logits) in active
-            .iter()
-            .zip(logits.chunks(logits.len() / active.len()))
-        {
-            if let Some(token) = rows[*row].take(logits.to_vec(), config)? {
+        let mut logits: Vec<f32> = logits.try_into_vec().expect("scores that were cast to f32");
+        let each = logits.len() / active.len();
+        for (row, logits) in active.iter().zip(logits.chunks_mut(each)) {
+            if let Some(token) = rows[*row].take(logits, config)? {
                 on_token(*row, token);
             }
         }

@@ -44,10 +44,11 @@ impl<'a> Row<'a> {
         all.skip(self.read).copied().collect()
     }
 
-    /// The next token by the scores behind all that there are; none where the text ends.
+    /// The next token by the scores behind all that there are, which are changed by what came
+    /// before; none where the text ends.
     pub(super) fn take(
         &mut self,
-        mut logits: Vec<f32>,
+        logits: &mut [f32],
         config: &GenerateConfig,
     ) -> Result<Option<u32>, TrainError> {
         self.read = self.len();
@@ -57,8 +58,8 @@ impl<'a> Row<'a> {
                 position: self.generated.len() + 1,
             });
         }
-        config.apply(&mut logits, self.prompt, &self.generated);
-        let token = pick(&logits, config, &mut self.rng);
+        config.apply(logits, self.prompt, &self.generated);
+        let token = pick(logits, config, &mut self.rng);
         self.has_ended = config.eos.contains(&token);
         if self.has_ended {
             return Ok(None);

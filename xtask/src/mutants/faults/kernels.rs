@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 12] = [
+pub(super) const FAULTS: [Fault; 14] = [
     Fault {
         name: "a gate's gradient has no slope",
         file: "crates/peft-kernels/src/flex/activation.rs",
@@ -44,6 +44,23 @@ pub(super) const FAULTS: [Fault; 12] = [
         text: "go_on: units.start > 0,",
         instead: "go_on: false,",
         cases: &["kernels::stored::flex::stored_layers"],
+    },
+    Fault {
+        name: "sums of few rows go on from other columns'",
+        file: "crates/peft-kernels/src/flex/gemm/thin.rs",
+        text: "        sums.fill(Line::ZERO);\n",
+        instead: "",
+        cases: &["kernels::stored::flex::few_rows_of_f32"],
+    },
+    Fault {
+        name: "the halves of 32 columns of a widened weight are the same",
+        file: "crates/peft-kernels/src/flex/gemm/thin.rs",
+        text: "W::read(from.add(LINE * W::BYTES))",
+        instead: "W::read(from)",
+        cases: &[
+            "kernels::stored::flex::rows_of_stored_layers",
+            "kernels::stored::flex::few_rows_of_f32",
+        ],
     },
     Fault {
         name: "moments are not corrected",

@@ -120,18 +120,21 @@ impl Attention {
     /// other in memory, and `log₂ Σ 2^score`, `[batch, heads, queries]`.
     fn forward(&self) -> (FlexTensor, Vec<f32>) {
         let inputs = self.inputs();
-        let [batch, heads, queries, _] = inputs.q.dims;
+        let [batch, heads, queries, width] = inputs.q.dims;
         let (kv_heads, groups, blocks) = (inputs.k.dims[1], inputs.groups(), inputs.blocks());
-        let found: Vec<Found> = (0..batch * kv_heads * blocks)
-            .into_par_iter()
-            .map(|i| {
-                let block = inputs.get(i / blocks / kv_heads, i / blocks % kv_heads, i % blocks);
-                widest(Forward {
-                    inputs: &inputs,
-                    block,
-                })
+        let tasks = 0..batch * kv_heads * blocks;
+        let of_task = |i: usize| {
+            let block = inputs.get(i / blocks / kv_heads, i / blocks % kv_heads, i % blocks);
+            widest(Forward {
+                inputs: &inputs,
+                block,
             })
-            .collect();
+        };
+        let products = batch * heads * queries * inputs.k.dims[2] * width;
+        let found: Vec<Found> = match products < ONE_CORE {
+            true => tasks.map(of_task).collect(),
+            false => tasks.into_par_iter().map(of_task).collect(),
+        };
         let of = |batch: usize, head: usize, query: usize| {
             let task = (batch * kv_heads + head / groups) * blocks + query / inputs.block();
             let row = query % inputs.block() * groups + head % groups;
@@ -159,6 +162,10 @@ struct Kept {
     out: FlexTensor,
     log_sums: Vec<f32>,
 }
+
+/// Multiplications of a score matrix that is sooner computed by one core than others would begin:
+/// that of a token behind some hundred.
+const ONE_CORE: usize = 1 << 17;
 
 /// Tasks that are enough for many cores. It does not depend on how many there are: sums do on it.
 const TASKS: usize = 24;

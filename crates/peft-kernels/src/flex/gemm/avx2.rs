@@ -20,7 +20,7 @@ pub(super) fn kernel() -> Option<&'static Kernel> {
         tile,
         transpose: portable::transpose,
         across: portable::across,
-        thin: None,
+        thin: |_| None,
     };
     (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(&KERNEL)
 }

@@ -24,7 +24,7 @@ pub(super) fn kernel() -> Option<&'static Kernel> {
         tile,
         transpose,
         across,
-        thin: Some(thin::of_f32),
+        thin: thin::of_f32,
     };
     is_x86_feature_detected!("avx512f").then_some(&KERNEL)
 }
@@ -172,8 +172,15 @@ pub(super) unsafe fn transpose(from: *const u8, pitch: usize, to: *mut Line, ste
 #[inline]
 pub(super) unsafe fn transposed(from: *const u8, pitch: usize) -> [__m512i; LINE] {
     // SAFETY: the caller's.
-    let rows: [__m512i; LINE] =
-        std::array::from_fn(|i| unsafe { _mm512_loadu_si512(from.add(i * pitch).cast()) });
+    turned(std::array::from_fn(|i| unsafe {
+        _mm512_loadu_si512(from.add(i * pitch).cast())
+    }))
+}
+
+/// Unit `i` of each of 16 vectors, for each `i` of 16.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn turned(rows: [__m512i; LINE]) -> [__m512i; LINE] {
     // In each quarter of a vector: pairs of rows, then fours of them.
     let mut pairs = [_mm512_setzero_si512(); LINE];
     for i in (0..LINE).step_by(2) {

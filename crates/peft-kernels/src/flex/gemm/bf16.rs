@@ -22,7 +22,7 @@ pub(super) fn kernel() -> Option<&'static Kernel> {
         tile,
         transpose,
         across,
-        thin: Some(thin::of_bf16),
+        thin: thin::of_bf16,
     };
     let has = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")

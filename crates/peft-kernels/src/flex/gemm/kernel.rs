@@ -3,7 +3,7 @@
 
 use super::line::{LINE, Line};
 use super::portable;
-use super::storage::Plain;
+use super::storage::{Plain, Stored};
 
 /// A tile of a product.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,8 @@ pub(super) struct Tile {
 /// All of a product of a few rows with columns that are read from where they lie.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Thin {
-    /// For each 16 units along the inner axis, a line of each row.
+    /// For each 16 units along the inner axis, a line of each row, and of as many rows of zeros as
+    /// make them [`padded`].
     pub(super) a: *const Line,
     /// Along the inner axis.
     pub(super) units: usize,
@@ -44,8 +45,15 @@ pub(super) struct Thin {
     pub(super) columns: usize,
 }
 
+/// Computes it.
+pub(super) type RunThin = unsafe fn(Thin);
+
 /// Rows of a [`Thin`] product, at most.
-pub(super) const THIN_ROWS: usize = 4;
+pub(super) const THIN_ROWS: usize = 8;
+/// What rows are filled up to, so that there is code for few numbers of them.
+pub(super) fn padded(rows: usize) -> usize {
+    rows.next_power_of_two()
+}
 /// What its columns are a multiple of.
 pub(super) const THIN_COLUMNS: usize = 32;
 
@@ -67,7 +75,8 @@ pub(super) struct Kernel {
     pub(super) transpose: unsafe fn(*const u8, usize, *mut Line, usize),
     /// The units of a panel's columns, of a row of elements, or of two.
     pub(super) across: unsafe fn([*const u8; 2], *mut Line),
-    pub(super) thin: Option<unsafe fn(Thin)>,
+    /// That of a product of few rows, of a factor that is stored so.
+    pub(super) thin: fn(Stored<'_>) -> Option<RunThin>,
 }
 
 impl Kernel {

@@ -1,7 +1,8 @@
 //! Products of two matrices in memory.
 //!
-//! Of two f32 matrices the product is the `gemm` crate's ([`library`]). One whose right factor is
-//! stored in another format, as a frozen weight is, is made here, in the way of *Anatomy of
+//! Of two f32 matrices the product is the `gemm` crate's ([`library`]), but for one of few rows
+//! ([`of_few_rows`]). That, and one whose right factor is stored in another format, as a frozen
+//! weight is, is made here, in the way of *Anatomy of
 //! High-Performance Matrix Multiplication*, Goto and van de Geijn 2008: blocks of the factors are
 //! packed in the order in which a micro-kernel reads them. Packing alone knows how the elements are
 //! stored ([`Lines`]); a micro-kernel knows f32, or pairs of bf16, and no format. So a weight is
@@ -33,11 +34,11 @@ use burn::tensor::{bf16 as Bf16, f16 as F16};
 
 pub(super) use library::{Matrix, products};
 
-use kernel::Kernel;
-use line::Element;
+use kernel::{Kernel, THIN_COLUMNS, THIN_ROWS};
+use line::{Element, LINE};
 use pack::Factor;
 use product::multiply;
-use storage::Lines;
+use storage::{Lines, Stored};
 
 /// What a right factor may be stored in beside f32.
 pub(super) trait Format: Copy {
@@ -60,6 +61,21 @@ impl Format for Bf16 {
 impl Format for F16 {
     fn product(a: Matrix<'_>, b: Matrix<'_, Self>) -> Option<Vec<f32>> {
         by_kernel::<f32, Self>(Kernel::of_f32(), a, b)
+    }
+}
+
+/// `a b` of few rows, as in generation, where this reads the right factor from where it lies; none
+/// where [`products`] is as fast.
+pub(super) fn of_few_rows(a: Matrix<'_>, b: Matrix<'_>) -> Option<Vec<f32>> {
+    let kernel = Kernel::of_f32();
+    let (lines, by_columns) = b.lines()?;
+    let reads = (kernel.thin)(Stored::F32(lines)).is_some();
+    let is_thin = (1..=THIN_ROWS).contains(&a.rows)
+        && b.columns >= THIN_COLUMNS
+        && (!by_columns || a.columns.is_multiple_of(LINE));
+    match reads && is_thin {
+        true => by_kernel::<f32, f32>(kernel, a, b),
+        false => None,
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) static KERNEL: Kernel = Kernel {
     tile,
     transpose,
     across,
-    thin: None,
+    thin: |_| None,
 };
 
 /// # Safety

@@ -1,12 +1,13 @@
 //! The product: blocks of packed columns, each beside all packed rows.
 #![allow(unsafe_code)] // Tiles of one output are written by several threads.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::kernel::{Kernel, THIN_COLUMNS, THIN_ROWS, Thin, Tile};
+use super::kernel::{Kernel, THIN_COLUMNS, THIN_ROWS, Thin, Tile, padded};
 use super::library::ONE_CORE;
 use super::line::{Element, LINE, Line};
 use super::pack::Factor;
@@ -123,14 +124,18 @@ fn thin<E: Element>(
     } else {
         E::OF_UNIT
     };
-    let (Some(run), Some(plain)) = (kernel.thin, b.lines.plain()) else {
+    let Some(stored) = b.lines.stored() else {
+        return 0;
+    };
+    let Some(run) = (kernel.thin)(stored) else {
         return 0;
     };
     if a.outer > THIN_ROWS || !a.inner.is_multiple_of(whole) {
         return 0;
     }
+    let filled = filled(packed, a.outer);
     let panels = b.outer / THIN_COLUMNS;
-    let bytes = b.outer * b.inner * size_of::<E>();
+    let bytes = b.outer * b.inner * stored.size();
     let tasks = match bytes < ONE_CORE_BYTES {
         true => 1,
         false => rayon::current_num_threads(),
@@ -138,34 +143,26 @@ fn thin<E: Element>(
     let each = panels.div_ceil(tasks).max(1);
     let one = |first: usize| {
         let columns = first * THIN_COLUMNS..panels.min(first + each) * THIN_COLUMNS;
-        let (first, last) = match b.along_inner {
-            true => (
-                plain.place(columns.start, 0),
-                plain.place(columns.end - 1, b.inner),
-            ),
-            false => (
-                plain.place(0, columns.start),
-                plain.place(b.inner - 1, columns.end),
-            ),
+        let from = match b.along_inner {
+            true => stored.address([columns.start, 0], [columns.end - 1, b.inner]),
+            false => stored.address([0, columns.start], [b.inner - 1, columns.end]),
         };
-        assert!(last <= plain.memory().len(), "a matrix leaves its memory");
         let task = Thin {
-            a: packed.as_ptr(),
+            a: filled.as_ptr(),
             units: a.units(),
-            // SAFETY: it is at most `last`, inside of the memory.
-            b: unsafe { plain.memory().as_ptr().add(first) }.cast(),
-            pitch: plain.stride() * size_of::<E>(),
+            b: from,
+            pitch: stored.pitch(),
             along_inner: b.along_inner,
             out: output.at(0, columns.start, a.outer, columns.len()),
             stride: output.columns,
             rows: a.outer,
             columns: columns.len(),
         };
-        // SAFETY: `packed` has a line of each row for each 16 units, of one panel: there are no
-        // more rows than that has. The lines of these columns, or these columns of all lines, are
-        // in memory as asserted: strides are not negative, so the last one ends farthest. The
-        // output's columns are this task's. The processor has the instructions, since there is this
-        // kernel.
+        // SAFETY: `filled` has a line of each row, as many as are padded, for each 16 units: `packed`
+        // is of one panel, since there are no more rows than that has. The lines of these columns,
+        // or these columns of all lines, are in memory as `address` has asserted: strides are not
+        // negative, so the last one ends farthest. The output's columns are this task's. The
+        // processor has the instructions, since there is this kernel.
         unsafe { run(task) };
     };
     if tasks == 1 {
@@ -174,6 +171,21 @@ fn thin<E: Element>(
         (0..panels).into_par_iter().step_by(each).for_each(one);
     }
     panels * THIN_COLUMNS
+}
+
+/// Packed rows of one panel, filled up with rows of zeros as products of few rows take them.
+fn filled(packed: &[Line], rows: usize) -> Cow<'_, [Line]> {
+    let padded = padded(rows);
+    if padded == rows {
+        return Cow::Borrowed(packed);
+    }
+    let zeros = std::iter::repeat_n(Line::ZERO, padded - rows);
+    let chunks = packed.chunks_exact(rows);
+    Cow::Owned(
+        chunks
+            .flat_map(|rows| rows.iter().copied().chain(zeros.clone()))
+            .collect(),
+    )
 }
 
 /// How a product is shared: blocks of columns, each by all rows or, where there are few columns, by

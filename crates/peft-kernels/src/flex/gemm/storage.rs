@@ -16,6 +16,51 @@ pub(super) trait Lines<E>: Sync {
     fn plain(&self) -> Option<Plain<'_, E>> {
         None
     }
+
+    /// Where they lie, if a product of few rows can read them from there.
+    fn stored(&self) -> Option<Stored<'_>> {
+        None
+    }
+}
+
+/// What a product of few rows reads from where it lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stored<'a> {
+    F32(Plain<'a, f32>),
+    Bf16(Plain<'a, bf16>),
+    F16(Plain<'a, f16>),
+}
+
+impl Stored<'_> {
+    /// Where an element lies. All up to the one before `end` are read from there.
+    ///
+    /// # Panics
+    ///
+    /// If `end` is outside of the memory.
+    pub(super) fn address(&self, first: [usize; 2], end: [usize; 2]) -> *const u8 {
+        match self {
+            Self::F32(plain) => plain.address(first, end),
+            Self::Bf16(plain) => plain.address(first, end),
+            Self::F16(plain) => plain.address(first, end),
+        }
+    }
+
+    /// Bytes from a line to the next.
+    pub(super) fn pitch(&self) -> usize {
+        match self {
+            Self::F32(plain) => 4 * plain.stride,
+            Self::Bf16(plain) => 2 * plain.stride,
+            Self::F16(plain) => 2 * plain.stride,
+        }
+    }
+
+    /// Bytes of an element.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::F32(_) => 4,
+            Self::Bf16(_) | Self::F16(_) => 2,
+        }
+    }
 }
 
 /// Elements of one type, each line `stride` after the one before.
@@ -65,6 +110,15 @@ impl<'a, T> Plain<'a, T> {
         self.stride
     }
 
+    fn address(&self, first: [usize; 2], end: [usize; 2]) -> *const u8 {
+        let place = |[line, element]: [usize; 2]| self.place(line, element);
+        assert!(
+            place(first) <= place(end) && place(end) <= self.memory.len(),
+            "a matrix leaves its memory"
+        );
+        self.memory[place(first)..].as_ptr().cast()
+    }
+
     fn run(&self, line: usize, start: usize, n: usize) -> &'a [T] {
         let from = self.place(line, start);
         &self.memory[from..from + n]
@@ -76,6 +130,10 @@ impl Lines<f32> for Plain<'_, f32> {
         out.copy_from_slice(self.run(line, start, out.len()));
     }
 
+    fn stored(&self) -> Option<Stored<'_>> {
+        Some(Stored::F32(*self))
+    }
+
     fn plain(&self) -> Option<Plain<'_, f32>> {
         Some(*self)
     }
@@ -84,6 +142,10 @@ impl Lines<f32> for Plain<'_, f32> {
 impl Lines<bf16> for Plain<'_, bf16> {
     fn read(&self, line: usize, start: usize, out: &mut [bf16]) {
         out.copy_from_slice(self.run(line, start, out.len()));
+    }
+
+    fn stored(&self) -> Option<Stored<'_>> {
+        Some(Stored::Bf16(*self))
     }
 
     fn plain(&self) -> Option<Plain<'_, bf16>> {
@@ -112,6 +174,10 @@ impl Lines<f32> for Plain<'_, bf16> {
             }
         });
     }
+
+    fn stored(&self) -> Option<Stored<'_>> {
+        Some(Stored::Bf16(*self))
+    }
 }
 
 impl Lines<f32> for Plain<'_, f16> {
@@ -122,6 +188,10 @@ impl Lines<f32> for Plain<'_, f16> {
                 *out = widened(*x);
             }
         });
+    }
+
+    fn stored(&self) -> Option<Stored<'_>> {
+        Some(Stored::F16(*self))
     }
 }
 

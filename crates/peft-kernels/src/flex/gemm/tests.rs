@@ -66,7 +66,7 @@ fn product<E: Element>(
 }
 
 /// Sizes around those of tiles, panels, lines and blocks; the last ones are shared by threads.
-const SIZES: [[usize; 3]; 14] = [
+const SIZES: [[usize; 3]; 16] = [
     [1, 1, 1],
     [3, 5, 2],
     [1, 64, 32],
@@ -75,6 +75,8 @@ const SIZES: [[usize; 3]; 14] = [
     [1, 33, 64],
     [3, 32, 416],
     [6, 16, 16],
+    [5, 48, 1300],
+    [8, 32, 96],
     [15, 17, 31],
     [17, 33, 65],
     [29, 1537, 48],
@@ -222,7 +224,7 @@ fn bits_depend_on_neither_rows_nor_threads() {
             };
             let all = rows(0, m);
             for first in (0..m).step_by(31) {
-                for few in 1..=5.min(m - first) {
+                for few in 1..=9.min(m - first) {
                     let same = rows(first, few) == all[first * n..(first + few) * n];
                     assert!(same, "{} {turned}: {few} rows from {first} on", kernel.name);
                 }
@@ -243,12 +245,15 @@ fn bits_depend_on_neither_rows_nor_threads() {
     }
     let size = [40, 896, 200];
     let b = numbers(size[1] * size[2], 1.5);
+    let brains: Vec<bf16> = b.iter().map(|x| bf16::from_f32(*x)).collect();
+    let halves: Vec<f16> = b.iter().map(|x| f16::from_f32(*x)).collect();
     for kernel in kernels() {
         of::<f32, f32>(kernel, &b, size);
+        of::<f32, bf16>(kernel, &brains, size);
+        of::<f32, f16>(kernel, &halves, size);
     }
     if let Some(kernel) = Kernel::of_bf16() {
-        let b: Vec<bf16> = b.iter().map(|x| bf16::from_f32(*x)).collect();
-        of::<bf16, bf16>(kernel, &b, size);
+        of::<bf16, bf16>(kernel, &brains, size);
     }
 }
 
