@@ -10,16 +10,30 @@ mod progress;
 mod say;
 
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use args::{Cli, Verb};
 use error::CliError;
+use peft_kernels::on_threads;
 use say::say;
 
 /// Run the command with these arguments, the first of which is its own name.
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    let outcome = config_file::expand(args)
-        .and_then(|args| run(Cli::read(args).unwrap_or_else(|error| error.exit()).verb));
+    let outcome = config_file::expand(args).and_then(|args| {
+        let verb = Cli::read(args).unwrap_or_else(|error| error.exit()).verb;
+        let threads = verb.as_ref().and_then(Verb::threads).map(NonZero::new);
+        if threads == Some(None) {
+            let wrong = "--threads is 0, but must be at least 1";
+            return Err(CliError::Usage(wrong.into()));
+        }
+        let settled = match verb {
+            // Waits for workers, which wait for these threads.
+            Some(Verb::Train(_)) | None => on_threads(threads.flatten(), || ()).map(|()| run(verb)),
+            Some(_) => on_threads(threads.flatten(), || run(verb)),
+        };
+        settled.map_err(|error| CliError::Usage(format!("--threads: {error}")))?
+    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_closed_output() => ExitCode::SUCCESS,

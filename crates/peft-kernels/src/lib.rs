@@ -14,6 +14,7 @@ mod rotary;
 mod scale;
 mod softcap;
 mod softmax;
+mod threads;
 
 pub use activation::Activation;
 pub use adamw::AdamWStep;
@@ -25,6 +26,7 @@ pub use rotary::rotate;
 pub use scale::{scale, sum_of_squares};
 pub use softcap::softcap;
 pub use softmax::softmax;
+pub use threads::{ThreadsSettled, on_threads};
 
 /// Whether a tensor is where its operation runs as one pass.
 #[cfg(feature = "flex")]

@@ -3,6 +3,7 @@
 mod default_lr;
 mod export;
 mod method;
+mod model;
 mod numbers;
 
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 pub(crate) use self::export::{ExportArgs, ExportFormat, ExtractArgs, QuantiseArg, SpectrumArgs};
 pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs};
+pub(crate) use self::model::ModelArgs;
 
 /// Fine-tune, evaluate, merge and run Hugging Face checkpoints.
 #[derive(Parser)]
@@ -63,27 +65,20 @@ pub(crate) enum Verb {
     Inspect(InspectArgs),
 }
 
-/// Where a model is and how it runs.
-#[derive(Args, Clone, Serialize)]
-pub(crate) struct ModelArgs {
-    /// Checkpoint directory: config.json, model.safetensors, tokenizer.json
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
-    /// Directory whose tokenizer.json, and chat template if it has one, is used instead of the
-    /// model's own
-    #[arg(long, value_name = "DIR")]
-    pub(crate) tokenizer: Option<PathBuf>,
-    /// flex, ndarray, cuda or cuda:N, as far as built in
-    #[arg(long, default_value = "flex")]
-    pub(crate) device: String,
-    /// What the base model is held in: f32, bf16 or f16; all that is no product with its weights is
-    /// f32
-    #[arg(long, default_value = "f32")]
-    pub(crate) dtype: String,
-    /// Load the model even if the machine's memory does not seem to hold it
-    #[arg(long)]
-    #[serde(skip)]
-    pub(crate) any_size: bool,
+impl Verb {
+    /// How many threads are asked for.
+    pub(crate) fn threads(&self) -> Option<usize> {
+        match self {
+            Self::Train(args) => args.model.threads,
+            Self::Eval(args) => args.model.threads,
+            Self::Generate(args) => args.model.threads,
+            Self::Merge(_)
+            | Self::Export(_)
+            | Self::Extract(_)
+            | Self::Spectrum(_)
+            | Self::Inspect(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum, Serialize)]
