@@ -10,8 +10,8 @@ use peft_model::CausalLm;
 use crate::objective::states_read;
 use crate::{Batch, TrunkStates};
 
-/// Scores that are formed at once: of a large vocabulary those of some rows, 64 MiB of them.
-const SCORES: usize = 1 << 24;
+/// Scores that are formed at once: of a large vocabulary those of some rows, 32 MiB of them.
+const SCORES: usize = 1 << 23;
 
 /// The states that predict a batch's targets, `[targets, d_model]`.
 ///
