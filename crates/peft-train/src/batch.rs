@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 use crate::objective::Reads;
-use crate::{Example, TrainExample};
+use crate::{Example, TrainExample, pack};
 
 /// Examples of similar length are brought together within windows of this many batches.
 const WINDOW: usize = 50;
@@ -23,7 +23,7 @@ pub struct Batch {
     pub(crate) reads: Reads,
     /// The targets, `[targets]`.
     pub labels: Tensor<1, Int>,
-    /// The row of each target.
+    /// The row of each target, that of its example unless it is packed.
     pub rows: Vec<usize>,
     /// How many examples there are.
     pub n_examples: usize,
@@ -79,10 +79,44 @@ impl Batch {
         }
     }
 
+    /// The same examples behind each other in rows of at most `row_length` tokens, where less is
+    /// padded so than with each in a row of its own. Those of a row do not see each other.
+    ///
+    /// # Panics
+    ///
+    /// If there is no example.
+    pub fn packed(examples: &[&Example], row_length: usize, device: &Device) -> Self {
+        match least_padded(examples, row_length) {
+            Some(rows) => Self {
+                n_examples: examples.len(),
+                ..Self::new(&rows.iter().collect::<Vec<_>>(), device)
+            },
+            None => Self::new(examples, device),
+        }
+    }
+
     /// How many targets there are.
     pub fn n_targets(&self) -> usize {
         self.rows.len()
     }
+}
+
+/// The examples in rows of at most `row_length` tokens, of that length for which the rows have the
+/// fewest positions; none where none has fewer than the examples side by side.
+fn least_padded(examples: &[&Example], row_length: usize) -> Option<Vec<Example>> {
+    let lengths = || examples.iter().map(|example| example.ids.len());
+    let (total, longest) = (lengths().sum::<usize>(), lengths().max()?);
+    let positions = |rows: &[Example]| {
+        let longest = rows.iter().map(|row| row.ids.len()).max();
+        rows.len() * longest.unwrap_or(0)
+    };
+    let equal = (1..examples.len()).map(|rows| total.div_ceil(rows));
+    equal
+        .chain([row_length])
+        .filter(|length| (longest..=row_length).contains(length))
+        .map(|length| pack(examples.iter().copied().cloned().collect(), length))
+        .min_by_key(|rows| positions(rows))
+        .filter(|rows| positions(rows) < examples.len() * longest)
 }
 
 /// The batches of an epoch, as indices of examples of these lengths: shuffled by `(seed, epoch)`,

@@ -29,7 +29,9 @@ pub use error::{BadRow, TrainError, WrongSetting};
 pub use eval::{EvalReport, choose, evaluate};
 pub use generate::{GenerateConfig, TokenRules, generate, generate_all};
 pub use loss::target_nll;
-pub use objective::{Cut, NextToken, Objective, Report, TrainExample, TrunkStates, digest_of};
+pub use objective::{
+    Cut, NextToken, Objective, PackedNextToken, Report, TrainExample, TrunkStates, digest_of,
+};
 pub use padded::Padded;
 pub use peft_core::Digest;
 pub use peft_layerwise::{AllTrainable, Length, Strategy};

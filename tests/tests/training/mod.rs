@@ -7,6 +7,7 @@ mod data;
 mod defaults;
 mod divergence;
 mod evaluation;
+mod packed;
 mod recompute;
 mod resume;
 mod rows;

@@ -7,8 +7,8 @@ use peft_models::{DecoderConfig, DecoderForCausalLm};
 use peft_prefix::{PrefixConfig, Prefixed};
 use peft_ptuning::{PTuningConfig, Prompted};
 use peft_train::{
-    NextToken, Objective, Observer, Progress, SequenceClassification, StepReport, TrainConfig,
-    TrainError, Trainer, TrunkCache,
+    NextToken, Objective, Observer, PackedNextToken, Progress, SequenceClassification, StepReport,
+    TrainConfig, TrainError, Trainer, TrunkCache,
 };
 
 use super::{adapted, bits, config, examples};
@@ -22,6 +22,7 @@ peft_tests::cases!(on the cores:
     classifiers_have_the_same_bits,
     virtual_tokens_train_alike,
     a_kept_trunk_goes_with_it,
+    packed_rows_have_the_same_bits,
 );
 
 /// Losses of the steps.
@@ -139,4 +140,10 @@ fn a_kept_trunk_goes_with_it(device: &Device) {
         (bits(&trained), losses.0)
     };
     assert!(run(true) == run(false));
+}
+
+/// In rows that hold several, which a block's second run must lay out as the first.
+fn packed_rows_have_the_same_bits(device: &Device) {
+    let objective = PackedNextToken { row_length: 24 };
+    check(&adapted(device, 0.0), &objective, &examples(7));
 }

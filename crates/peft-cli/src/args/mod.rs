@@ -162,10 +162,15 @@ pub(crate) struct TrainArgs {
     /// Tokens of a row beyond this are cut off
     #[arg(long, default_value_t = 512)]
     pub(crate) max_length: usize,
-    /// Put several rows together into one of at most --max-length tokens; they do not see each
-    /// other
+    /// Put several rows together into one of at most --max-length tokens before training;
+    /// --batch-size counts these then. They do not see each other
     #[arg(long)]
     pub(crate) pack: bool,
+    /// Pad the rows of a batch to the longest; without it short ones are put behind each other,
+    /// with the same losses, except under virtual tokens, --cache-trunk and learned positions
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) pad: bool,
     /// Evaluate every so many steps; at the end of each epoch if not given, and before training in
     /// any case
     #[arg(long)]

@@ -2,13 +2,27 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 10] = [
+pub(super) const FAULTS: [Fault; 12] = [
     Fault {
         name: "a run goes on without a switch that it had",
         file: "crates/peft-train/src/trainer/config.rs",
         text: "    #[serde(default)]\n    pub recompute: bool,",
         instead: "    #[serde(default, skip_serializing_if = \"std::ops::Not::not\")]\n    pub recompute: bool,",
         cases: &["training::resume::flex::what_does_not_fit_is_refused"],
+    },
+    Fault {
+        name: "rows with learned positions are put behind each other",
+        file: "crates/peft-train/src/objective/packed.rs",
+        text: "stages.look(block).rope.is_some()",
+        instead: "stages.look(block).rope.is_some() || true",
+        cases: &["training::packed::flex::rows_stay_apart_where_a_position_is_not_relative"],
+    },
+    Fault {
+        name: "a row behind another is left out",
+        file: "crates/peft-train/src/data/pack.rs",
+        text: "    row.targets.extend(example.targets);",
+        instead: "    row.targets.extend(example.targets.iter().map(|_| false));",
+        cases: &["training::packed::flex::losses_and_updates_are_those_of_rows_apart"],
     },
     Fault {
         name: "a block that runs again drops anew",

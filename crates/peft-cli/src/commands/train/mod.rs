@@ -18,7 +18,7 @@ mod summary;
 use peft_models::LanguageModel;
 use peft_store::{Checkpoint, TaskType};
 use peft_train::{
-    EncodeOptions, Encoded, NextToken, RowKind, Schedule, TrainConfig, Warmup, encode, pack,
+    EncodeOptions, Encoded, PackedNextToken, RowKind, Schedule, TrainConfig, Warmup, encode, pack,
 };
 
 use self::checks::check;
@@ -136,7 +136,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         task: TaskType::CausalLm,
         fields,
     };
-    fit(args, &config, &NextToken, job)
+    let objective = PackedNextToken {
+        row_length: match args.pad || args.of_method.cache_trunk {
+            true => 0,
+            false => options.max_length,
+        },
+    };
+    fit(args, &config, &objective, job)
 }
 
 /// The model with an output layer of its own, where the flags name it and it is tied to the

@@ -1,0 +1,99 @@
+//! [`PackedNextToken`]: the next token, with the short rows of a batch behind each other.
+
+use std::ops::Range;
+
+use burn::tensor::{Device, Tensor};
+use peft_model::{CausalLm, Context, Transformer};
+
+use super::{Cut, NextToken, Objective, TrunkStates, begin, rows_hold};
+use crate::loss::target_loss;
+use crate::{Batch, EvalReport, Example, evaluate};
+
+/// The objective of [`NextToken`], whose batches are [packed](Batch::packed): less is padded, and
+/// losses and gradients are the same up to rounding. A batch is of as many examples as before.
+///
+/// Rows stay apart where a position in a longer row is not what it is in its own: where positions
+/// are learned, where rotations depend on the length, and where virtual tokens stand before the
+/// text. They stay apart for a [`TrunkCache`](crate::TrunkCache) too, which keeps the states of
+/// each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackedNextToken {
+    /// Tokens of a row at most, but for examples that are longer alone; 0 leaves all apart.
+    pub row_length: usize,
+}
+
+impl PackedNextToken {
+    /// Whether a model computes the same of an example wherever it lies in a row.
+    pub fn holds_for<M: Transformer>(self, model: &M) -> bool {
+        let stages = model.stages();
+        let is_relative = |block| stages.look(block).rope.is_some();
+        self.row_length > 0
+            && stages.n_virtual_tokens() == 0
+            && (0..model.n_blocks()).all(is_relative)
+            && self.row_length <= model.max_positions()
+            && rows_hold(model, 1, self.row_length)
+    }
+
+    fn batch<M: Transformer>(self, model: &M, rows: &[&Example], device: &Device) -> Batch {
+        match self.holds_for(model) {
+            true => Batch::packed(rows, self.row_length, device),
+            false => Batch::new(rows, device),
+        }
+    }
+}
+
+impl<M: CausalLm> Objective<M> for PackedNextToken {
+    type Example = Example;
+    type Report = EvalReport;
+
+    fn name(&self) -> String {
+        Objective::<M>::name(&NextToken)
+    }
+
+    fn loss_sum(&self, model: &M, rows: &[&Example], device: &Device) -> Tensor<1> {
+        target_loss(model, &self.batch(model, rows, device), None)
+    }
+
+    fn cut(&self) -> Option<&dyn Cut<M, Example>> {
+        Some(self)
+    }
+
+    fn evaluate(&self, model: &M, examples: &[Example], batch_size: usize) -> EvalReport {
+        evaluate(model, examples, batch_size)
+    }
+}
+
+impl<M: CausalLm> Cut<M, Example> for PackedNextToken {
+    fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool {
+        !self.holds_for(model) && rows_hold(model, shortest, longest)
+    }
+
+    fn n_blocks(&self, model: &M) -> usize {
+        model.n_blocks()
+    }
+
+    fn begin(&self, model: &M, rows: &[&Example], device: &Device) -> (Tensor<3>, Context) {
+        let batch = self.batch(model, rows, device);
+        begin(model, batch.ids, batch.segments)
+    }
+
+    fn run(
+        &self,
+        model: &M,
+        states: Tensor<3>,
+        blocks: Range<usize>,
+        context: &Context,
+    ) -> Tensor<3> {
+        model.run(states, blocks, context, None)
+    }
+
+    fn loss_sum_from(
+        &self,
+        model: &M,
+        rows: &[&Example],
+        trunk: TrunkStates,
+        device: &Device,
+    ) -> Tensor<1> {
+        target_loss(model, &self.batch(model, rows, device), Some(trunk))
+    }
+}
