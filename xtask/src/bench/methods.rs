@@ -295,7 +295,7 @@ fn seconds_per_step(metrics: &str) -> Option<f64> {
 }
 
 /// A number of a flat JSON object.
-fn field(json: &str, name: &str) -> Option<f64> {
+pub(super) fn field(json: &str, name: &str) -> Option<f64> {
     let (_, rest) = json.split_once(&format!("\"{name}\":"))?;
     let end = rest.find([',', '}', '\n']).unwrap_or(rest.len());
     rest[..end].trim().parse().ok()

@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: measurements, side by side in one run, as ratios on a named machine.
 
+mod curves;
+mod generate;
 mod lora;
 mod methods;
 mod product;
@@ -28,6 +30,10 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum What {
+    /// Losses of runs with the base in f32 and in bf16, over seeds
+    Curves(curves::Args),
+    /// New tokens a second, of one prompt and of several, beside transformers
+    Generate(generate::Args),
     /// A training step: factored LoRA, Burn's apply_lora and full fine-tuning, with the kernels of
     /// this workspace and without
     Lora(lora::Args),
@@ -44,6 +50,8 @@ enum What {
 /// Run it.
 pub(crate) fn run(args: &Args) -> io::Result<bool> {
     match &args.what {
+        What::Curves(args) => curves::run(args),
+        What::Generate(args) => generate::run(args),
         What::Lora(args) => lora::run(args),
         What::Methods(args) => methods::run(args),
         What::Product(args) => product::run(args),

@@ -23,7 +23,12 @@ pub(crate) struct Sample {
 impl Sample {
     /// Run the command and read its figures from `seconds=S peak_kib=N trainable=N`
     /// on stdout, with `loss=X` and `floor=S` where the program knows them.
-    pub(crate) fn of(mut command: Command) -> io::Result<Self> {
+    pub(crate) fn of(command: Command) -> io::Result<Self> {
+        Ok(Self::with_tokens(command)?.0)
+    }
+
+    /// The same, and the tokens that the program printed as `tokens=A,B,..`, if any.
+    pub(crate) fn with_tokens(mut command: Command) -> io::Result<(Self, Vec<u32>)> {
         let output = command.stderr(Stdio::inherit()).output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
@@ -33,10 +38,18 @@ impl Sample {
                 output.status
             )));
         }
-        Self::parse(&text).ok_or_else(|| {
+        let sample = Self::parse(&text).ok_or_else(|| {
             let what = shown(&command);
             io::Error::other(format!("`{what}` printed no figures, but `{text}`"))
-        })
+        })?;
+        let tokens = text
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix("tokens="));
+        let tokens = tokens.into_iter().flat_map(|tokens| tokens.split(','));
+        Ok((
+            sample,
+            tokens.filter_map(|token| token.parse().ok()).collect(),
+        ))
     }
 
     fn parse(text: &str) -> Option<Self> {
