@@ -10,7 +10,7 @@ use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{DType, Device};
 use peft_core::{ForwardPath, merge};
 use peft_models::{CausalLm, LanguageModel, Transformer};
-use peft_store::{About, AdapterDir, Checkpoint, save_adapter};
+use peft_store::{AdapterDir, AdapterInfo, Checkpoint, save_adapter};
 use peft_tests::tolerance::{GOLDEN_GRADIENTS, GOLDEN_LOGITS, PATHS};
 use peft_train::{Batch, Example, target_nll};
 
@@ -115,7 +115,7 @@ fn logits(model: &LanguageModel, batch: &Batch) -> Vec<f64> {
 /// The adapter's tensors as they would be in its file.
 fn saved(model: &LanguageModel, dir: &AdapterDir, replaced: &[String]) -> Tensors {
     let out = tempfile::tempdir().expect("a directory");
-    let about = About::of(dir).with_replaced(replaced.to_vec());
+    let about = AdapterInfo::of(dir).with_replaced(replaced.to_vec());
     save_adapter(model, NAME, dir.config(), &about, out.path()).expect("it saves");
     read(&out.path().join("adapter_model.safetensors"))
 }

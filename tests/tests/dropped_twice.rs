@@ -5,9 +5,11 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Device, Tensor, TensorData};
-use peft_model::{CausalLm, Context};
-use peft_train::{Cut, EvalReport, Example, NextToken, Objective, TrainConfig, TrunkStates, train};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use peft_model::{CausalLm, Context, Stages};
+use peft_train::{
+    BlockwiseLoss, EvalReport, Example, NextToken, Objective, TrainConfig, TrunkStates, train,
+};
 
 use crate::{ALONE, Keep, config, model, rows};
 
@@ -28,7 +30,7 @@ impl<M: CausalLm> Objective<M> for Watched {
         NextToken.loss_sum(model, rows, device)
     }
 
-    fn cut(&self) -> Option<&dyn Cut<M, Example>> {
+    fn blockwise(&self) -> Option<&dyn BlockwiseLoss<M, Example>> {
         Some(self)
     }
 
@@ -37,17 +39,18 @@ impl<M: CausalLm> Objective<M> for Watched {
     }
 }
 
-impl<M: CausalLm> Cut<M, Example> for Watched {
-    fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool {
-        NextToken.holds(model, shortest, longest)
+impl<M: CausalLm> BlockwiseLoss<M, Example> for Watched {
+    fn stages<'m>(&self, model: &'m M) -> &'m dyn Stages {
+        model.stages()
     }
 
-    fn n_blocks(&self, model: &M) -> usize {
-        model.spec().n_blocks
-    }
-
-    fn begin(&self, model: &M, rows: &[&Example], device: &Device) -> (Tensor<3>, Context) {
-        NextToken.begin(model, rows, device)
+    fn tokens(
+        &self,
+        model: &M,
+        rows: &[&Example],
+        device: &Device,
+    ) -> (Tensor<2, Int>, Option<Tensor<2, Int>>) {
+        NextToken.tokens(model, rows, device)
     }
 
     fn run(

@@ -9,7 +9,7 @@ use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use peft_core::ForwardPath;
 use peft_models::{SequenceClassifier, TextClassifier, TokenClassifier, Transformer};
-use peft_store::{About, AdapterDir, Checkpoint, save_adapter};
+use peft_store::{AdapterDir, AdapterInfo, Checkpoint, save_adapter};
 use peft_tests::tolerance::{GOLDEN_GRADIENTS, GOLDEN_LOGITS};
 use peft_tests::{Tensors, read_tensors};
 use serde_json::{Map, Value};
@@ -280,7 +280,7 @@ fn saved<M: Module>(model: &M, adapter: &AdapterDir) -> Tensors {
         model,
         NAME,
         adapter.config(),
-        &About::of(adapter),
+        &AdapterInfo::of(adapter),
         out.path(),
     )
     .expect("it saves");

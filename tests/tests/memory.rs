@@ -17,7 +17,7 @@ use peft_core::{ForwardPath, Names, ParamSet, Targets, freeze_all_but, linear};
 use peft_lora::LoraConfig;
 use peft_models::DecoderConfig;
 use peft_store::{
-    About, AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, fresh_config_json,
+    AdapterConfig, AdapterDir, AdapterFileError, AdapterInfo, Checkpoint, fresh_config_json,
     save_adapter, write_checkpoint,
 };
 use peft_train::{
@@ -141,7 +141,7 @@ fn a_whole_model_that_an_adapter_has_not_is_not_copied(device: &Device) {
     lora.attach(&mut model, "a").expect("it attaches");
     let adapter = dir.path().join("adapter");
     let config = AdapterConfig::Lora(lora);
-    save_adapter(&model, "a", &config, &About::new(), &adapter).expect("it is written");
+    save_adapter(&model, "a", &config, &AdapterInfo::new(), &adapter).expect("it is written");
     let path = adapter.join("adapter_config.json");
     let text = fs::read_to_string(&path).expect("it is read");
     let mut fields: Value = serde_json::from_str(&text).expect("JSON");

@@ -14,7 +14,7 @@ use peft_core::{
     linear, merge, set_active,
 };
 use peft_lora::{LoraConfig, LoraScaling};
-use peft_store::{About, AdapterConfig, AdapterDir, Checkpoint, save_adapter};
+use peft_store::{AdapterConfig, AdapterDir, AdapterInfo, Checkpoint, save_adapter};
 use peft_tests::tolerance::PATHS;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -329,7 +329,7 @@ fn directories_hold_any_config(device: &Device) {
             let model = filled_adapters(model);
             let dir = tempfile::tempdir().expect("a directory");
             let config = AdapterConfig::Lora(config);
-            save_adapter(&model, "default", &config, &About::new(), dir.path())
+            save_adapter(&model, "default", &config, &AdapterInfo::new(), dir.path())
                 .expect("it is written");
             let mut read = base.clone();
             let adapter = AdapterDir::open(dir.path()).expect("it opens");

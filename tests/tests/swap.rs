@@ -8,7 +8,7 @@ use burn::tensor::{DType, Device, Tensor};
 use peft_core::{ForwardPath, PeftError, Targets, adapter_names, detach, replace, set_active};
 use peft_lora::LoraConfig;
 use peft_models::{CausalLm, LanguageModel, Transformer};
-use peft_store::{About, AdapterConfig, AdapterDir, Checkpoint, save_adapter};
+use peft_store::{AdapterConfig, AdapterDir, AdapterInfo, Checkpoint, save_adapter};
 
 use crate::fixture::{assert_differs, assert_same, filled_adapters, ids, params, slot_state};
 
@@ -49,7 +49,7 @@ fn a_swap_equals_a_fresh_load(device: &Device) {
         &filled_adapters(other),
         "default",
         &config,
-        &About::new(),
+        &AdapterInfo::new(),
         &dir,
     )
     .expect("it is written");

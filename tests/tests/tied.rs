@@ -7,7 +7,9 @@ use burn::tensor::{DType, Device, Tensor};
 use peft_core::{Choice, ForwardPath, PeftError, Placement, Targets, merge};
 use peft_lora::LoraConfig;
 use peft_models::{CausalLm, LanguageModel, Transformer};
-use peft_store::{About, AdapterConfig, AdapterDir, Checkpoint, save_adapter, write_checkpoint};
+use peft_store::{
+    AdapterConfig, AdapterDir, AdapterInfo, Checkpoint, save_adapter, write_checkpoint,
+};
 use peft_tests::Invariant;
 use peft_tests::tolerance::PATHS;
 
@@ -126,7 +128,7 @@ fn files_keep_it(device: &Device) {
             let model = adapted(&base, &config);
             let dir = tempfile::tempdir().expect("a directory");
             let config = AdapterConfig::Lora(config);
-            save_adapter(&model, "default", &config, &About::new(), &dir).expect("written");
+            save_adapter(&model, "default", &config, &AdapterInfo::new(), &dir).expect("written");
             let dir = AdapterDir::open(&dir).expect("it opens");
             let shapes = dir.tensor_shapes().expect("tensors");
             assert!(shapes.iter().all(|(key, _)| !key.contains("lm_head")));

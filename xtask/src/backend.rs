@@ -17,7 +17,7 @@ pub(crate) enum Backend {
 }
 
 /// A device that is there.
-pub(crate) struct Found {
+pub(crate) struct DeviceInfo {
     /// How it calls itself.
     pub(crate) device: String,
     /// The floats that it computes in.
@@ -41,7 +41,7 @@ impl Backend {
     }
 
     /// Its device, or why there is none.
-    pub(crate) fn probe(self) -> io::Result<Result<Found, String>> {
+    pub(crate) fn probe(self) -> io::Result<Result<DeviceInfo, String>> {
         let name = self.name();
         let (passed, printed) = output(cargo([
             "run",
@@ -55,7 +55,7 @@ impl Backend {
         ]))?;
         let mut lines = printed.lines().map(str::to_owned);
         Ok(match (passed, lines.next(), lines.next()) {
-            (true, Some(device), Some(floats)) => Ok(Found { device, floats }),
+            (true, Some(device), Some(floats)) => Ok(DeviceInfo { device, floats }),
             (false, Some(reason), _) => Err(reason),
             _ => Err("the program that asks for it does not build".into()),
         })

@@ -232,6 +232,15 @@ fn a_refused_resume_changes_nothing() {
     let bytes = fs::read(&base).expect("it is read");
     let mut edited = bytes.clone();
     let last = edited.len() - 4;
+    // Flags are looked at before a base, and this one cannot be loaded.
+    edited[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&base, &edited).expect("it is written");
+    for (flag, part) in [("--rank", "rank"), ("--dtype", "dtype")] {
+        let value = if flag == "--rank" { "5" } else { "bf16" };
+        let message = place.refuses(&["train", "--resume", "--out", "cut", flag, value]);
+        assert!(message.contains(part), "{flag}: {message}");
+    }
+    edited[last..].copy_from_slice(&bytes[last..]);
     edited[last] ^= 1;
     fs::write(&base, edited).expect("it is written");
     let message = place.refuses(&["train", "--resume", "--out", "cut"]);

@@ -62,3 +62,27 @@ fn an_expression_names_the_layers_that_it_names_for_peft() {
     }
     assert!(trained >= 7 && refused >= 2, "{trained} and {refused}");
 }
+
+/// PEFT leaves them out where it takes its own for a family; the tensors say which they are.
+#[test]
+fn layers_that_a_config_does_not_name_are_inspected() {
+    let place = Place::new();
+    for (method, names) in [
+        ("lora", ["q_proj", "v_proj"]),
+        ("ia3", ["k_proj", "v_proj"]),
+    ] {
+        let targets = names.join(",");
+        let line = format!("--method {method} --max-steps 1 --out {method} --targets {targets}");
+        let rows = "train --model model --train train.jsonl".split_whitespace();
+        place.runs(&rows.chain(line.split_whitespace()).collect::<Vec<_>>());
+        let file = format!("{method}/adapter_config.json");
+        let mut config: Value = serde_json::from_slice(&place.read(&file)).expect("JSON");
+        for field in ["target_modules", "feedforward_modules"] {
+            config[field] = Value::Null;
+        }
+        fs::write(place.path(&file), config.to_string()).expect("it is written");
+        let found = place.runs(&["inspect", method, "--json"]);
+        let found: Value = serde_json::from_str(&found).expect("JSON");
+        assert_eq!(found["targets"], serde_json::json!(names), "{method}");
+    }
+}

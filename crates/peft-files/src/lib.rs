@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 mod copy;
+mod floats;
 mod folder;
 mod json;
 mod lines;
@@ -11,6 +12,7 @@ mod replace;
 mod unfinished;
 
 pub use copy::{Bounds, copy};
+pub use floats::{FloatType, bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 pub use folder::Folder;
 pub use json::{NotFinite, python_json};
 pub use lines::Lines;

@@ -20,7 +20,7 @@ pub struct NewDir {
 #[non_exhaustive]
 pub enum NewDirError {
     /// Something has the name already.
-    #[error("{} exists already; name a new directory", path.display())]
+    #[error("{} exists already; give a name that is free", path.display())]
     Exists {
         /// The place.
         path: PathBuf,
@@ -100,26 +100,48 @@ impl NewDir {
     /// [`NewDirError::Exists`] where the place has been taken meanwhile, or [`NewDirError::Io`].
     pub fn keep(self) -> Result<PathBuf, NewDirError> {
         let Self { place, unfinished } = self;
-        let failed = |source: io::Error| match source.kind() {
-            ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory => {
-                NewDirError::Exists {
-                    path: place.clone(),
-                }
-            }
-            _ => NewDirError::Io {
-                action: "write",
-                path: place.clone(),
-                source,
-            },
-        };
+        let failed = |source| failed(&place, source);
         sync_dir(unfinished.path()).map_err(failed)?;
-        // A rename would take the place of an empty directory.
-        if fs::symlink_metadata(&place).is_ok() {
-            return Err(failed(ErrorKind::AlreadyExists.into()));
-        }
+        free(&place)?;
         unfinished.finish(&place).map_err(failed)?;
         sync_dir(parent(&place)).map_err(failed)?;
         Ok(place)
+    }
+
+    /// Put one of its files in its place, where a file is to be; the others go with the directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`keep`](Self::keep).
+    pub fn keep_file(self, name: &str) -> Result<PathBuf, NewDirError> {
+        let Self { place, unfinished } = self;
+        let failed = |source| failed(&place, source);
+        free(&place)?;
+        fs::rename(unfinished.path().join(name), &place).map_err(failed)?;
+        sync_dir(parent(&place)).map_err(failed)?;
+        Ok(place)
+    }
+}
+
+/// A rename would take the place of a file, or of an empty directory.
+fn free(place: &Path) -> Result<(), NewDirError> {
+    match fs::symlink_metadata(place) {
+        Ok(_) => Err(failed(place, ErrorKind::AlreadyExists.into())),
+        Err(_) => Ok(()),
+    }
+}
+
+fn failed(place: &Path, source: io::Error) -> NewDirError {
+    let path = place.to_path_buf();
+    match source.kind() {
+        ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory => {
+            NewDirError::Exists { path }
+        }
+        _ => NewDirError::Io {
+            action: "write",
+            path,
+            source,
+        },
     }
 }
 
@@ -181,6 +203,27 @@ mod tests {
             assert!(matches!(error, NewDirError::NoName { .. }), "{error}");
         }
         assert_eq!((count(dir.path()), count(&at("taken"))), (before, 0));
+    }
+
+    #[test]
+    fn one_file_of_it_can_take_its_place() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let place = dir.path().join("out");
+        let made = || {
+            let new = NewDir::beside(&place).expect("it can be made");
+            fs::write(new.path().join("file"), "x").expect("it is written");
+            fs::write(new.path().join("other"), "y").expect("it is written");
+            new
+        };
+        let (first, second) = (made(), made());
+        let kept = first.keep_file("file").expect("it is kept");
+        assert_eq!(fs::read(kept).expect("it is read"), b"x");
+        let error = second.keep_file("other").expect_err("it is taken");
+        assert!(matches!(error, NewDirError::Exists { .. }), "{error}");
+        assert_eq!(fs::read(&place).expect("it stays"), b"x");
+        assert_eq!(count(dir.path()), 1);
+        let error = NewDir::beside(&place).expect_err("it is there");
+        assert!(!error.to_string().contains("directory"), "{error}");
     }
 
     #[test]

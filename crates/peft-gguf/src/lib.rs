@@ -11,7 +11,7 @@ mod write;
 
 pub use blocks::{BF16, Block, F16, F32, Pack, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
 pub use metadata::Metadata;
-pub use read::{Opened, ReadError, TensorPlace, open};
+pub use read::{Contents, ReadError, TensorPlace, open};
 pub use tensor_type::{PackError, TensorType};
 pub use value::{Array, Value};
 pub use write::{Writes, write};

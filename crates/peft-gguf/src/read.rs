@@ -52,7 +52,7 @@ pub enum ReadError {
 
 /// What a file holds.
 #[derive(Debug, Clone)]
-pub struct Opened {
+pub struct Contents {
     /// What it says beside its tensors.
     pub metadata: Metadata,
     /// Its tensors, in its order.
@@ -88,7 +88,7 @@ impl fmt::Debug for Open {
 ///
 /// A [`ReadError`]: a header that does not parse or claims more than the file has, tensors that do
 /// not follow each other or do not lie in the file, types that are not read.
-pub fn open(path: &Path) -> Result<Opened, ReadError> {
+pub fn open(path: &Path) -> Result<Contents, ReadError> {
     let failed = |source| ReadError::Io {
         path: path.into(),
         source,
@@ -131,11 +131,11 @@ pub fn open(path: &Path) -> Result<Opened, ReadError> {
             len,
         });
     }
-    Ok(Opened { metadata, tensors })
+    Ok(Contents { metadata, tensors })
 }
 
 /// What a header says of a tensor.
-struct Told {
+struct TensorHeader {
     key: String,
     /// The outermost axis first.
     shape: Vec<usize>,
@@ -149,7 +149,7 @@ struct Data {
     alignment: u64,
 }
 
-impl Told {
+impl TensorHeader {
     /// Where it begins in a file of `size`, and its bytes. `end` is where the one before it ends
     /// among the tensors, and then where it does.
     fn place(
@@ -194,7 +194,9 @@ impl Told {
 }
 
 /// All of a header.
-fn contents<R: Read>(mut header: Header<R>) -> Result<(Metadata, Vec<Told>, Data), HeaderError> {
+fn contents<R: Read>(
+    mut header: Header<R>,
+) -> Result<(Metadata, Vec<TensorHeader>, Data), HeaderError> {
     if header.bytes("the first bytes")? != MAGIC {
         return Err("it does not begin with `GGUF`".to_owned().into());
     }
@@ -237,7 +239,7 @@ fn contents<R: Read>(mut header: Header<R>) -> Result<(Metadata, Vec<Told>, Data
     Ok((metadata, told, Data { start, alignment }))
 }
 
-fn tensor<R: Read>(header: &mut Header<R>) -> Result<Told, HeaderError> {
+fn tensor<R: Read>(header: &mut Header<R>) -> Result<TensorHeader, HeaderError> {
     let key = header.key("the name of a tensor")?;
     let of = format!("`{key}`");
     let n_axes = header.u32(&of)? as usize;
@@ -254,7 +256,7 @@ fn tensor<R: Read>(header: &mut Header<R>) -> Result<Told, HeaderError> {
     // Files have the innermost axis first.
     shape.reverse();
     let (code, offset) = (header.u32(&of)?, header.u64(&of)?);
-    Ok(Told {
+    Ok(TensorHeader {
         key,
         shape,
         code,

@@ -114,6 +114,19 @@ impl TensorType {
         blocks.checked_mul(self.block_bytes()).filter(|_| whole)
     }
 
+    /// The largest value that a block is packed of: where its scale is a half, that must hold it.
+    pub fn largest(self) -> f32 {
+        const HALF: f32 = 65_504.0;
+        match self {
+            Self::F16 => HALF,
+            Self::Q8_0 => HALF * 127.0,
+            Self::Q4_0 => HALF * 8.0,
+            Self::F32 | Self::BF16 => f32::MAX,
+            // Nothing is packed in these.
+            Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q4_K | Self::Q5_K | Self::Q6_K => 0.0,
+        }
+    }
+
     /// The values of whole blocks.
     ///
     /// # Panics

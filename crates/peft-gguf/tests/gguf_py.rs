@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use peft_gguf::{Array, Opened, TensorPlace, TensorType, Value, Writes, open, write};
+use peft_gguf::{Array, Contents, TensorPlace, TensorType, Value, Writes, open, write};
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/gguf/blocks.gguf")
@@ -22,7 +22,7 @@ fn values(place: &TensorPlace) -> Vec<f32> {
     values
 }
 
-fn named(opened: &Opened) -> BTreeMap<&str, &TensorPlace> {
+fn named(opened: &Contents) -> BTreeMap<&str, &TensorPlace> {
     let tensors = opened.tensors.iter();
     tensors.map(|place| (place.key(), place)).collect()
 }
@@ -76,7 +76,7 @@ fn packed_blocks_have_its_bits() {
 
 #[test]
 fn metadata_is_its() {
-    let Opened { metadata, .. } = open(&golden()).expect("it is sound");
+    let Contents { metadata, .. } = open(&golden()).expect("it is sound");
     let expected: [(&str, Value); 16] = [
         ("of.uint8", u8::MAX.into()),
         ("of.uint16", u16::MAX.into()),

@@ -19,4 +19,4 @@ mod text;
 mod value;
 
 pub use error::JinjaError;
-pub use template::{Function, Rendered, Template};
+pub use template::{Function, Rendering, Template};

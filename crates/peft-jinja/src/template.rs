@@ -23,7 +23,7 @@ pub struct Template {
 
 /// What a template wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendered {
+pub struct Rendering {
     /// The text.
     pub text: String,
     /// The bytes of the text that are in `{% generation %}` blocks, as transformers tells them.
@@ -68,14 +68,14 @@ impl Template {
     pub fn render(
         &self,
         context: &serde_json::Map<String, serde_json::Value>,
-    ) -> Result<Rendered, JinjaError> {
+    ) -> Result<Rendering, JinjaError> {
         let (text, mut generated) =
             on_own_stack(|| eval::render(&self.body, &self.functions, context))?;
         for range in &mut generated {
             range.end = text.floor_char_boundary(range.end.min(text.len()));
             range.start = range.start.min(range.end);
         }
-        Ok(Rendered { text, generated })
+        Ok(Rendering { text, generated })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use peft_jinja::{JinjaError, Rendered, Template};
+use peft_jinja::{JinjaError, Rendering, Template};
 use serde_json::{Map, Value};
 
 const GOLDENS: &str = include_str!("../../../tests/goldens/jinja.json");
@@ -21,7 +21,7 @@ const DIFFERS: &[(&str, &str)] = &[
     ("dict is lower", "a function is told by another name"),
 ];
 
-fn render(source: &str, context: &Map<String, Value>) -> Result<Rendered, JinjaError> {
+fn render(source: &str, context: &Map<String, Value>) -> Result<Rendering, JinjaError> {
     let now = Arc::new(|format: &str| Ok(format.replace("%%", "%")));
     let template = Template::new(source)?.with_function("strftime_now", now);
     template.render(context)
@@ -67,7 +67,7 @@ fn compare(section: &str, least: usize, source: impl Fn(&str) -> String) {
 }
 
 /// Spans in characters, as Python has them.
-fn in_chars(rendered: &Rendered) -> Value {
+fn in_chars(rendered: &Rendering) -> Value {
     let at = |byte: usize| rendered.text[..byte].chars().count();
     let spans = rendered.generated.iter();
     spans

@@ -18,7 +18,7 @@ mod threads;
 
 pub use activation::Activation;
 pub use adamw::AdamWStep;
-pub use attention::{Dropout, EVERY_SEQUENCE, Seen, Sight, attention};
+pub use attention::{Dropout, EVERY_SEQUENCE, Sight, Visibility, attention};
 pub use known::with_gradient;
 pub use norm::{layer_norm, rms_norm};
 pub use product::{linear, matmul, matmul_to_merge};

@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::{Device, Tensor};
-use peft_kernels::{Seen, Sight, attention};
+use peft_kernels::{Sight, Visibility, attention};
 
 /// The system's, with the largest allocation since it was last asked.
 struct Largest(AtomicUsize);
@@ -39,7 +39,7 @@ fn memory_is_linear_in_the_length() {
     let (q, k, v) = (of(2), of(1), of(1));
     for sight in [Sight::CAUSAL, Sight::ALL] {
         LARGEST.0.store(0, Ordering::Relaxed);
-        let seen = Seen::new(sight, 0, LENGTH);
+        let seen = Visibility::new(sight, 0, LENGTH);
         let y = attention(q.clone(), k.clone(), v.clone(), &seen, None, None);
         let grads = y.sum().backward();
         assert!(q.grad(&grads).is_some());

@@ -6,14 +6,14 @@ use burn::module::Module;
 use peft_core::PeftError;
 use serde_json::{Value, json};
 
-use crate::chosen::Chosen;
+use crate::chosen::ChosenParams;
 use crate::{Role, Strategy};
 
 /// Every bias, those of normalisation layers included. A fresh head must train too:
 /// `Union::new(BitFit::new(&model)?, Head::new(&model, ["classifier"])?)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BitFit {
-    chosen: Chosen,
+    chosen: ChosenParams,
 }
 
 impl BitFit {
@@ -23,7 +23,7 @@ impl BitFit {
     ///
     /// [`PeftError::Unmatched`] where it has none.
     pub fn new<M: Module>(model: &M) -> Result<Self, PeftError> {
-        let chosen = Chosen::by_role(model, "bias", &[Role::Bias, Role::NormBias])?;
+        let chosen = ChosenParams::by_role(model, "bias", &[Role::Bias, Role::NormBias])?;
         Ok(Self { chosen })
     }
 }

@@ -9,9 +9,9 @@ use crate::Role;
 
 /// The parameters of these paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Chosen(HashSet<String>);
+pub(crate) struct ChosenParams(HashSet<String>);
 
-impl Chosen {
+impl ChosenParams {
     pub(crate) fn new(paths: impl IntoIterator<Item = String>) -> Self {
         Self(paths.into_iter().collect())
     }

@@ -5,13 +5,13 @@ use peft_core::{Names, ParamSet, PeftError, module_paths};
 use serde_json::{Value, json};
 
 use crate::Strategy;
-use crate::chosen::Chosen;
+use crate::chosen::ChosenParams;
 
 /// The modules of these paths and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     modules: Vec<String>,
-    chosen: Chosen,
+    chosen: ChosenParams,
 }
 
 impl Head {
@@ -32,7 +32,7 @@ impl Head {
         let paths = ParamSet::Names(names).paths(model)?;
         Ok(Self {
             modules,
-            chosen: Chosen::new(paths),
+            chosen: ChosenParams::new(paths),
         })
     }
 }

@@ -5,13 +5,13 @@ use peft_core::{Names, ParamSet, PeftError};
 use serde_json::{Value, json};
 
 use crate::Strategy;
-use crate::chosen::Chosen;
+use crate::chosen::ChosenParams;
 
 /// The parameters whose whole path, or that of a module around them, matches a regular expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matching {
     pattern: String,
-    chosen: Chosen,
+    chosen: ChosenParams,
 }
 
 impl Matching {
@@ -25,7 +25,7 @@ impl Matching {
         let paths = ParamSet::Names(Names::Regex(pattern.clone())).paths(model)?;
         Ok(Self {
             pattern,
-            chosen: Chosen::new(paths),
+            chosen: ChosenParams::new(paths),
         })
     }
 }

@@ -5,7 +5,7 @@ use burn::module::Module;
 use peft_core::PeftError;
 use serde_json::{Value, json};
 
-use crate::chosen::Chosen;
+use crate::chosen::ChosenParams;
 use crate::{Role, Strategy};
 
 /// The weights of normalisation layers, and their biases where they are wanted; PEFT's LN tuning
@@ -13,7 +13,7 @@ use crate::{Role, Strategy};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Norms {
     biases: bool,
-    chosen: Chosen,
+    chosen: ChosenParams,
 }
 
 impl Norms {
@@ -25,7 +25,7 @@ impl Norms {
     pub fn new<M: Module>(model: &M) -> Result<Self, PeftError> {
         Ok(Self {
             biases: true,
-            chosen: Chosen::by_role(model, "norm", &[Role::NormWeight, Role::NormBias])?,
+            chosen: ChosenParams::by_role(model, "norm", &[Role::NormWeight, Role::NormBias])?,
         })
     }
 
@@ -37,7 +37,7 @@ impl Norms {
     pub fn weights<M: Module>(model: &M) -> Result<Self, PeftError> {
         Ok(Self {
             biases: false,
-            chosen: Chosen::by_role(model, "norm weight", &[Role::NormWeight])?,
+            chosen: ChosenParams::by_role(model, "norm weight", &[Role::NormWeight])?,
         })
     }
 }

@@ -243,7 +243,7 @@ impl LoraConfig {
                 Tensor::zeros([d_in, rank], options()),
                 Tensor::random([rank, d_out], Distribution::Normal(0.0, 1.0), options()),
             ),
-            (_, LoraInit::KaimingUniform) => {
+            (LayerKind::Linear, LoraInit::KaimingUniform) => {
                 let bound = 1.0 / (d_in as f64).sqrt();
                 let uniform = Distribution::Uniform(-bound, bound);
                 (
@@ -251,7 +251,7 @@ impl LoraConfig {
                     Tensor::zeros([rank, d_out], options()),
                 )
             }
-            (_, LoraInit::Gaussian) => (
+            (LayerKind::Linear, LoraInit::Gaussian) => (
                 Tensor::random(
                     [d_in, rank],
                     Distribution::Normal(0.0, 1.0 / rank as f64),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{DType, Device, Int, Tensor};
-use peft_kernels::{Dropout, EVERY_SEQUENCE, Seen};
+use peft_kernels::{Dropout, EVERY_SEQUENCE, Visibility};
 
 use crate::rotation::Rotation;
 use crate::rows::Rows;
@@ -36,7 +36,7 @@ pub struct Context {
 /// What blocks see that look alike.
 #[derive(Debug)]
 pub(crate) struct View {
-    pub(crate) seen: Seen,
+    pub(crate) seen: Visibility,
     pub(crate) rotation: Option<Rotation>,
 }
 
@@ -115,7 +115,7 @@ impl Context {
         self.views = looks
             .into_iter()
             .map(|look| View {
-                seen: Seen::new(look.sight, self.cached, self.positions)
+                seen: Visibility::new(look.sight, self.cached, self.positions)
                     .with_segments(self.segments.clone())
                     .with_places(places.clone()),
                 rotation: look

@@ -52,7 +52,11 @@ impl RopeConfig {
                 let grown = factor * length / *max_positions as f64 - (factor - 1.0);
                 self.theta * grown.powf(dim as f64 / (dim as f64 - 2.0))
             }
-            _ => self.theta,
+            RopeScaling::Default
+            | RopeScaling::Linear { .. }
+            | RopeScaling::Llama3 { .. }
+            | RopeScaling::Yarn { .. }
+            | RopeScaling::Long { .. } => self.theta,
         };
         (0..dim / 2)
             .map(|i| {
@@ -132,7 +136,11 @@ impl RopeConfig {
                 original_max_positions: original,
                 ..
             } => cached == 0 || (cached > original) == (length > original),
-            _ => true,
+            RopeScaling::Default
+            | RopeScaling::Linear { .. }
+            | RopeScaling::Dynamic { .. }
+            | RopeScaling::Llama3 { .. }
+            | RopeScaling::Yarn { .. } => true,
         }
     }
 
@@ -145,7 +153,10 @@ impl RopeConfig {
             | RopeScaling::Long {
                 attention_factor, ..
             } => attention_factor,
-            _ => 1.0,
+            RopeScaling::Default
+            | RopeScaling::Linear { .. }
+            | RopeScaling::Dynamic { .. }
+            | RopeScaling::Llama3 { .. } => 1.0,
         }
     }
 }

@@ -34,7 +34,7 @@ pub trait Transformer: Module {
         cache: Option<&KvCache>,
         device: &Device,
     ) -> Context {
-        Context::new(self.stages(), dims, pass, cache, device)
+        self.stages().context(dims, pass, cache, device)
     }
 
     /// What the first block reads of tokens.
@@ -44,8 +44,7 @@ pub trait Transformer: Module {
     /// `ids` is `[batch, positions]`, the result `[batch, positions, d_model]`, with virtual
     /// tokens before the text where the model reads some.
     fn begin(&self, ids: Tensor<2, Int>, context: &Context) -> Tensor<3> {
-        let stages = self.stages();
-        stages.begin(stages.embed_text(ids, context), context)
+        self.stages().begin_text(ids, context)
     }
 
     /// Some of the blocks, one after the other; the last one of all at the positions that are read
@@ -62,20 +61,12 @@ pub trait Transformer: Module {
     /// If a block gives states of other positions than those that are read.
     fn run(
         &self,
-        mut x: Tensor<3>,
+        x: Tensor<3>,
         blocks: Range<usize>,
         context: &Context,
-        mut cache: Option<&mut KvCache>,
+        cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
-        let stages = self.stages();
-        for block in blocks {
-            let attention = Attention::new(context, block, cache.as_deref_mut());
-            let positions = x.dims()[1];
-            x = stages.block(block, x, attention);
-            let read = context.read_by(block).map_or(positions, |at| at.dims()[1]);
-            assert_eq!(x.dims()[1], read, "a block's states are of what is read");
-        }
-        x
+        self.stages().run(x, blocks, context, cache)
     }
 
     /// The states that heads read, of what the last block gave.
@@ -215,10 +206,52 @@ pub trait Transformer: Module {
     /// text grows to `length`: not where the rotation of all positions changes with the length. All
     /// positions are then to be read again, with an empty cache.
     fn cache_holds(&self, cached: usize, length: usize) -> bool {
-        let stages = self.stages();
-        let length = length + stages.n_virtual_tokens();
-        (0..stages.spec().n_blocks)
-            .filter_map(|block| stages.look(block).rope)
+        self.stages().cache_holds(cached, length)
+    }
+}
+
+/// What is written once for all stages, whatever type of model they are in: [`Transformer`] has it
+/// for models.
+impl dyn Stages + '_ {
+    /// As [`Transformer::context`].
+    pub fn context(
+        &self,
+        dims: [usize; 2],
+        pass: Pass,
+        cache: Option<&KvCache>,
+        device: &Device,
+    ) -> Context {
+        Context::new(self, dims, pass, cache, device)
+    }
+
+    /// As [`Transformer::begin`].
+    pub fn begin_text(&self, ids: Tensor<2, Int>, context: &Context) -> Tensor<3> {
+        self.begin(self.embed_text(ids, context), context)
+    }
+
+    /// As [`Transformer::run`].
+    pub fn run(
+        &self,
+        mut x: Tensor<3>,
+        blocks: Range<usize>,
+        context: &Context,
+        mut cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        for block in blocks {
+            let attention = Attention::new(context, block, cache.as_deref_mut());
+            let positions = x.dims()[1];
+            x = self.block(block, x, attention);
+            let read = context.read_by(block).map_or(positions, |at| at.dims()[1]);
+            assert_eq!(x.dims()[1], read, "a block's states are of what is read");
+        }
+        x
+    }
+
+    /// As [`Transformer::cache_holds`].
+    pub fn cache_holds(&self, cached: usize, length: usize) -> bool {
+        let length = length + self.n_virtual_tokens();
+        (0..self.spec().n_blocks)
+            .filter_map(|block| self.look(block).rope)
             .all(|rope| rope.cache_holds(cached, length))
     }
 }

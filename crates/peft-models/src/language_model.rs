@@ -11,7 +11,6 @@ use crate::{DecoderConfig, DecoderForCausalLm, Gpt2Config, Gpt2LmHeadModel, Mode
 /// of the model in it.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)]
-#[non_exhaustive]
 pub enum LanguageModel {
     /// Llama and those after it.
     Decoder(DecoderForCausalLm),
@@ -33,7 +32,6 @@ impl Transformer for LanguageModel {
 /// The sizes of a [`LanguageModel`].
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant)]
-#[non_exhaustive]
 pub enum LanguageModelConfig {
     /// Llama and those after it.
     Decoder(DecoderConfig),

@@ -4,6 +4,6 @@
 mod read;
 mod write;
 
-pub use read::{Hold, Opened, ReadError, TensorPlace, open, open_with};
+pub use read::{Contents, Hold, ReadError, TensorPlace, open, open_with};
 pub use safetensors::tensor::Dtype;
 pub use write::{Writes, write};

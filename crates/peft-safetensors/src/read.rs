@@ -52,7 +52,7 @@ pub enum ReadError {
 
 /// What a file holds.
 #[derive(Debug, Clone)]
-pub struct Opened {
+pub struct Contents {
     /// Texts by name.
     pub texts: HashMap<String, String>,
     /// Tensors by key.
@@ -124,7 +124,7 @@ impl fmt::Debug for Open {
 ///
 /// A [`ReadError`]: a header that does not parse, tensors whose shapes are not those of their
 /// bytes, or that are not all of the file.
-pub fn open(path: &Path) -> Result<Opened, ReadError> {
+pub fn open(path: &Path) -> Result<Contents, ReadError> {
     open_with(path, Hold::Open)
 }
 
@@ -133,7 +133,7 @@ pub fn open(path: &Path) -> Result<Opened, ReadError> {
 /// # Errors
 ///
 /// As [`open`].
-pub fn open_with(path: &Path, hold: Hold) -> Result<Opened, ReadError> {
+pub fn open_with(path: &Path, hold: Hold) -> Result<Contents, ReadError> {
     let failed = |source| ReadError::Io {
         path: path.into(),
         source,
@@ -188,7 +188,7 @@ pub fn open_with(path: &Path, hold: Hold) -> Result<Opened, ReadError> {
     };
     let tensors = header.tensors().into_iter().map(place).collect();
     let texts = header.metadata().clone().unwrap_or_default();
-    Ok(Opened { texts, tensors })
+    Ok(Contents { texts, tensors })
 }
 
 impl TensorPlace {

@@ -111,7 +111,7 @@ mod tests {
     use safetensors::SafeTensors;
 
     use super::*;
-    use crate::{Opened, ReadError, open};
+    use crate::{Contents, ReadError, open};
 
     struct Numbers {
         shape: Vec<usize>,
@@ -165,7 +165,7 @@ mod tests {
         // Two maps of the same texts have orders of their own.
         assert!((0..8).all(|_| written() == bytes));
         let theirs = SafeTensors::deserialize(&bytes).expect("it is sound");
-        let Opened {
+        let Contents {
             texts: found,
             tensors: places,
         } = open(&path).expect("it is sound");

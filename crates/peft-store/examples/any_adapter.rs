@@ -10,7 +10,7 @@ use burn::tensor::{DType, Device};
 use peft_core::Targets;
 use peft_lora::LoraConfig;
 use peft_prefix::PrefixConfig;
-use peft_store::{About, AdapterConfig, Checkpoint, SavedAdapter, TaskType, adaptable};
+use peft_store::{AdapterConfig, AdapterInfo, Checkpoint, SavedAdapter, TaskType, adaptable};
 
 fn copy(model: &Path, adapter: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
     let mut model = adaptable(Checkpoint::open(model)?.load(&Device::flex(), DType::F32)?);
@@ -31,7 +31,9 @@ fn make(model: &Path, dir: &Path) -> Result<[AdapterConfig; 2], Box<dyn Error>> 
         let config: &AdapterConfig = config;
         let mut model = adaptable(Checkpoint::open(model)?.load(&Device::flex(), DType::F32)?);
         println!("{}", config.attach_any(&mut model, "default")?);
-        let about = About::new().with_base("demo").with_task(TaskType::CausalLm);
+        let about = AdapterInfo::new()
+            .with_base("demo")
+            .with_task(TaskType::CausalLm);
         config.save_any(&model, "default", &about, dir.join(config.method()))?;
     }
     Ok(configs)

@@ -10,7 +10,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use peft_core::{Adapter, FrozenWeight, Layer, LayerKind, PeftError, Placement, Targets, attach};
-use peft_store::{About, OwnDir, save_own};
+use peft_store::{AdapterInfo, OwnDir, save_own};
 use serde::{Deserialize, Serialize};
 
 /// The method: [`Adapter::weight`] defines it.
@@ -97,7 +97,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert!(after < before / 4.0);
 
     let dir = std::env::temp_dir().join(format!("own-method-{}", std::process::id()));
-    save_own(&model, "default", Hira::NAME, &config, &About::new(), &dir)?;
+    save_own(
+        &model,
+        "default",
+        Hira::NAME,
+        &config,
+        &AdapterInfo::new(),
+        &dir,
+    )?;
 
     let saved = OwnDir::open(&dir)?;
     let mut loaded = base;

@@ -10,7 +10,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Distribution, Tensor};
 use peft_lora::{ForwardPath, LoraConfig, Targets, linear, merge};
-use peft_store::{About, AdapterConfig, AdapterDir, save_adapter};
+use peft_store::{AdapterConfig, AdapterDir, AdapterInfo, save_adapter};
 
 #[derive(Module, Debug)]
 struct Net {
@@ -64,7 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         &model,
         "default",
         &AdapterConfig::Lora(config),
-        &About::new(),
+        &AdapterInfo::new(),
         &dir,
     )?;
     let mut loaded = base;

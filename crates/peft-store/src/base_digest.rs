@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor, TensorData};
-use half::bf16;
 use peft_core::{Digest, FrozenWeight, ParamPlace, VisitParams, parameters, visit_params};
+use peft_files::f32_to_bf16;
 use rayon::prelude::*;
 
 /// A digest of a model's own parameters but those at `except`, which a file holds.
@@ -52,13 +52,13 @@ fn own<M: Module>(model: &M, except: &BTreeSet<String>) -> BTreeSet<String> {
 
 /// The half precision that some of these parameters are held in.
 fn run_in<M: Module>(model: &M, of: &BTreeSet<String>) -> Option<DType> {
-    let mut found = Halves { of, found: None };
+    let mut found = HalfPrecision { of, found: None };
     visit_params(model, &mut found);
     found.found
 }
 
 fn digest_in<M: Module>(model: &M, of: BTreeSet<String>, dtype: DType) -> String {
-    let mut sum = Sum {
+    let mut sum = DigestSum {
         counts: of,
         dtype,
         waiting: Vec::new(),
@@ -70,12 +70,12 @@ fn digest_in<M: Module>(model: &M, of: BTreeSet<String>, dtype: DType) -> String
     format!("{kind}{:016x}", sum.sum)
 }
 
-struct Halves<'a> {
+struct HalfPrecision<'a> {
     of: &'a BTreeSet<String>,
     found: Option<DType>,
 }
 
-impl VisitParams for Halves<'_> {
+impl VisitParams for HalfPrecision<'_> {
     fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
         if self.of.contains(&at.path()) {
             let dtype = FrozenWeight::of(param).dtype();
@@ -85,7 +85,7 @@ impl VisitParams for Halves<'_> {
     }
 }
 
-struct Sum {
+struct DigestSum {
     counts: BTreeSet<String>,
     dtype: DType,
     /// Parameters with their paths, whose digests the cores compute beside each other.
@@ -96,7 +96,7 @@ struct Sum {
 /// How many elements may wait.
 const WAITING: usize = 1 << 22;
 
-impl Sum {
+impl DigestSum {
     fn add_waiting(&mut self) {
         let waiting = std::mem::take(&mut self.waiting).into_par_iter();
         let digests = waiting.map(|(path, data)| digest_of(&path, data, self.dtype));
@@ -111,7 +111,9 @@ fn digest_of(path: &str, data: TensorData, dtype: DType) -> u64 {
     data.shape().iter().for_each(|n| digest.add(*n as u64));
     // Without a copy of them all in the other precision.
     if let (Ok(values), DType::BF16) = (data.as_slice::<f32>(), dtype) {
-        let values = values.iter().map(|value| bf16::from_f32(*value).to_bits());
+        let values = values
+            .iter()
+            .map(|value| u16::from_le_bytes(f32_to_bf16(*value)));
         values.for_each(|bits| digest.add(bits.into()));
         return digest.value();
     }
@@ -121,7 +123,7 @@ fn digest_of(path: &str, data: TensorData, dtype: DType) -> u64 {
     digest.value()
 }
 
-impl VisitParams for Sum {
+impl VisitParams for DigestSum {
     fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
         let path = at.path();
         if !self.counts.contains(&path) {

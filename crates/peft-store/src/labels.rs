@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::LARGEST_JSON;
+use crate::fields::{FieldError, Fields, shown, strings};
 
 /// The file that keeps them beside an adapter: `{"labels": [..], "problem_type": ".."}`.
 const FILE: &str = "labels.json";
+
+/// The model's config, in messages.
+const CONFIG: &str = "config.json";
 
 /// The names of a classifier's outputs, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +54,7 @@ pub enum LabelsError {
     #[error("config.json: `{field}` is {found}, expected {expected}")]
     Field {
         /// The field.
-        field: &'static str,
+        field: String,
         /// What it is.
         found: String,
         /// What it should be.
@@ -71,28 +75,23 @@ impl Labels {
         fields: &Map<String, Value>,
         outputs: Option<usize>,
     ) -> Result<Option<Self>, LabelsError> {
-        let names = match fields.get("id2label") {
-            None | Some(Value::Null) => match outputs {
-                None => return Ok(None),
-                Some(outputs) => {
-                    let said = fields.get("num_labels").filter(|said| !said.is_null());
-                    if let Some(said) = said.filter(|said| said.as_u64() != Some(outputs as u64)) {
-                        return Err(wrong("num_labels", said, &of_head(outputs)));
-                    }
-                    Self::unnamed(outputs)
+        let fields = Fields::new(Path::new(CONFIG), fields);
+        let names = match (fields.get("id2label"), outputs) {
+            (Value::Null, None) => return Ok(None),
+            (Value::Null, Some(outputs)) => {
+                let said = fields.get("num_labels");
+                if !said.is_null() && said.as_u64() != Some(outputs as u64) {
+                    return Err(fields.wrong("num_labels", of_head(outputs)).into());
                 }
-            },
-            Some(Value::Object(map)) => by_id(map, outputs)?,
-            Some(other) => {
+                Self::unnamed(outputs)
+            }
+            (Value::Object(map), _) => by_id(&fields, map, outputs)?,
+            (_, _) => {
                 let expected = "an object of names by their ids, as {\"0\": \"negative\", ..}";
-                return Err(wrong("id2label", other, expected));
+                return Err(fields.wrong("id2label", expected).into());
             }
         };
-        let text = |field: &'static str| match fields.get(field) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(other) => Err(wrong(field, other, "a string")),
-        };
+        let text = |field| Ok::<_, FieldError>(fields.string(field)?.map(str::to_owned));
         Ok(Some(Self {
             names,
             problem_type: text("problem_type")?.filter(|named| !named.is_empty()),
@@ -115,10 +114,10 @@ impl Labels {
         &self,
         fields: &Map<String, Value>,
     ) -> Result<Option<(String, u64)>, LabelsError> {
-        let ids = match fields.get("label2id") {
-            None | Some(Value::Null) => return Ok(None),
-            Some(Value::Object(ids)) => ids,
-            Some(other) => return Err(wrong("label2id", other, "an object of ids by names")),
+        let fields = Fields::new(Path::new(CONFIG), fields);
+        let expected = "an object of ids by names";
+        let Some(ids) = fields.read("label2id", expected, Value::as_object)? else {
+            return Ok(None);
         };
         for (id, name) in self.names.iter().enumerate() {
             let said = match ids.get(name) {
@@ -129,7 +128,7 @@ impl Labels {
             match said {
                 Some(said) if said == id as u64 => {}
                 Some(said) => return Ok(Some((name.clone(), said))),
-                None => return Err(wrong("label2id", &ids[name], "an object of ids by names")),
+                None => return Err(wrong("label2id", &ids[name], expected)),
             }
         }
         Ok(None)
@@ -177,11 +176,7 @@ impl Labels {
             }
         };
         let value: Value = serde_json::from_str(&text).unwrap_or_default();
-        let names = value["labels"].as_array().and_then(|names| {
-            let names = names.iter().map(|name| name.as_str().map(str::to_owned));
-            names.collect::<Option<Vec<_>>>()
-        });
-        match names {
+        match strings(&value["labels"]) {
             Some(names) if !names.is_empty() => Ok(Some(Self {
                 names,
                 problem_type: value["problem_type"].as_str().map(str::to_owned),
@@ -213,45 +208,43 @@ impl Labels {
 }
 
 /// Names by their ids, in order: the ids are those of the outputs, without gaps.
-fn by_id(map: &Map<String, Value>, outputs: Option<usize>) -> Result<Vec<String>, LabelsError> {
-    let found = Value::Object(map.clone());
+fn by_id(
+    fields: &Fields<'_>,
+    map: &Map<String, Value>,
+    outputs: Option<usize>,
+) -> Result<Vec<String>, LabelsError> {
     if let Some(outputs) = outputs.filter(|outputs| *outputs != map.len()) {
         let found = json!(format!("{} names", map.len()));
-        return Err(wrong("id2label", &found, &of_head(outputs)));
+        return Err(wrong("id2label", &found, of_head(outputs)));
     }
+    let refused = |expected: &str| Err(fields.wrong("id2label", expected).into());
     let mut names: Vec<Option<String>> = vec![None; map.len()];
     let mut known = HashSet::new();
-    let expected = format!("ids 0 to {}, each once", map.len().saturating_sub(1));
     for (id, name) in map {
         let name = match name {
             Value::String(name) => name.clone(),
             Value::Null | Value::Bool(_) | Value::Number(_) => name.to_string(),
-            other => {
-                return Err(wrong(
-                    "id2label",
-                    other,
-                    "names, as {\"0\": \"negative\", ..}",
-                ));
+            Value::Array(_) | Value::Object(_) => {
+                let expected = "names, as {\"0\": \"negative\", ..}";
+                return Err(wrong("id2label", name, expected));
             }
         };
-        let place = id
-            .trim()
-            .parse()
-            .ok()
-            .and_then(|id: usize| names.get_mut(id));
+        let id: Option<usize> = id.trim().parse().ok();
+        let place = id.and_then(|id| names.get_mut(id));
         if !known.insert(name.clone()) {
-            let expected = "names that differ: rows that name the class could not be told";
-            return Err(wrong("id2label", &found, expected));
+            return refused("names that differ: rows that name the class could not be told");
         }
         match place {
             Some(place @ None) => *place = Some(name),
-            _ => return Err(wrong("id2label", &found, &expected)),
+            Some(Some(_)) | None => {
+                return refused(&format!("ids 0 to {}, each once", map.len() - 1));
+            }
         }
     }
     let names: Option<Vec<String>> = names.into_iter().collect();
     match names.filter(|names| !names.is_empty()) {
         Some(names) => Ok(names),
-        None => Err(wrong("id2label", &found, "at least one name")),
+        None => refused("at least one name"),
     }
 }
 
@@ -259,17 +252,22 @@ fn of_head(outputs: usize) -> String {
     format!("one for each of the {outputs} outputs of the head in the file")
 }
 
-fn wrong(field: &'static str, found: &Value, expected: &str) -> LabelsError {
-    const SHOWN: usize = 120;
-    let text = found.to_string();
-    let mut shown: String = text.chars().take(SHOWN).collect();
-    if shown.len() < text.len() {
-        shown.push_str("...");
-    }
+/// The error of a value within a field.
+fn wrong(field: &str, found: &Value, expected: impl Into<String>) -> LabelsError {
     LabelsError::Field {
-        field,
-        found: shown,
+        field: field.into(),
+        found: shown(found),
         expected: expected.into(),
+    }
+}
+
+impl From<FieldError> for LabelsError {
+    fn from(error: FieldError) -> Self {
+        Self::Field {
+            field: error.field,
+            found: error.found,
+            expected: error.fault.expected(),
+        }
     }
 }
 

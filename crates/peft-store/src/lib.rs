@@ -10,6 +10,7 @@ mod base_digest;
 mod checkpoint;
 #[cfg(feature = "models")]
 mod companions;
+mod fields;
 mod generation;
 #[cfg(feature = "models")]
 mod gguf;
@@ -19,17 +20,18 @@ mod own;
 mod params;
 mod saved;
 mod tensor_file;
+mod tensor_problem;
 mod trained;
 
 pub use adapter::{
-    About, Adaptable, AdapterConfig, AdapterDir, AdapterFileError, TaskType, TensorProblem,
-    adaptable, save_adapter, save_prefix, save_prompt,
+    Adaptable, AdapterConfig, AdapterDir, AdapterFileError, AdapterInfo, TaskType, adaptable,
+    save_adapter, save_prefix, save_prompt,
 };
 pub use base_digest::base_digest;
 #[cfg(feature = "models")]
 pub use checkpoint::{
-    Checkpoint, CheckpointConfig, CheckpointError, CheckpointProblem, FamilyTargets, Headed,
-    Precision, checkpoint_config, fresh_config_json, write_checkpoint,
+    Checkpoint, CheckpointConfig, CheckpointError, FamilyTargets, HeadedModel, Precision,
+    checkpoint_config, fresh_config_json, write_checkpoint,
 };
 #[cfg(feature = "models")]
 pub use companions::Companions;
@@ -43,7 +45,8 @@ pub use memory::MemoryError;
 pub use own::{OwnDir, save_own};
 #[cfg(feature = "models")]
 pub use peft_gguf::TensorType;
-pub use saved::{Attached, SavedAdapter};
+pub use saved::{AttachedAdapter, SavedAdapter};
 #[cfg(feature = "models")]
 pub use saved::{HeadError, HeadLabels, LabelSource};
+pub use tensor_problem::TensorProblem;
 pub use trained::{TrainedConfig, TrainedDir, TrainedFormat, TrainedReport, save_trained};

@@ -12,10 +12,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::adapter::{
-    About, BASE_DIGEST, CONFIG, Fields, OWN, TENSORS, create, io, other_base_warning, own_method,
+    AdapterInfo, BASE_DIGEST, CONFIG, OWN, TENSORS, create, io, other_base_warning, own_method,
     pretty, read_fields, replace, whole,
 };
-use crate::tensor_file::{Stored, load_tensors, problems, read_f32, tensors_at, write_tensors};
+use crate::fields::Fields;
+use crate::tensor_file::{
+    StoredTensor, load_tensors, problems, read_f32, tensors_at, write_tensors,
+};
 use crate::{AdapterFileError, TensorProblem};
 
 /// Write adapter `name` of `model`, of whatever method, and what the model reads beside its text,
@@ -38,7 +41,7 @@ pub fn save_own<M: Module>(
     name: &str,
     method: &str,
     settings: &impl Serialize,
-    about: &About,
+    about: &AdapterInfo,
     dir: impl AsRef<Path>,
 ) -> Result<(), AdapterFileError> {
     let dir = dir.as_ref();
@@ -73,7 +76,7 @@ pub fn save_own<M: Module>(
     let shared = shared_matrices(model, name).into_iter();
     let shared = shared.map(|(key, shared)| (shared_key(&key), shared.value().into_data()));
     let others = running.chain(shared);
-    let others = others.map(|(path, data)| (path, Stored::of(data)));
+    let others = others.map(|(path, data)| (path, StoredTensor::of(data)));
     let texts = [(BASE_DIGEST, about.base_digest(model, name))];
     create(dir)?;
     let tensors = dir.join(TENSORS);
@@ -140,16 +143,13 @@ impl OwnDir {
         path: PathBuf,
         fields: Map<String, Value>,
     ) -> Result<Self, AdapterFileError> {
-        let of = Fields {
-            path: &path,
-            map: &fields,
-        };
+        let of = Fields::new(&path, &fields);
         if of.text("peft_type") != Some(OWN) {
             let supported = format!("{OWN}; `AdapterDir` reads those of PEFT");
-            return Err(of.unsupported("peft_type", &supported));
+            return Err(of.unsupported("peft_type", supported).into());
         }
         let Some(method) = of.text("method").map(str::to_owned) else {
-            return Err(of.wrong("method", "a string"));
+            return Err(of.wrong("method", "a string").into());
         };
         let dir = path.parent().unwrap_or(Path::new("")).to_path_buf();
         Ok(Self {
@@ -171,10 +171,7 @@ impl OwnDir {
 
     /// The error of a program that has not the method.
     pub fn unknown_method(&self) -> AdapterFileError {
-        own_method(&Fields {
-            path: &self.dir.join(CONFIG),
-            map: &self.fields,
-        })
+        own_method(&Fields::new(&self.dir.join(CONFIG), &self.fields)).into()
     }
 
     /// The shapes of the tensors in the file, by key.
@@ -235,7 +232,7 @@ impl OwnDir {
 
         let mut problems = problems(&places, &expected)?;
         let missing = expected.keys().filter(|key| !places.contains_key(*key));
-        problems.extend(missing.map(|key| TensorProblem::Missing { key: key.clone() }));
+        problems.extend(missing.map(TensorProblem::missing));
         if !problems.is_empty() {
             let path = file;
             return Err(AdapterFileError::Tensors { path, problems });

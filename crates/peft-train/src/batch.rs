@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-use crate::objective::Reads;
+use crate::objective::ReadPositions;
 use crate::{Example, TrainExample, pack};
 
 /// Examples of similar length are brought together within windows of this many batches.
@@ -20,7 +20,7 @@ pub struct Batch {
     /// the last; none where each row is one sequence.
     pub segments: Option<Tensor<2, Int>>,
     /// The positions whose next token is a target.
-    pub(crate) reads: Reads,
+    pub(crate) reads: ReadPositions,
     /// The targets, `[targets]`.
     pub labels: Tensor<1, Int>,
     /// The row of each target, that of its example unless it is packed.
@@ -72,7 +72,7 @@ impl Batch {
                 .iter()
                 .any(|segment| *segment > 0)
                 .then(|| Tensor::from_data(TensorData::new(segments, shape), (device, DType::I64))),
-            reads: Reads::new(&sources, positions, device),
+            reads: ReadPositions::new(&sources, positions, device),
             labels: flat(labels),
             rows,
             n_examples: examples.len(),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::batch::plan_evaluation;
 use crate::data::{check_vocabulary, completion_tokens, is_completions};
 use crate::loss::{chunks, logits_of, nll, target_states};
-use crate::{Batch, Example, Padded, TextTokenizer, TrainError};
+use crate::{Batch, Example, PaddedTokens, TextTokenizer, TrainError};
 
 /// How good a model is on some rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -192,7 +192,7 @@ fn best_options<M: CausalLm>(
             if option.len() > 1 {
                 let given = vec![&option[..option.len() - 1]; n];
                 let mut cache = cache.clone();
-                let ids = Padded::new(&given, device).ids;
+                let ids = PaddedTokens::new(&given, device).ids;
                 let hidden = model.hidden(ids, None, Some(&mut cache));
                 let rest = log_softmax(model.logits(hidden).cast(DType::F32), 2);
                 for (i, token) in option[1..].iter().enumerate() {
@@ -223,7 +223,7 @@ pub(crate) fn read_ends<M: Transformer>(
     let ends = TensorData::new(ends, [rows.len(), 1]);
     let ends = Read::At(Tensor::from_data(ends, (device, DType::I64)));
     let pass = Pass::of_lengths(lengths).reading(ends);
-    let ids = Padded::new(rows, device).ids;
+    let ids = PaddedTokens::new(rows, device).ids;
     model.read(ids, pass, Some(cache)).0
 }
 

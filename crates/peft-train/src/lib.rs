@@ -9,7 +9,7 @@ mod eval;
 mod generate;
 mod loss;
 mod objective;
-mod padded;
+mod padded_tokens;
 mod tokenizer;
 mod trainer;
 
@@ -22,20 +22,21 @@ pub use classify::{
     tag_words,
 };
 pub use data::{
-    Dataset, EncodeOptions, Encoded, Example, LONGEST_ROW, Label, LabelName, Message, Row, RowKind,
-    conversation, encode, pack, template_variables,
+    Dataset, EncodeOptions, EncodedExamples, Example, LONGEST_ROW, Label, LabelName, Message, Row,
+    RowKind, conversation, encode, pack, template_variables,
 };
 pub use error::{BadRow, TrainError, WrongSetting};
 pub use eval::{EvalReport, choose, evaluate};
 pub use generate::{GenerateConfig, TokenRules, generate, generate_all};
 pub use loss::target_nll;
 pub use objective::{
-    Cut, NextToken, Objective, PackedNextToken, Report, TrainExample, TrunkStates, digest_of,
+    BlockwiseLoss, NextToken, Objective, PackedNextToken, Report, TrainExample, TrunkStates,
+    digest_of,
 };
-pub use padded::Padded;
+pub use padded_tokens::PaddedTokens;
 pub use peft_core::Digest;
 pub use peft_layerwise::{AllTrainable, Length, Strategy};
-pub use tokenizer::{EncodeSpecial, Rendered, TextToken, TextTokenizer, WordEncoding};
+pub use tokenizer::{EncodeSpecial, Rendering, TextToken, TextTokenizer, WordEncoding};
 pub use trainer::{
     AdapterSchedule, Divergence, Evaluations, FoundState, Observer, Progress, Schedule, StateDir,
     StepReport, TrainConfig, TrainState, Trainer, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse,

@@ -90,7 +90,7 @@ pub(crate) fn target_loss<M: CausalLm>(
         }
         false => values.sum(),
     };
-    let mut with_layer = WithGradients {
+    let mut with_layer = GradientCarrier {
         grads: of_layer.grads(),
         sum,
     };
@@ -99,12 +99,12 @@ pub(crate) fn target_loss<M: CausalLm>(
 }
 
 /// Adds to a sum nothing, with these gradients by a model's parameters.
-struct WithGradients {
+struct GradientCarrier {
     grads: GradientsParams,
     sum: Tensor<1>,
 }
 
-impl ModuleVisitor for WithGradients {
+impl ModuleVisitor for GradientCarrier {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(grad) = self.grads.remove::<D>(param.id) else {
             return;

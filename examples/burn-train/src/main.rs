@@ -15,7 +15,7 @@ use burn_train::{
     InferenceStep, Learner, RegressionOutput, SupervisedTraining, TrainOutput, TrainStep,
 };
 use peft_lora::{ForwardPath, LoraConfig, Targets, linear};
-use peft_store::{About, AdapterConfig, save_adapter};
+use peft_store::{AdapterInfo, AdapterConfig, save_adapter};
 
 #[derive(Module, Debug)]
 struct Net {
@@ -102,7 +102,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         &trained,
         "default",
         &AdapterConfig::Lora(config),
-        &About::new(),
+        &AdapterInfo::new(),
         &adapter,
     )?;
     println!(

@@ -74,7 +74,7 @@ pub use fixture::AdapterFixture;
 pub use head::{Classes, Head, Logits, States, Tags};
 pub use invariant::Invariant;
 pub use look::{
-    Seen, adapter_paths, is_adapter, params, read, replace, slot_state, steps, trained,
+    ParamSnapshot, adapter_paths, is_adapter, params, read, replace, slot_state, steps, trained,
     with_gradient,
 };
 pub use model_fixture::ModelFixture;

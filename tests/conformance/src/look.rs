@@ -14,7 +14,7 @@ pub fn is_adapter(path: &str) -> bool {
 
 /// What a traversal shows of a parameter.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Seen {
+pub struct ParamSnapshot {
     /// Its stored values.
     pub data: TensorData,
     /// Whether it requires a gradient.
@@ -31,9 +31,9 @@ pub fn read<const D: usize>(tensor: Tensor<D>) -> TensorData {
 }
 
 /// Every float parameter by its path, as Burn's own traversal shows it.
-pub fn params<M: Module>(model: &M) -> BTreeMap<String, Seen> {
+pub fn params<M: Module>(model: &M) -> BTreeMap<String, ParamSnapshot> {
     #[derive(Default)]
-    struct Read(Vec<String>, BTreeMap<String, Seen>);
+    struct Read(Vec<String>, BTreeMap<String, ParamSnapshot>);
     impl ModuleVisitor for Read {
         fn enter_module(&mut self, name: &str, _container: &str) {
             self.0.push(name.into());
@@ -45,7 +45,8 @@ pub fn params<M: Module>(model: &M) -> BTreeMap<String, Seen> {
             let base = param.base();
             let trains = base.is_require_grad();
             let data = read(base);
-            self.1.insert(self.0.join("."), Seen { data, trains });
+            self.1
+                .insert(self.0.join("."), ParamSnapshot { data, trains });
         }
     }
     let mut read = Read::default();

@@ -21,4 +21,4 @@ mod worker;
 
 pub use mutate::mutate;
 pub use run::{Kind, MAX_GROWTH_KIB, MAX_SECONDS, Reader, check};
-pub use sound::{Place, Sound, Tried};
+pub use sound::{Place, ReadOutcome, Sound};

@@ -33,7 +33,7 @@ pub struct Place<'k> {
 }
 
 /// What reading came to.
-pub struct Tried {
+pub struct ReadOutcome {
     /// Whether it was read.
     pub read: bool,
     /// KiB by which the peak of the process rose.
@@ -95,7 +95,7 @@ impl<'k, 'a> Sound<'k, 'a> {
     /// # Errors
     ///
     /// What is wrong: a panic, or memory that rose by more than [`MAX_GROWTH_KIB`].
-    pub fn read(&mut self, place: Place<'_>, bytes: &[u8]) -> Result<Tried, String> {
+    pub fn read(&mut self, place: Place<'_>, bytes: &[u8]) -> Result<ReadOutcome, String> {
         let dir = self.dirs[place.of].path();
         let path: PathBuf = dir.join(place.name);
         fs::write(&path, bytes).expect("it is written");
@@ -109,7 +109,7 @@ impl<'k, 'a> Sound<'k, 'a> {
             Ok(_) if growth_kib > MAX_GROWTH_KIB => {
                 Err(format!("{}: {} MiB", place.name, growth_kib / 1024))
             }
-            Ok(read) => Ok(Tried {
+            Ok(read) => Ok(ReadOutcome {
                 read,
                 growth_kib,
                 millis,

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use crate::run::Kind;
-use crate::sound::{Sound, Tried};
+use crate::sound::{ReadOutcome, Sound};
 
 /// The variable that says what to do: kind, first seed, and the one that is no longer tried.
 pub(crate) const WORKER: &str = "PEFT_MUTATE_WORKER";
@@ -26,7 +26,7 @@ pub(crate) fn run(work: &str, kinds: &[Kind<'_>]) {
         let place = sound.place(seed);
         let changed = sound.mutated(seed, place.name, place.bytes);
         match sound.read(place, &changed) {
-            Ok(Tried {
+            Ok(ReadOutcome {
                 read,
                 growth_kib,
                 millis,

@@ -7,8 +7,8 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{
-    About, Adaptable, AdapterFileError, SavedAdapter, TrainedConfig, TrainedFormat, adaptable,
-    base_digest, save_own, save_trained,
+    Adaptable, AdapterFileError, AdapterInfo, SavedAdapter, TrainedConfig, TrainedFormat,
+    adaptable, base_digest, save_own, save_trained,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -45,7 +45,7 @@ fn gains(device: &Device) -> TempDir {
     GainConfig::new().attach(&mut model, "a").expect("attached");
     let model = filled_adapters(model);
     let dir = tempfile::tempdir().expect("a directory");
-    let (config, about) = (GainConfig::new(), About::new().with_base("gqa"));
+    let (config, about) = (GainConfig::new(), AdapterInfo::new().with_base("gqa"));
     save_own(&model, "a", "gain", &config, &about, dir.path()).expect("it saves");
     dir
 }
@@ -53,7 +53,7 @@ fn gains(device: &Device) -> TempDir {
 fn attached(
     dir: &Path,
     device: &Device,
-) -> Result<(Adaptable<LanguageModel>, peft_store::Attached), AdapterFileError> {
+) -> Result<(Adaptable<LanguageModel>, peft_store::AttachedAdapter), AdapterFileError> {
     let mut model = adaptable(base("gqa", device));
     let saved = SavedAdapter::open(dir)?;
     let attached = saved.attach_with(&mut model, "default", |own, model, name| {

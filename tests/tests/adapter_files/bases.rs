@@ -8,7 +8,7 @@ use peft_lora::{LoraConfig, Targets};
 use peft_models::LanguageModel;
 use peft_prefix::{PrefixConfig, Prefixed};
 use peft_store::{
-    About, AdapterConfig, AdapterDir, Checkpoint, TaskType, save_adapter, save_prefix,
+    AdapterConfig, AdapterDir, AdapterInfo, Checkpoint, TaskType, save_adapter, save_prefix,
 };
 use tempfile::TempDir;
 
@@ -38,7 +38,7 @@ fn saved(mut model: LanguageModel, config: LoraConfig) -> TempDir {
     config.attach(&mut model, "trained").expect("it attaches");
     let model = filled_adapters(model);
     let dir = tempfile::tempdir().expect("a directory");
-    let about = About::new().with_base("gqa");
+    let about = AdapterInfo::new().with_base("gqa");
     save_adapter(&model, "trained", &config, &about, dir.path()).expect("it saves");
     dir
 }
@@ -105,7 +105,7 @@ fn a_prefix_knows_its_base(device: &Device) {
         .attach_prefix(&mut model, "trained")
         .expect("it attaches");
     let dir = tempfile::tempdir().expect("a directory");
-    let about = About::new().with_task(TaskType::CausalLm);
+    let about = AdapterInfo::new().with_task(TaskType::CausalLm);
     save_prefix(&model, "trained", &config, &about, dir.path()).expect("it saves");
     let dir = AdapterDir::open(dir.path()).expect("it opens");
     let own = base("gqa", device);

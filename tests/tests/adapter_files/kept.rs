@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use peft_core::{ForwardPath, Names, Targets};
 use peft_ia3::Ia3Config;
 use peft_lora::LoraConfig;
-use peft_store::{About, AdapterConfig, save_adapter};
+use peft_store::{AdapterConfig, AdapterInfo, save_adapter};
 use safetensors::SafeTensors;
 use serde_json::{Map, Value, json};
 
@@ -76,7 +76,7 @@ fn fields_survive(device: &Device) {
             &model,
             "default",
             adapter.config(),
-            &About::of(&adapter),
+            &AdapterInfo::of(&adapter),
             &written,
         )
         .expect("it saves");
@@ -127,7 +127,7 @@ fn reloaded(config: &AdapterConfig, device: &Device) -> Map<String, Value> {
     let model = filled_adapters(model);
     assert_differs(&logits(&model), &logits(&base("gqa", device)));
     let dir = tempfile::tempdir().expect("a directory");
-    save_adapter(&model, "default", config, &About::new(), dir.path()).expect("it saves");
+    save_adapter(&model, "default", config, &AdapterInfo::new(), dir.path()).expect("it saves");
     let mut again = base("gqa", device);
     attach(dir.path(), &mut again).unwrap_or_else(|error| panic!("{error}"));
     assert_same(&logits(&again), &logits(&model));

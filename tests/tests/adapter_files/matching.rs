@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use peft_core::{ForwardPath, Targets, layers};
 use peft_lora::LoraConfig;
 use peft_models::LanguageModel;
-use peft_store::{About, AdapterConfig, AdapterDir, Checkpoint, save_adapter};
+use peft_store::{AdapterConfig, AdapterDir, AdapterInfo, Checkpoint, save_adapter};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value, json};
 
@@ -115,7 +115,7 @@ fn lists_of_layers_choose_what_pefts_do(device: &Device) {
             &model,
             "default",
             adapter.config(),
-            &About::new(),
+            &AdapterInfo::new(),
             out.path(),
         )
         .expect("it saves");

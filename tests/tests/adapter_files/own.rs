@@ -9,7 +9,7 @@ use peft_core::{
 };
 use peft_model::{InputAdapter, Transformer, WithInput};
 use peft_models::LanguageModel;
-use peft_store::{About, AdapterDir, AdapterFileError, OwnDir, TensorProblem, save_own};
+use peft_store::{AdapterDir, AdapterFileError, AdapterInfo, OwnDir, TensorProblem, save_own};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -90,7 +90,7 @@ fn trained(device: &Device) -> LanguageModel {
 
 fn saved<M: Module>(model: &M, settings: &impl Serialize) -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
-    let about = About::new().with_base("gqa");
+    let about = AdapterInfo::new().with_base("gqa");
     save_own(model, "first", "gain", settings, &about, dir.path()).expect("it saves");
     dir
 }
@@ -122,7 +122,7 @@ fn a_method_is_saved_and_read(device: &Device) {
         "first",
         "gain",
         &(),
-        &About::new(),
+        &AdapterInfo::new(),
         dir.path(),
     );
     let nothing = nothing.expect_err("there is none");
@@ -222,7 +222,7 @@ fn what_does_not_fit_is_named(device: &Device) {
     let AdapterFileError::Tensors { problems, .. } = &error else {
         panic!("{error}");
     };
-    let missing = |problem: &TensorProblem| matches!(problem, TensorProblem::Missing { key } if key.contains("k_proj"));
+    let missing = |problem: &TensorProblem| matches!(problem, TensorProblem::Missing { key, .. } if key.contains("k_proj"));
     let unexpected = |problem: &TensorProblem| matches!(problem, TensorProblem::Unexpected { key } if key.contains("down_proj"));
     assert!(
         problems.iter().any(missing) && problems.iter().any(unexpected),

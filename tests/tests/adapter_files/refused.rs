@@ -110,7 +110,10 @@ fn tensors_that_do_not_fit_are_named_together(device: &Device) {
         panic!("{error}");
     };
     let expected = [
-        TensorProblem::Missing { key: missing },
+        TensorProblem::Missing {
+            key: missing,
+            nearest: None,
+        },
         TensorProblem::Shape {
             key: shaped,
             expected: vec![32, 4],

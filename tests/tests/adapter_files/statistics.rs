@@ -7,7 +7,7 @@ use burn::module::{Param, RunningState};
 use burn::nn::{BatchNormConfig, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use peft_core::{ForwardPath, set_disabled};
-use peft_store::{About, AdapterDir, save_adapter};
+use peft_store::{AdapterDir, AdapterInfo, save_adapter};
 use peft_tests::tolerance::GOLDEN_LOGITS;
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -126,7 +126,7 @@ fn what_is_written_is_what_peft_reads(device: &Device) {
     // Those of the adapter are written, whosever are in the model.
     for model in [&net, &off] {
         let config = of_peft.config();
-        save_adapter(model, "default", config, &About::new(), dir.path()).expect("it saves");
+        save_adapter(model, "default", config, &AdapterInfo::new(), dir.path()).expect("it saves");
         assert_eq!(listed(dir.path()), listed(&golden("batch_norm")));
         let again = golden_values.adapted(dir.path());
         let x = golden_values.rows("x");

@@ -3,13 +3,12 @@
 use burn::tensor::Device;
 use peft_conformance::{Classes, Logits, ModelFixture, ModelInvariant, States, Tags, verified};
 use peft_models::{
-    Activation, DecoderConfig, DistilBertConfig, EncoderConfig, Gpt2Config, LanguageModel,
-    ModernBertConfig, Pooling, ProjectionBias, RopeConfig, RopeScaling, TextClassifier,
-    TextEncoder, TokenTagger,
+    Activation, DecoderConfig, DistilBertConfig, EncoderConfig, LanguageModel, ModernBertConfig,
+    Pooling, ProjectionBias, RopeConfig, RopeScaling, TextClassifier, TextEncoder, TokenTagger,
 };
 
 use crate::models::encoders::{bert, distilbert, modernbert, roberta};
-use crate::models::tiny;
+use crate::models::{gpt2, tiny};
 
 /// A model of a family with a head of this kind.
 macro_rules! fixtures {
@@ -90,22 +89,7 @@ fixtures! {
         LanguageModel::Decoder(config.init(device))
     };
     /// Learned positions, layer norms, one projection for queries, keys and values.
-    gpt2 = Gpt2("gpt2", LanguageModel, Logits): |device| {
-        let config = Gpt2Config {
-            vocab_size: 23,
-            d_model: 12,
-            d_ff: 20,
-            n_layers: 2,
-            n_heads: 3,
-            max_positions: 16,
-            norm_epsilon: 1e-5,
-            activation: Activation::GeluTanh,
-            scale_scores: true,
-            scale_by_layer: true,
-            tie_word_embeddings: true,
-        };
-        LanguageModel::Gpt2(config.init(device))
-    };
+    gpt2 = Gpt2("gpt2", LanguageModel, Logits): |device| LanguageModel::Gpt2(gpt2().init(device));
     /// With a pooling layer and a head on the first position.
     bert_classes = BertClasses("bert", TextClassifier, Classes): |device| EncoderConfig::Bert(bert()).classifier(5, device);
     /// Without a head nothing is above the blocks.

@@ -8,7 +8,7 @@ use peft_core::{
     Adapter, ForwardPath, FrozenLinear, FrozenWeight, LayerInput, LayerKind, Placement,
     SharedMatrix, Summary, Targets, attach, set_shared_matrices, shared_matrices, slots,
 };
-use peft_store::{About, OwnDir, save_own};
+use peft_store::{AdapterInfo, OwnDir, save_own};
 use peft_tests::tolerance::PATHS;
 
 use super::traversal::others;
@@ -145,7 +145,7 @@ fn it_is_saved_once_and_read(device: &Device) {
     let model = adapted(1.0, device);
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path();
-    save_own(&model, "default", "vera", &(), &About::new(), path).expect("it saves");
+    save_own(&model, "default", "vera", &(), &AdapterInfo::new(), path).expect("it saves");
     let bytes = std::fs::read(path.join("adapter_model.safetensors")).expect("a file");
     let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("tensors");
     let names = tensors.names();

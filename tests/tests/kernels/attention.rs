@@ -1,7 +1,7 @@
 //! Attention beside its definition: every score, what is hidden, softmax, and the mix of values.
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
-use peft_kernels::{Dropout, EVERY_SEQUENCE, Seen, Sight, attention};
+use peft_kernels::{Dropout, EVERY_SEQUENCE, Sight, Visibility, attention};
 
 use super::{agree, differentiated, near, of};
 
@@ -168,13 +168,13 @@ impl Case {
             && [EVERY_SEQUENCE, segment(self.key_of(row, query))].contains(&segment(key))
     }
 
-    fn seen(&self, device: &Device) -> Seen {
+    fn seen(&self, device: &Device) -> Visibility {
         let ints = |n: usize, of: &dyn Fn(usize, usize) -> i64| -> Tensor<2, Int> {
             let rows = (0..self.batch).flat_map(|row| (0..n).map(move |i| (row, i)));
             let values: Vec<i64> = rows.map(|(row, i)| of(row, i)).collect();
             Tensor::from_data(TensorData::new(values, [self.batch, n]), device)
         };
-        Seen::new(self.sight, self.cached, self.positions)
+        Visibility::new(self.sight, self.cached, self.positions)
             .with_segments(self.segment.map(|of| ints(self.keys(), &of)))
             .with_places(self.place.map(|of| ints(self.keys(), &of)))
             .with_queries(
@@ -282,13 +282,13 @@ fn a_row_is_the_same_in_a_longer_one(device: &Device) {
     };
     for n in [1, 63, 64, 65, 100] {
         let [q, k, v] = CAUSAL.inputs(&leaves).map(|x| x.narrow(2, 0, n));
-        let seen = Seen::new(Sight::CAUSAL, 0, n);
+        let seen = Visibility::new(Sight::CAUSAL, 0, n);
         let found = attention(q, k, v, &seen, None, None);
         let expected = values(whole.clone().narrow(2, 0, n));
         near(&values(found), &expected, "at the start of a longer one");
         // The last of them alone, behind a cache.
         let [q, k, v] = CAUSAL.inputs(&leaves).map(|x| x.narrow(2, 0, n));
-        let seen = Seen::new(Sight::CAUSAL, n - 1, 1);
+        let seen = Visibility::new(Sight::CAUSAL, n - 1, 1);
         let found = attention(q.narrow(2, n - 1, 1), k, v, &seen, None, None);
         let expected = values(whole.clone().narrow(2, n - 1, 1));
         near(&values(found), &expected, "behind a cache");

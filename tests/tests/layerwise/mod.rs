@@ -14,16 +14,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use burn::module::Module;
 use burn::tensor::{Device, TensorData};
 use peft_layerwise::Strategy;
-use peft_models::{
-    Activation, BertConfig, BertForSequenceClassification, DecoderConfig, DecoderForCausalLm,
-};
+use peft_models::{BertConfig, BertForSequenceClassification, DecoderConfig, DecoderForCausalLm};
 use peft_train::{
     ClassExample, Objective, Observer, Progress, StepReport, Target, TrainConfig, TrainError,
     TrainState, Trainer, TrunkCache, TrunkReport, TrunkUse,
 };
 
 use crate::fixture::filled;
-use crate::models::{spread, tiny};
+use crate::models::{encoders, spread, tiny};
 use crate::training::bits;
 
 /// Three blocks and an output layer of its own.
@@ -38,20 +36,8 @@ fn decoder(tied: bool, device: &Device) -> DecoderForCausalLm {
 
 fn bert() -> BertConfig {
     BertConfig {
-        vocab_size: 23,
-        d_model: 12,
-        d_ff: 20,
         n_layers: 3,
-        n_heads: 3,
-        max_positions: 16,
-        position_offset: 0,
-        n_token_types: 2,
-        norm_epsilon: 1e-12,
-        activation: Activation::Gelu,
-        pooler: true,
-        hidden_dropout: 0.0,
-        attention_dropout: 0.0,
-        classifier_dropout: 0.0,
+        ..encoders::bert()
     }
 }
 

@@ -8,13 +8,14 @@ use burn::tensor::Device;
 use peft_core::parameters;
 use peft_layerwise::{BlockPlace, Depth, Role};
 use peft_models::{
-    Activation, BertConfig, BertForTokenClassification, BertModel, DistilBertConfig,
-    DistilBertForSequenceClassification, Gpt2Config, ModernBertConfig,
-    ModernBertForSequenceClassification, Pooling, RobertaForSequenceClassification, RopeConfig,
+    BertConfig, BertForTokenClassification, BertModel, DistilBertForSequenceClassification,
+    Gpt2Config, ModernBertForSequenceClassification, RobertaForSequenceClassification,
 };
 
 use super::{bert, decoder, encoder};
 use crate::fixture::Net;
+use crate::models::encoders::{distilbert, modernbert};
+use crate::models::gpt2;
 
 peft_tests::cases!(
     every_family_has_its_places,
@@ -52,17 +53,8 @@ fn every_family_has_its_places(device: &Device) {
     check(&decoder(false, device), &llama);
     check(&decoder(true, device), &llama[..5]);
     let mut gpt2 = Gpt2Config {
-        vocab_size: 23,
-        d_model: 12,
-        d_ff: 20,
-        n_layers: 2,
-        n_heads: 3,
-        max_positions: 16,
-        norm_epsilon: 1e-5,
-        activation: Activation::GeluTanh,
-        scale_scores: true,
-        scale_by_layer: false,
         tie_word_embeddings: false,
+        ..gpt2()
     };
     let expected = [
         ("transformer.wte.", Below),
@@ -114,18 +106,6 @@ fn every_family_has_its_places(device: &Device) {
         &RobertaForSequenceClassification::new(&roberta, 2, device),
         &expected,
     );
-    let distilbert = DistilBertConfig {
-        vocab_size: 23,
-        d_model: 12,
-        d_ff: 20,
-        n_layers: 2,
-        n_heads: 3,
-        max_positions: 16,
-        activation: Activation::Relu,
-        hidden_dropout: 0.0,
-        attention_dropout: 0.0,
-        classifier_dropout: 0.0,
-    };
     let expected = [
         ("distilbert.embeddings.", Below),
         ("distilbert.transformer.layer.0.", Block(0)),
@@ -134,7 +114,7 @@ fn every_family_has_its_places(device: &Device) {
         ("classifier.", Above),
     ];
     check(
-        &DistilBertForSequenceClassification::new(&distilbert, 2, device),
+        &DistilBertForSequenceClassification::new(&distilbert(), 2, device),
         &expected,
     );
     let expected = [
@@ -149,32 +129,6 @@ fn every_family_has_its_places(device: &Device) {
         &ModernBertForSequenceClassification::new(&modernbert(), 2, device),
         &expected,
     );
-}
-
-pub(super) fn modernbert() -> ModernBertConfig {
-    ModernBertConfig {
-        vocab_size: 23,
-        d_model: 12,
-        d_ff: 20,
-        n_heads: 3,
-        max_positions: 16,
-        windowed: vec![false, true],
-        reach: 2,
-        global_rope: RopeConfig::new(1000.0),
-        local_rope: RopeConfig::new(20.0),
-        norm_epsilon: 1e-5,
-        norm_bias: true,
-        attention_bias: true,
-        mlp_bias: true,
-        activation: Activation::GeluTanh,
-        classifier_pooling: Pooling::Mean,
-        classifier_bias: true,
-        classifier_activation: Activation::Silu,
-        embedding_dropout: 0.0,
-        attention_dropout: 0.0,
-        mlp_dropout: 0.0,
-        classifier_dropout: 0.0,
-    }
 }
 
 /// Burn's own norm names its parameters in another way; the model has no names of Hugging Face's.

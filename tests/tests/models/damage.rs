@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_models::{CausalLm, Transformer};
-use peft_store::{Checkpoint, CheckpointError, CheckpointProblem};
+use peft_store::{Checkpoint, CheckpointError, TensorProblem};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 use tempfile::TempDir;
@@ -62,20 +62,20 @@ fn all_mismatches_are_reported_together(device: &Device) {
         panic!("{error}");
     };
     let expected = [
-        CheckpointProblem::Missing {
+        TensorProblem::Missing {
             key: q_proj.into(),
             nearest: None,
         },
-        CheckpointProblem::Shape {
+        TensorProblem::Shape {
             key: up_proj.into(),
             expected: vec![20, 12],
             found: vec![12, 20],
         },
-        CheckpointProblem::Dtype {
+        TensorProblem::Dtype {
             key: norm.into(),
             found: "I64".into(),
         },
-        CheckpointProblem::Unexpected {
+        TensorProblem::Unexpected {
             key: "model.extra.weight".into(),
         },
     ];

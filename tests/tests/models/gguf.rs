@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, s};
-use peft_gguf::{Metadata, Opened, TensorPlace, TensorType, Value, Writes};
+use peft_gguf::{Contents, Metadata, TensorPlace, TensorType, Value, Writes};
 use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{Checkpoint, Companions, write_checkpoint};
 use peft_tests::tolerance::GOLDEN_LOGITS;
@@ -184,7 +184,7 @@ impl Writes for Again {
 
 /// A golden with another value of a key, or without it.
 fn changed(path: &Path, key: &str, value: Option<Value>) {
-    let Opened { metadata, tensors } = peft_gguf::open(&file("llama_q4_0")).expect("it is sound");
+    let Contents { metadata, tensors } = peft_gguf::open(&file("llama_q4_0")).expect("it is sound");
     let mut other = Metadata::new();
     let kept = metadata.iter().filter(|(name, _)| *name != key);
     kept.for_each(|(name, value)| other.insert(name, value.clone()));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::slots;
-use peft_gguf::{Opened, TensorPlace, Value};
+use peft_gguf::{Contents, TensorPlace, Value};
 use peft_lora::{Lora, LoraConfig, LoraScaling};
 use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{Checkpoint, TensorType, with_gguf_adapter, write_gguf, write_gguf_adapter};
@@ -101,7 +101,7 @@ fn bytes(place: &TensorPlace) -> Vec<u8> {
     bytes
 }
 
-fn by_name(opened: &Opened) -> BTreeMap<&str, &TensorPlace> {
+fn by_name(opened: &Contents) -> BTreeMap<&str, &TensorPlace> {
     let places = opened.tensors.iter();
     places.map(|place| (place.key(), place)).collect()
 }

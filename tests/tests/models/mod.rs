@@ -17,7 +17,9 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_models::{DecoderConfig, DecoderForCausalLm, LanguageModel, ProjectionBias};
+use peft_models::{
+    Activation, DecoderConfig, DecoderForCausalLm, Gpt2Config, LanguageModel, ProjectionBias,
+};
 use peft_store::{Checkpoint, CheckpointError};
 
 /// Grouped queries, and a head width that is not `d_model / n_heads`.
@@ -30,6 +32,23 @@ pub(crate) fn tiny() -> DecoderConfig {
         attention_bias: ProjectionBias::All,
         mlp_bias: true,
         ..DecoderConfig::llama(23, 12, 20, 2, 4)
+    }
+}
+
+/// GPT-2 with every switch away from its default.
+pub(crate) fn gpt2() -> Gpt2Config {
+    Gpt2Config {
+        vocab_size: 23,
+        d_model: 12,
+        d_ff: 20,
+        n_layers: 2,
+        n_heads: 3,
+        max_positions: 16,
+        norm_epsilon: 1e-5,
+        activation: Activation::GeluTanh,
+        scale_scores: true,
+        scale_by_layer: true,
+        tie_word_embeddings: true,
     }
 }
 

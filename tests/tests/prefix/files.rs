@@ -9,7 +9,7 @@ use peft_model::Transformer;
 use peft_models::{CausalLm, LanguageModel};
 use peft_prefix::{PrefixConfig, PrefixInit, Prefixed};
 use peft_store::{
-    About, AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, TaskType, save_prefix,
+    AdapterConfig, AdapterDir, AdapterFileError, AdapterInfo, Checkpoint, TaskType, save_prefix,
 };
 use peft_tests::tolerance::GOLDEN_LOGITS;
 use peft_tests::{Tensors, read_tensors};
@@ -37,7 +37,7 @@ fn gqa(device: &Device) -> Prefixed<LanguageModel> {
 
 fn save<M: Transformer>(model: &Prefixed<M>, config: &AdapterConfig) -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
-    let about = About::new().with_task(TaskType::CausalLm);
+    let about = AdapterInfo::new().with_task(TaskType::CausalLm);
     save_prefix(model, NAME, config, &about, dir.path()).expect("it saves");
     dir
 }

@@ -9,7 +9,7 @@ use peft_core::{ForwardPath, PeftError, Summary};
 use peft_models::{DecoderForCausalLm, LanguageModel, Transformer};
 use peft_ptuning::{PromptEncoderConfig, PromptInit, PromptTuningConfig, Prompted};
 use peft_store::{
-    About, AdapterConfig, AdapterDir, AdapterFileError, Checkpoint, TaskType, TensorProblem,
+    AdapterConfig, AdapterDir, AdapterFileError, AdapterInfo, Checkpoint, TaskType, TensorProblem,
     save_adapter, save_prompt, write_checkpoint,
 };
 use safetensors::SafeTensors;
@@ -43,7 +43,7 @@ const EMBEDDINGS: &str = "prompt_embeddings";
 
 fn save(model: &Prompted<DecoderForCausalLm>, config: &AdapterConfig) -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
-    let about = About::new().with_task(TaskType::CausalLm);
+    let about = AdapterInfo::new().with_task(TaskType::CausalLm);
     save_prompt(model, NAME, config, &about, dir.path()).expect("it saves");
     dir
 }
@@ -247,6 +247,7 @@ fn sizes_are_compared_with_the_file_before_anything_is_made(device: &Device) {
     let deep = edited("llama_lstm", "encoder_num_layers", json!(3));
     let missing = TensorProblem::Missing {
         key: "lstm_head.weight_hh_l2_reverse".into(),
+        nearest: None,
     };
     assert_problem(&refused(&deep, device), ENCODER, &missing);
     let many = edited("llama_prompt_tuning", "num_virtual_tokens", json!(u64::MAX));
@@ -285,6 +286,7 @@ fn tensors_are_all_there_and_no_others(device: &Device) {
     let head = edited("llama_mlp", "modules_to_save", json!(["lm_head"]));
     let missing = TensorProblem::Missing {
         key: "base_model.lm_head.weight".into(),
+        nearest: None,
     };
     assert_problem(&refused(&head, device), VECTORS, &missing);
 }
@@ -334,7 +336,7 @@ fn each_kind_has_its_place(device: &Device) {
     let weights = AdapterDir::open(goldens().join("adapters/lora_attn")).expect("it opens");
     let attached = weights.attach_prompt(&mut base(device), NAME);
     elsewhere(attached, "lora attaches to a model's weights");
-    let about = About::new().with_task(TaskType::CausalLm);
+    let about = AdapterInfo::new().with_task(TaskType::CausalLm);
     let out = tempfile::tempdir().expect("a directory");
     let (model, out) = (base(device), out.path());
     let saved = save_adapter(&model, NAME, prompt.config(), &about, out);
@@ -345,7 +347,13 @@ fn each_kind_has_its_place(device: &Device) {
     let nothing = matches!(saved, Err(AdapterFileError::Attach(PeftError::NoAdapter)));
     assert!(nothing);
     // PEFT would leave the vectors out.
-    let untold = save_prompt(&prompted(device), NAME, prompt.config(), &About::new(), out);
+    let untold = save_prompt(
+        &prompted(device),
+        NAME,
+        prompt.config(),
+        &AdapterInfo::new(),
+        out,
+    );
     let untold = untold.expect_err("no task is said");
     assert!(
         matches!(untold, AdapterFileError::NoTask { .. }),

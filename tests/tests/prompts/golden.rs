@@ -9,7 +9,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Tensor};
 use peft_models::{CausalLm, LanguageModel, SequenceClassifier, TextClassifier, Transformer};
 use peft_ptuning::{Prompted, SoftPrompt};
-use peft_store::{About, AdapterDir, Checkpoint, save_prompt};
+use peft_store::{AdapterDir, AdapterInfo, Checkpoint, save_prompt};
 use peft_tests::tolerance::{GOLDEN_GRADIENTS, GOLDEN_LOGITS};
 use peft_train::{
     ClassExample, Example, NextToken, Objective, SequenceClassification, Target, TrainExample,
@@ -204,7 +204,7 @@ impl ModuleMapper for ToGradients {
 
 fn save<M: Transformer>(model: &Prompted<M>, dir: &Path, replaced: Vec<String>, out: &Path) {
     let adapter = AdapterDir::open(dir).expect("it opens");
-    let about = About::of(&adapter).with_replaced(replaced);
+    let about = AdapterInfo::of(&adapter).with_replaced(replaced);
     save_prompt(model, NAME, adapter.config(), &about, out).expect("it saves");
 }
 

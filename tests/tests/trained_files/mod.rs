@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor};
 use peft_layerwise::{FreezeBottom, Strategy};
-use peft_models::{Activation, Gpt2Config, LanguageModel};
+use peft_models::{Gpt2Config, LanguageModel};
 use peft_store::{
     AdapterDir, AdapterFileError, Checkpoint, TensorProblem, TrainedConfig, TrainedDir,
     TrainedFormat, base_digest, save_trained,
@@ -35,17 +35,9 @@ const TENSORS: &str = "adapter_model.safetensors";
 
 fn gpt2(device: &Device) -> peft_models::Gpt2LmHeadModel {
     let config = Gpt2Config {
-        vocab_size: 23,
-        d_model: 12,
-        d_ff: 20,
-        n_layers: 2,
-        n_heads: 3,
-        max_positions: 16,
-        norm_epsilon: 1e-5,
-        activation: Activation::GeluTanh,
-        scale_scores: true,
         scale_by_layer: false,
         tie_word_embeddings: false,
+        ..crate::models::gpt2()
     };
     filled(config.init(device))
 }
@@ -202,7 +194,10 @@ fn what_does_not_fit_is_named(device: &Device) {
         let (_, data) = tensors.remove("lm_head.weight").expect("it is there");
         tensors.insert("lm_haed.weight".into(), (vec![23, 12], data));
     });
-    assert!(problems.contains(&TensorProblem::Missing { key: head() }));
+    assert!(problems.contains(&TensorProblem::Missing {
+        key: head(),
+        nearest: None
+    }));
     let key = "lm_haed.weight".to_owned();
     assert!(problems.contains(&TensorProblem::Unexpected { key }));
     let problems = refused(&|tensors| tensors.get_mut("lm_head.weight").expect("it").0.reverse());

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use peft_train::{Dataset, EncodeOptions, Encoded, TextTokenizer, TrainError, encode, pack, plan};
+use peft_train::{
+    Dataset, EncodeOptions, EncodedExamples, TextTokenizer, TrainError, encode, pack, plan,
+};
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::processors::template::TemplateProcessing;
@@ -52,13 +54,13 @@ pub(super) fn options(max_length: usize, append_eos: bool) -> EncodeOptions {
     }
 }
 
-fn encoded(rows: &str, options: &EncodeOptions) -> Encoded {
+fn encoded(rows: &str, options: &EncodeOptions) -> EncodedExamples {
     let dataset = dataset(rows).expect("rows");
     encode(&dataset, &tokenizer(TEMPLATE), options).expect("it encodes")
 }
 
 /// Tokens as words; targets in brackets.
-fn shown(encoded: &Encoded) -> Vec<String> {
+fn shown(encoded: &EncodedExamples) -> Vec<String> {
     let word = |(id, target): (&u32, &bool)| match (WORDS[*id as usize], target) {
         (word, true) => format!("[{word}]"),
         (word, false) => word.to_owned(),

@@ -1,8 +1,11 @@
 //! Blocks that run twice give the gradients of blocks that are kept.
 
+use std::cell::Cell;
+
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Int, Tensor};
 use peft_layerwise::TopLayers;
+use peft_model::{Attention, CausalLm, Context, Look, Spec, Stages, Transformer};
 use peft_models::{DecoderConfig, DecoderForCausalLm};
 use peft_prefix::{PrefixConfig, Prefixed};
 use peft_ptuning::{PTuningConfig, Prompted};
@@ -23,6 +26,7 @@ peft_tests::cases!(on the cores:
     virtual_tokens_train_alike,
     a_kept_trunk_goes_with_it,
     packed_rows_have_the_same_bits,
+    a_kept_trunk_needs_no_embeddings,
 );
 
 /// Losses of the steps.
@@ -146,4 +150,77 @@ fn a_kept_trunk_goes_with_it(device: &Device) {
 fn packed_rows_have_the_same_bits(device: &Device) {
     let objective = PackedNextToken { row_length: 24 };
     check(&adapted(device, 0.0), &objective, &examples(7));
+}
+
+thread_local! {
+    /// Batches that have been embedded: all in the thread of the test.
+    static EMBEDDED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A decoder that counts the batches that it embeds.
+#[derive(Module, Debug)]
+struct Counting {
+    model: DecoderForCausalLm,
+}
+
+impl Stages for Counting {
+    fn spec(&self) -> Spec {
+        self.model.stages().spec()
+    }
+
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        EMBEDDED.set(EMBEDDED.get() + 1);
+        self.model.stages().embed(ids)
+    }
+
+    fn begin(&self, embeds: Tensor<3>, context: &Context) -> Tensor<3> {
+        self.model.stages().begin(embeds, context)
+    }
+
+    fn look(&self, block: usize) -> Look<'_> {
+        self.model.stages().look(block)
+    }
+
+    fn block(&self, block: usize, x: Tensor<3>, attention: Attention<'_>) -> Tensor<3> {
+        self.model.stages().block(block, x, attention)
+    }
+
+    fn finish(&self, x: Tensor<3>, context: &Context) -> Tensor<3> {
+        self.model.stages().finish(x, context)
+    }
+}
+
+impl Transformer for Counting {
+    fn stages(&self) -> &dyn Stages {
+        self
+    }
+}
+
+impl CausalLm for Counting {
+    fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
+        self.model.logits(hidden)
+    }
+}
+
+fn a_kept_trunk_needs_no_embeddings(device: &Device) {
+    let model = Counting {
+        model: three_blocks(false, device),
+    };
+    let rows = examples(6);
+    let embedded = |steps: usize| {
+        let top = TopLayers::new(&model, 2).expect("two layers");
+        let cache = TrunkCache::default();
+        let config = TrainConfig {
+            recompute: true,
+            ..config(3, steps)
+        };
+        EMBEDDED.set(0);
+        Trainer::new(&config, &rows)
+            .with_strategy(&top)
+            .with_trunk_cache(Some(&cache))
+            .run(model.clone(), &NextToken, &mut Losses(Vec::new()))
+            .expect("it trains");
+        EMBEDDED.get()
+    };
+    assert_eq!(embedded(4), embedded(8));
 }

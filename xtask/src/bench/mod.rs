@@ -25,11 +25,11 @@ const BURN_ALONE: &str = "burn-flex";
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    what: What,
+    what: Benchmark,
 }
 
 #[derive(Subcommand)]
-enum What {
+enum Benchmark {
     /// Losses of runs with the base in f32 and in bf16, over seeds
     Curves(curves::Args),
     /// New tokens a second, of one prompt and of several, beside transformers
@@ -50,13 +50,13 @@ enum What {
 /// Run it.
 pub(crate) fn run(args: &Args) -> io::Result<bool> {
     match &args.what {
-        What::Curves(args) => curves::run(args),
-        What::Generate(args) => generate::run(args),
-        What::Lora(args) => lora::run(args),
-        What::Methods(args) => methods::run(args),
-        What::Product(args) => product::run(args),
-        What::Train(args) => train::run(args),
-        What::Trunk(args) => trunk::run(args),
+        Benchmark::Curves(args) => curves::run(args),
+        Benchmark::Generate(args) => generate::run(args),
+        Benchmark::Lora(args) => lora::run(args),
+        Benchmark::Methods(args) => methods::run(args),
+        Benchmark::Product(args) => product::run(args),
+        Benchmark::Train(args) => train::run(args),
+        Benchmark::Trunk(args) => trunk::run(args),
     }
 }
 

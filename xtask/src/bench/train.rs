@@ -64,12 +64,12 @@ impl std::str::FromStr for Batch {
 
 /// Who computes the step.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Who {
+enum Framework {
     Ours(&'static str),
     Pytorch(&'static str),
 }
 
-impl Who {
+impl Framework {
     fn name(self) -> String {
         match self {
             Self::Ours("plain") => "ours".into(),
@@ -84,7 +84,7 @@ impl Who {
 struct Row {
     batch: Batch,
     dtype: String,
-    who: Who,
+    who: Framework,
     samples: Vec<Sample>,
 }
 
@@ -117,9 +117,9 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
 }
 
 fn rows(args: &Args) -> Vec<Row> {
-    let mut whos = vec![Who::Ours("plain"), Who::Ours("recomputed")];
+    let mut whos = vec![Framework::Ours("plain"), Framework::Ours("recomputed")];
     if args.pytorch.is_some() {
-        whos.extend(["plain", "checkpointed"].map(Who::Pytorch));
+        whos.extend(["plain", "checkpointed"].map(Framework::Pytorch));
     }
     let mut rows = Vec::new();
     for batch in &args.batches {
@@ -144,7 +144,7 @@ impl Row {
     fn command(&self, model: &Path, python: Option<&Path>) -> Command {
         let [rows, tokens] = [self.batch.rows, self.batch.tokens].map(|n| n.to_string());
         let mut command = match (self.who, python) {
-            (Who::Pytorch(_), Some(python)) => {
+            (Framework::Pytorch(_), Some(python)) => {
                 let mut command = Command::new(python);
                 command
                     .arg("tests/bench/pytorch_train.py")
@@ -154,7 +154,7 @@ impl Row {
             _ => Command::new(root().join("target/release/examples").join(EXAMPLE)),
         };
         command.arg(model).args([&rows, &tokens, &self.dtype]);
-        let (Who::Ours(way) | Who::Pytorch(way)) = self.who;
+        let (Framework::Ours(way) | Framework::Pytorch(way)) = self.who;
         command.arg(way);
         command
     }
@@ -198,7 +198,7 @@ fn print_table(args: &Args, rows: &[Row]) -> io::Result<bool> {
         let none = || io::Error::other("no samples");
         let (seconds, peak) = row.figures().ok_or_else(none)?;
         let pytorch = rows.iter().find(|other| {
-            other.who == Who::Pytorch("plain")
+            other.who == Framework::Pytorch("plain")
                 && other.batch == row.batch
                 && other.dtype == row.dtype
         });

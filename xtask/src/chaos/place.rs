@@ -28,12 +28,12 @@ pub(super) struct Place {
 }
 
 /// How a command ended.
-pub(super) struct Ended {
+pub(super) struct CommandEnd {
     pub(super) code: Option<i32>,
     pub(super) said: String,
 }
 
-impl Ended {
+impl CommandEnd {
     pub(super) fn succeeded(&self) -> bool {
         self.code == Some(0)
     }
@@ -96,7 +96,7 @@ impl Place {
     }
 
     /// The command under a limit of the shell.
-    pub(super) fn limited(&self, limit: &str, words: &str) -> io::Result<Ended> {
+    pub(super) fn limited(&self, limit: &str, words: &str) -> io::Result<CommandEnd> {
         let mut command = Command::new("sh");
         let script = format!("{limit} && exec \"$0\" \"$@\"");
         command.args(["-c", &script]).arg(&self.peft);
@@ -104,7 +104,7 @@ impl Place {
         ended(command.current_dir(self.dir.path()))
     }
 
-    pub(super) fn run(&self, words: &str) -> io::Result<Ended> {
+    pub(super) fn run(&self, words: &str) -> io::Result<CommandEnd> {
         ended(&mut self.command(words))
     }
 
@@ -158,12 +158,12 @@ pub(super) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn ended(command: &mut Command) -> io::Result<Ended> {
+fn ended(command: &mut Command) -> io::Result<CommandEnd> {
     let output = command
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .output()?;
-    Ok(Ended {
+    Ok(CommandEnd {
         code: output.status.code(),
         said: String::from_utf8_lossy(&output.stderr).into_owned(),
     })

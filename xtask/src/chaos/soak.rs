@@ -30,7 +30,7 @@ struct Sample {
 }
 
 /// An undisturbed run of a method, and what is said of it.
-struct Whole {
+struct WholeRun {
     results: BTreeMap<PathBuf, Vec<u8>>,
     millis: u64,
     evaluated: String,
@@ -164,7 +164,7 @@ fn there(place: &Place) -> io::Result<Vec<PathBuf>> {
         .collect())
 }
 
-fn undisturbed(place: &Place, method: &str) -> io::Result<Whole> {
+fn undisturbed(place: &Place, method: &str) -> io::Result<WholeRun> {
     let started = Instant::now();
     let ended = place.run(&format!("{RUN} --method {method} --out whole"))?;
     let millis = started.elapsed().as_millis() as u64;
@@ -174,7 +174,7 @@ fn undisturbed(place: &Place, method: &str) -> io::Result<Whole> {
     let results = place.results("whole")?;
     let evaluated = place.printed(&format!("eval {} --json", used(method, "whole")))?;
     place.remove("whole")?;
-    Ok(Whole {
+    Ok(WholeRun {
         results,
         millis,
         evaluated: evaluated.replace("whole", "cut"),
@@ -194,7 +194,7 @@ fn used(method: &str, run: &str) -> String {
 fn cycle(
     place: &Place,
     method: &str,
-    whole: &Whole,
+    whole: &WholeRun,
     rng: &mut StdRng,
     counts: &mut Counts,
     report: &mut Report,

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 
 use super::{CONFORMANCE, Cells, END, begin, between, cells, rewrite};
-use crate::backend::Found;
+use crate::backend::DeviceInfo;
 use crate::shell::root;
 
 const NAME: &str = "devices";
@@ -18,7 +18,7 @@ const HEAD: &str = "\
 const REFERENCE: &str = "flex";
 
 /// Put the row of a device into the page, all of whose cases have passed.
-pub(crate) fn record(backend: &str, found: &Found, passed: usize) -> io::Result<()> {
+pub(crate) fn record(backend: &str, found: &DeviceInfo, passed: usize) -> io::Result<()> {
     let page = CONFORMANCE.page;
     let text = fs::read_to_string(root().join(page))?;
     let place = |name: &str| {

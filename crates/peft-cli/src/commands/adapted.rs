@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use peft_model::Transformer;
-use peft_store::{Adaptable, AdapterFileError, Attached, Checkpoint, SavedAdapter};
+use peft_store::{Adaptable, AdapterFileError, AttachedAdapter, Checkpoint, SavedAdapter};
 
 use crate::error::CliError;
 use crate::say::say;
@@ -11,16 +11,25 @@ use crate::say::say;
 /// The name under which the command attaches an adapter.
 pub(super) const ADAPTER: &str = "default";
 
+/// What is in a directory without a base, to look at.
+pub(super) fn open_alone(dir: &Path) -> Result<SavedAdapter, AdapterFileError> {
+    known(SavedAdapter::open_alone(dir)?)
+}
+
 /// What is in a directory; layers that it does not name are those of the base's family, if that is
-/// known. The command has no methods of its own.
+/// known.
 pub(super) fn open(
     dir: &Path,
     base: Option<&Checkpoint>,
 ) -> Result<SavedAdapter, AdapterFileError> {
-    let saved = match base {
+    known(match base {
         Some(base) => SavedAdapter::open_on(dir, base)?,
         None => SavedAdapter::open(dir)?,
-    };
+    })
+}
+
+/// The command has no methods of its own.
+fn known(saved: SavedAdapter) -> Result<SavedAdapter, AdapterFileError> {
     match saved {
         SavedAdapter::Own(own) => Err(own.unknown_method()),
         saved => Ok(saved),
@@ -38,7 +47,7 @@ pub(super) fn open_for_task(dir: &Path, checkpoint: &Checkpoint) -> Result<Saved
 pub(super) fn attach<M: Transformer>(
     saved: &SavedAdapter,
     model: &mut Adaptable<M>,
-) -> Result<Attached, AdapterFileError> {
+) -> Result<AttachedAdapter, AdapterFileError> {
     let attached = saved.attach(model, ADAPTER)?;
     attached.warnings.iter().for_each(|warning| warn(warning));
     Ok(attached)

@@ -1,6 +1,5 @@
 //! `peft export`: a model, or an adapter, as a file that another runtime reads.
 
-use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -30,6 +29,8 @@ use crate::say::say;
 
 /// All is computed in f32, whatever is stored.
 const RUN: DType = DType::F32;
+/// The file while it is made.
+const MODEL: &str = "model.gguf";
 const FOLDED: &str = "the merged model differs from the unmerged one";
 const WRITTEN: &str = "the model that was written differs from the one in memory";
 
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<(), CliError> {
     if args.to_lora {
         return converted(args, place, &device);
     }
-    let file = place.path().join("model.gguf");
+    let file = place.path().join(MODEL);
     let checkpoint = Checkpoint::open(&args.model)?.with_any_size(args.any_size);
     checkpoint.language_model_config()?;
     say_left_alone(&checkpoint, &device)?;
@@ -61,11 +62,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<(), CliError> {
             exported(args, (&checkpoint, saved.as_ref()), &device, &file)?
         }
     };
-    fs::rename(&file, &args.out).map_err(|source| CliError::Io {
-        action: "write",
-        path: args.out.clone(),
-        source,
-    })?;
+    place.keep_file(MODEL)?;
     say!("wrote {}: {said}", args.out.display());
     Ok(())
 }
@@ -104,19 +101,19 @@ fn exported_alone(
     device: &Device,
     file: &Path,
 ) -> Result<String, CliError> {
-    let alpha = match saved {
-        SavedAdapter::Peft(dir) => match dir.config() {
-            AdapterConfig::Lora(lora) => Some(lora.alpha),
-            _ => None,
-        },
-        _ => None,
-    };
-    let alpha = alpha.ok_or_else(|| {
+    let refused = || {
         let method = saved.method();
         CliError::Usage(format!(
             "llama.cpp has adapters of LoRA alone, and this is {method}; leave --adapter-only out to merge it"
         ))
-    })?;
+    };
+    let SavedAdapter::Peft(dir) = saved else {
+        return Err(refused());
+    };
+    let AdapterConfig::Lora(lora) = dir.config() else {
+        return Err(refused());
+    };
+    let alpha = lora.alpha;
     let (tokenizer, _) = tokenizer(checkpoint, args.adapter.as_deref(), None)?;
     let probe = Probe::of(None, checkpoint, Some(&tokenizer))?;
     let logits = |model: &LanguageModel| {

@@ -8,7 +8,7 @@ use peft_core::LayerKind;
 use peft_store::{AdapterConfig, Checkpoint, CheckpointConfig, CheckpointError, SavedAdapter};
 use serde_json::{Map, Value, json};
 
-use super::adapted::open;
+use super::adapted::open_alone;
 use super::{OUTPUT_LAYER, print_line};
 use crate::args::InspectArgs;
 use crate::error::CliError;
@@ -80,7 +80,7 @@ fn bytes(dir: &Path, start: &str) -> u64 {
 }
 
 fn adapter(args: &InspectArgs) -> Result<Value, CliError> {
-    let saved = open(&args.path, None)?;
+    let saved = open_alone(&args.path)?;
     let mut out = json!({ "kind": "adapter", "method": saved.method() });
     if let SavedAdapter::Peft(dir) = &saved {
         if let AdapterConfig::Lora(lora) = dir.config() {
@@ -128,7 +128,6 @@ fn model(args: &InspectArgs) -> Result<Value, CliError> {
     let layers = match checkpoint.config() {
         CheckpointConfig::LanguageModel(config) => peft_core::layer_names(&config.init(&device)),
         CheckpointConfig::Encoder(config) => peft_core::layer_names(&config.encoder(true, &device)),
-        _ => Vec::new(),
     };
     let names = |kind: LayerKind| {
         let named = layers.iter().filter(|(_, of)| *of == kind);

@@ -9,7 +9,8 @@ use peft_core::{ParamPlace, Patterns, Targets, VisitParams, visit_params};
 use peft_lora::{Lora, LoraConfig, LowRank, Size};
 use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{
-    About, Adaptable, AdapterConfig, Checkpoint, Companions, SavedAdapter, TaskType, adaptable,
+    Adaptable, AdapterConfig, AdapterInfo, Checkpoint, Companions, SavedAdapter, TaskType,
+    adaptable,
 };
 
 use super::adapted::{ADAPTER, attach};
@@ -225,7 +226,7 @@ pub(super) fn write(
             Logits::of(model.logits(model.hidden(ids, None, None)))
         })
     };
-    let about = About::new()
+    let about = AdapterInfo::new()
         .with_base(base.display().to_string())
         .with_task(TaskType::CausalLm);
     companions.copy_tokenizer(dir)?;

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::DType;
 use peft_models::{Transformer, mean_pooled};
 use peft_store::{Checkpoint, SavedAdapter, adaptable};
-use peft_train::{Padded, TextTokenizer, TrainError, classify, tag_words};
+use peft_train::{PaddedTokens, TextTokenizer, TrainError, classify, tag_words};
 use serde_json::{Map, Value, json};
 
 use super::adapted::{attach, open};
@@ -73,7 +73,7 @@ fn embedding(
     if let Some(token) = ids.iter().copied().find(|id| *id as usize >= vocab_size) {
         return Err(TrainError::TokenOutOfRange { token, vocab_size }.into());
     }
-    let batch = Padded::new(&[&ids], &device);
+    let batch = PaddedTokens::new(&[&ids], &device);
     let hidden = model
         .valid()
         .hidden(batch.ids, batch.segments.clone(), None);

@@ -39,7 +39,7 @@ const COLOURS: [&str; 8] = [
 ];
 
 /// A layer's.
-struct Found {
+struct LayerSpectrum {
     layer: String,
     shape: [usize; 2],
     spectrum: Spectrum,
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &SpectrumArgs) -> Result<(), CliError> {
     let mut found = Vec::new();
     for matrix in matrices {
         let spectrum = Spectrum::of(matrix.matrix()).ok_or_else(|| not_finite(&matrix.layer))?;
-        found.push(Found {
+        found.push(LayerSpectrum {
             layer: matrix.layer,
             shape: matrix.shape,
             spectrum,
@@ -112,7 +112,7 @@ fn of_changes(base: &LanguageModel, tuned: &LanguageModel) -> Result<Vec<Change>
     }
 }
 
-fn print_json(found: &[Found]) -> Result<(), CliError> {
+fn print_json(found: &[LayerSpectrum]) -> Result<(), CliError> {
     let layers = found.iter().map(|of| {
         let ranks = PARTS.iter().map(|part| {
             let rank = of.spectrum.rank_of(*part);
@@ -131,11 +131,11 @@ fn print_json(found: &[Found]) -> Result<(), CliError> {
     print_line(json!({ "layers": layers.collect::<Vec<_>>() }))
 }
 
-fn print_table(found: &[Found]) -> Result<(), CliError> {
+fn print_table(found: &[LayerSpectrum]) -> Result<(), CliError> {
     print_line(
         "  stable  effective | rank of 50 %  90 %  95 %  99 % of the energy | largest  layer",
     )?;
-    for Found {
+    for LayerSpectrum {
         layer, spectrum, ..
     } in found
     {
@@ -150,7 +150,7 @@ fn print_table(found: &[Found]) -> Result<(), CliError> {
 }
 
 /// The energy by rank, one line for the layers of a name.
-fn picture(found: &[Found]) -> String {
+fn picture(found: &[LayerSpectrum]) -> String {
     let mut of_name: BTreeMap<&str, Vec<&Spectrum>> = BTreeMap::new();
     for of in found {
         let name = of.layer.rsplit('.').next().unwrap_or(&of.layer);

@@ -1,13 +1,13 @@
 //! Freezing masks: train a set of the model's own parameters and nothing else.
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use crate::select::Matcher;
 use crate::select::Names;
 use crate::select::params;
 use crate::statistics::freeze_statistics;
-use crate::{PeftError, Summary};
+use crate::{MapParams, ParamPlace, PeftError, Summary, map_params};
 
 /// A set of a model's own parameters, by path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,10 +62,7 @@ pub fn freeze_all_but<M: Module>(model: &mut M, set: &ParamSet) -> Result<Summar
     };
     let mut masked = model.clone();
     freeze_statistics(&mut masked, inside)?;
-    *model = masked.map(&mut Mask {
-        path: Vec::new(),
-        keep,
-    });
+    *model = map_params(masked, &mut Mask { keep });
     Ok(Summary::of(model))
 }
 
@@ -78,22 +75,16 @@ fn holds(matcher: &Matcher, path: &str) -> bool {
 }
 
 struct Mask {
-    path: Vec<String>,
     keep: Vec<String>,
 }
 
-impl ModuleMapper for Mask {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
-        let trains = self.keep.contains(&path);
+impl MapParams for Mask {
+    fn map<const D: usize>(
+        &mut self,
+        at: &ParamPlace,
+        param: Param<Tensor<D>>,
+    ) -> Param<Tensor<D>> {
+        let trains = self.keep.contains(&at.path());
         param.set_require_grad(trains)
     }
 }

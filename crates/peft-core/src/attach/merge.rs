@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor};
 
 use crate::slot::not_routed;
 use crate::slot::strip;
 use crate::statistics::apart;
-use crate::{AdapterSlot, FrozenWeight, PeftError, slots};
+use crate::{AdapterSlot, FrozenWeight, MapParams, ParamPlace, PeftError, map_params, slots};
 
 /// A model as it was before [`merge`]. It shares with the merged model every tensor that merging
 /// did not change.
@@ -75,11 +75,10 @@ pub fn into_merged<M: Module>(model: M) -> Result<M, PeftError> {
     }
     strip(&mut merged)?;
     let mut fold = Fold {
-        path: Vec::new(),
         slots,
         not_finite: None,
     };
-    merged = merged.map(&mut fold);
+    merged = map_params(merged, &mut fold);
     if let Some(path) = fold.not_finite {
         return Err(PeftError::NonFinite { path });
     }
@@ -87,7 +86,6 @@ pub fn into_merged<M: Module>(model: M) -> Result<M, PeftError> {
 }
 
 struct Fold {
-    path: Vec<String>,
     slots: HashMap<String, AdapterSlot>,
     not_finite: Option<String>,
 }
@@ -100,17 +98,13 @@ impl Fold {
     }
 }
 
-impl ModuleMapper for Fold {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
+impl MapParams for Fold {
+    fn map<const D: usize>(
+        &mut self,
+        at: &ParamPlace,
+        param: Param<Tensor<D>>,
+    ) -> Param<Tensor<D>> {
+        let path = at.path();
         let own = self.slots.get(&path);
         // A bias also follows the adapters on its layer's weight.
         let above = if D == 1 {

@@ -18,7 +18,7 @@ pub use whole::Whole;
 
 use std::collections::{HashMap, HashSet};
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor};
 
 use crate::select::{
@@ -27,7 +27,10 @@ use crate::select::{
 use crate::slot::{REPARAMETERIZATION, install};
 use crate::slot::{not_routed, valid_name};
 use crate::statistics::{Holders, Statistics, exchange, freeze_statistics, read};
-use crate::{Adapter, AdapterSlot, FrozenWeight, Layer, LayerKind, PeftError, slots};
+use crate::{
+    Adapter, AdapterSlot, FrozenWeight, Layer, LayerKind, MapParams, ParamPlace, PeftError,
+    VisitParams, map_params, slots, visit_params,
+};
 
 /// Attach one adapter, that is one module on each chosen layer, under one name.
 ///
@@ -145,12 +148,11 @@ pub(crate) fn place<M: Module>(
     settle: impl Fn(&mut AdapterSlot),
 ) -> Result<(), PeftError> {
     let mut copies = Copies {
-        path: Vec::new(),
         name,
         wanted: whole,
         slots: &mut slots,
     };
-    model.visit(&mut copies);
+    visit_params(model, &mut copies);
     for carrier in statistics {
         carrier.give(model, name, &mut slots);
     }
@@ -165,7 +167,7 @@ pub(crate) fn place<M: Module>(
         .map(|kept| kept.module().to_owned())
         .collect();
     install(&mut adapted, slots.into_iter().collect())?;
-    let mut adapted = adapted.map(&mut FreezeBase { inside: 0 });
+    let mut adapted = map_params(adapted, &mut FreezeBase);
     freeze_statistics(&mut adapted, |module| {
         moving.iter().any(|moves| moves == module)
     })?;
@@ -282,23 +284,14 @@ impl WholeModules {
 
 /// Adds a [`Whole`] to the slots of the wanted parameters.
 struct Copies<'a> {
-    path: Vec<String>,
     name: &'a str,
     wanted: &'a [String],
     slots: &'a mut HashMap<String, AdapterSlot>,
 }
 
-impl ModuleVisitor for Copies<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.path.join(".");
+impl VisitParams for Copies<'_> {
+    fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
+        let path = at.path();
         if self.wanted.contains(&path) {
             // The copy starts at the dense weight.
             let copy = Whole::<D>::new(FrozenWeight::of(param).dense_in(DType::F32));
@@ -308,27 +301,16 @@ impl ModuleVisitor for Copies<'_> {
 }
 
 /// Freezes what is not inside a reparameterization nor what a model reads beside its text.
-struct FreezeBase {
-    inside: usize,
-}
+struct FreezeBase;
 
-impl FreezeBase {
-    fn is_apart(container: &str) -> bool {
-        [REPARAMETERIZATION, INPUT_ADAPTER].contains(&container)
-    }
-}
-
-impl ModuleMapper for FreezeBase {
-    fn enter_module(&mut self, _name: &str, container: &str) {
-        self.inside += usize::from(Self::is_apart(container));
-    }
-
-    fn exit_module(&mut self, _name: &str, container: &str) {
-        self.inside -= usize::from(Self::is_apart(container));
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if self.inside > 0 {
+impl MapParams for FreezeBase {
+    fn map<const D: usize>(
+        &mut self,
+        at: &ParamPlace,
+        param: Param<Tensor<D>>,
+    ) -> Param<Tensor<D>> {
+        let is_apart = |kind: &String| [REPARAMETERIZATION, INPUT_ADAPTER].contains(&kind.as_str());
+        if at.containers().iter().any(is_apart) {
             return param;
         }
         param.set_require_grad(false)

@@ -4,7 +4,6 @@ use std::fmt;
 
 /// A kind of layer that adapters can attach to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum LayerKind {
     /// [`burn::nn::Linear`].
     Linear,

@@ -3,11 +3,11 @@
 use std::any::Any;
 use std::collections::HashSet;
 
-use burn::module::{Module, ModuleVisitor, Param, Reparameterization};
+use burn::module::{Module, Param, Reparameterization};
 use burn::tensor::{Device, Shape, Tensor};
 
 use crate::slot::REPARAMETERIZATION;
-use crate::{AdapterSlot, FrozenWeight, LayerKind};
+use crate::{AdapterSlot, FrozenWeight, LayerKind, ParamPlace, VisitParams, visit_params};
 
 /// The type under which a traversal shows what a model reads beside its text, such as a soft
 /// prompt: `peft_model::INPUT_ADAPTER`.
@@ -107,34 +107,18 @@ fn kind(container: &str, name: &str, n_dims: usize) -> Option<LayerKind> {
 }
 
 #[derive(Default)]
-struct Names {
-    path: Vec<String>,
-    containers: Vec<String>,
-    layers: Vec<(String, LayerKind)>,
-}
+struct Names(Vec<(String, LayerKind)>);
 
-impl ModuleVisitor for Names {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(name.into());
-        self.containers.push(container.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-        self.containers.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
+impl VisitParams for Names {
+    fn visit<const D: usize>(&mut self, at: &ParamPlace, _param: &Param<Tensor<D>>) {
         let adapts = |kind: &String| kind == REPARAMETERIZATION || kind == INPUT_ADAPTER;
-        let (Some((name, module)), Some(container)) =
-            (self.path.split_last(), self.containers.last())
-        else {
+        let (Some(name), Some(container)) = (at.segments().last(), at.containers().last()) else {
             return;
         };
         if let Some(kind) = kind(container, name, D)
-            && !self.containers.iter().any(adapts)
+            && !at.containers().iter().any(adapts)
         {
-            self.layers.push((module.join("."), kind));
+            self.0.push((at.module(), kind));
         }
     }
 }
@@ -143,45 +127,28 @@ impl ModuleVisitor for Names {
 /// initialised: a model of any size costs no more than its names.
 pub fn layer_names<M: Module>(model: &M) -> Vec<(String, LayerKind)> {
     let mut names = Names::default();
-    model.visit(&mut names);
-    names.layers
+    visit_params(model, &mut names);
+    names.0
 }
 
 #[derive(Default)]
-struct Scan {
-    path: Vec<String>,
-    containers: Vec<String>,
-    params: Vec<ParamInfo>,
-}
+struct Scan(Vec<ParamInfo>);
 
-impl ModuleVisitor for Scan {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(name.into());
-        self.containers.push(container.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-        self.containers.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let slot = self
-            .containers
-            .iter()
-            .zip(&self.path)
-            .position(|(container, name)| {
-                container == REPARAMETERIZATION && name == AdapterSlot::NAME
-            });
-        self.params.push(ParamInfo {
-            path: self.path.join("."),
-            owner: self.path[..slot.unwrap_or(self.path.len())].join("."),
-            reads_beside: self.containers.iter().any(|kind| kind == INPUT_ADAPTER),
-            container: self.containers.last().cloned().unwrap_or_default(),
+impl VisitParams for Scan {
+    fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
+        let (names, kinds) = (at.segments(), at.containers());
+        let slot = kinds.iter().zip(names).position(|(container, name)| {
+            container == REPARAMETERIZATION && name == AdapterSlot::NAME
+        });
+        self.0.push(ParamInfo {
+            path: at.path(),
+            owner: names[..slot.unwrap_or(names.len())].join("."),
+            reads_beside: kinds.iter().any(|kind| kind == INPUT_ADAPTER),
+            container: kinds.last().cloned().unwrap_or_default(),
             shape: param.lazy_shape(),
             device: param.lazy_device(),
             trainable: is_trainable(param),
-            adapter: slot.and_then(|slot| self.path.get(slot + 1).cloned()),
+            adapter: slot.and_then(|slot| names.get(slot + 1).cloned()),
             matrix: (param as &dyn Any).downcast_ref().cloned(),
         });
     }
@@ -210,8 +177,8 @@ pub(crate) fn is_trainable<const D: usize>(param: &Param<Tensor<D>>) -> bool {
 /// All float parameters, in the model's order, those of adapters after the parameter they sit on.
 pub(crate) fn params<M: Module>(model: &M) -> Vec<ParamInfo> {
     let mut scan = Scan::default();
-    model.visit(&mut scan);
-    scan.params
+    visit_params(model, &mut scan);
+    scan.0
 }
 
 /// The layers of a model that can be adapted, in the model's order. Initialises their weights where

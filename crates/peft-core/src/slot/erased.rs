@@ -110,11 +110,11 @@ impl<A: Adapter> DynAdapter for Erased<A> {
     }
 
     fn visit_dyn(&self, visitor: &mut dyn DynVisitor) {
-        self.0.visit(&mut Outward(visitor));
+        self.0.visit(&mut OutwardTraversal(visitor));
     }
 
     fn map_dyn(self: Box<Self>, mapper: &mut dyn DynMapper) -> Box<dyn DynAdapter> {
-        erase(self.0.map(&mut Outward(mapper)))
+        erase(self.0.map(&mut OutwardTraversal(mapper)))
     }
 
     fn to_device_dyn(self: Box<Self>, device: &Device) -> Box<dyn DynAdapter> {
@@ -167,9 +167,9 @@ pub(crate) trait DynMapper {
 }
 
 /// From an adapter's traversal out to the object-safe one.
-struct Outward<'a, T: ?Sized>(&'a mut T);
+struct OutwardTraversal<'a, T: ?Sized>(&'a mut T);
 
-impl ModuleVisitor for Outward<'_, dyn DynVisitor + '_> {
+impl ModuleVisitor for OutwardTraversal<'_, dyn DynVisitor + '_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.0.float(D, param);
     }
@@ -195,7 +195,7 @@ impl ModuleVisitor for Outward<'_, dyn DynVisitor + '_> {
     }
 }
 
-impl ModuleMapper for Outward<'_, dyn DynMapper + '_> {
+impl ModuleMapper for OutwardTraversal<'_, dyn DynMapper + '_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         unbox(self.0.float(D, Box::new(param)))
     }
@@ -225,9 +225,9 @@ impl ModuleMapper for Outward<'_, dyn DynMapper + '_> {
 }
 
 /// From the object-safe traversal back in to the caller's visitor or mapper.
-struct Inward<'a, T>(&'a mut T);
+struct InwardTraversal<'a, T>(&'a mut T);
 
-impl<V: ModuleVisitor> DynVisitor for Inward<'_, V> {
+impl<V: ModuleVisitor> DynVisitor for InwardTraversal<'_, V> {
     fn float(&mut self, rank: usize, param: &dyn Any) {
         with_rank!(rank, D => self.0.visit_float(borrowed::<Param<Tensor<D>>>(param)));
     }
@@ -259,7 +259,7 @@ fn borrowed<T: Any>(value: &dyn Any) -> &T {
         .expect("an erased value keeps the type that its rank names")
 }
 
-impl<M: ModuleMapper> DynMapper for Inward<'_, M> {
+impl<M: ModuleMapper> DynMapper for InwardTraversal<'_, M> {
     fn float(&mut self, rank: usize, param: AnyBox) -> AnyBox {
         with_rank!(rank, D => Box::new(self.0.map_float(unbox::<Param<Tensor<D>>>(param))))
     }
@@ -286,12 +286,12 @@ impl<M: ModuleMapper> DynMapper for Inward<'_, M> {
 }
 
 pub(crate) fn visit<V: ModuleVisitor>(adapter: &dyn DynAdapter, visitor: &mut V) {
-    adapter.visit_dyn(&mut Inward(visitor));
+    adapter.visit_dyn(&mut InwardTraversal(visitor));
 }
 
 pub(crate) fn map<M: ModuleMapper>(
     adapter: Box<dyn DynAdapter>,
     mapper: &mut M,
 ) -> Box<dyn DynAdapter> {
-    adapter.map_dyn(&mut Inward(mapper))
+    adapter.map_dyn(&mut InwardTraversal(mapper))
 }

@@ -52,7 +52,7 @@ pub(super) fn offer(slot: &AdapterSlot) -> bool {
             *found = Some(slot.clone());
             true
         }
-        _ => false,
+        Tray::Idle | Tray::Installing(_) | Tray::Stripping => false,
     })
 }
 
@@ -60,7 +60,7 @@ pub(super) fn offer(slot: &AdapterSlot) -> bool {
 pub(super) fn take_replacement() -> Option<AdapterSlot> {
     TRAY.with_borrow_mut(|tray| match tray {
         Tray::Installing(replacement) => replacement.take(),
-        _ => None,
+        Tray::Idle | Tray::Collecting(_) | Tray::Stripping => None,
     })
 }
 
@@ -92,7 +92,7 @@ impl ModuleVisitor for Collector {
         if container == REPARAMETERIZATION && name == AdapterSlot::NAME {
             let slot = TRAY.with_borrow_mut(|tray| match tray {
                 Tray::Collecting(found) => found.take(),
-                _ => None,
+                Tray::Idle | Tray::Installing(_) | Tray::Stripping => None,
             });
             self.found
                 .extend(slot.map(|slot| (self.path.join("."), slot)));

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Flag, Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 
-use crate::PeftError;
 use crate::select::is_trainable;
+use crate::{MapParams, ParamPlace, PeftError, VisitParams, map_params, visit_params};
 
 /// The path of the module around a parameter.
 pub(crate) fn module_of(path: &str) -> &str {
@@ -29,7 +29,7 @@ impl Holders {
     /// require gradients.
     pub(crate) fn of<M: Module>(model: &M) -> Self {
         let mut scan = Scan::default();
-        model.clone().map(&mut Thaw).visit(&mut scan);
+        visit_params(&model.clone().map(&mut RequireGradients), &mut scan);
         let mut holders: BTreeMap<String, Holder> = BTreeMap::new();
         for path in scan.states {
             let holder = holders.entry(module_of(&path).to_owned()).or_default();
@@ -79,9 +79,9 @@ impl Holders {
 }
 
 /// Asks for gradients of everything.
-struct Thaw;
+struct RequireGradients;
 
-impl ModuleMapper for Thaw {
+impl ModuleMapper for RequireGradients {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         // What is computed from something that trains is no leaf, and none of these.
         match param.base().is_tracked() {
@@ -93,58 +93,40 @@ impl ModuleMapper for Thaw {
 
 #[derive(Default)]
 struct Scan {
-    path: Vec<String>,
     states: BTreeSet<String>,
     flags: Vec<(String, bool)>,
 }
 
-impl ModuleVisitor for Scan {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+impl VisitParams for Scan {
+    fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
         if !param.base().is_tracked() && !is_trainable(param) {
-            self.states.insert(self.path.join("."));
+            self.states.insert(at.path());
         }
     }
 
-    fn visit_flag(&mut self, flag: &Param<Flag>) {
-        let module = self.path[..self.path.len().saturating_sub(1)].join(".");
+    fn visit_flag(&mut self, at: &ParamPlace, flag: &Param<Flag>) {
         // Out of training the flag is off and remembers what it was.
-        self.flags.push((module, flag.clone().train().is_enabled()));
+        self.flags
+            .push((at.module(), flag.clone().train().is_enabled()));
     }
 }
 
 /// Sets the training flags of the modules that hold statistics.
-pub(crate) struct SetFlags<F> {
-    path: Vec<String>,
-    on: F,
-}
+pub(crate) struct SetFlags<F>(F);
 
 impl<F: FnMut(&str) -> Option<bool>> SetFlags<F> {
     pub(crate) fn apply<M: Module>(model: M, on: F) -> M {
-        let path = Vec::new();
-        model.map(&mut Self { path, on })
+        map_params(model, &mut Self(on))
     }
 }
 
-impl<F: FnMut(&str) -> Option<bool>> ModuleMapper for SetFlags<F> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
+impl<F: FnMut(&str) -> Option<bool>> MapParams for SetFlags<F> {
+    fn map<const D: usize>(&mut self, _: &ParamPlace, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param
     }
 
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
-        let module = self.path[..self.path.len().saturating_sub(1)].join(".");
-        match (self.on)(&module) {
+    fn map_flag(&mut self, at: &ParamPlace, flag: Param<Flag>) -> Param<Flag> {
+        match (self.0)(&at.module()) {
             None => flag,
             Some(on) => {
                 let in_training = flag.is_enabled() || !flag.clone().train().is_enabled();

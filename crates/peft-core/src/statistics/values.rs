@@ -1,9 +1,10 @@
 //! Running statistics read from a model, and put into it.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::of_module::Values;
+use crate::{MapParams, ParamPlace, VisitParams, map_params, visit_params};
 
 /// The values at the paths that `wanted` chooses.
 ///
@@ -12,21 +13,17 @@ use super::of_module::Values;
 pub(crate) fn read<M: Module>(model: &M, wanted: impl Fn(&str) -> bool) -> Values {
     let _ = model.valid();
     let mut read = Read {
-        path: Vec::new(),
         wanted,
         found: Values::new(),
     };
-    model.visit(&mut read);
+    visit_params(model, &mut read);
     read.found
 }
 
 /// The model with these values. What was a clone of it keeps its own: clones share their running
 /// statistics otherwise.
 pub(super) fn write<M: Module>(model: M, values: &Values) -> M {
-    apart(model).map(&mut Write {
-        path: Vec::new(),
-        values,
-    })
+    map_params(apart(model), &mut Write { values })
 }
 
 /// The same model, sharing its running statistics with no clone.
@@ -38,22 +35,13 @@ pub(crate) fn apart<M: Module>(model: M) -> M {
 }
 
 struct Read<F> {
-    path: Vec<String>,
     wanted: F,
     found: Values,
 }
 
-impl<F: Fn(&str) -> bool> ModuleVisitor for Read<F> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.path.join(".");
+impl<F: Fn(&str) -> bool> VisitParams for Read<F> {
+    fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
+        let path = at.path();
         if (self.wanted)(&path) {
             self.found.insert(path, param.base().into_data());
         }
@@ -61,21 +49,16 @@ impl<F: Fn(&str) -> bool> ModuleVisitor for Read<F> {
 }
 
 struct Write<'a> {
-    path: Vec<String>,
     values: &'a Values,
 }
 
-impl ModuleMapper for Write<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(data) = self.values.get(&self.path.join(".")) else {
+impl MapParams for Write<'_> {
+    fn map<const D: usize>(
+        &mut self,
+        at: &ParamPlace,
+        param: Param<Tensor<D>>,
+    ) -> Param<Tensor<D>> {
+        let Some(data) = self.values.get(&at.path()) else {
             return param;
         };
         let (id, now, mapper) = param.consume();

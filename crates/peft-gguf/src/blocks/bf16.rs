@@ -1,6 +1,6 @@
 //! The upper halves of numbers of 32 bits.
 
-use half::bf16;
+use peft_files::{bf16_to_f32, f32_to_bf16};
 
 use super::{Block, Pack, check};
 
@@ -14,13 +14,13 @@ impl Block for BF16 {
 
     fn unpack(block: &[u8], out: &mut [f32]) {
         check::<Self>(block, out);
-        out[0] = f32::from_le_bytes([0, 0, block[0], block[1]]);
+        out[0] = bf16_to_f32([block[0], block[1]]);
     }
 }
 
 impl Pack for BF16 {
     fn pack(values: &[f32], block: &mut [u8]) {
         check::<Self>(block, values);
-        block.copy_from_slice(&bf16::from_f32(values[0]).to_le_bytes());
+        block.copy_from_slice(&f32_to_bf16(values[0]));
     }
 }

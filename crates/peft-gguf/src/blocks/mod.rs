@@ -59,12 +59,12 @@ const LARGE: usize = 256;
 
 /// The half at byte `at`.
 fn half_at(block: &[u8], at: usize) -> f32 {
-    half::f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
+    peft_files::f16_to_f32([block[at], block[at + 1]])
 }
 
 /// Put a half at the beginning.
 fn put_half(block: &mut [u8], value: f32) {
-    block[..2].copy_from_slice(&half::f16::from_f32(value).to_le_bytes());
+    block[..2].copy_from_slice(&peft_files::f32_to_f16(value));
 }
 
 /// That a block and its values are whole.

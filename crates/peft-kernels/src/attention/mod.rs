@@ -4,16 +4,16 @@
 mod dropout;
 #[cfg(feature = "flex")]
 pub(crate) mod rule;
-mod seen;
 mod sight;
+mod visibility;
 
 use burn::tensor::{DType, Tensor};
 
 pub use dropout::Dropout;
-pub use seen::Seen;
 #[cfg(feature = "flex")]
 pub(crate) use sight::HIDDEN;
 pub use sight::{EVERY_SEQUENCE, Sight};
+pub use visibility::Visibility;
 
 use crate::{matmul, matmul_to_merge, softcap, softmax};
 
@@ -36,7 +36,7 @@ pub fn attention(
     q: Tensor<4>,
     k: Tensor<4>,
     v: Tensor<4>,
-    seen: &Seen,
+    seen: &Visibility,
     softcap: Option<f64>,
     dropout: Option<Dropout>,
 ) -> Tensor<4> {
@@ -71,7 +71,7 @@ fn dense(
     q: Tensor<4>,
     k: Tensor<4>,
     v: Tensor<4>,
-    seen: &Seen,
+    seen: &Visibility,
     cap: Option<f64>,
     dropout: Option<Dropout>,
 ) -> Tensor<4> {
@@ -130,7 +130,7 @@ mod tests {
             ))
         };
         let seen = |dtype| {
-            Seen::new(Sight::CAUSAL, 0, 3)
+            Visibility::new(Sight::CAUSAL, 0, 3)
                 .with_segments(ints([[0, 0, 1]], dtype))
                 .with_queries(ints([[2, 0, 1]], dtype))
                 .with_places(ints([[0, 1, 0]], dtype))
@@ -154,7 +154,7 @@ mod tests {
         let (ks, k) = of([batch, kv_heads, keys, width], 2.0, &device);
         let (vs, v) = of([batch, kv_heads, keys, width], 3.0, &device);
         let cached = keys - positions;
-        let seen = Seen::new(Sight::CAUSAL, cached, positions);
+        let seen = Visibility::new(Sight::CAUSAL, cached, positions);
         for softcap in [None, Some(2.0f64)] {
             let found = dense(q.clone(), k.clone(), v.clone(), &seen, softcap, None);
             let found: Vec<f32> = found.into_data().iter().collect();

@@ -8,11 +8,11 @@ use burn::tensor::Tensor;
 
 use super::activation::{self, Act, Gate};
 use super::adamw::{self, Update};
-use super::known::Known;
 use super::norm::{self, LayerNorm, RmsNorm};
 use super::product::{self, Linear, Matmul};
 use super::record::record;
 use super::rotary::Rotation;
+use super::row_gradient::RowGradient;
 use super::scaling;
 use super::softmax::{self, Softmax};
 use crate::Activation;
@@ -212,7 +212,7 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         gradient: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         let (value, gradient) = (value.into_primitive(), gradient.into_primitive());
-        record::<C, Known, 1>([x], |_, _| (value, Known { gradient }))
+        record::<C, RowGradient, 1>([x], |_, _| (value, RowGradient { gradient }))
     }
 }
 

@@ -11,7 +11,7 @@ pub(super) trait Arithmetic: 'static {
 pub(super) struct Fused;
 
 /// Rounded twice: without that instruction, rounding once is a call into a library.
-pub(super) struct Apart;
+pub(super) struct Unfused;
 
 impl Arithmetic for Fused {
     #[inline(always)]
@@ -20,7 +20,7 @@ impl Arithmetic for Fused {
     }
 }
 
-impl Arithmetic for Apart {
+impl Arithmetic for Unfused {
     #[inline(always)]
     fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
         a * b + c
@@ -51,12 +51,12 @@ pub(super) fn widest<W: Work>(work: W) -> W::Output {
             // SAFETY: as above.
             return unsafe { avx2(work) };
         }
-        work.run::<Apart>()
+        work.run::<Unfused>()
     }
     #[cfg(target_arch = "aarch64")]
     return work.run::<Fused>();
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    work.run::<Apart>()
+    work.run::<Unfused>()
 }
 
 #[cfg(target_arch = "x86_64")]

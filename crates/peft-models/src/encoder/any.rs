@@ -15,7 +15,6 @@ use crate::transparent::transparent_module;
 
 /// The sizes of an encoder of any family.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum EncoderConfig {
     /// BERT.
     Bert(BertConfig),
@@ -30,7 +29,6 @@ pub enum EncoderConfig {
 /// An encoder without a head; its parameters have the paths that they have in the model in it.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)]
-#[non_exhaustive]
 pub enum TextEncoder {
     /// BERT, RoBERTa and XLM-RoBERTa.
     Bert(BertModel),
@@ -43,7 +41,6 @@ pub enum TextEncoder {
 /// An encoder that classifies texts.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)]
-#[non_exhaustive]
 pub enum TextClassifier {
     /// BERT.
     Bert(BertForSequenceClassification),
@@ -58,7 +55,6 @@ pub enum TextClassifier {
 /// An encoder that classifies tokens.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)]
-#[non_exhaustive]
 pub enum TokenTagger {
     /// BERT.
     Bert(BertForTokenClassification),

@@ -5,7 +5,6 @@ use peft_model::EVERY_SEQUENCE;
 
 /// How the states of a text become one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
 pub enum Pooling {
     /// The state of the first position.
     #[default]

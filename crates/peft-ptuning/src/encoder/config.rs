@@ -53,7 +53,7 @@ impl PromptEncoderConfig {
                 let value = dropout.to_string();
                 wrong("the encoder's dropout", value, "at least 0 and below 1")
             }
-            _ => Ok(()),
+            Self::Mlp | Self::Lstm { .. } => Ok(()),
         }
     }
 

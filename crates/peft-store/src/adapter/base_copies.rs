@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::AdapterFileError;
 use super::fitted::OUTPUT_LAYER;
 use super::tensors::{NamedTensors, TensorsFile};
-use super::{AdapterFileError, TensorProblem};
+use crate::TensorProblem;
 use crate::params::{in_out, stored_params};
 use crate::tensor_file::run_dtype;
 use burn::module::{Module, Param};

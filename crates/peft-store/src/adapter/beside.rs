@@ -17,7 +17,7 @@ use super::found::{CONFIG, TENSORS};
 use super::key_forms::copied_bias;
 use super::tensors::{NamedTensors, TensorsFile};
 use super::whole::{load_whole, running, whole_params};
-use super::{About, AdapterFileError};
+use super::{AdapterFileError, AdapterInfo};
 
 /// The release of PEFT whose file format is written.
 const PEFT_VERSION: &str = "0.21.2";
@@ -78,7 +78,7 @@ pub(super) fn load_beside<M: Module>(
 pub(super) fn tensors_beside<M: Module>(
     model: &M,
     (name, prefix): (&str, &str),
-    about: &About,
+    about: &AdapterInfo,
     has_form: impl Fn(&AdapterSlot) -> bool,
 ) -> Result<NamedTensors, AdapterFileError> {
     let mut tensors = NamedTensors::new();
@@ -139,7 +139,7 @@ pub(super) fn write_directory<M: Module>(
     (model, name): (&M, &str),
     tensors: NamedTensors,
     mut fields: Map<String, Value>,
-    about: &About,
+    about: &AdapterInfo,
 ) -> Result<(), AdapterFileError> {
     about.complete(&mut fields);
     let json = pretty(dir, &fields)?;

@@ -1,5 +1,6 @@
 //! [`AdapterConfig`]: the methods that are registered, and every choice by method.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use burn::module::Module;
@@ -11,12 +12,13 @@ use peft_prefix::{PrefixConfig, Prefixed};
 use peft_ptuning::{PTuningConfig, PromptTuningConfig, Prompted};
 use serde_json::{Map, Value, json};
 
-use super::fields::Fields;
 use super::files::{AdapterFiles, OWN};
 use super::input::{attach_input, save_input};
 use super::methods::{InputMethod, WeightMethod};
+use super::placement::TARGETS;
 use super::weights::{attach_weights, save_weights};
-use super::{About, Adaptable, AdapterFileError};
+use super::{Adaptable, AdapterFileError, AdapterInfo};
+use crate::fields::{FieldError, Fields};
 
 /// Makes [`AdapterConfig`] of the methods: those that adapt weights, each of which has a
 /// `WeightMethod`, and by the wrapper of a model those that adapt what it reads, each of which has
@@ -58,7 +60,7 @@ macro_rules! methods {
         ];
 
         /// The config of the method that a file names.
-        fn read(method: &str, fields: &Fields<'_>) -> Option<Result<AdapterConfig, AdapterFileError>> {
+        fn read(method: &str, fields: &Fields<'_>) -> Option<Result<AdapterConfig, FieldError>> {
             $(if method == <$WeightsConfig>::PEFT_TYPE {
                 return Some(WeightMethod::read(fields).map(AdapterConfig::$Weights));
             })+
@@ -84,6 +86,12 @@ macro_rules! methods {
                     fields.insert(field.into(), json!(names));
                 }
             }
+        }
+
+        /// Whether tensors of a method that adapts weights are called so in a key.
+        fn is_tensor(name: &str) -> bool {
+            let all = [$(<$WeightsConfig>::TENSORS,)+];
+            all.iter().any(|names| names.contains(&name))
         }
 
         impl AdapterConfig {
@@ -173,7 +181,7 @@ macro_rules! methods {
                 &self,
                 model: &M,
                 name: &str,
-                about: &About,
+                about: &AdapterInfo,
                 dir: &Path,
             ) -> Result<(), AdapterFileError> {
                 match self {
@@ -229,7 +237,7 @@ macro_rules! methods {
                 &self,
                 model: &Adaptable<M>,
                 name: &str,
-                about: &About,
+                about: &AdapterInfo,
                 dir: impl AsRef<Path>,
             ) -> Result<(), AdapterFileError> {
                 let dir = dir.as_ref();
@@ -278,7 +286,7 @@ macro_rules! methods {
                     &self,
                     model: &$Wrapper<M>,
                     name: &str,
-                    about: &About,
+                    about: &AdapterInfo,
                     dir: &Path,
                 ) -> Result<(), AdapterFileError> {
                     match self {
@@ -335,23 +343,46 @@ impl AdapterConfig {
         path: &Path,
         map: &Map<String, Value>,
     ) -> Result<Self, AdapterFileError> {
-        let fields = Fields { path, map };
+        let fields = Fields::new(path, map);
         let Some(method) = fields.string("peft_type")? else {
-            return Err(fields.wrong("peft_type", "the name of a method, such as LORA"));
+            return Err(fields
+                .wrong("peft_type", "the name of a method, such as LORA")
+                .into());
         };
         if method == OWN {
-            return Err(own_method(&fields));
+            return Err(own_method(&fields).into());
         }
-        let supported = || fields.unsupported("peft_type", &PEFT_TYPES.join(", "));
-        read(method, &fields).unwrap_or_else(|| Err(supported()))
+        let supported = || fields.unsupported("peft_type", PEFT_TYPES.join(", "));
+        Ok(read(method, &fields).unwrap_or_else(|| Err(supported()))?)
+    }
+}
+
+/// Put the layers that these keys are of in the place of a list that is missing or null.
+pub(super) fn complete_by_keys<'a>(
+    fields: &mut Map<String, Value>,
+    keys: impl Iterator<Item = &'a String>,
+) {
+    let layer = |key: &'a String| {
+        let mut layer = None;
+        for segment in key.split('.') {
+            if is_tensor(segment) {
+                return layer;
+            }
+            layer = Some(segment);
+        }
+        None
+    };
+    let layers: BTreeSet<&str> = keys.filter_map(layer).collect();
+    if let (None | Some(Value::Null), false) = (fields.get(TARGETS), layers.is_empty()) {
+        fields.insert(TARGETS.into(), json!(layers));
     }
 }
 
 /// The error of reading an adapter of a method of one's own as one of PEFT's.
-pub(crate) fn own_method(fields: &Fields<'_>) -> AdapterFileError {
+pub(crate) fn own_method(fields: &Fields<'_>) -> FieldError {
     let supported = format!(
         "{}; an adapter of a method of one's own is read by the program that has the method, with `OwnDir`",
         PEFT_TYPES.join(", ")
     );
-    fields.unsupported("peft_type", &supported)
+    fields.unsupported("peft_type", supported)
 }

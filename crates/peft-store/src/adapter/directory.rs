@@ -9,10 +9,21 @@ use peft_prefix::Prefixed;
 use peft_ptuning::Prompted;
 use serde_json::{Map, Value};
 
-use super::config::complete;
+use super::config::{complete, complete_by_keys};
 use super::files::{AdapterFiles, read_fields};
 use super::fitted::{OUTPUT_LAYER, fitted_modules};
-use super::{About, Adaptable, AdapterConfig, AdapterFileError};
+use super::{Adaptable, AdapterConfig, AdapterFileError, AdapterInfo};
+
+/// What layers are adapted where a config names none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum DefaultLayers<'a> {
+    /// It must name some.
+    Refused,
+    /// Those that PEFT adapts on a base of this family.
+    OfFamily(&'a str),
+    /// Those that the file has tensors of.
+    OfTensors,
+}
 
 /// An adapter directory whose config has been read and understood.
 #[derive(Debug, Clone)]
@@ -28,7 +39,7 @@ impl AdapterDir {
     ///
     /// An [`AdapterFileError`] that names the file, and the field where there is one.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, AdapterFileError> {
-        Self::read(dir.as_ref(), None)
+        Self::read(dir.as_ref(), DefaultLayers::Refused)
     }
 
     /// The same for a base of this family, its `model_type`: where the config names no layers, they
@@ -38,26 +49,31 @@ impl AdapterDir {
     ///
     /// As [`open`](Self::open).
     pub fn open_for(dir: impl AsRef<Path>, family: &str) -> Result<Self, AdapterFileError> {
-        Self::read(dir.as_ref(), Some(family))
+        Self::read(dir.as_ref(), DefaultLayers::OfFamily(family))
     }
 
-    fn read(dir: &Path, family: Option<&str>) -> Result<Self, AdapterFileError> {
+    fn read(dir: &Path, layers: DefaultLayers<'_>) -> Result<Self, AdapterFileError> {
         let (path, fields) = read_fields(dir)?;
-        Self::of_fields(&path, fields, family)
+        Self::of_fields(&path, fields, layers)
     }
 
     /// Of the fields of a config file.
     pub(crate) fn of_fields(
         path: &Path,
-        mut fields: Map<String, Value>,
-        family: Option<&str>,
+        fields: Map<String, Value>,
+        layers: DefaultLayers<'_>,
     ) -> Result<Self, AdapterFileError> {
-        if let Some(family) = family {
-            complete(&mut fields, family);
-        }
-        let config = AdapterConfig::from_fields(path, &fields)?;
         let dir = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        let files = AdapterFiles { dir, fields };
+        let mut files = AdapterFiles { dir, fields };
+        match layers {
+            DefaultLayers::Refused => {}
+            DefaultLayers::OfFamily(family) => complete(&mut files.fields, family),
+            DefaultLayers::OfTensors => {
+                let tensors = files.tensors()?;
+                complete_by_keys(&mut files.fields, tensors.places().keys());
+            }
+        }
+        let config = AdapterConfig::from_fields(path, &files.fields)?;
         Ok(Self { files, config })
     }
 
@@ -183,7 +199,7 @@ impl AdapterDir {
     }
 }
 
-impl About {
+impl AdapterInfo {
     /// All that the directory says which an adapter was read from, fields that nothing here reads
     /// included. What is set beside it goes before it.
     pub fn of(dir: &AdapterDir) -> Self {

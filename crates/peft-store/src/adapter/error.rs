@@ -1,10 +1,13 @@
 //! [`AdapterFileError`]: what can be wrong with an adapter directory.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use peft_core::PeftError;
 use peft_safetensors::ReadError;
+
+use crate::TensorProblem;
+use crate::fields::{FieldError, FieldFault};
+use crate::tensor_problem::lines;
 
 /// An adapter directory that cannot be read, written or attached.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +71,7 @@ pub enum AdapterFileError {
         /// Its value.
         found: String,
         /// What it should be.
-        expected: &'static str,
+        expected: String,
     },
     /// A field asks for something that changes the result and is not supported.
     #[error("{}: `{field}` is {value}, which is not supported and would change the result; supported: {supported}", path.display())]
@@ -142,7 +145,7 @@ pub enum AdapterFileError {
     },
     /// PEFT would leave the adapter out.
     #[error(
-        "{method} is put to use by what it is for, `task_type` in adapter_config.json, and that is not said: `About::with_task`"
+        "{method} is put to use by what it is for, `task_type` in adapter_config.json, and that is not said: `AdapterInfo::with_task`"
     )]
     NoTask {
         /// The method.
@@ -160,6 +163,31 @@ pub enum AdapterFileError {
         /// The method.
         method: String,
     },
+}
+
+impl From<FieldError> for AdapterFileError {
+    fn from(error: FieldError) -> Self {
+        let FieldError {
+            path,
+            field,
+            found,
+            fault,
+        } = error;
+        match fault {
+            FieldFault::Wrong { expected } => Self::Field {
+                path,
+                field,
+                found,
+                expected,
+            },
+            FieldFault::Unsupported { supported } => Self::Unsupported {
+                path,
+                field,
+                value: found,
+                supported,
+            },
+        }
+    }
 }
 
 impl From<ReadError> for AdapterFileError {
@@ -185,85 +213,4 @@ impl From<ReadError> for AdapterFileError {
             },
         }
     }
-}
-
-/// What is wrong with one tensor of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TensorProblem {
-    /// The model needs it, the file does not have it.
-    Missing {
-        /// Its key.
-        key: String,
-    },
-    /// The file has it, the model has no place for it.
-    Unexpected {
-        /// Its key.
-        key: String,
-    },
-    /// It has another shape.
-    Shape {
-        /// Its key.
-        key: String,
-        /// The shape that the model needs.
-        expected: Vec<usize>,
-        /// The shape in the file.
-        found: Vec<usize>,
-    },
-    /// Its element type is none of f64, f32, f16 and bf16.
-    Dtype {
-        /// Its key.
-        key: String,
-        /// The element type in the file.
-        found: String,
-    },
-    /// It has values that are not finite.
-    NotFinite {
-        /// Its key.
-        key: String,
-    },
-    /// It is an embedding or output layer of another number of tokens than the model's.
-    Vocabulary {
-        /// Its key.
-        key: String,
-        /// The tokens of the model.
-        rows: usize,
-        /// Those of the tensor.
-        found: usize,
-    },
-}
-
-impl fmt::Display for TensorProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing { key } => write!(f, "missing `{key}`"),
-            Self::Unexpected { key } => write!(f, "unexpected `{key}`"),
-            Self::Shape {
-                key,
-                expected,
-                found,
-            } => write!(f, "`{key}` has shape {found:?}, expected {expected:?}"),
-            Self::Dtype { key, found } => {
-                write!(f, "`{key}` is {found}, expected F64, F32, F16 or BF16")
-            }
-            Self::NotFinite { key } => write!(f, "`{key}` has values that are not finite"),
-            Self::Vocabulary { key, rows, found } => write!(
-                f,
-                "`{key}` is of {found} tokens, but the model has {rows}: the adapter was trained on a model whose vocabulary was resized, which is not done here; save the base resized by transformers (`resize_token_embeddings({found})`) and take that"
-            ),
-        }
-    }
-}
-
-fn lines(problems: &[TensorProblem]) -> String {
-    const SHOWN: usize = 30;
-    let mut text: String = problems
-        .iter()
-        .take(SHOWN)
-        .map(|problem| format!("\n  {problem}"))
-        .collect();
-    if problems.len() > SHOWN {
-        text.push_str(&format!("\n  and {} more", problems.len() - SHOWN));
-    }
-    text
 }

@@ -10,7 +10,7 @@ use super::AdapterFileError;
 use super::found::{CONFIG, TENSORS, found, instead_of_tensors};
 use super::tensors::{NamedTensors, TensorsFile};
 use crate::LARGEST_JSON;
-use crate::tensor_file::{Stored, write_tensors};
+use crate::tensor_file::{StoredTensor, write_tensors};
 
 /// The `peft_type` of a method of one's own, which PEFT refuses by name.
 pub(crate) const OWN: &str = "OWN_METHOD";
@@ -96,7 +96,7 @@ pub(super) fn write<'a>(
     texts: impl IntoIterator<Item = (&'a str, String)>,
 ) -> Result<(), AdapterFileError> {
     let tensors = tensors.into_iter();
-    let tensors = tensors.map(|(key, data)| (key, Stored::of(data)));
+    let tensors = tensors.map(|(key, data)| (key, StoredTensor::of(data)));
     write_tensors(path, tensors, texts).map_err(|source| io("write", path, source))
 }
 

@@ -18,7 +18,7 @@ use super::heads::with_heads;
 use super::methods::{InputMethod, StoredInput};
 use super::tensors::{TensorsFile, WRAPPED};
 use super::whole::check_whole;
-use super::{About, AdapterFileError};
+use super::{AdapterFileError, AdapterInfo};
 
 /// The key of what acts, whatever it is trained through.
 const EMBEDDINGS: &str = "prompt_embeddings";
@@ -93,7 +93,7 @@ pub(super) fn save_input<I: InputMethod, M: Transformer>(
     model: &WithInput<M, I::Input>,
     name: &str,
     config: &I,
-    about: &About,
+    about: &AdapterInfo,
     dir: &Path,
 ) -> Result<(), AdapterFileError> {
     // Without autodiff nothing drops out.

@@ -13,13 +13,13 @@ mod tensors;
 mod methods;
 mod placement;
 
-mod about;
 mod adaptable;
 mod base;
 mod base_copies;
 mod beside;
 mod fitted;
 mod heads;
+mod info;
 mod input;
 mod weights;
 mod whole;
@@ -30,15 +30,15 @@ mod save;
 
 pub(crate) use base::{BASE_DIGEST, other_base_warning, whole};
 pub(crate) use config::own_method;
-pub(crate) use fields::Fields;
 pub(crate) use files::{OWN, create, io, pretty, read_fields, replace};
 pub(crate) use found::{CONFIG, TENSORS};
 #[cfg(feature = "models")]
 pub(crate) use tensors::WRAPPED_MODEL;
 
-pub use about::{About, TaskType};
 pub use adaptable::{Adaptable, adaptable};
 pub use config::AdapterConfig;
 pub use directory::AdapterDir;
-pub use error::{AdapterFileError, TensorProblem};
+pub(crate) use directory::DefaultLayers;
+pub use error::AdapterFileError;
+pub use info::{AdapterInfo, TaskType};
 pub use save::{save_adapter, save_prefix, save_prompt};

@@ -3,15 +3,17 @@
 use peft_core::{Choice, ForwardPath, LayerRange, Names, Placement, Targets};
 use serde_json::{Map, Value, json};
 
-use super::AdapterFileError;
-use super::fields::Fields;
+use crate::fields::{FieldError, Fields};
+
+/// The field that names the layers.
+pub(super) const TARGETS: &str = "target_modules";
 
 /// The placement that a file's fields say; the model is read factored.
-pub(super) fn read_placement(fields: &Fields<'_>) -> Result<Placement, AdapterFileError> {
-    let targets = match fields.names("target_modules")? {
+pub(super) fn read_placement(fields: &Fields<'_>) -> Result<Placement, FieldError> {
+    let targets = match fields.names(TARGETS)? {
         None => {
             let expected = "a list of module names; PEFT takes its own for some families of models, and so does `AdapterDir::open_for`";
-            return Err(fields.wrong("target_modules", expected));
+            return Err(fields.wrong(TARGETS, expected));
         }
         Some(Names::Regex(word)) if word.eq_ignore_ascii_case("all-linear") => {
             Targets::all_linear()
@@ -51,7 +53,7 @@ pub(super) fn write_placement<'a>(
         Choice::Names(names) => names_value(names),
         Choice::AllLinear => sorted(adapted.map(last)),
     };
-    fields.insert("target_modules".into(), names);
+    fields.insert(TARGETS.into(), names);
 }
 
 /// Names as a list of a file: sorted, each once.

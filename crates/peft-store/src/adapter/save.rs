@@ -7,7 +7,7 @@ use peft_model::Transformer;
 use peft_prefix::Prefixed;
 use peft_ptuning::Prompted;
 
-use super::{About, AdapterConfig, AdapterFileError};
+use super::{AdapterConfig, AdapterFileError, AdapterInfo};
 
 /// Write adapter `name` of `model` as an adapter directory that PEFT loads.
 ///
@@ -15,9 +15,9 @@ use super::{About, AdapterConfig, AdapterFileError};
 /// written beside its place and renamed.
 ///
 /// ```no_run
-/// # use peft_store::{About, AdapterConfig, AdapterFileError, save_adapter};
+/// # use peft_store::{AdapterInfo, AdapterConfig, AdapterFileError, save_adapter};
 /// # fn save(model: burn::nn::Linear, config: AdapterConfig) -> Result<(), AdapterFileError> {
-/// save_adapter(&model, "default", &config, &About::new(), "adapter")
+/// save_adapter(&model, "default", &config, &AdapterInfo::new(), "adapter")
 /// # }
 /// ```
 ///
@@ -29,7 +29,7 @@ pub fn save_adapter<M: Module>(
     model: &M,
     name: &str,
     config: &AdapterConfig,
-    about: &About,
+    about: &AdapterInfo,
     dir: impl AsRef<Path>,
 ) -> Result<(), AdapterFileError> {
     config.save(model, name, about, dir.as_ref())
@@ -52,7 +52,7 @@ pub fn save_prompt<M: Transformer>(
     model: &Prompted<M>,
     name: &str,
     config: &AdapterConfig,
-    about: &About,
+    about: &AdapterInfo,
     dir: impl AsRef<Path>,
 ) -> Result<(), AdapterFileError> {
     config.save_prompt(model, name, about, dir.as_ref())
@@ -75,7 +75,7 @@ pub fn save_prefix<M: Transformer>(
     model: &Prefixed<M>,
     name: &str,
     config: &AdapterConfig,
-    about: &About,
+    about: &AdapterInfo,
     dir: impl AsRef<Path>,
 ) -> Result<(), AdapterFileError> {
     config.save_prefix(model, name, about, dir.as_ref())

@@ -7,8 +7,9 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_core::{Layer, PeftError};
 use peft_safetensors::{ReadError, TensorPlace};
 
+use super::AdapterFileError;
 use super::key_forms::forms;
-use super::{AdapterFileError, TensorProblem};
+use crate::TensorProblem;
 use crate::params::in_out;
 use crate::tensor_file::{read_f32, run_dtype};
 
@@ -85,7 +86,7 @@ impl TensorsFile {
         let own = self.own_key(key);
         let place = own.as_ref().and_then(|own| self.places.get(own));
         let problem = match place {
-            None => TensorProblem::Missing { key: key.into() },
+            None => TensorProblem::missing(key),
             Some(place) if place.shape() != shape => TensorProblem::Shape {
                 key: place.key().into(),
                 expected: shape.to_vec(),

@@ -14,11 +14,11 @@ use super::beside::{common_fields, load_beside, tensors_beside, write_directory}
 use super::files::AdapterFiles;
 use super::fitted::{chosen, fit_placement};
 use super::heads::with_heads;
-use super::methods::{OnLayer, WeightMethod};
+use super::methods::{LayerAdapter, WeightMethod};
 use super::placement::write_placement;
 use super::tensors::{LayerTensors, NamedTensors, WRAPPED, WRAPPED_MODEL};
 use super::whole::check_whole;
-use super::{About, AdapterFileError};
+use super::{AdapterFileError, AdapterInfo};
 use crate::params::stored_params;
 
 /// Attach the adapter of a directory to `model` under `name`.
@@ -68,9 +68,9 @@ pub(super) fn attach_weights<W: WeightMethod + Clone, M: Module>(
 
 /// Stands where an adapter is to be that a file does not have.
 #[derive(Module, Debug)]
-struct Nothing {}
+struct MissingAdapter {}
 
-impl Adapter for Nothing {
+impl Adapter for MissingAdapter {
     const NAME: &'static str = "nothing";
 
     fn weight<const D: usize>(&self, base: &FrozenWeight<D>) -> Tensor<D> {
@@ -85,7 +85,7 @@ fn attach_nothing<M: Module>(
 ) -> Result<AttachReport, PeftError> {
     let all = [LayerKind::Linear, LayerKind::Embedding];
     attach(model, name, placement, &all, |layers| {
-        Ok(layers.iter().map(|_| Nothing {}).collect())
+        Ok(layers.iter().map(|_| MissingAdapter {}).collect())
     })
 }
 
@@ -94,18 +94,18 @@ pub(super) fn save_weights<W: WeightMethod, M: Module>(
     model: &M,
     name: &str,
     config: &W,
-    about: &About,
+    about: &AdapterInfo,
     dir: &Path,
 ) -> Result<(), AdapterFileError> {
     let has_form = |slot: &AdapterSlot| slot.get::<W::Adapter>(name).is_some();
     let mut tensors = tensors_beside(model, (name, WRAPPED_MODEL), about, has_form)?;
     let slots = slots(model);
-    let adapted: Vec<OnLayer<'_, W::Adapter>> = slots
+    let adapted: Vec<LayerAdapter<'_, W::Adapter>> = slots
         .iter()
         .filter_map(|(path, slot)| {
             let adapter = slot.get(name)?;
             let path = path.strip_suffix(".weight")?;
-            Some(OnLayer { path, adapter })
+            Some(LayerAdapter { path, adapter })
         })
         .collect();
     let kinds = layers(model)
@@ -120,7 +120,7 @@ pub(super) fn save_weights<W: WeightMethod, M: Module>(
     let stored = stored_params(model).into_iter();
     let stored: HashMap<String, bool> =
         stored.map(|param| (param.path, param.transposed)).collect();
-    let straight = |on: &OnLayer<'_, W::Adapter>| {
+    let straight = |on: &LayerAdapter<'_, W::Adapter>| {
         let weight = format!("{}.weight", on.path);
         kinds.get(on.path) == Some(&LayerKind::Linear) && stored.get(&weight) == Some(&false)
     };
@@ -132,7 +132,7 @@ pub(super) fn save_weights<W: WeightMethod, M: Module>(
 
 /// The tensors of all adapters with their keys, and those that they share.
 fn adapter_tensors<W: WeightMethod>(
-    adapted: &[OnLayer<'_, W::Adapter>],
+    adapted: &[LayerAdapter<'_, W::Adapter>],
     kinds: &HashMap<String, LayerKind>,
 ) -> NamedTensors {
     let shared = adapted.first().map(|on| W::shared_tensors(on.adapter));

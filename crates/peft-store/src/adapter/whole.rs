@@ -181,7 +181,7 @@ pub(super) fn check_whole<M: Module>(
 
 /// The running statistics that belong to an adapter: those of batch norms that train whole with it,
 /// for instance.
-pub(super) struct Running {
+pub(super) struct RunningStatistics {
     /// Their values, with the path and the key of each.
     pub(super) values: Vec<(String, String, TensorData)>,
     /// The keys of the counts of batches that torch keeps beside them. PEFT asks for them; here, as
@@ -190,7 +190,7 @@ pub(super) struct Running {
 }
 
 /// The running statistics of adapter `name`.
-pub(super) fn running<M: Module>(model: &M, name: &str, prefix: &str) -> Running {
+pub(super) fn running<M: Module>(model: &M, name: &str, prefix: &str) -> RunningStatistics {
     let values = statistics(model, name);
     let of_norm = |param: &StoredParam| {
         let module = param.path.rsplit_once('.').map_or("", |(module, _)| module);
@@ -205,13 +205,13 @@ pub(super) fn running<M: Module>(model: &M, name: &str, prefix: &str) -> Running
         let key = format!("{prefix}{path}");
         (path, key, data)
     };
-    Running {
+    RunningStatistics {
         values: values.into_iter().map(keyed).collect(),
         counts,
     }
 }
 
-impl Running {
+impl RunningStatistics {
     /// As a file has them.
     pub(super) fn into_tensors(self) -> NamedTensors {
         let count = |key| (key, TensorData::new(vec![0_i64], [0; 0]));

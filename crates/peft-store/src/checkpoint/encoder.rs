@@ -8,8 +8,9 @@ use peft_models::{EncoderConfig, TextClassifier, TextEncoder, TokenTagger};
 use serde_json::{Map, Value, json};
 
 use super::load::Checkpoint;
-use super::{CheckpointConfig, CheckpointError, CheckpointProblem};
+use super::{CheckpointConfig, CheckpointError};
 use crate::Labels;
+use crate::TensorProblem;
 use crate::params::{StoredParam, stored_params};
 use crate::tensor_file::{Place, Source};
 
@@ -39,7 +40,7 @@ const BUFFERS: [&str; 2] = ["embeddings.position_ids", "embeddings.token_type_id
 
 /// A model with a head, and what of it the checkpoint does not have.
 #[derive(Debug, Clone)]
-pub struct Headed<M> {
+pub struct HeadedModel<M> {
     /// The model.
     pub model: M,
     /// Modules with fresh weights, such as `classifier`; they are to be trained whole.
@@ -124,7 +125,7 @@ impl Checkpoint {
         n_labels: usize,
         device: &Device,
         dtype: DType,
-    ) -> Result<Headed<TextClassifier>, CheckpointError> {
+    ) -> Result<HeadedModel<TextClassifier>, CheckpointError> {
         let config = self.encoder_config()?;
         let places = self.encoder_places(config, true)?;
         self.check_memory(places.values().map(Place::shape), device, dtype)?;
@@ -146,7 +147,7 @@ impl Checkpoint {
         n_labels: usize,
         device: &Device,
         dtype: DType,
-    ) -> Result<Headed<TokenTagger>, CheckpointError> {
+    ) -> Result<HeadedModel<TokenTagger>, CheckpointError> {
         let config = self.encoder_config()?;
         let places = self.encoder_places(config, true)?;
         self.check_memory(places.values().map(Place::shape), device, dtype)?;
@@ -198,7 +199,7 @@ impl Checkpoint {
             (EncoderConfig::Bert(_), _) => "Bert",
             (EncoderConfig::Roberta(_), _) => "Roberta",
             (EncoderConfig::DistilBert(_), _) => "DistilBert",
-            _ => "ModernBert",
+            (EncoderConfig::ModernBert(_), _) => "ModernBert",
         })
     }
 
@@ -254,7 +255,7 @@ impl Checkpoint {
                 false => name,
             };
             if places.insert(path, place).is_some() {
-                problems.push(CheckpointProblem::Twice { key });
+                problems.push(TensorProblem::Twice { key });
             }
         }
         match problems.is_empty() {
@@ -271,7 +272,7 @@ impl Checkpoint {
         mut places: BTreeMap<String, Place>,
         base: &str,
         dtype: DType,
-    ) -> Result<Headed<M>, CheckpointError> {
+    ) -> Result<HeadedModel<M>, CheckpointError> {
         let pooler = format!("{base}{POOLER}");
         let beside = |path: &str| !path.starts_with(base) || path.starts_with(&pooler);
         let expected: Vec<String> = stored_params(&model)
@@ -305,7 +306,7 @@ impl Checkpoint {
         }
         let optional = |path: &str| beside(path) && fresh.contains(&module(path));
         let model = self.fill(model, places, dtype, optional)?;
-        Ok(Headed { model, fresh })
+        Ok(HeadedModel { model, fresh })
     }
 }
 
@@ -323,6 +324,6 @@ fn base(config: &EncoderConfig) -> &'static str {
         EncoderConfig::Bert(_) => "bert.",
         EncoderConfig::Roberta(_) => "roberta.",
         EncoderConfig::DistilBert(_) => "distilbert.",
-        _ => "model.",
+        EncoderConfig::ModernBert(_) => "model.",
     }
 }

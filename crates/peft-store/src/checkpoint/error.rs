@@ -1,12 +1,13 @@
 //! [`CheckpointError`]: what can be wrong with a checkpoint directory.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use burn::tensor::DType;
 use peft_safetensors::ReadError;
 
-use crate::MemoryError;
+use crate::fields::{FieldError, FieldFault};
+use crate::tensor_problem::lines;
+use crate::{MemoryError, TensorProblem};
 
 /// A checkpoint that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +68,7 @@ pub enum CheckpointError {
         /// Its value, or `missing`.
         found: String,
         /// What it should be.
-        expected: &'static str,
+        expected: String,
     },
     /// A field asks for something that is not supported.
     #[error("config.json: `{field}` is {value}, which is not supported; supported: {supported}")]
@@ -204,8 +205,31 @@ pub enum CheckpointError {
         /// The directory.
         dir: PathBuf,
         /// What is wrong, tensor by tensor.
-        problems: Vec<CheckpointProblem>,
+        problems: Vec<TensorProblem>,
     },
+}
+
+impl From<FieldError> for CheckpointError {
+    fn from(error: FieldError) -> Self {
+        let FieldError {
+            path: _,
+            field,
+            found,
+            fault,
+        } = error;
+        match fault {
+            FieldFault::Wrong { expected } => Self::Field {
+                field,
+                found,
+                expected,
+            },
+            FieldFault::Unsupported { supported } => Self::Unsupported {
+                field,
+                value: found,
+                supported,
+            },
+        }
+    }
 }
 
 impl From<ReadError> for CheckpointError {
@@ -245,78 +269,4 @@ impl From<peft_gguf::ReadError> for CheckpointError {
             other => Self::Gguf(other),
         }
     }
-}
-
-/// What is wrong with one tensor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CheckpointProblem {
-    /// The config needs it, no file has it.
-    Missing {
-        /// Its key.
-        key: String,
-        /// The key in the file that is most like it, of those that the model has no place for.
-        nearest: Option<String>,
-    },
-    /// A file has it, the model has no place for it.
-    Unexpected {
-        /// Its key.
-        key: String,
-    },
-    /// It has another shape.
-    Shape {
-        /// Its key.
-        key: String,
-        /// The shape that the config gives, in torch's layout.
-        expected: Vec<usize>,
-        /// The shape in the file.
-        found: Vec<usize>,
-    },
-    /// Its element type is none of f64, f32, f16 and bf16.
-    Dtype {
-        /// Its key.
-        key: String,
-        /// The element type in the file.
-        found: String,
-    },
-    /// Two files have it.
-    Twice {
-        /// Its key.
-        key: String,
-    },
-}
-
-impl fmt::Display for CheckpointProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing { key, nearest: None } => write!(f, "missing `{key}`"),
-            Self::Missing {
-                key,
-                nearest: Some(nearest),
-            } => write!(f, "missing `{key}`; there is `{nearest}`"),
-            Self::Unexpected { key } => write!(f, "unexpected `{key}`"),
-            Self::Shape {
-                key,
-                expected,
-                found,
-            } => write!(f, "`{key}` has shape {found:?}, expected {expected:?}"),
-            Self::Dtype { key, found } => {
-                write!(f, "`{key}` is {found}, expected F64, F32, F16 or BF16")
-            }
-            Self::Twice { key } => write!(f, "`{key}` is in two files"),
-        }
-    }
-}
-
-fn lines(problems: &[CheckpointProblem]) -> String {
-    const SHOWN: usize = 30;
-    let mut text: String = problems
-        .iter()
-        .take(SHOWN)
-        .map(|problem| format!("\n  {problem}"))
-        .collect();
-    if problems.len() > SHOWN {
-        text.push_str(&format!("\n  and {} more", problems.len() - SHOWN));
-    }
-    text
 }

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use peft_safetensors::{Hold, TensorPlace, open_with};
 use serde_json::{Map, Value};
 
+use super::CheckpointError;
 use super::index::shards;
-use super::{CheckpointError, CheckpointProblem};
+use crate::TensorProblem;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -41,7 +42,7 @@ pub(super) fn tensor_places(
                     || other.dtype() != place.dtype()
                     || place.differs_from(other)?)
             {
-                problems.push(CheckpointProblem::Twice { key: key.clone() });
+                problems.push(TensorProblem::Twice { key: key.clone() });
             }
             places.insert(key, place);
         }
@@ -68,7 +69,7 @@ fn weight_files(dir: &Path, fields: &Map<String, Value>) -> Result<Vec<PathBuf>,
                 _ => Err(CheckpointError::Field {
                     field: NAMED.into(),
                     found: name.to_string(),
-                    expected: "a safetensors file or its index, beside it",
+                    expected: "a safetensors file or its index, beside it".into(),
                 }),
             };
         }

@@ -11,8 +11,9 @@ use peft_models::{LanguageModel, LanguageModelConfig};
 use serde_json::{Map, Value};
 
 use super::naming::{Naming, text_part, unwrapped};
-use super::{CheckpointConfig, CheckpointError, CheckpointProblem};
+use super::{CheckpointConfig, CheckpointError};
 use crate::MemoryError;
+use crate::TensorProblem;
 use crate::gguf::Gguf;
 use crate::params::{StoredParam, stored_params};
 use crate::tensor_file::{Place, Source, load_tensors};
@@ -267,7 +268,7 @@ impl Checkpoint {
         })
     }
 
-    pub(super) fn tensors_error(&self, problems: Vec<CheckpointProblem>) -> CheckpointError {
+    pub(super) fn tensors_error(&self, problems: Vec<TensorProblem>) -> CheckpointError {
         CheckpointError::Tensors {
             dir: self.dir.clone(),
             problems,
@@ -288,7 +289,7 @@ impl Checkpoint {
         let problems = mismatches(&expected, &places);
         // A tensor that the model has no place for is left alone where everything else fits.
         let stranger =
-            |problem: &CheckpointProblem| matches!(problem, CheckpointProblem::Unexpected { .. });
+            |problem: &TensorProblem| matches!(problem, TensorProblem::Unexpected { .. });
         if !problems.iter().all(stranger) {
             return Err(self.tensors_error(problems));
         }
@@ -314,14 +315,11 @@ fn has_own_head(
 pub(super) fn naming(config: &LanguageModelConfig) -> &'static Naming {
     match config {
         LanguageModelConfig::Gpt2(_) => &Naming::GPT2,
-        _ => &Naming::DECODER,
+        LanguageModelConfig::Decoder(_) => &Naming::DECODER,
     }
 }
 
-fn mismatches(
-    expected: &[StoredParam],
-    places: &BTreeMap<String, Place>,
-) -> Vec<CheckpointProblem> {
+fn mismatches(expected: &[StoredParam], places: &BTreeMap<String, Place>) -> Vec<TensorProblem> {
     let mut problems = Vec::new();
     let known: HashSet<&str> = expected.iter().map(|param| param.path.as_str()).collect();
     let strangers = places
@@ -333,19 +331,17 @@ fn mismatches(
     for param in expected {
         let key = || param.path.clone();
         match places.get(&param.path) {
-            None => problems.push(CheckpointProblem::Missing {
+            None => problems.push(TensorProblem::Missing {
                 key: key(),
                 nearest: few.then(|| nearest(&param.path, &strangers)).flatten(),
             }),
-            Some(place) if place.shape() != param.shape => {
-                problems.push(CheckpointProblem::Shape {
-                    key: key(),
-                    expected: param.shape.clone(),
-                    found: place.shape().to_vec(),
-                })
-            }
+            Some(place) if place.shape() != param.shape => problems.push(TensorProblem::Shape {
+                key: key(),
+                expected: param.shape.clone(),
+                found: place.shape().to_vec(),
+            }),
             Some(place) if place.format().is_none() => {
-                problems.push(CheckpointProblem::Dtype {
+                problems.push(TensorProblem::Dtype {
                     key: key(),
                     found: place.kind(),
                 });
@@ -354,6 +350,6 @@ fn mismatches(
         }
     }
     let unexpected = strangers.into_iter();
-    problems.extend(unexpected.map(|key| CheckpointProblem::Unexpected { key }));
+    problems.extend(unexpected.map(|key| TensorProblem::Unexpected { key }));
     problems
 }

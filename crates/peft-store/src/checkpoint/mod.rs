@@ -18,8 +18,8 @@ mod targets;
 mod write;
 
 pub use config::{CheckpointConfig, checkpoint_config, fresh_config_json};
-pub use encoder::Headed;
-pub use error::{CheckpointError, CheckpointProblem};
+pub use encoder::HeadedModel;
+pub use error::CheckpointError;
 pub use load::Checkpoint;
 pub use precision::Precision;
 pub use targets::FamilyTargets;

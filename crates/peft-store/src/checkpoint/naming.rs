@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::CheckpointProblem;
+use crate::TensorProblem;
 use crate::tensor_file::Place;
 
 /// Where a model's base lies in it, and what files hold beside its parameters.
@@ -92,7 +92,7 @@ impl Naming {
     pub(super) fn paths(
         &self,
         places: BTreeMap<String, Place>,
-    ) -> Result<BTreeMap<String, Place>, Vec<CheckpointProblem>> {
+    ) -> Result<BTreeMap<String, Place>, Vec<TensorProblem>> {
         let bare = !places.keys().any(|key| key.starts_with(self.base));
         let mut paths = BTreeMap::new();
         let mut problems = Vec::new();
@@ -106,7 +106,7 @@ impl Naming {
                 false => key.clone(),
             };
             if paths.insert(path, place).is_some() {
-                problems.push(CheckpointProblem::Twice { key });
+                problems.push(TensorProblem::Twice { key });
             }
         }
         match problems.is_empty() {

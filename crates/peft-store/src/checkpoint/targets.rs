@@ -1,5 +1,8 @@
 //! [`FamilyTargets`]: the layers of each family by what they do, for the methods that ask for it.
 
+use peft_models::{EncoderConfig, LanguageModelConfig};
+
+use super::CheckpointConfig;
 use super::load::Checkpoint;
 
 /// Names of a family's layers, as suffixes of paths.
@@ -52,13 +55,17 @@ const MODERNBERT: FamilyTargets = FamilyTargets {
 impl Checkpoint {
     /// The layers of this family by what they do.
     pub fn family_targets(&self) -> FamilyTargets {
-        match self.fields()["model_type"].as_str() {
-            Some("phi3") => PHI3,
-            Some("gpt2") => GPT2,
-            Some("bert" | "roberta" | "xlm-roberta") => BERT,
-            Some("distilbert") => DISTILBERT,
-            Some("modernbert") => MODERNBERT,
-            _ => LLAMA,
+        match self.config() {
+            CheckpointConfig::LanguageModel(LanguageModelConfig::Gpt2(_)) => GPT2,
+            CheckpointConfig::LanguageModel(LanguageModelConfig::Decoder(config)) => {
+                match config.fused_projections {
+                    true => PHI3,
+                    false => LLAMA,
+                }
+            }
+            CheckpointConfig::Encoder(EncoderConfig::Bert(_) | EncoderConfig::Roberta(_)) => BERT,
+            CheckpointConfig::Encoder(EncoderConfig::DistilBert(_)) => DISTILBERT,
+            CheckpointConfig::Encoder(EncoderConfig::ModernBert(_)) => MODERNBERT,
         }
     }
 }

@@ -1,13 +1,14 @@
 //! [`GenerationDefaults`]: how a checkpoint's authors would have it generate.
 
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use peft_files::{Folder, NotFinite, python_json};
 use serde_json::{Map, Value};
 
-use super::fields::Fields;
 use super::{GenerationConfigError, GenerationFlags, GenerationSettings};
 use crate::LARGEST_JSON;
+use crate::fields::Fields;
 
 /// transformers draws from the likeliest 50 where nothing says how many.
 const TOP_K: usize = 50;
@@ -46,7 +47,8 @@ const LEFT_OUT_OF_DRAWING: [(&str, &[f64]); 4] = [
 /// among them: the tokenizer has those.
 #[derive(Debug, Clone, Default)]
 pub struct GenerationDefaults {
-    fields: Fields,
+    path: PathBuf,
+    map: Map<String, Value>,
 }
 
 impl GenerationDefaults {
@@ -60,8 +62,7 @@ impl GenerationDefaults {
         for name in ["generation_config.json", "config.json"] {
             if let Some(map) = read(&folder, name)? {
                 let path = folder.file(name);
-                let fields = Fields::new(&path, map);
-                return Ok(Self { fields });
+                return Ok(Self { path, map });
             }
         }
         Ok(Self::default())
@@ -82,14 +83,15 @@ impl GenerationDefaults {
         &self,
         flags: &GenerationFlags,
     ) -> Result<GenerationSettings, GenerationConfigError> {
-        let fields = &self.fields;
+        let fields = Fields::new(&self.path, &self.map);
         let mut notes = Vec::new();
         let temperature = match flags.temperature {
             Some(temperature) => temperature,
-            None if fields.flag("do_sample")? == Some(true) => {
-                let found = fields.number("temperature", "a number of 0 or more", |t| t >= 0.0)?;
+            None if fields.flag("do_sample")? => {
+                let found =
+                    fields.number_in("temperature", "a number of 0 or more", |t| t >= 0.0)?;
                 if found == Some(0.0) {
-                    let file = fields.path.display();
+                    let file = fields.path().display();
                     notes.push(format!(
                         "{file} asks for drawing at temperature 0: the likeliest token is taken each time"
                     ));
@@ -101,38 +103,38 @@ impl GenerationDefaults {
         let mut settings = GenerationSettings {
             temperature,
             repetition_penalty: fields
-                .number("repetition_penalty", "a number above 0", |p| p > 0.0)?
+                .number_in("repetition_penalty", "a number above 0", |p| p > 0.0)?
                 .unwrap_or(1.0),
-            no_repeat_ngram_size: fields.count("no_repeat_ngram_size")?.unwrap_or(0),
+            no_repeat_ngram_size: fields.optional_count("no_repeat_ngram_size")?.unwrap_or(0),
             bad_words: fields.sequences("bad_words_ids")?,
             suppressed: fields.tokens("suppress_tokens")?,
             suppressed_first: fields.tokens("begin_suppress_tokens")?,
-            min_length: fields.count("min_length")?.unwrap_or(0),
-            min_new_tokens: fields.count("min_new_tokens")?.unwrap_or(0),
+            min_length: fields.optional_count("min_length")?.unwrap_or(0),
+            min_new_tokens: fields.optional_count("min_new_tokens")?.unwrap_or(0),
             ..GenerationSettings::default()
         };
         if flags.max_new_tokens.is_none() {
-            settings.max_new_tokens = fields.count("max_new_tokens")?.filter(|n| *n > 0);
-            settings.max_length = fields.count("max_length")?;
+            settings.max_new_tokens = fields.optional_count("max_new_tokens")?.filter(|n| *n > 0);
+            settings.max_length = fields.optional_count("max_length")?;
         }
         settings.max_new_tokens = flags.max_new_tokens.or(settings.max_new_tokens);
         let drawn = temperature != 0.0;
         if drawn {
             settings.top_k = match flags.top_k {
                 Some(top_k) => Some(top_k),
-                None => Some(fields.count("top_k")?.unwrap_or(TOP_K)).filter(|k| *k > 0),
+                None => Some(fields.optional_count("top_k")?.unwrap_or(TOP_K)).filter(|k| *k > 0),
             };
             settings.top_p = match flags.top_p {
                 Some(top_p) => Some(top_p),
                 None => fields
-                    .number("top_p", "a number of 0 or more", |p| p >= 0.0)?
+                    .number_in("top_p", "a number of 0 or more", |p| p >= 0.0)?
                     .filter(|p| *p < 1.0)
                     // 0 leaves the likeliest.
                     .map(|p| p.max(f64::MIN_POSITIVE)),
             };
             settings.min_p = match flags.min_p {
                 Some(min_p) => Some(min_p),
-                None => fields.number("min_p", "a number from 0 to 1", |p| {
+                None => fields.number_in("min_p", "a number from 0 to 1", |p| {
                     (0.0..=1.0).contains(&p)
                 })?,
             };
@@ -152,10 +154,10 @@ impl GenerationDefaults {
         let of_drawing = LEFT_OUT_OF_DRAWING.iter().filter(|_| drawn);
         for (field, neutral) in LEFT_OUT.iter().chain(of_drawing) {
             if fields.acts(field, neutral) {
-                let value: String = fields.map[*field].to_string().chars().take(60).collect();
+                let value: String = fields.get(field).to_string().chars().take(60).collect();
                 notes.push(format!(
                     "{} sets `{field}` to {value}, which is not supported and left out",
-                    fields.path.display()
+                    fields.path().display()
                 ));
             }
         }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::fields::FieldError;
+
 /// Generation defaults that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -28,10 +30,21 @@ pub enum GenerationConfigError {
         /// The file.
         path: PathBuf,
         /// The field.
-        field: &'static str,
+        field: String,
         /// Its value.
         found: String,
         /// What it should be.
-        expected: &'static str,
+        expected: String,
     },
+}
+
+impl From<FieldError> for GenerationConfigError {
+    fn from(error: FieldError) -> Self {
+        Self::Field {
+            path: error.path,
+            field: error.field,
+            found: error.found,
+            expected: error.fault.expected(),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! [`fields`]: the metadata of a file as the fields of a `config.json`.
 
-use peft_gguf::{Opened, TensorPlace};
+use peft_gguf::{Contents, TensorPlace};
 use serde_json::{Map, Value, json};
 
 use super::metadata::Keys;
@@ -25,7 +25,7 @@ pub(super) const ARCHITECTURES: [(&str, &str, &str); 7] = [
 /// [`CheckpointError::Metadata`] by the key.
 pub(super) fn fields(
     keys: &Keys<'_>,
-    opened: &Opened,
+    opened: &Contents,
 ) -> Result<Map<String, Value>, CheckpointError> {
     let known = ARCHITECTURES
         .iter()
@@ -89,7 +89,7 @@ fn gpt2(keys: &Keys<'_>, fields: &mut Map<String, Value>) -> Result<(), Checkpoi
 /// Llama and the decoders after it.
 fn decoder(
     keys: &Keys<'_>,
-    opened: &Opened,
+    opened: &Contents,
     fields: &mut Map<String, Value>,
 ) -> Result<(), CheckpointError> {
     let mut put = |field: &str, value: Value| drop(fields.insert(field.into(), value));

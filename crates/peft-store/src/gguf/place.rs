@@ -6,6 +6,8 @@ use std::path::Path;
 use burn::tensor::DType;
 use peft_gguf::{ReadError, TensorPlace, TensorType};
 
+use crate::tensor_file::transpose;
+
 /// How a tensor lies in a GGUF file, beside how it lies in a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
@@ -145,7 +147,7 @@ impl GgufPlace {
                 self.place.read_at(0, &mut bytes)?;
                 let columns = self.shape.first().copied().unwrap_or(1);
                 let elements = self.elements(&bytes);
-                each(&by_columns(&elements, columns, self.format().size()));
+                each(&transpose(&elements, columns, self.format().size()));
                 Ok(())
             }
             Layout::Pairs { heads } => {
@@ -156,7 +158,7 @@ impl GgufPlace {
                     // [rows / 2, 2, columns] to [2, rows / 2, columns].
                     let elements = self.elements(&bytes);
                     let row = elements.len() / rows.max(1);
-                    if !each(&by_columns(&elements, 2, row)) {
+                    if !each(&transpose(&elements, 2, row)) {
                         break;
                     }
                 }
@@ -185,15 +187,4 @@ impl GgufPlace {
         ty.unpack(bytes, &mut values);
         values
     }
-}
-
-/// A matrix `[rows, columns]` of elements of `size` bytes as `[columns, rows]`.
-pub(super) fn by_columns(bytes: &[u8], columns: usize, size: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    for column in 0..columns {
-        for row in bytes.chunks_exact((columns * size).max(1)) {
-            out.extend_from_slice(&row[column * size..][..size]);
-        }
-    }
-    out
 }

@@ -1,6 +1,6 @@
 //! Rotary settings, which files have in their metadata and as tensors of factors.
 
-use peft_gguf::{Opened, TensorPlace, TensorType};
+use peft_gguf::{Contents, TensorPlace, TensorType};
 use serde_json::{Map, Value, json};
 
 use super::metadata::Keys;
@@ -15,7 +15,7 @@ const LLAMA3: (f64, f64, f64) = (1.0, 4.0, 8192.0);
 /// Put the settings into the fields of a config.
 pub(super) fn put(
     keys: &Keys<'_>,
-    opened: &Opened,
+    opened: &Contents,
     head_dim: u64,
     fields: &mut Map<String, Value>,
 ) -> Result<(), CheckpointError> {

@@ -1,4 +1,4 @@
-//! [`Attached`]: what was attached to a model, and how it is saved again.
+//! [`AttachedAdapter`]: what was attached to a model, and how it is saved again.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,16 +9,16 @@ use serde_json::{Map, Value};
 
 use crate::trained::TrainedFormat;
 use crate::{
-    About, Adaptable, AdapterConfig, AdapterFileError, TrainedConfig, base_digest, save_own,
+    Adaptable, AdapterConfig, AdapterFileError, AdapterInfo, TrainedConfig, base_digest, save_own,
     save_trained,
 };
 
 /// What was attached to a model out of a directory.
 #[derive(Debug, Clone)]
-pub struct Attached {
+pub struct AttachedAdapter {
     name: String,
-    what: What,
-    about: About,
+    what: AttachedKind,
+    about: AdapterInfo,
     /// The paths of the parameters that train whole beside an adapter.
     pub trained_whole: Vec<String>,
     /// The paths of the model's own parameters that have other values now.
@@ -29,21 +29,21 @@ pub struct Attached {
 
 /// What it is, as it is written.
 #[derive(Debug, Clone)]
-pub(super) enum What {
+pub(super) enum AttachedKind {
     Peft(AdapterConfig),
     Trained(TrainedConfig),
     Own { method: String, settings: Value },
 }
 
-impl Attached {
+impl AttachedAdapter {
     /// An adapter, out of a directory whose config has these fields.
     pub(super) fn new(
         name: &str,
-        what: What,
+        what: AttachedKind,
         fields: &Map<String, Value>,
         report: AttachReport,
     ) -> Self {
-        let about = About::of_fields(fields.clone());
+        let about = AdapterInfo::of_fields(fields.clone());
         Self {
             name: name.into(),
             what,
@@ -58,8 +58,8 @@ impl Attached {
     pub(super) fn trained(name: &str, config: &TrainedConfig, paths: BTreeSet<String>) -> Self {
         Self {
             name: name.into(),
-            what: What::Trained(config.clone()),
-            about: About::new(),
+            what: AttachedKind::Trained(config.clone()),
+            about: AdapterInfo::new(),
             trained_whole: Vec::new(),
             replaced: paths.into_iter().collect(),
             warnings: Vec::new(),
@@ -79,11 +79,11 @@ impl Attached {
         dir: impl AsRef<Path>,
     ) -> Result<(), AdapterFileError> {
         match &self.what {
-            What::Peft(config) => config.save_any(model, &self.name, &self.about, dir),
-            What::Own { method, settings } => {
+            AttachedKind::Peft(config) => config.save_any(model, &self.name, &self.about, dir),
+            AttachedKind::Own { method, settings } => {
                 save_own(model, &self.name, method, settings, &self.about, dir)
             }
-            What::Trained(config) => {
+            AttachedKind::Trained(config) => {
                 let paths = self.replaced.iter().cloned().collect();
                 let mut config = config.clone();
                 if let TrainedFormat::Own {

@@ -12,14 +12,14 @@ use peft_core::AttachReport;
 use peft_model::Transformer;
 use serde_json::Value;
 
-pub use attached::Attached;
+pub use attached::AttachedAdapter;
 #[cfg(feature = "models")]
 pub use head::{HeadError, HeadLabels, LabelSource};
 
-use crate::adapter::{OWN, read_fields};
+use crate::adapter::{DefaultLayers, OWN, read_fields};
 use crate::trained::{TrainedConfig, TrainedFormat};
 use crate::{Adaptable, AdapterDir, AdapterFileError, OwnDir, TrainedDir};
-use attached::What;
+use attached::AttachedKind;
 
 /// A directory with what was trained of a model, whose config has been read and understood.
 ///
@@ -51,7 +51,7 @@ impl SavedAdapter {
     ///
     /// An [`AdapterFileError`] that names the file, and the field where there is one.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, AdapterFileError> {
-        Self::read(dir.as_ref(), None)
+        Self::read(dir.as_ref(), DefaultLayers::Refused)
     }
 
     /// The same for a base of this family, its `model_type`: where the config names no layers, they
@@ -61,17 +61,27 @@ impl SavedAdapter {
     ///
     /// As [`open`](Self::open).
     pub fn open_for(dir: impl AsRef<Path>, family: &str) -> Result<Self, AdapterFileError> {
-        Self::read(dir.as_ref(), Some(family))
+        Self::read(dir.as_ref(), DefaultLayers::OfFamily(family))
     }
 
-    fn read(dir: &Path, family: Option<&str>) -> Result<Self, AdapterFileError> {
+    /// The same without a base, to look at what the directory holds: where the config names no
+    /// layers, they are those that its file has tensors of.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and where the tensors' file cannot be read.
+    pub fn open_alone(dir: impl AsRef<Path>) -> Result<Self, AdapterFileError> {
+        Self::read(dir.as_ref(), DefaultLayers::OfTensors)
+    }
+
+    fn read(dir: &Path, layers: DefaultLayers<'_>) -> Result<Self, AdapterFileError> {
         let (path, fields) = read_fields(dir)?;
         if TrainedConfig::is_meant_by(&fields) {
             return TrainedDir::of_fields(&path, &fields).map(Self::Trained);
         }
         match fields.get("peft_type").and_then(Value::as_str) {
             Some(OWN) => OwnDir::of_fields(path, fields).map(Self::Own),
-            _ => AdapterDir::of_fields(&path, fields, family).map(Self::Peft),
+            _ => AdapterDir::of_fields(&path, fields, layers).map(Self::Peft),
         }
     }
 
@@ -158,7 +168,7 @@ impl SavedAdapter {
         &self,
         model: &mut Adaptable<M>,
         name: &str,
-    ) -> Result<Attached, AdapterFileError> {
+    ) -> Result<AttachedAdapter, AdapterFileError> {
         self.attach_with(model, name, |own, _, _| Err(own.unknown_method()))
     }
 
@@ -173,27 +183,27 @@ impl SavedAdapter {
         model: &mut Adaptable<M>,
         name: &str,
         own: impl FnOnce(&OwnDir, &mut Adaptable<M>, &str) -> Result<AttachReport, AdapterFileError>,
-    ) -> Result<Attached, AdapterFileError> {
+    ) -> Result<AttachedAdapter, AdapterFileError> {
         match self {
             Self::Peft(of) => {
                 let report = of.attach_any(model, name)?;
-                let what = What::Peft(of.config().clone());
-                Ok(Attached::new(name, what, of.fields(), report))
+                let what = AttachedKind::Peft(of.config().clone());
+                Ok(AttachedAdapter::new(name, what, of.fields(), report))
             }
             Self::Trained(of) => {
                 let paths = of.attach(model)?.paths;
-                Ok(Attached::trained(name, of.config(), paths))
+                Ok(AttachedAdapter::trained(name, of.config(), paths))
             }
             Self::Own(of) => {
                 let mut changed = model.clone();
                 let mut report = own(of, &mut changed, name)?;
                 report.warnings.extend(of.load(&mut changed, name)?);
                 *model = changed;
-                let what = What::Own {
+                let what = AttachedKind::Own {
                     method: of.method().into(),
                     settings: of.settings()?,
                 };
-                Ok(Attached::new(name, what, of.fields(), report))
+                Ok(AttachedAdapter::new(name, what, of.fields(), report))
             }
         }
     }

@@ -9,7 +9,8 @@ use peft_models::LanguageModel;
 use super::{HeadError, SavedAdapter};
 use crate::adapter::WRAPPED_MODEL;
 use crate::{
-    Adaptable, AdapterFileError, Checkpoint, CheckpointConfig, CheckpointError, Headed, adaptable,
+    Adaptable, AdapterFileError, Checkpoint, CheckpointConfig, CheckpointError, HeadedModel,
+    adaptable,
 };
 
 impl SavedAdapter {
@@ -97,7 +98,7 @@ impl SavedAdapter {
     /// A [`HeadError`]; warnings are given to `warn`.
     pub fn attach_headed<M: Transformer>(
         &self,
-        headed: Headed<M>,
+        headed: HeadedModel<M>,
         name: &str,
         checkpoint: &Checkpoint,
         mut warn: impl FnMut(&str),
@@ -123,7 +124,7 @@ impl SavedAdapter {
     }
 }
 
-impl<M: Transformer> Headed<M> {
+impl<M: Transformer> HeadedModel<M> {
     /// The model as it is, which must have all its weights, ready to be evaluated.
     ///
     /// # Errors

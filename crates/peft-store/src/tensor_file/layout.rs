@@ -29,9 +29,10 @@ pub(super) fn scatter(
 }
 
 /// A `[rows, columns]` matrix of elements of `size` bytes as `[columns, rows]`.
-pub(super) fn transpose(bytes: &[u8], rows: usize, columns: usize, size: usize) -> Vec<u8> {
+pub(crate) fn transpose(bytes: &[u8], columns: usize, size: usize) -> Vec<u8> {
     let mut out = vec![0; bytes.len()];
-    if !bytes.is_empty() {
+    let rows = bytes.len().checked_div(columns * size).unwrap_or(0);
+    if rows > 0 {
         scatter(bytes, 0, rows, columns, size, &mut out);
     }
     out

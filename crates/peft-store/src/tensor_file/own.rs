@@ -6,14 +6,14 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use peft_core::{FrozenWeight, ParamPlace, VisitParams, visit_params};
 
-use super::write::Stored;
+use super::write::StoredTensor;
 use crate::params::stored_params;
 
 /// The model's own parameters that are `wanted`, by path, in the precision that they have.
 pub(crate) fn stored_tensors<M: Module>(
     model: &M,
     wanted: impl Fn(&str) -> bool,
-) -> BTreeMap<String, Stored> {
+) -> BTreeMap<String, StoredTensor> {
     let own = stored_params(model).into_iter();
     let own = own.filter(|param| wanted(&param.path));
     tensors_at(
@@ -27,7 +27,7 @@ pub(crate) fn stored_tensors<M: Module>(
 pub(crate) fn tensors_at<M: Module>(
     model: &M,
     transposed: HashMap<String, bool>,
-) -> BTreeMap<String, Stored> {
+) -> BTreeMap<String, StoredTensor> {
     let mut collect = Collect {
         transposed,
         found: BTreeMap::new(),
@@ -38,7 +38,7 @@ pub(crate) fn tensors_at<M: Module>(
 
 struct Collect {
     transposed: HashMap<String, bool>,
-    found: BTreeMap<String, Stored>,
+    found: BTreeMap<String, StoredTensor>,
 }
 
 impl VisitParams for Collect {
@@ -49,7 +49,8 @@ impl VisitParams for Collect {
         };
         let weight = FrozenWeight::of(param);
         let (shape, dtype) = (weight.dims().to_vec(), weight.dtype());
-        let stored = Stored::new(shape, dtype, transposed, move || weight.dense().into_data());
+        let stored =
+            StoredTensor::new(shape, dtype, transposed, move || weight.dense().into_data());
         self.found.insert(path, stored);
     }
 }

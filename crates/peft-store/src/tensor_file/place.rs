@@ -89,7 +89,9 @@ impl Place {
         match (self, other) {
             (Self::Safetensors(one), Self::Safetensors(other)) => one.differs_from(other),
             (Self::Gguf(one), Self::Gguf(other)) => one.differs_from(other).map_err(of_gguf),
-            _ => Ok(true),
+            (Self::Safetensors(_), Self::Gguf(_)) | (Self::Gguf(_), Self::Safetensors(_)) => {
+                Ok(true)
+            }
         }
     }
 }

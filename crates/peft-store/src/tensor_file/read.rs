@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use burn::module::{Module, Param};
 use burn::tensor::{Bytes, DType, Tensor, TensorData};
-use half::{bf16, f16};
 use peft_core::{MapParams, ParamPlace, map_params};
+use peft_files::FloatType;
 use peft_safetensors::{Dtype, ReadError, TensorPlace};
 
 use super::layout::scatter;
@@ -55,7 +55,7 @@ fn read(
     place.chunks(|bytes| {
         let bytes = converted(bytes, from, to);
         let here = match finite {
-            true => specials(&bytes, to),
+            true => float_type(to).count_not_finite(&bytes),
             false => 0,
         };
         refused += here;
@@ -93,23 +93,6 @@ pub(crate) fn read_f32(place: &TensorPlace) -> Result<TensorData, ReadError> {
     read(place, false, DType::F32, true)
 }
 
-/// How many of these elements are NaN or infinite: those whose exponent is all ones.
-fn specials(bytes: &[u8], dtype: DType) -> usize {
-    let short = |mask: u16| {
-        let elements = bytes.chunks_exact(2);
-        elements
-            .filter(|b| u16::from_le_bytes([b[0], b[1]]) & mask == mask)
-            .count()
-    };
-    let wide =
-        |b: &&[u8]| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) & 0x7f80_0000 == 0x7f80_0000;
-    match dtype {
-        DType::F16 => short(0x7c00),
-        DType::BF16 => short(0x7f80),
-        _ => bytes.chunks_exact(4).filter(wide).count(),
-    }
-}
-
 /// What is wrong with tensors, by the keys and shapes that are expected of them; that one is
 /// missing is not looked for.
 pub(crate) fn problems(
@@ -142,9 +125,7 @@ fn is_finite(place: &TensorPlace) -> Result<bool, ReadError> {
     let from = format(place)?;
     let mut finite = true;
     place.chunks(|bytes| {
-        let wide = converted(bytes, from, DType::F32);
-        let mut values = wide.chunks_exact(4);
-        finite = values.all(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).is_finite());
+        finite = FloatType::F32.count_not_finite(&converted(bytes, from, DType::F32)) == 0;
         finite
     })?;
     Ok(finite)
@@ -163,35 +144,17 @@ fn converted(bytes: &[u8], from: DType, to: DType) -> Cow<'_, [u8]> {
     if from == to {
         return Cow::Borrowed(bytes);
     }
-    let wide: Vec<f32> = match from {
-        DType::F16 => bytes
-            .chunks_exact(2)
-            .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())
-            .collect(),
-        DType::BF16 => bytes
-            .chunks_exact(2)
-            .map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())
-            .collect(),
-        DType::F64 => bytes
-            .chunks_exact(8)
-            .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32)
-            .collect(),
-        _ => bytes
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect(),
-    };
-    Cow::Owned(match to {
-        DType::F16 => wide
-            .iter()
-            .flat_map(|value| f16::from_f32(*value).to_le_bytes())
-            .collect(),
-        DType::BF16 => wide
-            .iter()
-            .flat_map(|value| bf16::from_f32(*value).to_le_bytes())
-            .collect(),
-        _ => wide.iter().flat_map(|value| value.to_le_bytes()).collect(),
-    })
+    let values = float_type(from).decode(bytes);
+    Cow::Owned(float_type(to).encode(&values))
+}
+
+fn float_type(dtype: DType) -> FloatType {
+    match dtype {
+        DType::F64 => FloatType::F64,
+        DType::F16 => FloatType::F16,
+        DType::BF16 => FloatType::BF16,
+        _ => FloatType::F32,
+    }
 }
 
 /// `model` with the values of these tensors, which are of the shapes that its parameters have in a

@@ -11,7 +11,7 @@ use super::layout::transpose;
 use super::read::run_dtype;
 
 /// A tensor that is read, converted and laid out as a file has it when it is written.
-pub(crate) struct Stored {
+pub(crate) struct StoredTensor {
     /// In the file's layout.
     shape: Vec<usize>,
     dtype: DType,
@@ -20,7 +20,7 @@ pub(crate) struct Stored {
     read: Box<dyn Fn() -> TensorData>,
 }
 
-impl Stored {
+impl StoredTensor {
     /// What `read` gives of a parameter of this shape in memory.
     pub(super) fn new(
         mut shape: Vec<usize>,
@@ -56,7 +56,7 @@ impl Stored {
     }
 }
 
-impl Writes for Stored {
+impl Writes for StoredTensor {
     fn dtype(&self) -> Dtype {
         match self.dtype {
             DType::BF16 => Dtype::BF16,
@@ -75,9 +75,7 @@ impl Writes for Stored {
         let bytes = data.as_bytes();
         match (self.transposed, self.shape.as_slice()) {
             // What is stored as [out, in] is held as [in, out].
-            (true, &[d_out, d_in]) => {
-                out.write_all(&transpose(bytes, d_in, d_out, data.dtype().size()))
-            }
+            (true, &[d_out, _]) => out.write_all(&transpose(bytes, d_out, data.dtype().size())),
             _ => out.write_all(bytes),
         }
     }
@@ -90,12 +88,12 @@ impl Writes for Stored {
 /// Those of the file; a tensor whose numbers are of no precision that is read, by its key.
 pub(crate) fn write_tensors<'a>(
     path: &Path,
-    tensors: impl IntoIterator<Item = (String, Stored)>,
+    tensors: impl IntoIterator<Item = (String, StoredTensor)>,
     texts: impl IntoIterator<Item = (&'a str, String)>,
 ) -> io::Result<()> {
-    let tensors: Vec<(String, Stored)> = tensors.into_iter().collect();
+    let tensors: Vec<(String, StoredTensor)> = tensors.into_iter().collect();
     // A count, as torch's batch norms keep one, is written and not read.
-    let is_read = |tensor: &Stored| {
+    let is_read = |tensor: &StoredTensor| {
         tensor.dtype == DType::I64 || run_dtype(tensor.dtype()) == Some(tensor.dtype)
     };
     if let Some((key, tensor)) = tensors.iter().find(|(_, tensor)| !is_read(tensor)) {

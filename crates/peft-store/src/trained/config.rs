@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::AdapterFileError;
-use crate::adapter::Fields;
+use crate::fields::{FieldError, Fields};
 
 /// The `peft_type` of our own format.
 const OWN: &str = "TRAINED_PARAMETERS";
@@ -48,7 +47,7 @@ impl TrainedConfig {
         )
     }
 
-    pub(super) fn from_fields(fields: &Fields<'_>) -> Result<Self, AdapterFileError> {
+    pub(super) fn from_fields(fields: &Fields<'_>) -> Result<Self, FieldError> {
         let text = |field: &str| fields.text(field).map(str::to_owned);
         let format = match fields.text("peft_type") {
             Some(OWN) => TrainedFormat::Own {

@@ -8,8 +8,9 @@ use peft_safetensors::{TensorPlace, open};
 use serde_json::{Map, Value};
 
 use super::{TrainedConfig, TrainedFormat};
-use crate::adapter::{Fields, TENSORS, read_fields};
+use crate::adapter::{TENSORS, read_fields};
 use crate::base_digest::other_base;
+use crate::fields::Fields;
 use crate::params::stored_params;
 use crate::tensor_file::{load_tensors, problems as unfit};
 use crate::{AdapterFileError, TensorProblem};
@@ -52,7 +53,7 @@ impl TrainedDir {
         path: &Path,
         fields: &Map<String, Value>,
     ) -> Result<Self, AdapterFileError> {
-        let of = Fields { path, map: fields };
+        let of = Fields::new(path, fields);
         let config = TrainedConfig::from_fields(&of)?;
         let keys = match &config.format {
             TrainedFormat::Own { .. } => of.list("parameters")?,
@@ -109,7 +110,7 @@ impl TrainedDir {
             .collect();
         let held: BTreeSet<&str> = places.values().map(TensorPlace::key).collect();
         let missing = self.keys.iter().filter(|key| !held.contains(key.as_str()));
-        let missing = missing.map(|key| TensorProblem::Missing { key: key.clone() });
+        let missing = missing.map(TensorProblem::missing);
         let mut problems: Vec<TensorProblem> = missing.collect();
         problems.extend(unfit(&places, &expected)?);
         if !problems.is_empty() {

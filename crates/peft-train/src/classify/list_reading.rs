@@ -17,7 +17,8 @@ impl ListReading {
     ///
     /// Lists say 0 or 1 of each class where all of them do, are of one length, and that is the
     /// number of classes if it is known. Named by such lists, all rows would have the same two
-    /// classes, or one twice: so only a list of one number is taken for a name.
+    /// classes, or one twice: so only a list of one number is taken for a name, and not where there
+    /// is one class, of which some list says 1: that is no class's id.
     pub(super) fn of(files: &[&Dataset], classes: Option<usize>) -> (Self, usize) {
         let mut length = classes;
         let mut telling = false;
@@ -31,7 +32,8 @@ impl ListReading {
             if *length.get_or_insert(names.len()) != names.len() || label.each().is_none() {
                 return (Self::Named, 0);
             }
-            telling |= names.len() > 1 || label.says_each();
+            let says_one = classes == Some(1) && label.each() == Some(vec![true]);
+            telling |= names.len() > 1 || label.says_each() || says_one;
         }
         match telling {
             true => (Self::Each, length.unwrap_or(0)),

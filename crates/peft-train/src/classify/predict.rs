@@ -8,7 +8,7 @@ use super::token::logits_at;
 use super::{LabelSet, Prediction, ProblemType};
 use crate::data::check_vocabulary;
 use crate::eval::{check_batch_size, device_of};
-use crate::{Padded, TextTokenizer, TrainError};
+use crate::{PaddedTokens, TextTokenizer, TrainError};
 
 /// What a model says of each text.
 ///
@@ -43,7 +43,7 @@ pub fn classify<M: SequenceClassifier>(
     let mut predictions = vec![None; rows.len()];
     for batch in order.chunks(batch_size) {
         let ids: Vec<&[u32]> = batch.iter().map(|i| rows[*i].as_slice()).collect();
-        let scores = score_rows(class_logits(model, Padded::new(&ids, &device), None));
+        let scores = score_rows(class_logits(model, PaddedTokens::new(&ids, &device), None));
         for (i, scores) in batch.iter().zip(scores) {
             predictions[*i] = Some(prediction(&scores, problem, labels));
         }

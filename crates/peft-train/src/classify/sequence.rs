@@ -3,10 +3,8 @@
 //! The loss of a row is, as transformers defines it for the `problem_type`, `−log softmax(x)_y`, or
 //! the mean over labels of `−y log σ(x) − (1−y) log(1−σ(x))`, or `(x − y)²`.
 
-use std::ops::Range;
-
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_model::{Context, Read, SequenceClassifier};
+use peft_model::{Read, SequenceClassifier, Stages};
 
 use super::classification_report::{ClassificationReport, Size};
 use super::measures::{count, count_each, pearson, spearman};
@@ -14,8 +12,8 @@ use super::{ClassExample, ProblemType, RegressionReport, SequenceReport, Target}
 use crate::batch::plan_evaluation;
 use crate::eval::device_of;
 use crate::loss::{binary_nll, nll};
-use crate::objective::{begin, read, rows_hold};
-use crate::{Cut, Objective, Padded, TrunkStates};
+use crate::objective::read;
+use crate::{BlockwiseLoss, Objective, PaddedTokens, TrunkStates};
 
 /// To tell what a text is: one class, several, or a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -105,14 +103,11 @@ impl<M: SequenceClassifier> Objective<M> for SequenceClassification {
     }
 
     fn loss_sum(&self, model: &M, rows: &[&ClassExample], device: &Device) -> Tensor<1> {
-        self.losses(
-            class_logits(model, Padded::new(&ids(rows), device), None),
-            rows,
-        )
-        .sum()
+        let batch = PaddedTokens::new(&ids(rows), device);
+        self.losses(class_logits(model, batch, None), rows).sum()
     }
 
-    fn cut(&self) -> Option<&dyn Cut<M, ClassExample>> {
+    fn blockwise(&self) -> Option<&dyn BlockwiseLoss<M, ClassExample>> {
         Some(self)
     }
 
@@ -127,7 +122,7 @@ impl<M: SequenceClassifier> Objective<M> for SequenceClassification {
         for batch in plan_evaluation(examples, batch_size) {
             let ids = ids(&batch);
             size.tokens += ids.iter().map(|ids| ids.len()).sum::<usize>();
-            let logits = class_logits(model, Padded::new(&ids, &device), None);
+            let logits = class_logits(model, PaddedTokens::new(&ids, &device), None);
             let losses = self.losses(logits.clone(), &batch).into_data();
             size.loss_sum += losses.iter::<f32>().map(f64::from).sum::<f64>();
             scores.extend(score_rows(logits));
@@ -137,28 +132,19 @@ impl<M: SequenceClassifier> Objective<M> for SequenceClassification {
     }
 }
 
-impl<M: SequenceClassifier> Cut<M, ClassExample> for SequenceClassification {
-    fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool {
-        rows_hold(model, shortest, longest)
+impl<M: SequenceClassifier> BlockwiseLoss<M, ClassExample> for SequenceClassification {
+    fn stages<'m>(&self, model: &'m M) -> &'m dyn Stages {
+        model.stages()
     }
 
-    fn n_blocks(&self, model: &M) -> usize {
-        model.n_blocks()
-    }
-
-    fn begin(&self, model: &M, rows: &[&ClassExample], device: &Device) -> (Tensor<3>, Context) {
-        let batch = Padded::new(&ids(rows), device);
-        begin(model, batch.ids, batch.segments)
-    }
-
-    fn run(
+    fn tokens(
         &self,
-        model: &M,
-        states: Tensor<3>,
-        blocks: Range<usize>,
-        context: &Context,
-    ) -> Tensor<3> {
-        model.run(states, blocks, context, None)
+        _model: &M,
+        rows: &[&ClassExample],
+        device: &Device,
+    ) -> (Tensor<2, Int>, Option<Tensor<2, Int>>) {
+        let batch = PaddedTokens::new(&ids(rows), device);
+        (batch.ids, batch.segments)
     }
 
     fn loss_sum_from(
@@ -168,9 +154,9 @@ impl<M: SequenceClassifier> Cut<M, ClassExample> for SequenceClassification {
         trunk: TrunkStates,
         device: &Device,
     ) -> Tensor<1> {
-        let batch = Padded::new(&ids(rows), device);
-        let logits = class_logits(model, batch, Some(trunk));
-        self.losses(logits, rows).sum()
+        let batch = PaddedTokens::new(&ids(rows), device);
+        self.losses(class_logits(model, batch, Some(trunk)), rows)
+            .sum()
     }
 }
 
@@ -181,7 +167,7 @@ fn ids<'a>(rows: &[&'a ClassExample]) -> Vec<&'a [u32]> {
 /// The scores of each label in f32, `[rows, n_labels]`, from tokens or from what the trunk gave.
 pub(super) fn class_logits<M: SequenceClassifier>(
     model: &M,
-    batch: Padded,
+    batch: PaddedTokens,
     trunk: Option<TrunkStates>,
 ) -> Tensor<2> {
     let mut pass = model.class_pass(batch.segments);

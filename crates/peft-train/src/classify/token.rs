@@ -1,9 +1,7 @@
 //! [`TokenClassification`]: what each word is: `−Σ log softmax(x)_tag` over the words.
 
-use std::ops::Range;
-
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_model::{Context, TokenClassifier};
+use peft_model::{Stages, TokenClassifier};
 
 use super::TagExample;
 use super::classification_report::{ClassificationReport, Size};
@@ -12,8 +10,8 @@ use super::sequence::{likeliest, score_rows};
 use crate::batch::plan_evaluation;
 use crate::eval::device_of;
 use crate::loss::nll;
-use crate::objective::{Reads, begin, rows_hold, states_read};
-use crate::{Cut, Objective, Padded, TrunkStates};
+use crate::objective::{ReadPositions, states_read};
+use crate::{BlockwiseLoss, Objective, PaddedTokens, TrunkStates};
 
 /// To tell what each word is, read at its first token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,7 +29,7 @@ impl<M: TokenClassifier> Objective<M> for TokenClassification {
         tagged_nll(model, rows, None, device)
     }
 
-    fn cut(&self) -> Option<&dyn Cut<M, TagExample>> {
+    fn blockwise(&self) -> Option<&dyn BlockwiseLoss<M, TagExample>> {
         Some(self)
     }
 
@@ -61,28 +59,19 @@ impl<M: TokenClassifier> Objective<M> for TokenClassification {
     }
 }
 
-impl<M: TokenClassifier> Cut<M, TagExample> for TokenClassification {
-    fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool {
-        rows_hold(model, shortest, longest)
+impl<M: TokenClassifier> BlockwiseLoss<M, TagExample> for TokenClassification {
+    fn stages<'m>(&self, model: &'m M) -> &'m dyn Stages {
+        model.stages()
     }
 
-    fn n_blocks(&self, model: &M) -> usize {
-        model.n_blocks()
-    }
-
-    fn begin(&self, model: &M, rows: &[&TagExample], device: &Device) -> (Tensor<3>, Context) {
-        let batch = Padded::new(&ids(rows), device);
-        begin(model, batch.ids, batch.segments)
-    }
-
-    fn run(
+    fn tokens(
         &self,
-        model: &M,
-        states: Tensor<3>,
-        blocks: Range<usize>,
-        context: &Context,
-    ) -> Tensor<3> {
-        model.run(states, blocks, context, None)
+        _model: &M,
+        rows: &[&TagExample],
+        device: &Device,
+    ) -> (Tensor<2, Int>, Option<Tensor<2, Int>>) {
+        let batch = PaddedTokens::new(&ids(rows), device);
+        (batch.ids, batch.segments)
     }
 
     fn loss_sum_from(
@@ -145,8 +134,8 @@ pub(super) fn logits_at<M: TokenClassifier>(
     trunk: Option<TrunkStates>,
     device: &Device,
 ) -> Tensor<2> {
-    let batch = Padded::new(rows, device);
-    let reads = Reads::new(places, batch.positions, device);
+    let batch = PaddedTokens::new(rows, device);
+    let reads = ReadPositions::new(places, batch.positions, device);
     let states = states_read(model, batch.ids, batch.segments, &reads, trunk);
     let n = states.dims()[0];
     let logits = model.token_logits(states.unsqueeze());

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use peft_jinja::Rendered;
+use peft_jinja::Rendering;
 use serde_json::{Map, Value};
 
 use super::Message;
-use super::example::{EncodeOptions, Example, Refused, is_completions};
-use super::turns::{self, Untold};
+use super::example::{EncodeOptions, EncodeRefusal, Example, is_completions};
+use super::turns::{self, TurnsError};
 use crate::{EncodeSpecial, TextToken, TextTokenizer, TrainError};
 
 /// The example of a conversation, whether it is cut, and whether an answer begins before a
@@ -17,15 +17,15 @@ pub(super) fn chat_example(
     messages: &[Message],
     variables: &Map<String, Value>,
     options: &EncodeOptions,
-) -> Result<(Example, bool, bool), Refused> {
+) -> Result<(Example, bool, bool), EncodeRefusal> {
     let rendered = rendered(tokenizer, messages, variables)?;
     let (spans, apart) = match tokenizer.marks_generation(variables) {
         true => (of_targets(messages, rendered.generated)?, false),
         false => match turns::assistant(tokenizer, messages, variables, &rendered.text) {
             Ok(found) => found,
-            Err(Untold::Failed(error)) => return Err(error.into()),
-            Err(Untold::Turn(turn)) => {
-                return Err(Refused::Row(format!(
+            Err(TurnsError::Failed(error)) => return Err(error.into()),
+            Err(TurnsError::Turn(turn)) => {
+                return Err(EncodeRefusal::Row(format!(
                     "where message {} begins and ends cannot be told, since the chat template does not write what is before it \
                      as the beginning of the whole; a template with {{% generation %}} around the assistant's text tells it",
                     turn + 1
@@ -55,11 +55,11 @@ pub(super) fn dialogue_example(
     (prompt, completion): (&[Message], &[Message]),
     variables: &Map<String, Value>,
     options: &EncodeOptions,
-) -> Result<(Example, bool, bool), Refused> {
+) -> Result<(Example, bool, bool), EncodeRefusal> {
     let text = rendered(tokenizer, &[prompt, completion].concat(), variables)?.text;
     let alone = match tokenizer.render_marked(prompt, variables, true) {
         Err(TrainError::ChatTemplate { reason }) => {
-            return Err(Refused::Row(format!(
+            return Err(EncodeRefusal::Row(format!(
                 "the chat template failed at `prompt`: {reason}"
             )));
         }
@@ -80,11 +80,11 @@ fn rendered(
     tokenizer: &TextTokenizer,
     messages: &[Message],
     variables: &Map<String, Value>,
-) -> Result<Rendered, Refused> {
+) -> Result<Rendering, EncodeRefusal> {
     match tokenizer.render_marked(messages, variables, false) {
         Err(TrainError::ChatTemplate { reason }) => {
             let message = failing(tokenizer, messages, variables);
-            Err(Refused::Row(format!(
+            Err(EncodeRefusal::Row(format!(
                 "the chat template failed at message {message}: {reason}"
             )))
         }
@@ -96,13 +96,13 @@ fn rendered(
 fn of_targets(
     messages: &[Message],
     generated: Vec<Range<usize>>,
-) -> Result<Vec<Range<usize>>, Refused> {
+) -> Result<Vec<Range<usize>>, EncodeRefusal> {
     let assistant: Vec<&Message> = messages.iter().filter(|m| m.is_assistant()).collect();
     if assistant.iter().all(|message| message.is_target()) {
         return Ok(generated);
     }
     if assistant.len() != generated.len() {
-        return Err(Refused::Row(format!(
+        return Err(EncodeRefusal::Row(format!(
             "has a turn with `weight: 0`, but the chat template has {} {{% generation %}} blocks for {} turns of the assistant's",
             generated.len(),
             assistant.len()

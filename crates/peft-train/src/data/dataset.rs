@@ -63,7 +63,7 @@ impl Dataset {
         let mut left_alone: Vec<String> = Vec::new();
         let mut seen = HashSet::new();
         let mut lines = Vec::new();
-        let mut bad = Bad::default();
+        let mut bad = WrongRows::default();
         for (i, line) in Lines::new(reader, LONGEST_ROW).enumerate() {
             let Some(line) = line.map_err(io)? else {
                 // What follows may go on as long, and is not looked at.
@@ -165,7 +165,7 @@ impl Dataset {
 
     /// An error that names some rows together, by index.
     pub(crate) fn refuse(&self, rows: Vec<(usize, String)>) -> TrainError {
-        let mut bad = Bad::default();
+        let mut bad = WrongRows::default();
         for (row, reason) in rows {
             bad.add(self.lines[row], reason);
         }
@@ -199,12 +199,12 @@ impl Dataset {
 
 /// Rows that are wrong: how many there are, and the first of them.
 #[derive(Default)]
-struct Bad {
+struct WrongRows {
     count: usize,
     rows: Vec<BadRow>,
 }
 
-impl Bad {
+impl WrongRows {
     fn add(&mut self, line: usize, mut reason: String) {
         self.count += 1;
         if self.rows.len() < NAMED {

@@ -63,7 +63,7 @@ pub struct EncodeOptions {
 
 /// The examples of a file.
 #[derive(Debug, Clone)]
-pub struct Encoded {
+pub struct EncodedExamples {
     /// Those that have a target, in the file's order.
     pub examples: Vec<Example>,
     /// How many rows were cut at the maximal length.
@@ -96,8 +96,8 @@ pub fn encode(
     dataset: &Dataset,
     tokenizer: &TextTokenizer,
     options: &EncodeOptions,
-) -> Result<Encoded, TrainError> {
-    let mut encoded = Encoded {
+) -> Result<EncodedExamples, TrainError> {
+    let mut encoded = EncodedExamples {
         examples: Vec::with_capacity(dataset.rows().len()),
         truncated: 0,
         dropped: 0,
@@ -133,14 +133,14 @@ pub fn encode(
         });
         let (example, cut, apart) = match found {
             Ok(found) => found,
-            Err(Refused::Row(reason)) => {
+            Err(EncodeRefusal::Row(reason)) => {
                 wrong.push((i, reason));
                 if wrong.len() >= WRONG {
                     break;
                 }
                 continue;
             }
-            Err(Refused::All(error)) => return Err(error),
+            Err(EncodeRefusal::All(error)) => return Err(error),
         };
         encoded.truncated += usize::from(cut);
         encoded.apart += usize::from(apart);
@@ -163,14 +163,14 @@ pub fn encode(
 const WRONG: usize = 20;
 
 /// Why there is no example.
-pub(super) enum Refused {
+pub(super) enum EncodeRefusal {
     /// What is wrong with the row.
     Row(String),
     /// No row can be encoded.
     All(TrainError),
 }
 
-impl From<TrainError> for Refused {
+impl From<TrainError> for EncodeRefusal {
     fn from(error: TrainError) -> Self {
         match error {
             TrainError::ChatTemplate { .. }
@@ -198,7 +198,7 @@ fn text_example(
     tokenizer: &TextTokenizer,
     text: &str,
     options: &EncodeOptions,
-) -> Result<(Example, bool), Refused> {
+) -> Result<(Example, bool), EncodeRefusal> {
     let most = options.max_length.saturating_add(1);
     let tokens = tokenizer.encode_with_offsets(text, EncodeSpecial::Both, most)?;
     let cut = tokens.len() > options.max_length;
@@ -210,7 +210,7 @@ fn completion_example(
     prompt: &str,
     completion: &str,
     options: &EncodeOptions,
-) -> Result<(Example, bool), Refused> {
+) -> Result<(Example, bool), EncodeRefusal> {
     let tokens = completion_tokens(
         tokenizer,
         prompt,

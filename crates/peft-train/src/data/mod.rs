@@ -12,7 +12,7 @@ mod turns;
 
 pub use chat::{Message, conversation, template_variables};
 pub use dataset::{Dataset, LONGEST_ROW};
-pub use example::{EncodeOptions, Encoded, Example, encode};
+pub use example::{EncodeOptions, EncodedExamples, Example, encode};
 pub(crate) use example::{check_vocabulary, completion_tokens, is_completions};
 pub use label::{Label, LabelName};
 pub use pack::pack;

@@ -22,14 +22,14 @@ use super::Message;
 use crate::{TextTokenizer, TrainError};
 
 /// Why there are no turns.
-pub(super) enum Untold {
+pub(super) enum TurnsError {
     /// The template or the tokenizer fails.
     Failed(TrainError),
     /// The beginning or the end of this turn, from 0, cannot be told.
     Turn(usize),
 }
 
-impl From<TrainError> for Untold {
+impl From<TrainError> for TurnsError {
     fn from(error: TrainError) -> Self {
         Self::Failed(error)
     }
@@ -42,7 +42,7 @@ pub(super) fn assistant(
     messages: &[Message],
     variables: &Map<String, Value>,
     text: &str,
-) -> Result<(Vec<Range<usize>>, bool), Untold> {
+) -> Result<(Vec<Range<usize>>, bool), TurnsError> {
     let turns = Turns {
         tokenizer,
         messages,
@@ -60,7 +60,7 @@ struct Turns<'a> {
 }
 
 impl Turns<'_> {
-    fn find(&self) -> Result<(Vec<Range<usize>>, bool), Untold> {
+    fn find(&self) -> Result<(Vec<Range<usize>>, bool), TurnsError> {
         let indices: Vec<usize> = (0..self.messages.len())
             .filter(|i| self.messages[*i].is_assistant())
             .collect();
@@ -110,7 +110,7 @@ impl Turns<'_> {
                 }
             };
             if *start > end {
-                return Err(Untold::Turn(*i));
+                return Err(TurnsError::Turn(*i));
             }
             spans.push(*start..end);
         }
@@ -127,7 +127,7 @@ impl Turns<'_> {
     }
 
     /// The generation prompt: what a rendering with it has more than one without.
-    fn opening(&self, turn: usize) -> Result<String, Untold> {
+    fn opening(&self, turn: usize) -> Result<String, TurnsError> {
         let (with, without) = (self.render(turn, true)?, self.render(turn, false)?);
         // A template may close the text where no answer is asked for.
         let eos = self
@@ -138,7 +138,7 @@ impl Turns<'_> {
         let found = with
             .strip_prefix(without.as_str())
             .or_else(|| with.strip_prefix(bare));
-        found.map(str::to_owned).ok_or(Untold::Turn(turn))
+        found.map(str::to_owned).ok_or(TurnsError::Turn(turn))
     }
 
     /// Where the whole has each turn's prompt, or what it has of that; the one of the turn at
@@ -148,7 +148,7 @@ impl Turns<'_> {
         turns: &[usize],
         known: usize,
         opening: &str,
-    ) -> Result<Vec<Range<usize>>, Untold> {
+    ) -> Result<Vec<Range<usize>>, TurnsError> {
         let first = self.place(turns[known], opening)?;
         let there = &opening[..first.len()];
         if self.is_only_the_templates(there) {
@@ -164,21 +164,21 @@ impl Turns<'_> {
         let found: Vec<Range<usize>> = found.collect::<Result<_, _>>()?;
         let unordered = found.windows(2).position(|two| two[0].end > two[1].start);
         match unordered {
-            Some(turn) => Err(Untold::Turn(turns[turn + 1])),
+            Some(turn) => Err(TurnsError::Turn(turns[turn + 1])),
             None => Ok(found),
         }
     }
 
-    fn place(&self, turn: usize, opening: &str) -> Result<Range<usize>, Untold> {
+    fn place(&self, turn: usize, opening: &str) -> Result<Range<usize>, TurnsError> {
         let before = self.render(turn, true)?;
         if self.text.starts_with(&before) {
             let begin = before.len().checked_sub(opening.len());
-            return Ok(begin.ok_or(Untold::Turn(turn))?..before.len());
+            return Ok(begin.ok_or(TurnsError::Turn(turn))?..before.len());
         }
         let begin = before.strip_suffix(opening);
         let begin = begin.filter(|begin| self.text.starts_with(begin));
         let place = begin.and_then(|begin| self.shared(begin.len(), opening));
-        place.ok_or(Untold::Turn(turn))
+        place.ok_or(TurnsError::Turn(turn))
     }
 
     /// What the whole has of a prompt at a place: all, or as far as a sign at which a header may
@@ -199,9 +199,9 @@ impl Turns<'_> {
     }
 
     /// Where a turn ends that another role's follows.
-    fn end(&self, turn: usize, within: Range<usize>, opening: &str) -> Result<usize, Untold> {
+    fn end(&self, turn: usize, within: Range<usize>, opening: &str) -> Result<usize, TurnsError> {
         let upto = self.render(turn + 1, true)?;
-        let upto = upto.strip_suffix(opening).ok_or(Untold::Turn(turn))?;
+        let upto = upto.strip_suffix(opening).ok_or(TurnsError::Turn(turn))?;
         if self.text.starts_with(upto) && within.contains(&upto.len()) {
             return Ok(upto.len());
         }
@@ -212,7 +212,7 @@ impl Turns<'_> {
         let said = self.text.get(within.start..end);
         match said.is_some_and(|said| says(said, &self.messages[turn])) {
             true => Ok(end),
-            false => Err(Untold::Turn(turn)),
+            false => Err(TurnsError::Turn(turn)),
         }
     }
 

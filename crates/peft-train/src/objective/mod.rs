@@ -3,20 +3,20 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-mod cut;
+mod blockwise_loss;
 mod digest;
 mod next_token;
 mod packed;
-mod reads;
+mod read_positions;
 mod report;
 mod train_example;
 
-pub use cut::{Cut, TrunkStates};
-pub(crate) use cut::{begin, read, rows_hold, states_read};
+pub use blockwise_loss::{BlockwiseLoss, TrunkStates};
+pub(crate) use blockwise_loss::{read, states_read};
 pub use digest::digest_of;
 pub use next_token::NextToken;
 pub use packed::PackedNextToken;
-pub(crate) use reads::Reads;
+pub(crate) use read_positions::ReadPositions;
 pub use report::Report;
 pub use train_example::TrainExample;
 
@@ -45,7 +45,7 @@ pub trait Objective<M: Module>: Sync {
 
     /// The same loss in two halves, cut between two blocks of the model; none where the objective
     /// runs the model as a whole.
-    fn cut(&self) -> Option<&dyn Cut<M, Self::Example>> {
+    fn blockwise(&self) -> Option<&dyn BlockwiseLoss<M, Self::Example>> {
         None
     }
 

@@ -1,12 +1,10 @@
 //! [`NextToken`]: `−Σ log p(tokenᵢ | tokens before i)` over the targets.
 
-use std::ops::Range;
-
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use peft_core::Digest;
-use peft_model::{CausalLm, Context};
+use peft_model::{CausalLm, Stages};
 
-use super::{Cut, Objective, Report, TrainExample, TrunkStates, begin, rows_hold};
+use super::{BlockwiseLoss, Objective, Report, TrainExample, TrunkStates};
 use crate::loss::target_loss;
 use crate::{Batch, EvalReport, Example, evaluate};
 
@@ -26,7 +24,7 @@ impl<M: CausalLm> Objective<M> for NextToken {
         target_loss(model, &Batch::new(rows, device), None)
     }
 
-    fn cut(&self) -> Option<&dyn Cut<M, Example>> {
+    fn blockwise(&self) -> Option<&dyn BlockwiseLoss<M, Example>> {
         Some(self)
     }
 
@@ -35,28 +33,19 @@ impl<M: CausalLm> Objective<M> for NextToken {
     }
 }
 
-impl<M: CausalLm> Cut<M, Example> for NextToken {
-    fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool {
-        rows_hold(model, shortest, longest)
+impl<M: CausalLm> BlockwiseLoss<M, Example> for NextToken {
+    fn stages<'m>(&self, model: &'m M) -> &'m dyn Stages {
+        model.stages()
     }
 
-    fn n_blocks(&self, model: &M) -> usize {
-        model.n_blocks()
-    }
-
-    fn begin(&self, model: &M, rows: &[&Example], device: &Device) -> (Tensor<3>, Context) {
-        let batch = Batch::new(rows, device);
-        begin(model, batch.ids, batch.segments)
-    }
-
-    fn run(
+    fn tokens(
         &self,
-        model: &M,
-        states: Tensor<3>,
-        blocks: Range<usize>,
-        context: &Context,
-    ) -> Tensor<3> {
-        model.run(states, blocks, context, None)
+        _model: &M,
+        rows: &[&Example],
+        device: &Device,
+    ) -> (Tensor<2, Int>, Option<Tensor<2, Int>>) {
+        let batch = Batch::new(rows, device);
+        (batch.ids, batch.segments)
     }
 
     fn loss_sum_from(

@@ -1,11 +1,9 @@
 //! [`PackedNextToken`]: the next token, with the short rows of a batch behind each other.
 
-use std::ops::Range;
+use burn::tensor::{Device, Int, Tensor};
+use peft_model::{CausalLm, Stages};
 
-use burn::tensor::{Device, Tensor};
-use peft_model::{CausalLm, Context, Transformer};
-
-use super::{Cut, NextToken, Objective, TrunkStates, begin, rows_hold};
+use super::{BlockwiseLoss, NextToken, Objective, TrunkStates};
 use crate::loss::target_loss;
 use crate::{Batch, EvalReport, Example, evaluate};
 
@@ -24,17 +22,17 @@ pub struct PackedNextToken {
 
 impl PackedNextToken {
     /// Whether a model computes the same of an example wherever it lies in a row.
-    pub fn holds_for<M: Transformer>(self, model: &M) -> bool {
+    pub fn holds_for<M: CausalLm>(self, model: &M) -> bool {
         let stages = model.stages();
         let is_relative = |block| stages.look(block).rope.is_some();
         self.row_length > 0
             && stages.n_virtual_tokens() == 0
             && (0..model.n_blocks()).all(is_relative)
             && self.row_length <= model.max_positions()
-            && rows_hold(model, 1, self.row_length)
+            && NextToken.holds(model, 1, self.row_length)
     }
 
-    fn batch<M: Transformer>(self, model: &M, rows: &[&Example], device: &Device) -> Batch {
+    fn batch<M: CausalLm>(self, model: &M, rows: &[&Example], device: &Device) -> Batch {
         match self.holds_for(model) {
             true => Batch::packed(rows, self.row_length, device),
             false => Batch::new(rows, device),
@@ -54,7 +52,7 @@ impl<M: CausalLm> Objective<M> for PackedNextToken {
         target_loss(model, &self.batch(model, rows, device), None)
     }
 
-    fn cut(&self) -> Option<&dyn Cut<M, Example>> {
+    fn blockwise(&self) -> Option<&dyn BlockwiseLoss<M, Example>> {
         Some(self)
     }
 
@@ -63,28 +61,19 @@ impl<M: CausalLm> Objective<M> for PackedNextToken {
     }
 }
 
-impl<M: CausalLm> Cut<M, Example> for PackedNextToken {
-    fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool {
-        !self.holds_for(model) && rows_hold(model, shortest, longest)
+impl<M: CausalLm> BlockwiseLoss<M, Example> for PackedNextToken {
+    fn stages<'m>(&self, model: &'m M) -> &'m dyn Stages {
+        model.stages()
     }
 
-    fn n_blocks(&self, model: &M) -> usize {
-        model.n_blocks()
-    }
-
-    fn begin(&self, model: &M, rows: &[&Example], device: &Device) -> (Tensor<3>, Context) {
-        let batch = self.batch(model, rows, device);
-        begin(model, batch.ids, batch.segments)
-    }
-
-    fn run(
+    fn tokens(
         &self,
         model: &M,
-        states: Tensor<3>,
-        blocks: Range<usize>,
-        context: &Context,
-    ) -> Tensor<3> {
-        model.run(states, blocks, context, None)
+        rows: &[&Example],
+        device: &Device,
+    ) -> (Tensor<2, Int>, Option<Tensor<2, Int>>) {
+        let batch = self.batch(model, rows, device);
+        (batch.ids, batch.segments)
     }
 
     fn loss_sum_from(
@@ -95,5 +84,9 @@ impl<M: CausalLm> Cut<M, Example> for PackedNextToken {
         device: &Device,
     ) -> Tensor<1> {
         target_loss(model, &self.batch(model, rows, device), Some(trunk))
+    }
+
+    fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool {
+        !self.holds_for(model) && NextToken.holds(model, shortest, longest)
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
 
-pub use peft_jinja::Rendered;
+pub use peft_jinja::Rendering;
 use peft_jinja::{JinjaError, Template};
 use serde_json::{Map, Value, json};
 
@@ -46,7 +46,7 @@ impl ChatTemplate {
         variables: &Map<String, Value>,
         generation: bool,
         special: &Map<String, Value>,
-    ) -> Result<Rendered, TrainError> {
+    ) -> Result<Rendering, TrainError> {
         let mut context = special.clone();
         let messages = messages.iter().map(|message| as_given(message.fields()));
         context.insert("messages".into(), messages.collect());

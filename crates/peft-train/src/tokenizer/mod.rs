@@ -21,7 +21,7 @@ use peft_files::Folder;
 use serde_json::{Map, Value};
 use tokenizers::{PostProcessorWrapper, Tokenizer};
 
-pub use chat_template::Rendered;
+pub use chat_template::Rendering;
 pub use encode::{EncodeSpecial, TextToken};
 pub use words::WordEncoding;
 
@@ -318,7 +318,7 @@ impl TextTokenizer {
         messages: &[Message],
         variables: &Map<String, Value>,
         generation: bool,
-    ) -> Result<Rendered, TrainError> {
+    ) -> Result<Rendering, TrainError> {
         let name = self.template(variables);
         match self.templates.get(name) {
             Some(template) => template.render(messages, variables, generation, &self.special.named),

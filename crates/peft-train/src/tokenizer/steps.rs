@@ -195,7 +195,18 @@ impl Class {
     pub(super) fn extra(&self, config: &Value) -> Result<Vec<AddedToken>, String> {
         let marks = match self.kind {
             Kind::T5 => config["extra_ids"].as_u64().unwrap_or(100),
-            _ => 0,
+            Kind::File
+            | Kind::Other
+            | Kind::Bert
+            | Kind::CodeLlama
+            | Kind::Gemma
+            | Kind::Gpt2
+            | Kind::GptNeoX
+            | Kind::Llama
+            | Kind::Qwen2
+            | Kind::Qwen3_5
+            | Kind::Roberta
+            | Kind::XlmRoberta => 0,
         };
         if marks > MARKS {
             return Err(format!(
@@ -215,7 +226,13 @@ impl Class {
             Kind::T5 => Some([None, Some("eos_token")]),
             Kind::CodeLlama => Some([Some("bos_token"), None]),
             Kind::GptNeoX => Some([None, None]),
-            _ => None,
+            Kind::File
+            | Kind::Other
+            | Kind::Gemma
+            | Kind::Gpt2
+            | Kind::Llama
+            | Kind::Qwen2
+            | Kind::Qwen3_5 => None,
         }
     }
 }

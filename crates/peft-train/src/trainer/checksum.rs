@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use burn::tensor::DType;
-
 use crate::Digest;
 
 /// Bytes that are taken in at once, read or written: a divisor of what files are read in.
@@ -60,54 +58,9 @@ impl Checksums {
     }
 }
 
-/// Whether these bytes of numbers hold no infinity and no NaN.
-pub(super) fn all_finite(bytes: &[u8], dtype: DType) -> bool {
-    match dtype {
-        DType::F64 => finite(bytes, u64::from_le_bytes, 0x7ff0 << 48),
-        DType::F16 => finite(bytes, u16::from_le_bytes, 0x7c00),
-        DType::BF16 => finite(bytes, u16::from_le_bytes, 0x7f80),
-        _ => finite(bytes, u32::from_le_bytes, 0x7f80 << 16),
-    }
-}
-
-/// Whether no number has all bits of its exponent set.
-fn finite<const N: usize, W>(bytes: &[u8], of: impl Fn([u8; N]) -> W, exponent: W) -> bool
-where
-    W: Copy + PartialEq + std::ops::BitAnd<Output = W>,
-{
-    let (numbers, _) = bytes.as_chunks::<N>();
-    // Without an early end, so that it is done on whole registers.
-    let wrong = |number: &[u8; N]| of(*number) & exponent == exponent;
-    numbers
-        .iter()
-        .fold(0_usize, |n, number| n + usize::from(wrong(number)))
-        == 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_not_finite_is_found_in_each_dtype() {
-        let f32s =
-            |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
-        assert!(all_finite(&f32s(&[0.0, -1.0, f32::MAX, 1e-40]), DType::F32));
-        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            assert!(!all_finite(&f32s(&[0.0, wrong]), DType::F32));
-            assert!(!all_finite(&f64::from(wrong).to_le_bytes(), DType::F64));
-        }
-        assert!(all_finite(&f64::MAX.to_le_bytes(), DType::F64));
-        for (bits, f16, bf16) in [
-            (0x7c00_u16, false, true),
-            (0xfe00, false, true),
-            (0x7f80, false, false),
-            (0x7bff, true, true),
-        ] {
-            assert_eq!(all_finite(&bits.to_le_bytes(), DType::F16), f16);
-            assert_eq!(all_finite(&bits.to_le_bytes(), DType::BF16), bf16);
-        }
-    }
 
     #[test]
     fn a_part_has_one_digest_whole_and_in_pieces() {

@@ -8,7 +8,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
 
 use super::TrainConfig;
-use super::recompute::Recomputed;
+use super::recompute::RecomputedLoss;
 use super::trunk::Trunk;
 use crate::{Objective, TrainError, TrainExample};
 
@@ -17,22 +17,22 @@ const MULTIPLIER: u64 = 6_364_136_223_846_793_005;
 
 /// What a step's batches give.
 pub(super) struct StepGradients {
-    pub(super) losses: Losses,
+    pub(super) losses: StepLosses,
     pub(super) n_targets: usize,
     pub(super) grads: GradientsParams,
 }
 
 /// A device whose generator has been seeded for a step.
 #[derive(Clone, Copy)]
-pub(super) struct Seeded<'a> {
+pub(super) struct SeededDevice<'a> {
     pub(super) device: &'a Device,
     pub(super) seed: u64,
 }
 
 /// The losses of a step's parts, each its share of the mean over the whole step; not read yet.
-pub(super) struct Losses(Vec<Tensor<1>>);
+pub(super) struct StepLosses(Vec<Tensor<1>>);
 
-impl Losses {
+impl StepLosses {
     /// The mean loss over the step's targets.
     pub(super) fn read(self) -> f64 {
         let read = |loss: Tensor<1>| f64::from(loss.into_scalar::<f32>());
@@ -53,12 +53,12 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
     batches: &[Vec<usize>],
     trunk: Option<Trunk<'_, M, O::Example>>,
     config: &TrainConfig,
-    Seeded { device, seed }: Seeded<'_>,
+    SeededDevice { device, seed }: SeededDevice<'_>,
 ) -> Result<StepGradients, TrainError> {
     let targets = |row: &usize| examples[*row].n_targets();
     let n_targets: usize = batches.iter().flatten().map(targets).sum();
-    let cut = objective.cut();
-    let recomputing = cut.filter(|_| config.recompute);
+    let blockwise = objective.blockwise();
+    let recomputing = blockwise.filter(|_| config.recompute);
     let of = |model: &M, rows: &[usize]| {
         let states = match &trunk {
             Some(trunk) => Some(trunk.states(model, rows, device)?),
@@ -70,7 +70,7 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
         });
         let rows: Vec<&O::Example> = rows.iter().map(|row| &examples[*row]).collect();
         if let Some(objective) = recomputing {
-            let part = Recomputed {
+            let part = RecomputedLoss {
                 model,
                 objective,
                 rows: &rows,
@@ -80,8 +80,10 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
             };
             return Ok(part.gradients(states));
         }
-        let part = match (states, cut) {
-            (Some(states), Some(cut)) => cut.loss_sum_from(model, &rows, states, device),
+        let part = match (states, blockwise) {
+            (Some(states), Some(blockwise)) => {
+                blockwise.loss_sum_from(model, &rows, states, device)
+            }
             _ => objective.loss_sum(model, &rows, device),
         };
         let part = part.div_scalar(n_targets as f64);
@@ -125,7 +127,7 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
         }
     }
     Ok(StepGradients {
-        losses: Losses(losses),
+        losses: StepLosses(losses),
         n_targets,
         grads: accumulator.grads(),
     })

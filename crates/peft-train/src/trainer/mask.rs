@@ -9,7 +9,7 @@ use peft_core::{MapParams, ParamPlace, VisitParams, map_params, visit_params};
 use crate::TrainError;
 
 /// A parameter that trains.
-pub(super) struct Trains {
+pub(super) struct TrainingParam {
     pub(super) path: String,
     pub(super) id: ParamId,
     /// The factor on its learning rate.
@@ -19,17 +19,20 @@ pub(super) struct Trains {
 /// Sets what trains to what has a rate.
 pub(super) struct Mask<F> {
     rate: F,
-    trains: Vec<Trains>,
+    trains: Vec<TrainingParam>,
 }
 
 impl<F: FnMut(&str) -> Option<f64>> Mask<F> {
-    pub(super) fn apply<M: Module>(model: M, rate: F) -> Result<(M, Vec<Trains>), TrainError> {
+    pub(super) fn apply<M: Module>(
+        model: M,
+        rate: F,
+    ) -> Result<(M, Vec<TrainingParam>), TrainError> {
         let mut mask = Self {
             rate,
             trains: Vec::new(),
         };
         let model = map_params(model, &mut mask);
-        let impossible = |param: &&Trains| !(param.rate.is_finite() && param.rate >= 0.0);
+        let impossible = |param: &&TrainingParam| !(param.rate.is_finite() && param.rate >= 0.0);
         if let Some(wrong) = mask.trains.iter().find(impossible) {
             return Err(TrainError::Rate {
                 path: wrong.path.clone(),
@@ -53,7 +56,7 @@ impl<F: FnMut(&str) -> Option<f64>> MapParams for Mask<F> {
         let rate = (self.rate)(&path);
         if let Some(rate) = rate {
             let id = param.id;
-            self.trains.push(Trains { path, id, rate });
+            self.trains.push(TrainingParam { path, id, rate });
         }
         match rate.is_some() == param.base().is_require_grad() {
             true => param,

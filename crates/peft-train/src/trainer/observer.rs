@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::evaluations::Evaluations;
-use super::given::GivenModel;
+use super::initial_digests::InitialDigests;
 use super::stages::Stages;
 use super::{TrunkReport, TrunkUse};
 use crate::{EvalReport, TrainError, TrainState};
@@ -48,7 +48,7 @@ pub struct Progress<'a, M> {
     pub(super) trunk: Option<TrunkUse>,
     pub(super) stages: &'a Stages<'a>,
     pub(super) settings: &'a Map<String, Value>,
-    pub(super) given: &'a GivenModel,
+    pub(super) given: &'a InitialDigests,
 }
 
 impl<M: Module> Progress<'_, M> {

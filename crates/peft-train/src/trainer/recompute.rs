@@ -12,12 +12,12 @@ use burn::tensor::{Device, Tensor};
 use peft_kernels::with_gradient;
 use peft_model::Context;
 
-use crate::{Cut, TrunkStates};
+use crate::{BlockwiseLoss, TrunkStates};
 
 /// The rows of a batch and their loss.
-pub(super) struct Recomputed<'a, M, E> {
+pub(super) struct RecomputedLoss<'a, M, E> {
     pub(super) model: &'a M,
-    pub(super) objective: &'a dyn Cut<M, E>,
+    pub(super) objective: &'a dyn BlockwiseLoss<M, E>,
     pub(super) rows: &'a [&'a E],
     /// Targets of the whole step.
     pub(super) n_targets: usize,
@@ -27,40 +27,37 @@ pub(super) struct Recomputed<'a, M, E> {
 }
 
 /// What a block reads.
-struct Kept {
+struct BlockInput {
     states: Tensor<3>,
     /// Whether something that made them trains.
     is_tracked: bool,
 }
 
-impl Kept {
+impl BlockInput {
     fn leaf(self) -> Tensor<3> {
         self.states.set_require_grad(self.is_tracked)
     }
 }
 
-impl<M: Module, E> Recomputed<'_, M, E> {
+impl<M: Module, E> RecomputedLoss<'_, M, E> {
     /// The rows' share of the step's mean loss, and its gradients: from tokens, or from what a
     /// trunk gave for them.
     pub(super) fn gradients(&self, trunk: Option<TrunkStates>) -> (Tensor<1>, GradientsParams) {
         let (model, objective) = (self.model, self.objective);
         let mut sum = GradientsAccumulator::new();
         let mut add = |grads| sum.accumulate(model, GradientsParams::from_grads(grads, model));
-        let last = objective.n_blocks(model).saturating_sub(1);
+        let last = objective.stages(model).spec().n_blocks.saturating_sub(1);
 
-        let (began, mut context) = objective.begin(model, self.rows, self.device);
+        let (trunk, mut context) = objective.begin(model, self.rows, trunk, self.device);
+        let (first, began) = (trunk.block, trunk.states);
         let given = context.cut_given();
-        let (first, began) = match trunk {
-            Some(TrunkStates { block, states }) => (block, states),
-            None => (0, began),
-        };
         let run = |model: &M, states, block, context: &Context| {
             self.device.seed(self.seed.wrapping_add(block as u64));
             objective.run(model, states, block..block + 1, context)
         };
         // Makes no graph: what was detached from one is not freed before a backward pass.
         let untracked = model.clone().no_grad();
-        let mut top = Kept {
+        let mut top = BlockInput {
             is_tracked: began.is_tracked(),
             states: began.clone().detach(),
         };
@@ -72,7 +69,7 @@ impl<M: Module, E> Recomputed<'_, M, E> {
             };
             let states = run(model, top.states.clone(), block, &context);
             let reads = given.get(block).is_some_and(|pair| pair.0.is_tracked());
-            let above = Kept {
+            let above = BlockInput {
                 is_tracked: top.is_tracked || reads || states.is_tracked(),
                 states: states.detach(),
             };

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use super::adapter_schedule::of_adapters;
 use super::diverged::{likely_cause, not_finite};
-use super::given::GivenModel;
-use super::gradients::{Seeded, gradients, training_device};
+use super::gradients::{SeededDevice, gradients, training_device};
+use super::initial_digests::InitialDigests;
 use super::settings::settings;
 use super::stages::Stages;
 use super::trunk::Trunks;
@@ -144,7 +144,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
         if let Some(schedule) = self.schedule {
             stages.touch(&model, |path| schedule.keeps(path));
         }
-        let given = GivenModel::default();
+        let given = InitialDigests::default();
         let (first, mut evaluations) = match self.resume {
             Some(state) => {
                 state.check_settings(&settings)?;
@@ -158,7 +158,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             let valid = self.valid?;
             Some(objective.evaluate(&model.valid(), valid, config.batch_size))
         };
-        let cut = objective.cut();
+        let blockwise = objective.blockwise();
         let mut trunks = self
             .trunk
             .filter(|_| self.schedule.is_none())
@@ -213,11 +213,11 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             };
             if let Some(trunks) = trunks.as_mut().filter(|_| begins) {
                 let span = |depth: &_| stages.span(step, depth);
-                if let Some(report) = trunks.begin(&model, cut, step, device, span) {
+                if let Some(report) = trunks.begin(&model, blockwise, step, device, span) {
                     observer.on_trunk(&report)?;
                 }
             }
-            let trunk = trunks.as_ref().and_then(|trunks| trunks.current(cut));
+            let trunk = trunks.as_ref().and_then(|trunks| trunks.current(blockwise));
             // Dropout draws from the device: seeding by step makes a resumed run draw the same.
             let seed = config.seed.wrapping_add(1 + step as u64);
             device.seed(seed);
@@ -228,7 +228,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
                 rows,
                 trunk,
                 config,
-                Seeded { device, seed },
+                SeededDevice { device, seed },
             )?;
             let (loss, n_targets) = (found.losses, found.n_targets);
             let (grad_norm, grads) = clip_global_norm(&model, found.grads, config.max_grad_norm);

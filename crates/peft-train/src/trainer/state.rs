@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::adamw::{AdamW, Moments};
 use super::evaluations::Evaluations;
-use super::given::GivenModel;
+use super::initial_digests::InitialDigests;
 use super::lazy_tensor::LazyTensor;
 use super::settings::{differences, of_rows};
 use super::state_file;
@@ -74,6 +74,16 @@ impl TrainState {
         self.check_steps(config.length(examples.len()).total_steps)
     }
 
+    /// Whether a run can go on from here of which the caller says this, some of what
+    /// [`Trainer::with_context`](crate::Trainer::with_context) is to be given.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Resume`] with all that differs.
+    pub fn check_context(&self, context: &Map<String, Value>) -> Result<(), TrainError> {
+        self.check_settings(context)
+    }
+
     pub(super) fn check_steps(&self, total: usize) -> Result<(), TrainError> {
         match self.step > total {
             true => Err(cannot(format!(
@@ -98,7 +108,7 @@ impl TrainState {
     /// Whether `model` is the one that the run was given, in all that has not trained.
     fn check_model<M: Module>(&self, model: &M) -> Result<(), TrainError> {
         let touched = self.paths().map(str::to_owned).collect();
-        match GivenModel::default().untouched(model, &touched) == self.untouched {
+        match InitialDigests::default().untouched(model, &touched) == self.untouched {
             true => Ok(()),
             false => Err(cannot(
                 "the model's weights are not those that the run began with".into(),

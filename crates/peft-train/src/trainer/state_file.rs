@@ -7,9 +7,10 @@ use std::io;
 use std::path::Path;
 
 use burn::tensor::DType;
-use peft_safetensors::{Dtype, Opened, ReadError, Writes};
+use peft_files::FloatType;
+use peft_safetensors::{Contents, Dtype, ReadError, Writes};
 
-use super::checksum::{Checksum, Checksums, all_finite};
+use super::checksum::{Checksum, Checksums};
 use super::lazy_tensor::LazyTensor;
 use super::state::{cannot, io_error};
 use crate::TrainError;
@@ -19,11 +20,11 @@ const TEXT: &str = "state";
 /// The name of the tensor of checksums.
 const SUMS: &str = "checksums";
 /// What numbers are called here and in the file.
-const DTYPES: [(DType, Dtype); 4] = [
-    (DType::F64, Dtype::F64),
-    (DType::F32, Dtype::F32),
-    (DType::F16, Dtype::F16),
-    (DType::BF16, Dtype::BF16),
+const DTYPES: [(DType, Dtype, FloatType); 4] = [
+    (DType::F64, Dtype::F64, FloatType::F64),
+    (DType::F32, Dtype::F32, FloatType::F32),
+    (DType::F16, Dtype::F16, FloatType::F16),
+    (DType::BF16, Dtype::BF16, FloatType::BF16),
 ];
 
 /// Write a file, beside `path` first and then in its place, and see that it is on disk.
@@ -39,11 +40,12 @@ pub(super) fn write(
     let parts = tensors.len() + 1;
     let entry = |(name, kept): (String, _)| {
         let of = LazyTensor::dtype(kept);
-        let dtype = stored(of).ok_or_else(|| cannot(format!("`{name}` is of {of:?}")))?;
+        let (dtype, float) = stored(of).ok_or_else(|| cannot(format!("`{name}` is of {of:?}")))?;
         let entry = Entry::Tensor {
             name: name.clone(),
             kept,
             dtype,
+            float,
             shared: &shared,
         };
         Ok((name, entry))
@@ -77,6 +79,7 @@ enum Entry<'a> {
         name: String,
         kept: &'a LazyTensor,
         dtype: Dtype,
+        float: FloatType,
         shared: &'a Shared,
     },
     Sums {
@@ -101,17 +104,21 @@ impl Writes for Entry<'_> {
     }
 
     fn write(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        let (name, kept, shared) = match self {
+        let (name, kept, float, shared) = match self {
             Self::Sums { shared, .. } => return shared.sums.borrow().write(out),
             Self::Tensor {
-                name, kept, shared, ..
-            } => (name, kept, shared),
+                name,
+                kept,
+                float,
+                shared,
+                ..
+            } => (name, kept, float, shared),
         };
         let data = kept.read().map_err(|error| match error {
             ReadError::Io { source, .. } => source,
             error => io::Error::other(error),
         })?;
-        if !all_finite(data.as_bytes(), kept.dtype()) {
+        if float.count_not_finite(data.as_bytes()) > 0 {
             *shared.not_finite.borrow_mut() = Some(name.clone());
             return Err(io::Error::other("a number is not finite"));
         }
@@ -125,7 +132,7 @@ impl Writes for Entry<'_> {
 /// The text of a file that [`write()`] wrote, and its tensors, which stay in it; all of it is read
 /// once, and is what was written.
 pub(super) fn open(path: &Path) -> Result<(String, BTreeMap<String, LazyTensor>), TrainError> {
-    let Opened {
+    let Contents {
         mut texts,
         mut tensors,
     } = peft_safetensors::open(path).map_err(failed)?;
@@ -184,12 +191,12 @@ pub(super) fn failed(error: ReadError) -> TrainError {
     }
 }
 
-fn stored(dtype: DType) -> Option<Dtype> {
-    let of = DTYPES.iter().find(|(here, _)| *here == dtype);
-    of.map(|(_, stored)| *stored)
+fn stored(dtype: DType) -> Option<(Dtype, FloatType)> {
+    let of = DTYPES.iter().find(|(here, ..)| *here == dtype);
+    of.map(|(_, stored, float)| (*stored, *float))
 }
 
 fn loaded(dtype: Dtype) -> Option<DType> {
-    let of = DTYPES.iter().find(|(_, stored)| *stored == dtype);
-    of.map(|(here, _)| *here)
+    let of = DTYPES.iter().find(|(_, stored, _)| *stored == dtype);
+    of.map(|(here, ..)| *here)
 }

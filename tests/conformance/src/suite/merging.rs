@@ -74,7 +74,7 @@ pub fn refuses_to_merge<F: AdapterFixture>(device: &Device) {
         let error = merge(model).map(drop).expect_err("it is refused");
         assert_eq!(slot_state(model), state);
         // Bits: a value that is not a number is not equal to itself.
-        let bits = |params: &BTreeMap<String, crate::Seen>| -> Vec<Vec<u8>> {
+        let bits = |params: &BTreeMap<String, crate::ParamSnapshot>| -> Vec<Vec<u8>> {
             let params = params.values();
             params.map(|seen| seen.data.as_bytes().to_vec()).collect()
         };

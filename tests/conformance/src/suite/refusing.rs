@@ -6,7 +6,12 @@ use super::{BOTH, Device, adapted, everywhere, names, verified};
 use crate::{AdapterFixture, Invariant, Net, params, slot_state};
 
 /// Every bit of a model that a request could change.
-fn all(model: &Net) -> (Vec<String>, std::collections::BTreeMap<String, crate::Seen>) {
+fn all(
+    model: &Net,
+) -> (
+    Vec<String>,
+    std::collections::BTreeMap<String, crate::ParamSnapshot>,
+) {
     (slot_state(model), params(model))
 }
 

@@ -61,13 +61,15 @@ where
     O: Objective<M>,
 {
     let auto = &device.clone().autodiff();
-    let cut = objective.cut().expect("it can be cut");
+    let blockwise = objective.blockwise().expect("it can be cut");
     for rows in rows.chunks(1).chain(rows.chunks(3)) {
         let rows: Vec<&O::Example> = rows.iter().collect();
         let expected = objective.loss_sum(model, &rows, auto).into_data();
         for block in 0..=model.n_blocks() {
-            let trunk = cut.trunk(model, &rows, block, auto);
-            let found = cut.loss_sum_from(model, &rows, trunk, auto).into_data();
+            let trunk = blockwise.trunk(model, &rows, block, auto);
+            let found = blockwise
+                .loss_sum_from(model, &rows, trunk, auto)
+                .into_data();
             assert_eq!(found, expected, "before block {block}");
         }
     }

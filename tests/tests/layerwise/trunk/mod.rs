@@ -19,9 +19,9 @@ use peft_train::{
     TrainConfig, TrainExample, TrunkCache, TrunkReport, pack,
 };
 
-use super::places::modernbert;
 use super::{Run, Trail, bert, decoder, encoder, texts};
 use crate::fixture::{filled, values};
+use crate::models::encoders::modernbert;
 use crate::training::{config, examples};
 
 peft_tests::cases!(

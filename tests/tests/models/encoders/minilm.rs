@@ -8,7 +8,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 use peft_models::{Transformer, mean_pooled};
 use peft_store::Checkpoint;
 use peft_tests::tolerance::GOLDEN_LOGITS;
-use peft_train::{EncodeSpecial, Padded, TextTokenizer};
+use peft_train::{EncodeSpecial, PaddedTokens, TextTokenizer};
 use safetensors::SafeTensors;
 
 use super::loading::goldens;
@@ -43,7 +43,7 @@ fn sentences_equal_transformers(device: &burn::tensor::Device) {
         })
         .collect();
     let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-    let batch = Padded::new(&rows, device);
+    let batch = PaddedTokens::new(&rows, device);
     let hidden = model.hidden(batch.ids, batch.segments.clone(), None);
     assert_close(
         &mean_pooled(hidden, batch.segments),

@@ -127,6 +127,11 @@ fn lists_of_a_file_name_classes_or_say_0_or_1_of_each() {
         ids(&["[0,1,2]", "[2]"], &["a", "b", "c"]),
         [named([true, true, true]), named([false, false, true])]
     );
+    // Of one class, a 1 is no id.
+    let one = [true, false].map(|on| Target::Classes(vec![on]));
+    assert_eq!(ids(&["[1]", "[0]"], &["a"]), one);
+    let named = [true, true].map(|on| Target::Classes(vec![on]));
+    assert_eq!(ids(&["[0]", "[0]"], &["a"]), named);
     // What a run has settled for its rows holds for others of it.
     let train = rows(&["[0]", "[0,1]"]);
     let settled = two.settled(&[&train]).expect("a reading");

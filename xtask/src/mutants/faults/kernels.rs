@@ -74,7 +74,7 @@ pub(super) const FAULTS: [Fault; 14] = [
     },
     Fault {
         name: "attention's definition sees what is behind",
-        file: "crates/peft-kernels/src/attention/seen.rs",
+        file: "crates/peft-kernels/src/attention/visibility.rs",
         text: "ahead.clone().greater_elem(0)",
         instead: "ahead.clone().greater_elem(1)",
         cases: &["kernels::attention::ndarray::it_is_its_definition"],

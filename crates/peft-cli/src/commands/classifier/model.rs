@@ -1,7 +1,7 @@
 //! Models with a head and an adapter.
 
 use peft_model::Transformer;
-use peft_store::{Adaptable, Checkpoint, Headed, SavedAdapter};
+use peft_store::{Adaptable, Checkpoint, HeadedModel, SavedAdapter};
 
 use crate::commands::adapted::{ADAPTER, warn};
 use crate::error::CliError;
@@ -19,7 +19,7 @@ pub(in crate::commands) fn without_head(
 
 /// A model with its adapter, ready to be evaluated.
 pub(in crate::commands) fn adapted<M: Transformer>(
-    headed: Headed<M>,
+    headed: HeadedModel<M>,
     saved: Option<&SavedAdapter>,
     checkpoint: &Checkpoint,
 ) -> Result<Adaptable<M>, CliError> {

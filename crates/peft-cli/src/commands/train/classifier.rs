@@ -1,7 +1,7 @@
 //! `peft train` on labelled rows: an encoder with a head.
 
 use peft_model::Transformer;
-use peft_store::{Adaptable, Checkpoint, Companions, HeadLabels, Headed, TaskType};
+use peft_store::{Adaptable, Checkpoint, Companions, HeadLabels, HeadedModel, TaskType};
 use peft_train::{
     Dataset, Objective, ProblemType, RowKind, SequenceClassification, TextTokenizer,
     TokenClassification, TrainConfig, TrainExample,
@@ -128,7 +128,7 @@ fn headed<M: Transformer + Sync, O: Objective<Adaptable<M>>>(
     inputs: Inputs<'_>,
     config: &TrainConfig,
     task: &Task,
-    Headed { model, mut fresh }: Headed<M>,
+    HeadedModel { model, mut fresh }: HeadedModel<M>,
     objective: &O,
     (train, valid): &Sets<O::Example>,
 ) -> Result<(), CliError>

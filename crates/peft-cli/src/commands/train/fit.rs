@@ -4,7 +4,7 @@ use burn::module::Module;
 use peft_core::{Summary, has_suffix, module_paths};
 use peft_layerwise::{AllTrainable, Strategy};
 use peft_model::Transformer;
-use peft_store::{About, Adaptable, Checkpoint, Companions, Labels, TaskType, adaptable};
+use peft_store::{Adaptable, AdapterInfo, Checkpoint, Companions, Labels, TaskType, adaptable};
 use peft_train::{
     Digest, Objective, TextTokenizer, TrainConfig, TrainExample, TrainState, Trainer, TrunkCache,
     digest_of,
@@ -99,7 +99,7 @@ where
         }
         (None, Some(_) | None) => OutputKind::Whole,
     };
-    let about = About::new()
+    let about = AdapterInfo::new()
         .with_base(args.base_name())
         .with_task(job.task)
         .with_replaced(begun_with.clone());
@@ -188,13 +188,19 @@ fn goes_on(args: &TrainArgs, state: &TrainState, total: usize) -> Result<(), Cli
 
 /// What decides the run beside what the trainer knows.
 fn context(args: &TrainArgs, valid: Option<Digest>) -> Map<String, Value> {
+    let mut context = flags(args);
+    let valid = valid.map(|digest| digest.to_string());
+    context.insert("digest of the validation rows".into(), json!(valid));
+    context
+}
+
+/// What the flags alone say of it, before anything is read.
+pub(super) fn flags(args: &TrainArgs) -> Map<String, Value> {
     let backend = args.model.device.split(':').next();
     let mut context = Map::new();
     context.insert("method".into(), json!(args.method()));
     context.insert("of the method".into(), json!(args.of_method));
     context.insert("dtype".into(), json!(args.model.dtype));
     context.insert("device".into(), json!(backend));
-    let valid = valid.map(|digest| digest.to_string());
-    context.insert("digest of the validation rows".into(), json!(valid));
     context
 }

@@ -18,7 +18,8 @@ mod summary;
 use peft_models::LanguageModel;
 use peft_store::{Checkpoint, TaskType};
 use peft_train::{
-    EncodeOptions, Encoded, PackedNextToken, RowKind, Schedule, TrainConfig, Warmup, encode, pack,
+    EncodeOptions, EncodedExamples, PackedNextToken, RowKind, Schedule, TrainConfig, Warmup,
+    encode, pack,
 };
 
 use self::checks::check;
@@ -40,6 +41,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     check(args)?;
     let virtual_tokens = args.of_method.n_virtual_tokens(args.method());
     let directory = Directory::open(args)?;
+    if let Some(found) = &directory.found {
+        found.state.check_context(&fit::flags(args))?;
+    }
     let train_rows = super::read_rows(&args.train)?;
     let valid_rows = args
         .valid
@@ -157,7 +161,7 @@ fn untied(args: &TrainArgs, model: LanguageModel) -> LanguageModel {
     model.untie()
 }
 
-fn describe(set: &Encoded, what: &str) {
+fn describe(set: &EncodedExamples, what: &str) {
     let targets: usize = set.examples.iter().map(|example| example.n_targets()).sum();
     let rows: usize = set.examples.iter().map(|row| row.starts.len()).sum();
     let packed = match rows == set.examples.len() {

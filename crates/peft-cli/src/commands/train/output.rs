@@ -7,8 +7,8 @@ use std::path::Path;
 use burn::tensor::DType;
 use peft_model::Transformer;
 use peft_store::{
-    About, Adaptable, AdapterConfig, Companions, Labels, TaskType, TrainedConfig, TrainedFormat,
-    base_digest, save_trained, write_checkpoint,
+    Adaptable, AdapterConfig, AdapterInfo, Companions, Labels, TaskType, TrainedConfig,
+    TrainedFormat, base_digest, save_trained, write_checkpoint,
 };
 use serde_json::{Map, Value};
 
@@ -32,7 +32,7 @@ pub(super) struct RunOutput {
     pub(super) kind: OutputKind,
     pub(super) base: String,
     /// What readers of an adapter are told.
-    pub(super) about: About,
+    pub(super) about: AdapterInfo,
     /// The `config.json` of a whole model.
     pub(super) fields: Map<String, Value>,
     /// The files that go with a whole model, and the tokenizer that goes with an adapter.

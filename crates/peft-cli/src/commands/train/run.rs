@@ -21,7 +21,7 @@ use super::interrupt::Interrupts;
 use super::lock::Lock;
 use super::metrics::Metrics;
 use super::output::{OutputKind, RunOutput};
-use super::summary::{self, Leaves, Outcome, Verdict};
+use super::summary::{self, Outcome, OutputUse, Verdict};
 use crate::args::TrainArgs;
 use crate::config_file::{RESOLVED, resolved};
 use crate::error::CliError;
@@ -40,7 +40,7 @@ pub(super) struct Run<'a> {
     cadence: Cadence,
     lock: Option<Lock>,
     /// What is there once the run has begun.
-    begun: Option<Begun>,
+    begun: Option<StartedRun>,
     started: Instant,
     /// The step of the newest state on disk.
     kept: Option<usize>,
@@ -53,7 +53,7 @@ pub(super) struct Run<'a> {
 }
 
 /// What a run holds as long as it goes on.
-struct Begun {
+struct StartedRun {
     metrics: Metrics,
     interrupts: Interrupts,
 }
@@ -117,7 +117,7 @@ impl<'a> Run<'a> {
             path: out.clone(),
             source,
         })?;
-        self.begun = Some(Begun {
+        self.begun = Some(StartedRun {
             metrics: Metrics::open(out, done)?,
             interrupts,
         });
@@ -203,9 +203,11 @@ impl<'a> Run<'a> {
             Verdict::Good => {}
         }
         let leaves = match &self.what.kind {
-            OutputKind::Whole => Leaves::Model,
-            OutputKind::Adapter(config) if config.placement().is_none() => Leaves::Input,
-            OutputKind::Adapter(_) | OutputKind::Norms(_) | OutputKind::Own(_) => Leaves::Adapter,
+            OutputKind::Whole => OutputUse::Model,
+            OutputKind::Adapter(config) if config.placement().is_none() => OutputUse::Input,
+            OutputKind::Adapter(_) | OutputKind::Norms(_) | OutputKind::Own(_) => {
+                OutputUse::Adapter
+            }
         };
         let best = self.evaluations.best.map(|(step, _)| step);
         say!("go on with");

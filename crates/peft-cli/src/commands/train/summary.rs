@@ -83,7 +83,7 @@ pub(super) fn show(args: &TrainArgs, outcome: &Outcome, seconds: f64, speed: Opt
 
 /// What a directory of the run is, for the verbs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leaves {
+pub(super) enum OutputUse {
     /// A checkpoint.
     Model,
     /// An adapter that can be merged.
@@ -93,20 +93,20 @@ pub(super) enum Leaves {
 }
 
 /// The commands to go on with.
-pub(super) fn commands(args: &TrainArgs, leaves: Leaves, best: Option<usize>) -> Vec<String> {
+pub(super) fn commands(args: &TrainArgs, leaves: OutputUse, best: Option<usize>) -> Vec<String> {
     let best = best.map(|_| args.out.join(BEST));
     let dir: PathBuf = best.unwrap_or_else(|| args.out.clone());
     let (dir, base) = (quoted(&dir), quoted(&args.model.model));
     let model = match leaves {
-        Leaves::Model => format!("--model {dir}"),
-        Leaves::Adapter | Leaves::Input => format!("--model {base} --adapter {dir}"),
+        OutputUse::Model => format!("--model {dir}"),
+        OutputUse::Adapter | OutputUse::Input => format!("--model {base} --adapter {dir}"),
     };
     let rows = quoted(args.valid.as_ref().unwrap_or(&args.train));
     let mut lines = vec![
         format!("peft eval {model} --data {rows}"),
         format!("peft generate {model} --prompt TEXT"),
     ];
-    if leaves == Leaves::Adapter {
+    if leaves == OutputUse::Adapter {
         let mut merged = args.out.as_os_str().to_owned();
         merged.push("-merged");
         lines.push(format!(

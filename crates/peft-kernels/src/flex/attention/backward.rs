@@ -10,7 +10,7 @@ use crate::attention::rule::TILE;
 use crate::flex::simd::{Arithmetic, Work};
 
 /// Whether the gradients of queries, keys and values are wanted.
-pub(super) struct Wanted(pub(super) [bool; 3]);
+pub(super) struct WantedGradients(pub(super) [bool; 3]);
 
 /// What some blocks of queries of one group of heads give.
 pub(super) struct Backward<'a, 'b> {
@@ -20,7 +20,7 @@ pub(super) struct Backward<'a, 'b> {
     /// `log₂ Σ 2^score`, `[batch, heads, positions]`.
     pub(super) log_sums: &'b [f32],
     pub(super) blocks: Vec<Block>,
-    pub(super) wanted: Wanted,
+    pub(super) wanted: WantedGradients,
 }
 
 pub(super) struct Gradients {
@@ -37,7 +37,7 @@ impl Work for Backward<'_, '_> {
     #[inline(always)]
     fn run<A: Arithmetic>(self) -> Gradients {
         let inputs = self.inputs;
-        let Wanted([of_queries, of_keys, of_values]) = self.wanted;
+        let WantedGradients([of_queries, of_keys, of_values]) = self.wanted;
         let (width, padded) = inputs.width();
         let groups = inputs.groups();
         let all = |wanted| {

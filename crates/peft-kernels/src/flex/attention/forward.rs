@@ -18,7 +18,7 @@ pub(super) struct Forward<'a, 'b> {
 }
 
 /// Of each row of a block.
-pub(super) struct Found {
+pub(super) struct BlockOutput {
     /// The mixed values, `[rows, padded width]`.
     pub(super) out: Vec<f32>,
     /// `log₂ Σ 2^score`.
@@ -26,10 +26,10 @@ pub(super) struct Found {
 }
 
 impl Work for Forward<'_, '_> {
-    type Output = Found;
+    type Output = BlockOutput;
 
     #[inline(always)]
-    fn run<A: Arithmetic>(self) -> Found {
+    fn run<A: Arithmetic>(self) -> BlockOutput {
         let Self { inputs, block } = self;
         let ((width, padded), groups) = (inputs.width(), inputs.groups());
         let rows = block.positions * groups;
@@ -104,6 +104,6 @@ impl Work for Forward<'_, '_> {
                 largest[row] + sum.log2()
             })
             .collect();
-        Found { out, log_sums }
+        BlockOutput { out, log_sums }
     }
 }

@@ -23,9 +23,9 @@ use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use self::backward::{Backward, Gradients, Wanted};
+use self::backward::{Backward, Gradients, WantedGradients};
 use self::block::Inputs;
-use self::forward::{Forward, Found};
+use self::forward::{BlockOutput, Forward};
 use self::heads::{Heads, join};
 use super::record::{Derivative, record};
 use super::simd::widest;
@@ -68,10 +68,10 @@ impl<C: CheckpointStrategy> Attends for Autodiff<Flex, C> {
         v: FloatTensor<Self>,
         spec: Spec,
     ) -> FloatTensor<Self> {
-        record::<C, Kept, 3>([q, k, v], |inputs, _| {
+        record::<C, AttentionState, 3>([q, k, v], |inputs, _| {
             let attention = Attention::new(inputs, spec);
             let (out, log_sums) = attention.forward();
-            let kept = Kept {
+            let kept = AttentionState {
                 attention,
                 out: out.clone(),
                 log_sums,
@@ -131,7 +131,7 @@ impl Attention {
             })
         };
         let products = batch * heads * queries * inputs.k.dims[2] * width;
-        let found: Vec<Found> = match products < ONE_CORE {
+        let found: Vec<BlockOutput> = match products < ONE_CORE {
             true => tasks.map(of_task).collect(),
             false => tasks.into_par_iter().map(of_task).collect(),
         };
@@ -157,7 +157,7 @@ impl Attention {
 
 /// What the gradients are made of: the inputs, the output and a number for each row of it.
 #[derive(Debug, Clone)]
-struct Kept {
+struct AttentionState {
     attention: Attention,
     out: FlexTensor,
     log_sums: Vec<f32>,
@@ -170,7 +170,7 @@ const ONE_CORE: usize = 1 << 17;
 /// Tasks that are enough for many cores. It does not depend on how many there are: sums do on it.
 const TASKS: usize = 24;
 
-impl Derivative<3> for Kept {
+impl Derivative<3> for AttentionState {
     fn gradients(self, grad: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let grad = heads::with_whole_rows(grad);
         let inputs = self.attention.inputs();
@@ -189,7 +189,7 @@ impl Derivative<3> for Kept {
                     grad: Heads::of(&grad),
                     log_sums: &self.log_sums,
                     blocks: of_task.map(get).collect(),
-                    wanted: Wanted(wanted),
+                    wanted: WantedGradients(wanted),
                 })
             })
             .collect();

@@ -6,12 +6,11 @@ use peft_core::{AttachReport, LayerKind, LayerRange, Names, PeftError, Placement
 use peft_ia3::{Ia3, Ia3Config, Ia3Side};
 use serde_json::{Map, Value, json};
 
-use super::super::AdapterFileError;
-use super::super::fields::Fields;
 use super::super::fitted::{chosen, fit};
 use super::super::placement::{names_value, read_placement, sorted};
 use super::super::tensors::{LayerTensors, built};
-use super::{DefaultTargets, OnLayer, WeightMethod, insert};
+use super::{DefaultTargets, LayerAdapter, WeightMethod, insert};
+use crate::fields::{FieldError, Fields};
 
 const VECTOR: &str = "ia3_l";
 
@@ -20,7 +19,7 @@ impl WeightMethod for Ia3Config {
     const PEFT_TYPE: &'static str = "IA3";
     const TENSORS: &'static [&'static str] = &[VECTOR];
 
-    fn read(fields: &Fields<'_>) -> Result<Self, AdapterFileError> {
+    fn read(fields: &Fields<'_>) -> Result<Self, FieldError> {
         Ok(Self {
             feedforward: match fields.names("feedforward_modules")? {
                 Some(Names::Suffixes(names)) if names.is_empty() => None,
@@ -33,7 +32,7 @@ impl WeightMethod for Ia3Config {
     /// An IA3's file has no layer indices, and PEFT takes only feed-forward modules that are
     /// literally among the targets. Where that does not say which layers are adapted, and how,
     /// their paths do.
-    fn write(&self, fields: &mut Map<String, Value>, adapted: &[OnLayer<'_, Ia3>]) {
+    fn write(&self, fields: &mut Map<String, Value>, adapted: &[LayerAdapter<'_, Ia3>]) {
         let own = json!({
             "feedforward_modules": self.feedforward.as_ref().map_or(json!([]), names_value),
             "init_ia3_weights": true,
@@ -49,7 +48,7 @@ impl WeightMethod for Ia3Config {
         if *self.placement.targets.range() == LayerRange::All && among_targets {
             return;
         }
-        let of_inputs = |on: &&OnLayer<'_, Ia3>| on.adapter.side() == Ia3Side::Input;
+        let of_inputs = |on: &&LayerAdapter<'_, Ia3>| on.adapter.side() == Ia3Side::Input;
         let own = json!({
             "target_modules": sorted(adapted.iter().map(|on| on.path)),
             "feedforward_modules": sorted(adapted.iter().filter(of_inputs).map(|on| on.path)),

@@ -6,11 +6,11 @@ use peft_core::{AttachReport, LayerKind, LayerRange, Patterns, PeftError, Placem
 use peft_lora::{Lora, LoraConfig, LoraInit, LoraScaling};
 use serde_json::{Map, Value, json};
 
-use super::super::AdapterFileError;
-use super::super::fields::{Fields, as_count, as_number};
+use super::super::fields::as_f32_number;
 use super::super::placement::read_placement;
 use super::super::tensors::{LayerTensors, TensorsFile, built};
-use super::{DefaultTargets, ExcessiveRank, OnLayer, WeightMethod, insert};
+use super::{DefaultTargets, ExcessiveRank, LayerAdapter, WeightMethod, insert};
+use crate::fields::{FieldError, Fields, as_count};
 
 /// Fields that change what LoRA computes and have no counterpart here; each must be absent, null,
 /// false or empty.
@@ -38,7 +38,7 @@ impl WeightMethod for LoraConfig {
     const TENSORS: &'static [&'static str] =
         &["lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B"];
 
-    fn read(fields: &Fields<'_>) -> Result<Self, AdapterFileError> {
+    fn read(fields: &Fields<'_>) -> Result<Self, FieldError> {
         for field in LORA_UNSUPPORTED {
             if !is_default(fields.get(field)) {
                 return Err(fields.unsupported(field, "null"));
@@ -68,23 +68,23 @@ impl WeightMethod for LoraConfig {
             }
             _ => return Err(fields.wrong("init_lora_weights", "true, false or a string")),
         };
-        let scaling = match fields.bool("use_rslora")? {
+        let scaling = match fields.flag("use_rslora")? {
             true => LoraScaling::RankStabilised,
             false => LoraScaling::Standard,
         };
         Ok(Self {
-            rank: fields.count("r", 8)?,
-            alpha: fields.number("lora_alpha", 8.0)?,
+            rank: fields.count_or("r", 8)?,
+            alpha: fields.number_or_default("lora_alpha", 8.0)?,
             scaling,
-            dropout: fields.number("lora_dropout", 0.0)?,
+            dropout: fields.number_or_default("lora_dropout", 0.0)?,
             init,
             rank_pattern: Patterns::new(fields.patterns("rank_pattern", as_count)?),
-            alpha_pattern: Patterns::new(fields.patterns("alpha_pattern", as_number)?),
+            alpha_pattern: Patterns::new(fields.patterns("alpha_pattern", as_f32_number)?),
             placement,
         })
     }
 
-    fn write(&self, fields: &mut Map<String, Value>, adapted: &[OnLayer<'_, Lora>]) {
+    fn write(&self, fields: &mut Map<String, Value>, adapted: &[LayerAdapter<'_, Lora>]) {
         let targets = &self.placement.targets;
         let layers = (*targets.range() != LayerRange::All).then(|| {
             let mut indices: Vec<usize> = adapted
@@ -224,7 +224,7 @@ impl WeightMethod for LoraConfig {
 fn factors(kind: LayerKind) -> [&'static str; 2] {
     match kind {
         LayerKind::Embedding => ["lora_embedding_A", "lora_embedding_B"],
-        _ => ["lora_A.weight", "lora_B.weight"],
+        LayerKind::Linear => ["lora_A.weight", "lora_B.weight"],
     }
 }
 

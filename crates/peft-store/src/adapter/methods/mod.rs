@@ -15,8 +15,8 @@ use peft_model::{InputAdapter, Transformer, WithInput};
 use serde_json::{Map, Value};
 
 use super::AdapterFileError;
-use super::fields::Fields;
 use super::tensors::{LayerTensors, NamedTensors, TensorsFile};
+use crate::fields::{FieldError, Fields};
 
 /// A method that adapts weights: `impl` it for the method's config.
 pub(super) trait WeightMethod: Sized {
@@ -32,11 +32,11 @@ pub(super) trait WeightMethod: Sized {
 
     /// The config that a file's fields say. [`read_placement`](super::placement::read_placement)
     /// reads what all methods have.
-    fn read(fields: &Fields<'_>) -> Result<Self, AdapterFileError>;
+    fn read(fields: &Fields<'_>) -> Result<Self, FieldError>;
 
     /// Put what is the method's own into the fields of a file, which have PEFT's name of it and its
     /// placement; `adapted` are the adapters that are written.
-    fn write(&self, fields: &mut Map<String, Value>, adapted: &[OnLayer<'_, Self::Adapter>]);
+    fn write(&self, fields: &mut Map<String, Value>, adapted: &[LayerAdapter<'_, Self::Adapter>]);
 
     /// Where the adapters go.
     fn placement(&self) -> &Placement;
@@ -92,7 +92,7 @@ pub(super) trait WeightMethod: Sized {
 pub(super) type DefaultTargets = Vec<(&'static str, &'static [&'static str])>;
 
 /// An adapter that is written, and the path of the layer that it is on.
-pub(super) struct OnLayer<'a, A> {
+pub(super) struct LayerAdapter<'a, A> {
     pub(super) path: &'a str,
     pub(super) adapter: &'a A,
 }
@@ -117,7 +117,7 @@ pub(super) trait InputMethod: Sized {
     const NAME: &'static str;
 
     /// The config that a file's fields say.
-    fn read(fields: &Fields<'_>) -> Result<Self, AdapterFileError>;
+    fn read(fields: &Fields<'_>) -> Result<Self, FieldError>;
 
     /// Put what is the method's own into the fields of a file.
     fn write(&self, fields: &mut Map<String, Value>);
@@ -186,11 +186,11 @@ pub(super) trait StoredInput: InputAdapter {
 }
 
 /// How many positions a soft prompt or a prefix has.
-fn virtual_tokens(fields: &Fields<'_>) -> Result<usize, AdapterFileError> {
-    if !matches!(fields.count("num_transformer_submodules", 1)?, 1) {
+fn virtual_tokens(fields: &Fields<'_>) -> Result<usize, FieldError> {
+    if !matches!(fields.count_or("num_transformer_submodules", 1)?, 1) {
         return Err(fields.unsupported("num_transformer_submodules", "1"));
     }
-    match fields.count("num_virtual_tokens", 0)? {
+    match fields.count_or("num_virtual_tokens", 0)? {
         0 => Err(fields.wrong("num_virtual_tokens", "a whole number above 0")),
         n => Ok(n),
     }

@@ -7,10 +7,10 @@ use peft_ptuning::{PTuningConfig, PromptEncoder, PromptEncoderConfig, Prompted, 
 use serde_json::{Map, Value, json};
 
 use super::super::AdapterFileError;
-use super::super::fields::Fields;
 use super::super::tensors::TensorsFile;
 use super::prompt_encoder::restored;
 use super::{InputMethod, insert, virtual_tokens};
+use crate::fields::{FieldError, Fields};
 
 /// Layers that a file may ask of an encoder.
 const MAX_LAYERS: usize = 64;
@@ -20,15 +20,15 @@ impl InputMethod for PTuningConfig {
     const PEFT_TYPE: &'static str = "P_TUNING";
     const NAME: &'static str = Self::METHOD;
 
-    fn read(fields: &Fields<'_>) -> Result<Self, AdapterFileError> {
+    fn read(fields: &Fields<'_>) -> Result<Self, FieldError> {
         let encoder = match fields.string("encoder_reparameterization_type")? {
             Some("MLP") | None => PromptEncoderConfig::Mlp,
             Some("LSTM") => {
-                let n_layers = fields.count("encoder_num_layers", 2)?;
+                let n_layers = fields.count_or("encoder_num_layers", 2)?;
                 if !(1..=MAX_LAYERS).contains(&n_layers) {
                     return Err(fields.wrong("encoder_num_layers", "1 to 64"));
                 }
-                let dropout = fields.number("encoder_dropout", 0.0)?;
+                let dropout = fields.number_or_default("encoder_dropout", 0.0)?;
                 if !(0.0..1.0).contains(&dropout) {
                     return Err(fields.wrong("encoder_dropout", "at least 0 and below 1"));
                 }
@@ -38,7 +38,7 @@ impl InputMethod for PTuningConfig {
                 return Err(fields.wrong("encoder_reparameterization_type", "`MLP` or `LSTM`"));
             }
         };
-        let hidden = match fields.count("encoder_hidden_size", 0)? {
+        let hidden = match fields.count_or("encoder_hidden_size", 0)? {
             0 if fields.get("encoder_hidden_size").is_null() => None,
             0 => return Err(fields.wrong("encoder_hidden_size", "at least 1")),
             hidden => Some(hidden),

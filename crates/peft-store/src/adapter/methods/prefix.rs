@@ -10,9 +10,9 @@ use peft_prefix::{Prefix, PrefixConfig, PrefixInit, PrefixProjection, PrefixShap
 use serde_json::{Map, Value, json};
 
 use super::super::AdapterFileError;
-use super::super::fields::Fields;
 use super::super::tensors::{NamedTensors, TensorsFile};
 use super::{InputMethod, StoredInput, insert, virtual_tokens};
+use crate::fields::{FieldError, Fields};
 use crate::params::in_out;
 
 /// The keys of what the projection reads, and of its two layers.
@@ -26,10 +26,10 @@ impl InputMethod for PrefixConfig {
     const NAME: &'static str = "prefix-tuning";
 
     /// What the prefix began as is not in the file.
-    fn read(fields: &Fields<'_>) -> Result<Self, AdapterFileError> {
-        let projection = match fields.bool("prefix_projection")? {
+    fn read(fields: &Fields<'_>) -> Result<Self, FieldError> {
+        let projection = match fields.flag("prefix_projection")? {
             false => None,
-            true => match fields.count("encoder_hidden_size", 0)? {
+            true => match fields.count_or("encoder_hidden_size", 0)? {
                 0 => return Err(fields.wrong("encoder_hidden_size", "a whole number above 0")),
                 hidden => Some(hidden),
             },

@@ -7,9 +7,9 @@ use peft_ptuning::{PromptInit, PromptTuningConfig, Prompted, SoftPrompt};
 use serde_json::{Map, Value, json};
 
 use super::super::AdapterFileError;
-use super::super::fields::Fields;
 use super::super::tensors::TensorsFile;
 use super::{InputMethod, insert, virtual_tokens};
+use crate::fields::{FieldError, Fields};
 
 impl InputMethod for PromptTuningConfig {
     type Input = SoftPrompt;
@@ -17,7 +17,7 @@ impl InputMethod for PromptTuningConfig {
     const NAME: &'static str = Self::METHOD;
 
     /// The tokens of a text that the vectors began as are not in the file.
-    fn read(fields: &Fields<'_>) -> Result<Self, AdapterFileError> {
+    fn read(fields: &Fields<'_>) -> Result<Self, FieldError> {
         let init = match fields.string("prompt_tuning_init")? {
             Some("RANDOM") | None => PromptInit::Random,
             Some("SAMPLE_VOCAB" | "TEXT") => PromptInit::Vocabulary,

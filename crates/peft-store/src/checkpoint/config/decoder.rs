@@ -3,33 +3,57 @@
 use peft_models::{Activation, DecoderConfig, ProjectionBias, RopeConfig};
 use serde_json::Value;
 
-use super::super::CheckpointError;
 use super::defaults::Defaults;
-use super::fields::Fields;
 use super::{activation, rope};
+use crate::fields::{FieldError, Fields};
 
-/// The decoders whose architecture is one with Llama's, as `model_type` names them.
-pub(super) const FAMILIES: [&str; 7] = [
-    "llama",
-    "mistral",
-    "qwen2",
-    "qwen3",
-    "phi3",
-    "gemma2",
-    "gemma3_text",
-];
+/// The decoders whose architecture is one with Llama's. Each is asked for whatever differs among
+/// them: there is no default that a new one would get in silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    Llama,
+    Mistral,
+    Qwen2,
+    Qwen3,
+    Phi3,
+    Gemma2,
+    Gemma3,
+}
 
-/// Read the config of one of [`FAMILIES`].
-pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<DecoderConfig, CheckpointError> {
+use Family::{Gemma2, Gemma3, Llama, Mistral, Phi3, Qwen2, Qwen3};
+
+impl Family {
+    /// All of them, as `model_type` names them.
+    pub(super) const ALL: [(&str, Self); 7] = [
+        ("llama", Llama),
+        ("mistral", Mistral),
+        ("qwen2", Qwen2),
+        ("qwen3", Qwen3),
+        ("phi3", Phi3),
+        ("gemma2", Gemma2),
+        ("gemma3_text", Gemma3),
+    ];
+
+    pub(super) fn of(model_type: &str) -> Option<Self> {
+        let found = Self::ALL.iter().find(|(name, _)| *name == model_type);
+        found.map(|(_, family)| *family)
+    }
+}
+
+/// Read the config of a decoder.
+pub(super) fn read(family: Family, fields: &Fields<'_>) -> Result<DecoderConfig, FieldError> {
     fields.must_be_off(&["use_bidirectional_attention"])?;
-    let gemma = family.starts_with("gemma");
+    let gemma = match family {
+        Gemma2 | Gemma3 => true,
+        Llama | Mistral | Qwen2 | Qwen3 | Phi3 => false,
+    };
     let default = Defaults::of(family);
     let d_model = fields.count_if("hidden_size", default.hidden_size)?;
     let n_heads = fields.count_if("num_attention_heads", default.num_attention_heads)?;
     let head_dim = match family {
-        "qwen3" => 128,
-        "gemma2" | "gemma3_text" => 256,
-        _ => d_model / n_heads.max(1),
+        Qwen3 => 128,
+        Gemma2 | Gemma3 => 256,
+        Llama | Mistral | Qwen2 | Phi3 => d_model / n_heads.max(1),
     };
     // A field that is missing is the family's default, one that is null is as many as there are
     // heads.
@@ -42,22 +66,26 @@ pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<DecoderConfig, C
     };
     let n_layers = fields.layers("num_hidden_layers", default.num_hidden_layers)?;
     let max_positions = match family {
-        "qwen2" | "qwen3" => 32_768,
-        "mistral" | "gemma3_text" => 131_072,
-        "phi3" => 4096,
-        "gemma2" => 8192,
-        _ => 2048,
+        Llama => 2048,
+        Phi3 => 4096,
+        Gemma2 => 8192,
+        Qwen2 | Qwen3 => 32_768,
+        Mistral | Gemma3 => 131_072,
     };
     let mut windows = windows(family, fields, n_layers)?;
     if windows.iter().all(Option::is_none) {
         windows.clear();
     }
     let (rope, window_rope) = match family {
-        "gemma3_text" => {
+        Gemma3 => {
             let (full, window) = rope::gemma3(fields)?;
             (full, Some(window))
         }
-        _ => (rope::shared(fields)?, None),
+        Llama | Mistral | Qwen2 | Qwen3 | Phi3 | Gemma2 => (rope::shared(fields)?, None),
+    };
+    let norm_epsilon = match family {
+        Phi3 => 1e-5,
+        Llama | Mistral | Qwen2 | Qwen3 | Gemma2 | Gemma3 => 1e-6,
     };
     Ok(DecoderConfig {
         vocab_size: fields.count_if("vocab_size", default.vocab_size)?,
@@ -67,25 +95,35 @@ pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<DecoderConfig, C
         n_heads,
         n_kv_heads,
         head_dim: fields.count_or("head_dim", head_dim)?,
-        norm_epsilon: fields
-            .number_or("rms_norm_eps", if family == "phi3" { 1e-5 } else { 1e-6 })?,
+        norm_epsilon: fields.number_or("rms_norm_eps", norm_epsilon)?,
         max_positions: fields.count_or("max_position_embeddings", max_positions)?,
         rope,
         window_rope,
         windows,
-        fused_projections: family == "phi3",
-        attention_bias: match family {
-            "qwen2" => ProjectionBias::Inputs,
-            "mistral" | "phi3" => ProjectionBias::None,
-            _ if fields.flag("attention_bias")? => ProjectionBias::All,
-            _ => ProjectionBias::None,
+        fused_projections: match family {
+            Phi3 => true,
+            Llama | Mistral | Qwen2 | Qwen3 | Gemma2 | Gemma3 => false,
         },
-        mlp_bias: family == "llama" && fields.flag("mlp_bias")?,
+        attention_bias: match family {
+            Qwen2 => ProjectionBias::Inputs,
+            Mistral | Phi3 => ProjectionBias::None,
+            Llama | Qwen3 | Gemma2 | Gemma3 => match fields.flag("attention_bias")? {
+                true => ProjectionBias::All,
+                false => ProjectionBias::None,
+            },
+        },
+        mlp_bias: match family {
+            Llama => fields.flag("mlp_bias")?,
+            Mistral | Qwen2 | Qwen3 | Phi3 | Gemma2 | Gemma3 => false,
+        },
         activation: match gemma {
             true => activation(fields, "hidden_activation", Activation::GeluTanh)?,
             false => activation(fields, "hidden_act", Activation::Silu)?,
         },
-        qk_norm: matches!(family, "qwen3" | "gemma3_text"),
+        qk_norm: match family {
+            Qwen3 | Gemma3 => true,
+            Llama | Mistral | Qwen2 | Phi3 | Gemma2 => false,
+        },
         sandwich_norms: gemma,
         norms_from_one: gemma,
         embedding_scale: gemma.then(|| (d_model as f64).sqrt()),
@@ -93,73 +131,65 @@ pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<DecoderConfig, C
             true => Some(1.0 / fields.number_or("query_pre_attn_scalar", 256.0)?.sqrt()),
             false => None,
         },
-        // Gemma 3 has the field too, but does not use it.
-        attention_softcap: cap(
-            fields,
-            "attn_logit_softcapping",
-            family == "gemma2",
-            Some(50.0),
-        )?,
+        attention_softcap: match family {
+            Gemma2 => cap(fields, "attn_logit_softcapping", Some(50.0))?,
+            // Gemma 3 has the field too, but does not use it.
+            Llama | Mistral | Qwen2 | Qwen3 | Phi3 | Gemma3 => None,
+        },
         logit_softcap: match family {
-            "gemma2" => cap(fields, "final_logit_softcapping", true, Some(30.0))?,
-            _ => cap(fields, "final_logit_softcapping", gemma, None)?,
+            Gemma2 => cap(fields, "final_logit_softcapping", Some(30.0))?,
+            Gemma3 => cap(fields, "final_logit_softcapping", None)?,
+            Llama | Mistral | Qwen2 | Qwen3 | Phi3 => None,
         },
         tie_word_embeddings: fields.flag_or("tie_word_embeddings", gemma)?,
     })
 }
 
 /// A bound on scores: a field that is missing is the family's default, one that is null is none.
-fn cap(
-    fields: &Fields<'_>,
-    field: &str,
-    applies: bool,
-    default: Option<f64>,
-) -> Result<Option<f64>, CheckpointError> {
-    match (applies, fields.has(field)) {
-        (false, _) => Ok(None),
-        (true, false) => Ok(default),
-        (true, true) => fields.optional_number(field),
+fn cap(fields: &Fields<'_>, field: &str, default: Option<f64>) -> Result<Option<f64>, FieldError> {
+    match fields.has(field) {
+        true => fields.optional_number(field),
+        false => Ok(default),
     }
 }
 
 /// The window of each layer.
 fn windows(
-    family: &str,
+    family: Family,
     fields: &Fields<'_>,
     n_layers: usize,
-) -> Result<Vec<Option<usize>>, CheckpointError> {
+) -> Result<Vec<Option<usize>>, FieldError> {
     const WINDOW: usize = 4096;
-    let window = match (family, fields.has("sliding_window")) {
-        ("llama", _) => None,
-        ("qwen2" | "qwen3", _) if !fields.flag("use_sliding_window")? => None,
-        ("mistral" | "gemma2" | "gemma3_text" | "qwen2" | "qwen3", false) => Some(WINDOW),
-        _ => fields.optional_count("sliding_window")?,
+    let default = match family {
+        Llama | Phi3 => None,
+        Mistral | Qwen2 | Qwen3 | Gemma2 | Gemma3 => Some(WINDOW),
     };
-    let types = match fields.get("layer_types") {
-        Value::Null => None,
-        Value::Array(types) if types.len() == n_layers => Some(types),
-        _ => return Err(fields.wrong("layer_types", "a list with an entry for each layer")),
+    let has_windows = match family {
+        Llama => false,
+        Qwen2 | Qwen3 => fields.flag("use_sliding_window")?,
+        Mistral | Phi3 | Gemma2 | Gemma3 => true,
     };
-    // These models do not read it: all their layers are of one kind. (A Mistral with a list is a
+    let window = match (has_windows, fields.has("sliding_window")) {
+        (false, _) => None,
+        (true, false) => default,
+        (true, true) => fields.optional_count("sliding_window")?,
+    };
+    // Some models do not read it: all their layers are of one kind. (A Mistral with a list is a
     // Ministral.)
-    let types = types.filter(|_| !matches!(family, "llama" | "phi3"));
-    let windowed: Vec<bool> = match types {
-        Some(types) => {
-            let kind = |kind: &Value| match kind.as_str() {
-                Some("sliding_attention") => Ok(true),
-                Some("full_attention") => Ok(false),
-                _ => Err(fields.unsupported("layer_types", "full_attention, sliding_attention")),
-            };
-            types.iter().map(kind).collect::<Result<_, _>>()?
-        }
+    let reads = match family {
+        Llama | Phi3 => false,
+        Mistral | Qwen2 | Qwen3 | Gemma2 | Gemma3 => true,
+    };
+    let windowed = match fields.layer_types(n_layers)?.filter(|_| reads) {
+        Some(kinds) => fields.windowed(kinds)?,
         None => {
             let first = fields.count_or("max_window_layers", 28)?;
             let pattern = fields.count_or("sliding_window_pattern", 6)?.max(1);
             let rule = |i: usize| match family {
-                "gemma2" => i.is_multiple_of(2),
-                "gemma3_text" => !(i + 1).is_multiple_of(pattern),
-                "qwen2" | "qwen3" => window.is_some() && i >= first,
-                _ => window.is_some(),
+                Gemma2 => i.is_multiple_of(2),
+                Gemma3 => !(i + 1).is_multiple_of(pattern),
+                Qwen2 | Qwen3 => window.is_some() && i >= first,
+                Llama | Mistral | Phi3 => window.is_some(),
             };
             (0..n_layers).map(rule).collect()
         }

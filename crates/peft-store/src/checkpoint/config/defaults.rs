@@ -1,6 +1,8 @@
 //! [`Defaults`]: the sizes that a decoder's `config.json` may leave out, as transformers fills them
 //! in.
 
+use super::decoder::Family;
+
 /// The sizes of each family's config class; one that is written by a class of several models leaves
 /// out what is as here.
 #[derive(Debug, Clone, Copy)]
@@ -16,14 +18,14 @@ pub(super) struct Defaults {
 
 impl Defaults {
     /// The sizes of a family.
-    pub(super) fn of(family: &str) -> Self {
+    pub(super) fn of(family: Family) -> Self {
         let (vocab_size, hidden_size, intermediate_size, layers, heads, kv_heads) = match family {
-            "mistral" => (32_000, 4096, 14_336, 32, 32, Some(8)),
-            "qwen2" | "qwen3" => (151_936, 4096, 22_016, 32, 32, Some(32)),
-            "phi3" => (32_064, 3072, 8192, 32, 32, None),
-            "gemma2" => (256_000, 2304, 9216, 26, 8, Some(4)),
-            "gemma3_text" => (262_208, 2304, 9216, 26, 8, Some(4)),
-            _ => (32_000, 4096, 11_008, 32, 32, None),
+            Family::Llama => (32_000, 4096, 11_008, 32, 32, None),
+            Family::Mistral => (32_000, 4096, 14_336, 32, 32, Some(8)),
+            Family::Qwen2 | Family::Qwen3 => (151_936, 4096, 22_016, 32, 32, Some(32)),
+            Family::Phi3 => (32_064, 3072, 8192, 32, 32, None),
+            Family::Gemma2 => (256_000, 2304, 9216, 26, 8, Some(4)),
+            Family::Gemma3 => (262_208, 2304, 9216, 26, 8, Some(4)),
         };
         Self {
             vocab_size,

@@ -3,18 +3,16 @@
 use peft_models::{
     Activation, BertConfig, DistilBertConfig, EncoderConfig, ModernBertConfig, Pooling,
 };
-use serde_json::Value;
 
-use super::super::CheckpointError;
-use super::fields::Fields;
 use super::{activation, rope};
+use crate::fields::{FieldError, Fields};
 
 /// The encoders, as `model_type` names them.
 pub(super) const FAMILIES: [&str; 5] =
     ["bert", "roberta", "xlm-roberta", "distilbert", "modernbert"];
 
 /// Read the config of one of [`FAMILIES`].
-pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<EncoderConfig, CheckpointError> {
+pub(super) fn read(family: &str, fields: &Fields<'_>) -> Result<EncoderConfig, FieldError> {
     fields.must_be_off(&["is_decoder", "add_cross_attention", "sinusoidal_pos_embds"])?;
     if !matches!(
         fields.string("position_embedding_type")?,
@@ -42,7 +40,7 @@ fn bert(
     fields: &Fields<'_>,
     vocabulary: usize,
     position_offset: usize,
-) -> Result<BertConfig, CheckpointError> {
+) -> Result<BertConfig, FieldError> {
     let hidden_dropout = fields.rate_or("hidden_dropout_prob", 0.1)?;
     let rows = fields.count_or("max_position_embeddings", 512)?;
     Ok(BertConfig {
@@ -63,7 +61,7 @@ fn bert(
     })
 }
 
-fn distilbert(fields: &Fields<'_>) -> Result<DistilBertConfig, CheckpointError> {
+fn distilbert(fields: &Fields<'_>) -> Result<DistilBertConfig, FieldError> {
     let count = |name, other, default| fields.count_if(fields.alias(name, other), default);
     Ok(DistilBertConfig {
         vocab_size: fields.count_if("vocab_size", 30_522)?,
@@ -79,20 +77,12 @@ fn distilbert(fields: &Fields<'_>) -> Result<DistilBertConfig, CheckpointError> 
     })
 }
 
-fn modernbert(fields: &Fields<'_>) -> Result<ModernBertConfig, CheckpointError> {
+fn modernbert(fields: &Fields<'_>) -> Result<ModernBertConfig, FieldError> {
     let n_layers = fields.layers("num_hidden_layers", 22)?;
     let every = fields.count_or("global_attn_every_n_layers", 3)?.max(1);
-    let windowed = match fields.get("layer_types") {
-        Value::Null => (0..n_layers).map(|i| i % every != 0).collect(),
-        Value::Array(kinds) if kinds.len() == n_layers => kinds
-            .iter()
-            .map(|kind| match kind.as_str() {
-                Some("sliding_attention") => Ok(true),
-                Some("full_attention") => Ok(false),
-                _ => Err(fields.unsupported("layer_types", "full_attention, sliding_attention")),
-            })
-            .collect::<Result<_, _>>()?,
-        _ => return Err(fields.wrong("layer_types", "a list with an entry for each layer")),
+    let windowed = match fields.layer_types(n_layers)? {
+        Some(kinds) => fields.windowed(kinds)?,
+        None => (0..n_layers).map(|i| i % every != 0).collect(),
     };
     let (global_rope, local_rope) = rope::modernbert(fields)?;
     Ok(ModernBertConfig {

@@ -2,12 +2,11 @@
 
 use peft_models::{Activation, Gpt2Config};
 
-use super::super::CheckpointError;
 use super::activation;
-use super::fields::Fields;
+use crate::fields::{FieldError, Fields};
 
 /// Read the config of a GPT-2.
-pub(super) fn read(fields: &Fields<'_>) -> Result<Gpt2Config, CheckpointError> {
+pub(super) fn read(fields: &Fields<'_>) -> Result<Gpt2Config, FieldError> {
     fields.must_be_off(&["add_cross_attention"])?;
     let count = |name, other, default| fields.count_if(fields.alias(name, other), default);
     let d_model = count("n_embd", "hidden_size", 768)?;

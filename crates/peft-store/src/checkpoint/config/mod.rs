@@ -9,17 +9,21 @@ mod names;
 mod rope;
 mod wrapper;
 
+use std::path::Path;
+
 use peft_core::nearest;
 use peft_models::{Activation, DecoderConfig, EncoderConfig, LanguageModelConfig, ProjectionBias};
 use serde_json::{Map, Value, json};
 
 use super::CheckpointError;
-use fields::Fields;
+use crate::fields::{FieldError, Fields};
 pub(super) use wrapper::text_fields;
+
+/// The file that messages name.
+const CONFIG: &str = "config.json";
 
 /// The sizes of a model, by what it is.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum CheckpointConfig {
     /// A decoder.
     LanguageModel(LanguageModelConfig),
@@ -46,39 +50,20 @@ impl CheckpointConfig {
 
     /// The widths and counts that make a model large, by name.
     pub fn sizes(&self) -> Vec<(&'static str, usize)> {
+        let split =
+            |d_model, d_ff, n_heads: usize| (d_model, d_ff, n_heads, n_heads, d_model / n_heads);
         let (d_model, d_ff, n_heads, n_kv_heads, head_dim) = match self {
             Self::LanguageModel(LanguageModelConfig::Decoder(c)) => {
                 (c.d_model, c.d_ff, c.n_heads, c.n_kv_heads, c.head_dim)
             }
-            Self::LanguageModel(LanguageModelConfig::Gpt2(c)) => (
-                c.d_model,
-                c.d_ff,
-                c.n_heads,
-                c.n_heads,
-                c.d_model / c.n_heads,
-            ),
-            Self::Encoder(EncoderConfig::Bert(c) | EncoderConfig::Roberta(c)) => (
-                c.d_model,
-                c.d_ff,
-                c.n_heads,
-                c.n_heads,
-                c.d_model / c.n_heads,
-            ),
-            Self::Encoder(EncoderConfig::DistilBert(c)) => (
-                c.d_model,
-                c.d_ff,
-                c.n_heads,
-                c.n_heads,
-                c.d_model / c.n_heads,
-            ),
-            Self::Encoder(EncoderConfig::ModernBert(c)) => (
-                c.d_model,
-                c.d_ff,
-                c.n_heads,
-                c.n_heads,
-                c.d_model / c.n_heads,
-            ),
-            _ => return Vec::new(),
+            Self::LanguageModel(LanguageModelConfig::Gpt2(c)) => {
+                split(c.d_model, c.d_ff, c.n_heads)
+            }
+            Self::Encoder(EncoderConfig::Bert(c) | EncoderConfig::Roberta(c)) => {
+                split(c.d_model, c.d_ff, c.n_heads)
+            }
+            Self::Encoder(EncoderConfig::DistilBert(c)) => split(c.d_model, c.d_ff, c.n_heads),
+            Self::Encoder(EncoderConfig::ModernBert(c)) => split(c.d_model, c.d_ff, c.n_heads),
         };
         vec![
             ("d_model", d_model),
@@ -102,7 +87,10 @@ impl CheckpointConfig {
                 let window = |windowed: &bool| windowed.then_some(2 * c.reach + 1);
                 c.windowed.iter().map(window).collect()
             }
-            config => vec![None; config.n_layers()],
+            Self::LanguageModel(LanguageModelConfig::Gpt2(_))
+            | Self::Encoder(
+                EncoderConfig::Bert(_) | EncoderConfig::Roberta(_) | EncoderConfig::DistilBert(_),
+            ) => vec![None; self.n_layers()],
         }
     }
 
@@ -130,36 +118,43 @@ impl CheckpointConfig {
 ///
 /// A [`CheckpointError`] that names the field.
 pub fn checkpoint_config(map: &Map<String, Value>) -> Result<CheckpointConfig, CheckpointError> {
-    let fields = Fields::new(map);
+    let fields = Fields::new(Path::new(CONFIG), map);
     let family = match fields.string("model_type")? {
         Some(family) => family,
-        None => return Err(fields.wrong("model_type", "a model family, such as llama")),
+        None => {
+            return Err(fields
+                .wrong("model_type", "a model family, such as llama")
+                .into());
+        }
     };
     fields.must_be_off(&["quantization_config"])?;
-    let config = match family {
-        "gpt2" => LanguageModelConfig::Gpt2(gpt2::read(&fields)?),
-        family if decoder::FAMILIES.contains(&family) => {
-            LanguageModelConfig::Decoder(decoder::read(family, &fields)?)
+    let config = match (family, decoder::Family::of(family)) {
+        ("gpt2", _) => {
+            CheckpointConfig::LanguageModel(LanguageModelConfig::Gpt2(gpt2::read(&fields)?))
         }
-        family if encoder::FAMILIES.contains(&family) => {
-            let config = encoder::read(family, &fields)?;
-            config
-                .validate()
-                .map_err(|error| names::in_file(family, &error))?;
-            return Ok(CheckpointConfig::Encoder(config));
+        (_, Some(decoder)) => CheckpointConfig::LanguageModel(LanguageModelConfig::Decoder(
+            decoder::read(decoder, &fields)?,
+        )),
+        (_, None) if encoder::FAMILIES.contains(&family) => {
+            CheckpointConfig::Encoder(encoder::read(family, &fields)?)
         }
-        family => return Err(fields.unsupported("model_type", families(family))),
+        (_, None) => return Err(fields.unsupported("model_type", families(family)).into()),
     };
-    config
-        .validate()
-        .map_err(|error| names::in_file(family, &error))?;
-    Ok(CheckpointConfig::LanguageModel(config))
+    let valid = match &config {
+        CheckpointConfig::LanguageModel(config) => config.validate(),
+        CheckpointConfig::Encoder(config) => config.validate(),
+    };
+    match valid {
+        Ok(()) => Ok(config),
+        Err(error) => Err(names::in_file(family, &error)),
+    }
 }
 
 /// The families that there are, the one that is most like `family` before all.
 fn families(family: &str) -> String {
     let wrappers = wrapper::WRAPPERS.iter().map(|(name, _)| name);
-    let all = decoder::FAMILIES.iter().chain([&"gpt2"]);
+    let all = decoder::Family::ALL.iter().map(|(name, _)| name);
+    let all = all.chain([&"gpt2"]);
     let all = all.chain(encoder::FAMILIES.iter()).chain(wrappers);
     let all: Vec<String> = all.map(|name| (*name).to_owned()).collect();
     match nearest(family, &all) {
@@ -199,7 +194,7 @@ fn activation(
     fields: &Fields<'_>,
     field: &str,
     default: Activation,
-) -> Result<Activation, CheckpointError> {
+) -> Result<Activation, FieldError> {
     let Some(name) = fields.string(field)? else {
         return Ok(default);
     };

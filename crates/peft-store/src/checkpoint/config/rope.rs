@@ -1,36 +1,31 @@
 //! Rotary settings of a `config.json`.
 
+use crate::fields::{FieldError, Fields};
 use peft_models::{RopeConfig, RopeScaling};
 use serde_json::{Map, Value, json};
-
-use super::super::CheckpointError;
-use super::fields::Fields;
 
 const THETA: f64 = 10_000.0;
 const TYPES: &str = "default, linear, dynamic, llama3, yarn, longrope";
 
 /// The settings that all layers share: `rope_parameters`, or `rope_theta` with `rope_scaling`,
 /// which wins where both are, as in transformers.
-pub(super) fn shared(fields: &Fields<'_>) -> Result<RopeConfig, CheckpointError> {
+pub(super) fn shared(fields: &Fields<'_>) -> Result<RopeConfig, FieldError> {
     let theta = fields.number_or("rope_theta", THETA)?;
     match parameters(fields)? {
         Some(inner) => rope(fields, &inner, theta),
-        None => rope(fields, &Fields::new(&Map::new()), theta),
+        None => rope(fields, &fields.inner("rope_parameters", &Map::new()), theta),
     }
 }
 
 /// ModernBERT's settings, of layers that see all positions and of those with a window.
-pub(super) fn modernbert(fields: &Fields<'_>) -> Result<(RopeConfig, RopeConfig), CheckpointError> {
+pub(super) fn modernbert(fields: &Fields<'_>) -> Result<(RopeConfig, RopeConfig), FieldError> {
     let full = fields.number_or("global_rope_theta", 160_000.0)?;
-    let window = match fields.get("local_rope_theta") {
-        Value::Null => 10_000.0,
-        _ => fields.number("local_rope_theta")?,
-    };
+    let window = fields.number_or("local_rope_theta", 10_000.0)?;
     by_sight(fields, full, window, true)
 }
 
 /// Gemma 3's settings, of layers that see all positions and of those with a window.
-pub(super) fn gemma3(fields: &Fields<'_>) -> Result<(RopeConfig, RopeConfig), CheckpointError> {
+pub(super) fn gemma3(fields: &Fields<'_>) -> Result<(RopeConfig, RopeConfig), FieldError> {
     let full = fields.number_or("rope_theta", 1e6)?;
     let window = fields.number_or("rope_local_base_freq", 1e4)?;
     by_sight(fields, full, window, false)
@@ -44,17 +39,9 @@ fn by_sight(
     full: f64,
     window: f64,
     both: bool,
-) -> Result<(RopeConfig, RopeConfig), CheckpointError> {
-    let nested = match fields.get("rope_parameters") {
-        Value::Null => None,
-        Value::Object(map) => Some(map),
-        _ => return Err(fields.wrong("rope_parameters", "an object or null")),
-    };
-    let scaling = match fields.get("rope_scaling") {
-        Value::Null => None,
-        Value::Object(map) => Some(map),
-        _ => return Err(fields.wrong("rope_scaling", "an object or null")),
-    };
+) -> Result<(RopeConfig, RopeConfig), FieldError> {
+    let nested = fields.object("rope_parameters")?;
+    let scaling = fields.object("rope_scaling")?;
     let of = |name: &'static str, theta: f64, scaled: bool| {
         let own = match nested.map(|map| map.get(name)) {
             Some(Some(Value::Object(map))) => Some(map),
@@ -72,7 +59,7 @@ fn by_sight(
                 .map(|(k, v)| (k.clone(), v.clone())),
         );
         let within = if over.is_some() { "rope_scaling" } else { name };
-        rope(fields, &Fields::within(&settings, within), theta)
+        rope(fields, &fields.inner(within, &settings), theta)
     };
     Ok((
         of("full_attention", full, true)?,
@@ -80,23 +67,20 @@ fn by_sight(
     ))
 }
 
-fn parameters<'a>(fields: &Fields<'a>) -> Result<Option<Fields<'a>>, CheckpointError> {
+/// The object of settings that counts.
+fn parameters<'a>(fields: &Fields<'a>) -> Result<Option<Fields<'a>>, FieldError> {
+    let [scaling, parameters] = ["rope_scaling", "rope_parameters"];
     // An empty object says nothing.
-    match (fields.get("rope_scaling"), fields.get("rope_parameters")) {
-        (Value::Object(map), _) if !map.is_empty() => Ok(Some(Fields::within(map, "rope_scaling"))),
-        (Value::Null | Value::Object(_), Value::Object(map)) => {
-            Ok(Some(Fields::within(map, "rope_parameters")))
-        }
-        (Value::Null | Value::Object(_), Value::Null) => Ok(None),
-        (Value::Null | Value::Object(_), _) => {
-            Err(fields.wrong("rope_parameters", "an object or null"))
-        }
-        _ => Err(fields.wrong("rope_scaling", "an object or null")),
+    let older = fields.object(scaling)?.filter(|map| !map.is_empty());
+    if let Some(map) = older {
+        return Ok(Some(fields.inner(scaling, map)));
     }
+    let newer = fields.object(parameters)?;
+    Ok(newer.map(|map| fields.inner(parameters, map)))
 }
 
 /// One object of settings; `outer` has what they take from the config around them.
-fn rope(outer: &Fields<'_>, inner: &Fields<'_>, theta: f64) -> Result<RopeConfig, CheckpointError> {
+fn rope(outer: &Fields<'_>, inner: &Fields<'_>, theta: f64) -> Result<RopeConfig, FieldError> {
     if let Some((field, _)) = inner.iter().find(|(_, value)| value.is_object()) {
         return Err(inner.unsupported(field, "settings that all layers share"));
     }
@@ -130,7 +114,7 @@ fn rope(outer: &Fields<'_>, inner: &Fields<'_>, theta: f64) -> Result<RopeConfig
             None => max_positions(),
         },
     };
-    let factor = || -> Result<f64, CheckpointError> {
+    let factor = || -> Result<f64, FieldError> {
         Ok(match inner.optional_number("factor")? {
             Some(factor) => factor,
             None => max_positions()? as f64 / original()?.max(1) as f64,
@@ -193,7 +177,7 @@ fn rope(outer: &Fields<'_>, inner: &Fields<'_>, theta: f64) -> Result<RopeConfig
 }
 
 /// What YaRN multiplies queries and keys by, from the settings or by its paper's rule.
-fn yarn_attention_factor(inner: &Fields<'_>, factor: f64) -> Result<f64, CheckpointError> {
+fn yarn_attention_factor(inner: &Fields<'_>, factor: f64) -> Result<f64, FieldError> {
     if let Some(given) = inner.optional_number("attention_factor")? {
         return Ok(given);
     }
@@ -274,7 +258,7 @@ pub(super) fn to_json(rope: &RopeConfig) -> Value {
                 json!(original_max_positions),
             );
         }
-        _ => {
+        RopeScaling::Default => {
             put("rope_type", json!("default"));
         }
     }

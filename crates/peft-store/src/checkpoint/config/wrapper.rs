@@ -1,9 +1,11 @@
 //! Models of text and images: what of their `config.json` is the model of text.
 
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
 
-use super::super::CheckpointError;
-use super::fields::Fields;
+use super::CONFIG;
+use crate::fields::{FieldError, Fields};
 
 /// Models whose text part is one of the decoders, as `model_type` names them, and which one where
 /// `text_config` does not say.
@@ -20,18 +22,14 @@ pub(super) const WRAPPERS: [(&str, &str); 6] = [
 /// whole `config.json`.
 pub(in super::super) fn text_fields(
     map: &Map<String, Value>,
-) -> Result<Option<Map<String, Value>>, CheckpointError> {
-    let fields = Fields::new(map);
+) -> Result<Option<Map<String, Value>>, FieldError> {
+    let fields = Fields::new(Path::new(CONFIG), map);
     let family = map.get("model_type").and_then(Value::as_str);
     let Some((_, text)) = WRAPPERS.iter().find(|(name, _)| Some(*name) == family) else {
         return Ok(None);
     };
     fields.must_be_off(&["quantization_config"])?;
-    let mut inner = match fields.get("text_config") {
-        Value::Object(inner) => inner.clone(),
-        Value::Null => Map::new(),
-        _ => return Err(fields.wrong("text_config", "an object")),
-    };
+    let mut inner = fields.object("text_config")?.cloned().unwrap_or_default();
     if !matches!(inner.get("model_type"), Some(Value::String(_))) {
         inner.insert("model_type".into(), (*text).into());
     }

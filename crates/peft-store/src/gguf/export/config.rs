@@ -18,7 +18,7 @@ fn not(what: impl Into<String>) -> CheckpointError {
 pub(super) fn heads(config: &LanguageModelConfig) -> (usize, usize) {
     match config {
         LanguageModelConfig::Decoder(config) => (config.n_heads, config.n_kv_heads),
-        _ => (0, 0),
+        LanguageModelConfig::Gpt2(config) => (config.n_heads, config.n_heads),
     }
 }
 
@@ -62,25 +62,24 @@ pub(super) fn metadata(
     };
     metadata.insert("general.file_type", file_type);
     metadata.insert("general.quantization_version", 2_u32);
-    let mut put = Put {
+    let mut put = ArchitectureKeys {
         architecture,
         metadata: &mut metadata,
     };
     let extra = match config {
         LanguageModelConfig::Gpt2(config) => gpt2(&mut put, config)?,
         LanguageModelConfig::Decoder(config) => decoder(&mut put, config)?,
-        other => return Err(not(format!("{other:?}"))),
     };
     Ok((architecture, metadata, extra))
 }
 
 /// Keys that begin with the architecture.
-struct Put<'a> {
+struct ArchitectureKeys<'a> {
     architecture: &'a str,
     metadata: &'a mut Metadata,
 }
 
-impl Put<'_> {
+impl ArchitectureKeys<'_> {
     fn count(&mut self, key: &str, count: usize) -> Result<(), CheckpointError> {
         let small = u32::try_from(count).map_err(|_| not(format!("{count} for `{key}`")))?;
         self.metadata
@@ -99,7 +98,7 @@ impl Put<'_> {
     }
 }
 
-fn gpt2(put: &mut Put<'_>, config: &Gpt2Config) -> Result<Extra, CheckpointError> {
+fn gpt2(put: &mut ArchitectureKeys<'_>, config: &Gpt2Config) -> Result<Extra, CheckpointError> {
     put.count("vocab_size", config.vocab_size)?;
     put.count("context_length", config.max_positions)?;
     put.count("embedding_length", config.d_model)?;
@@ -110,7 +109,10 @@ fn gpt2(put: &mut Put<'_>, config: &Gpt2Config) -> Result<Extra, CheckpointError
     Ok(Vec::new())
 }
 
-fn decoder(put: &mut Put<'_>, config: &DecoderConfig) -> Result<Extra, CheckpointError> {
+fn decoder(
+    put: &mut ArchitectureKeys<'_>,
+    config: &DecoderConfig,
+) -> Result<Extra, CheckpointError> {
     put.count("vocab_size", config.vocab_size)?;
     put.count("context_length", config.max_positions)?;
     put.count("embedding_length", config.d_model)?;
@@ -137,7 +139,7 @@ fn decoder(put: &mut Put<'_>, config: &DecoderConfig) -> Result<Extra, Checkpoin
 }
 
 fn rope(
-    put: &mut Put<'_>,
+    put: &mut ArchitectureKeys<'_>,
     config: &DecoderConfig,
     rope: &RopeConfig,
 ) -> Result<Extra, CheckpointError> {

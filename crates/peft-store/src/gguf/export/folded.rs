@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 use peft_core::{MapParams, ParamPlace, map_params};
-use peft_gguf::{Opened, Value as Said};
+use peft_gguf::{Contents, Value as Said};
 use peft_models::LanguageModelConfig;
 use serde_json::{Map, Value};
 
@@ -53,7 +53,7 @@ struct Delta {
 
 /// What a file adds to each weight, by the weight's path.
 fn deltas(
-    opened: &Opened,
+    opened: &Contents,
     architecture: &str,
     (heads, kv_heads): (usize, usize),
 ) -> Result<BTreeMap<String, Delta>, CheckpointError> {

@@ -7,19 +7,18 @@ use peft_gguf::{TensorType, Writes};
 use peft_safetensors::Writes as StoredWrites;
 
 use crate::gguf::Layout;
-use crate::gguf::place::by_columns;
-use crate::tensor_file::Stored;
+use crate::tensor_file::{StoredTensor, transpose};
 
 /// A tensor that is read, laid out and packed when it is written.
 pub(super) struct Tensor {
     shape: Vec<usize>,
     ty: TensorType,
-    from: From,
+    from: TensorSource,
 }
 
-enum From {
+enum TensorSource {
     Values(Vec<f32>),
-    Stored(Stored, Layout),
+    Stored(StoredTensor, Layout),
 }
 
 impl Tensor {
@@ -33,12 +32,12 @@ impl Tensor {
         Self {
             shape,
             ty: TensorType::F32,
-            from: From::Values(values),
+            from: TensorSource::Values(values),
         }
     }
 
     /// A parameter, as it lies in a checkpoint, that ggml calls `name`, in `ty` if that can be.
-    pub(super) fn new(name: &str, stored: Stored, layout: Layout, ty: TensorType) -> Self {
+    pub(super) fn new(name: &str, stored: StoredTensor, layout: Layout, ty: TensorType) -> Self {
         let mut shape = stored.shape().to_vec();
         if layout == Layout::Transposed {
             shape.reverse();
@@ -54,15 +53,15 @@ impl Tensor {
         Self {
             shape,
             ty,
-            from: From::Stored(stored.in_dtype(DType::F32), layout),
+            from: TensorSource::Stored(stored.in_dtype(DType::F32), layout),
         }
     }
 
     /// The values in the file's order.
     fn values(&self) -> io::Result<Vec<f32>> {
         let (stored, layout) = match &self.from {
-            From::Values(values) => return Ok(values.clone()),
-            From::Stored(stored, layout) => (stored, *layout),
+            TensorSource::Values(values) => return Ok(values.clone()),
+            TensorSource::Stored(stored, layout) => (stored, *layout),
         };
         let mut bytes = Vec::new();
         stored.write(&mut bytes)?;
@@ -70,7 +69,7 @@ impl Tensor {
             Layout::Same | Layout::FromOne => bytes,
             Layout::Transposed => {
                 let columns = stored.shape().last().copied().unwrap_or(1);
-                by_columns(&bytes, columns, 4)
+                transpose(&bytes, columns, 4)
             }
             Layout::Pairs { heads } => pairs(&bytes, heads, &self.shape),
         };
@@ -87,7 +86,7 @@ pub(super) fn pairs(bytes: &[u8], heads: usize, shape: &[usize]) -> Vec<u8> {
     // [2, rows / 2, columns] to [rows / 2, 2, columns].
     let heads = bytes.chunks_exact(head.max(1));
     heads
-        .flat_map(|head| by_columns(head, rows / 2, head.len() / rows.max(1)))
+        .flat_map(|head| transpose(head, rows / 2, head.len() / rows.max(1)))
         .collect()
 }
 
@@ -102,15 +101,8 @@ impl Writes for Tensor {
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let values = self.values()?;
-        // Where a block's scale is a half, that must hold it.
         let largest = values.iter().fold(0.0_f32, |n, value| n.max(value.abs()));
-        let bound = match self.ty {
-            TensorType::F16 => f32::from(half::f16::MAX),
-            TensorType::Q8_0 => f32::from(half::f16::MAX) * 127.0,
-            TensorType::Q4_0 => f32::from(half::f16::MAX) * 8.0,
-            _ => f32::MAX,
-        };
-        if !values.iter().all(|value| value.is_finite()) || largest > bound {
+        if !values.iter().all(|value| value.is_finite()) || largest > self.ty.largest() {
             let reason = format!("a value of up to {largest} is not finite in {}", self.ty);
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }

@@ -93,7 +93,7 @@ pub(super) fn texts(
         "llama" => sentencepiece::file(keys, &vocabulary)?,
         other => return Err(keys.wrong("tokenizer.ggml.model", other, "gpt2 or llama")),
     };
-    let named = Named::of(keys, tokens)?;
+    let named = SpecialTokens::of(keys, tokens)?;
     let begin = keys.flag("tokenizer.ggml.add_bos_token")?.unwrap_or(begins);
     let end = keys.flag("tokenizer.ggml.add_eos_token")?.unwrap_or(false);
     file["post_processor"] = named.around(begin, end);
@@ -118,9 +118,9 @@ pub(super) fn texts(
 }
 
 /// Special tokens by their names in transformers.
-struct Named<'a>(Vec<(&'static str, usize, &'a str)>);
+struct SpecialTokens<'a>(Vec<(&'static str, usize, &'a str)>);
 
-impl<'a> Named<'a> {
+impl<'a> SpecialTokens<'a> {
     fn of(keys: &Keys<'a>, tokens: &'a [String]) -> Result<Self, CheckpointError> {
         let mut named = Vec::new();
         for (name, key) in NAMES {
@@ -188,7 +188,7 @@ impl<'a> Named<'a> {
 }
 
 /// The tokens that a text ends at.
-fn stops(keys: &Keys<'_>, vocabulary: &Vocabulary<'_>, named: &Named<'_>) -> Vec<usize> {
+fn stops(keys: &Keys<'_>, vocabulary: &Vocabulary<'_>, named: &SpecialTokens<'_>) -> Vec<usize> {
     let id = |key: &str| {
         let id = keys
             .metadata

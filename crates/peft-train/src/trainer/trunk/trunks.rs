@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use peft_core::FrozenWeight;
+use peft_core::{FrozenWeight, ParamPlace, VisitParams, visit_params};
 use peft_layerwise::{BlockPlace, Depth};
 
 use super::store::Store;
@@ -13,7 +13,7 @@ use super::{Span, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse};
 use crate::batch::plan;
 use crate::eval::device_of;
 use crate::trainer::lazy_tensor::zeros;
-use crate::{Cut, Digest, TrainConfig, TrainError, TrainExample, TrunkStates};
+use crate::{BlockwiseLoss, Digest, TrainConfig, TrainError, TrainExample, TrunkStates};
 
 /// What keeps the states of trunks over a run.
 pub(crate) struct Trunks<'a, E> {
@@ -23,12 +23,12 @@ pub(crate) struct Trunks<'a, E> {
     lengths: &'a [usize],
     depth: Option<Depth>,
     span: Option<Span>,
-    kept: Option<Kept>,
+    kept: Option<CachedTrunk>,
     reported: Option<TrunkReport>,
 }
 
 /// The states before a block.
-struct Kept {
+struct CachedTrunk {
     block: usize,
     /// The batches, as workers share them, in which rows are computed.
     parts: Vec<Vec<usize>>,
@@ -36,17 +36,17 @@ struct Kept {
     part_of: Vec<usize>,
     /// A digest of the trunk.
     about: Digest,
-    states: Mutex<States>,
+    states: Mutex<CachedStates>,
 }
 
-struct States {
+struct CachedStates {
     store: Store,
-    format: Option<Format>,
+    format: Option<StateFormat>,
 }
 
 /// What all rows have alike, once it is known.
 #[derive(Clone, Copy)]
-struct Format {
+struct StateFormat {
     dtype: DType,
     /// Numbers of a position.
     width: usize,
@@ -79,7 +79,7 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
     pub(crate) fn begin<M: Module>(
         &mut self,
         model: &M,
-        objective: Option<&dyn Cut<M, E>>,
+        objective: Option<&dyn BlockwiseLoss<M, E>>,
         step: usize,
         device: &Device,
         around: impl FnOnce(&Depth) -> Span,
@@ -116,10 +116,10 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
     fn keep<M: Module>(
         &self,
         model: &M,
-        objective: Option<&dyn Cut<M, E>>,
+        objective: Option<&dyn BlockwiseLoss<M, E>>,
         span: &Span,
         device: &Device,
-    ) -> Result<Kept, TrunkRefusal> {
+    ) -> Result<CachedTrunk, TrunkRefusal> {
         let objective = objective.ok_or(TrunkRefusal::Objective)?;
         let depth = self.depth.as_ref().ok_or(TrunkRefusal::NoBlocks)?;
         let block = match span.lowest {
@@ -162,12 +162,12 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
         if training.into_data() != plain.states.into_data() {
             return Err(TrunkRefusal::Dropout);
         }
-        Ok(Kept {
+        Ok(CachedTrunk {
             block,
             parts,
             part_of,
             about: digest_below(model, depth, block),
-            states: Mutex::new(States {
+            states: Mutex::new(CachedStates {
                 store: Store::new(self.examples.len(), self.cache),
                 format: None,
             }),
@@ -177,7 +177,7 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
     /// The trunk that is frozen now.
     pub(crate) fn current<'t, M>(
         &'t self,
-        objective: Option<&'t dyn Cut<M, E>>,
+        objective: Option<&'t dyn BlockwiseLoss<M, E>>,
     ) -> Option<Trunk<'t, M, E>> {
         Some(Trunk {
             kept: self.kept.as_ref()?,
@@ -187,16 +187,16 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
     }
 
     pub(crate) fn used(&self) -> TrunkUse {
-        let used = |kept: &Kept| lock(&kept.states).store.used();
+        let used = |kept: &CachedTrunk| lock(&kept.states).store.used();
         self.kept.as_ref().map(used).unwrap_or_default()
     }
 }
 
 /// A trunk that is frozen now.
 pub(crate) struct Trunk<'t, M, E> {
-    kept: &'t Kept,
+    kept: &'t CachedTrunk,
     examples: &'t [E],
-    objective: &'t dyn Cut<M, E>,
+    objective: &'t dyn BlockwiseLoss<M, E>,
 }
 
 impl<M, E: TrainExample> Trunk<'_, M, E> {
@@ -232,7 +232,7 @@ impl<M, E: TrainExample> Trunk<'_, M, E> {
         let size = width * dtype.size();
         let before = positions - longest(&rows);
         let mut states = lock(&self.kept.states);
-        states.format = Some(Format {
+        states.format = Some(StateFormat {
             dtype,
             width,
             before,
@@ -255,7 +255,7 @@ impl<M, E: TrainExample> Trunk<'_, M, E> {
         let examples = rows_of(self.examples, rows);
         let mut states = lock(&self.kept.states);
         let row = rows.first().copied().unwrap_or(0);
-        let Format {
+        let StateFormat {
             dtype,
             width,
             before,
@@ -289,35 +289,32 @@ fn rows_of<'a, E>(examples: &'a [E], rows: &[usize]) -> Vec<&'a E> {
 }
 
 /// States are whole between calls, so a thread that panicked leaves nothing behind.
-fn lock(states: &Mutex<States>) -> std::sync::MutexGuard<'_, States> {
+fn lock(states: &Mutex<CachedStates>) -> std::sync::MutexGuard<'_, CachedStates> {
     states.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A digest of the parameters before a block.
 fn digest_below<M: Module>(model: &M, depth: &Depth, block: usize) -> Digest {
-    struct Below<'a>(Vec<String>, &'a Depth, BlockPlace, Digest);
-    impl ModuleVisitor for Below<'_> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.0.push(name.into());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.0.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let place = self.1.place(&self.0.join("."));
-            if place.is_some_and(|place| place < self.2) {
+    struct TrunkDigest<'a> {
+        depth: &'a Depth,
+        end: BlockPlace,
+        digest: Digest,
+    }
+    impl VisitParams for TrunkDigest<'_> {
+        fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
+            let place = self.depth.place(&at.path());
+            if place.is_some_and(|place| place < self.end) {
                 let weight = FrozenWeight::of(param).dense();
-                self.3.add_bytes(weight.into_data().as_bytes());
+                self.digest.add_bytes(weight.into_data().as_bytes());
             }
         }
     }
-    let mut below = Below(
-        Vec::new(),
+    let mut trunk = TrunkDigest {
         depth,
-        BlockPlace::Block(block),
-        Digest::default(),
-    );
-    below.3.add(block as u64);
-    model.visit(&mut below);
-    below.3
+        end: BlockPlace::Block(block),
+        digest: Digest::default(),
+    };
+    trunk.digest.add(block as u64);
+    visit_params(model, &mut trunk);
+    trunk.digest
 }

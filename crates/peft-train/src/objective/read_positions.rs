@@ -1,28 +1,27 @@
-//! [`Reads`]: the positions of a batch that a head reads.
+//! [`ReadPositions`]: the positions of a batch that a head reads.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 /// The positions of a batch that a head reads, and whether the last block is worth computing at
 /// these alone.
 #[derive(Debug, Clone)]
-pub(crate) struct Reads {
+pub(crate) struct ReadPositions {
     /// `row · positions + position` of each, row by row, `[reads]`.
     pub(super) flat: Tensor<1, Int>,
     /// None where all positions are computed.
-    pub(super) alone: Option<Alone>,
+    pub(super) queries: Option<QueryPositions>,
 }
 
-/// What is computed where not all positions are.
+/// The positions that the last block computes, where not all.
 #[derive(Debug, Clone)]
-pub(super) struct Alone {
-    /// Of each row as many positions as of the row that most are read of, `[rows, computed]`; those
-    /// that are too many are its first again.
+pub(super) struct QueryPositions {
+    /// Read positions, padded to the longest row by repeating the first, `[rows, computed]`.
     pub(super) at: Tensor<2, Int>,
     /// `row · computed + i` of each that is read, `[reads]`.
     pub(super) flat: Tensor<1, Int>,
 }
 
-impl Reads {
+impl ReadPositions {
     /// These positions of each row of a batch, `positions` long.
     pub(crate) fn new(places: &[Vec<usize>], positions: usize, device: &Device) -> Self {
         let computed = places.iter().map(Vec::len).max().unwrap_or(0);
@@ -30,12 +29,12 @@ impl Reads {
         let pays = computed > 0 && 4 * computed <= 3 * positions;
         Self {
             flat: flat(places, positions, device),
-            alone: pays.then(|| Alone::new(places, computed, device)),
+            queries: pays.then(|| QueryPositions::new(places, computed, device)),
         }
     }
 }
 
-impl Alone {
+impl QueryPositions {
     fn new(places: &[Vec<usize>], computed: usize, device: &Device) -> Self {
         let padded = places.iter().flat_map(|places| {
             let first = places.first().copied().unwrap_or(0);

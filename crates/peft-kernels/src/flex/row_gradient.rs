@@ -8,11 +8,11 @@ use super::values::{in_order, values, width, writable};
 
 /// The gradient of each row's value by the row.
 #[derive(Debug, Clone)]
-pub(super) struct Known {
+pub(super) struct RowGradient {
     pub(super) gradient: FlexTensor,
 }
 
-impl Derivative<1> for Known {
+impl Derivative<1> for RowGradient {
     fn gradients(self, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
         let width = width(&self.gradient);
         let (grad, mut of_x) = (in_order(grad), writable(self.gradient));

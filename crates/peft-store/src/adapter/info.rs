@@ -1,4 +1,4 @@
-//! [`About`]: what an adapter's files say of it beside its method.
+//! [`AdapterInfo`]: what an adapter's files say of it beside its method.
 
 use std::fmt;
 
@@ -57,12 +57,12 @@ impl fmt::Display for TaskType {
 /// What an adapter's files say of it beside its method: what model it is of, and what it is for.
 ///
 /// ```
-/// use peft_store::{About, TaskType};
+/// use peft_store::{AdapterInfo, TaskType};
 ///
-/// let about = About::new().with_base("my-model").with_task(TaskType::CausalLm);
+/// let about = AdapterInfo::new().with_base("my-model").with_task(TaskType::CausalLm);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct About {
+pub struct AdapterInfo {
     base: Option<String>,
     base_digest: Option<String>,
     task: Option<TaskType>,
@@ -71,7 +71,7 @@ pub struct About {
     kept: Map<String, Value>,
 }
 
-impl About {
+impl AdapterInfo {
     /// Nothing beside the method.
     pub fn new() -> Self {
         Self::default()

@@ -1,4 +1,4 @@
-//! [`Seen`]: what each query of a pass sees.
+//! [`Visibility`]: what each query of a pass sees.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,13 +14,13 @@ use super::sight::{EVERY_SEQUENCE, HIDDEN, Sight};
 /// Every query sees itself. What is cached before a text that is read in both directions is a
 /// prefix, which all of it sees.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    given: Given,
-    made: Arc<Made>,
+pub struct Visibility {
+    spec: VisibilitySpec,
+    forms: Arc<VisibilityForms>,
 }
 
 #[derive(Debug, Clone)]
-struct Given {
+struct VisibilitySpec {
     sight: Sight,
     cached: usize,
     positions: usize,
@@ -30,17 +30,17 @@ struct Given {
 }
 
 #[derive(Debug, Default)]
-struct Made {
+struct VisibilityForms {
     /// `[1 or batch, 1, 1, queries, keys]`; none where every query sees every key.
     bias: OnceLock<Option<Tensor<5>>>,
     #[cfg(feature = "flex")]
     rule: OnceLock<Arc<Rule>>,
 }
 
-impl Seen {
+impl Visibility {
     /// `positions` new ones behind `cached` ones: each of the new ones is a query, all are keys.
     pub fn new(sight: Sight, cached: usize, positions: usize) -> Self {
-        let given = Given {
+        let spec = VisibilitySpec {
             sight,
             cached,
             positions,
@@ -48,13 +48,13 @@ impl Seen {
             queries: None,
             places: None,
         };
-        Self::of(given)
+        Self::of(spec)
     }
 
-    fn of(given: Given) -> Self {
+    fn of(spec: VisibilitySpec) -> Self {
         Self {
-            given,
-            made: Arc::default(),
+            spec,
+            forms: Arc::default(),
         }
     }
 
@@ -62,18 +62,18 @@ impl Seen {
     /// [`EVERY_SEQUENCE`].
     #[must_use]
     pub fn with_segments(self, segments: Option<Tensor<2, Int>>) -> Self {
-        Self::of(Given {
+        Self::of(VisibilitySpec {
             segments: wide(segments),
-            ..self.given
+            ..self.spec
         })
     }
 
     /// The new positions that are queries, `[batch, queries]`, counted without the cached ones.
     #[must_use]
     pub fn with_queries(self, queries: Option<Tensor<2, Int>>) -> Self {
-        Self::of(Given {
+        Self::of(VisibilitySpec {
             queries: wide(queries),
-            ..self.given
+            ..self.spec
         })
     }
 
@@ -81,26 +81,26 @@ impl Seen {
     /// is in sight is told by these, and not by the order of keys.
     #[must_use]
     pub fn with_places(self, places: Option<Tensor<2, Int>>) -> Self {
-        Self::of(Given {
+        Self::of(VisibilitySpec {
             places: wide(places),
-            ..self.given
+            ..self.spec
         })
     }
 
     /// The new positions that are queries, where not all are.
     pub fn queries(&self) -> Option<&Tensor<2, Int>> {
-        self.given.queries.as_ref()
+        self.spec.queries.as_ref()
     }
 
     /// How many keys there are in a row.
     pub(super) fn keys(&self) -> usize {
-        self.given.cached + self.given.positions
+        self.spec.cached + self.spec.positions
     }
 
     /// How many queries there are in a row.
     pub(super) fn queried(&self) -> usize {
-        let queries = self.given.queries.as_ref();
-        queries.map_or(self.given.positions, |queries| queries.dims()[1])
+        let queries = self.spec.queries.as_ref();
+        queries.map_or(self.spec.positions, |queries| queries.dims()[1])
     }
 
     /// The scores, with [`HIDDEN`] added to those of keys that are not seen.
@@ -110,7 +110,7 @@ impl Seen {
     /// `scores` is `[batch, kv_heads, groups · queries, keys]`.
     pub(super) fn hide(&self, scores: Tensor<4>) -> Tensor<4> {
         let device = scores.device();
-        let Some(bias) = self.made.bias.get_or_init(|| self.given.bias(&device)) else {
+        let Some(bias) = self.forms.bias.get_or_init(|| self.spec.bias(&device)) else {
             return scores;
         };
         let [batch, heads, rows, keys] = scores.dims();
@@ -122,9 +122,9 @@ impl Seen {
     /// The same on the host.
     #[cfg(feature = "flex")]
     pub(crate) fn rule(&self) -> Arc<Rule> {
-        self.made
+        self.forms
             .rule
-            .get_or_init(|| Arc::new(self.given.rule()))
+            .get_or_init(|| Arc::new(self.spec.rule()))
             .clone()
     }
 }
@@ -134,7 +134,7 @@ fn wide(ints: Option<Tensor<2, Int>>) -> Option<Tensor<2, Int>> {
     ints.map(|ints| ints.cast(DType::I64))
 }
 
-impl Given {
+impl VisibilitySpec {
     /// Whether places hide no key from any query.
     fn places_hide_nothing(&self) -> bool {
         let farthest = self.cached + self.positions - 1;

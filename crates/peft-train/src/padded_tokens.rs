@@ -1,10 +1,10 @@
-//! [`Padded`]: rows of tokens side by side.
+//! [`PaddedTokens`]: rows of tokens side by side.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 /// Rows of tokens padded on the right to one length, each one sequence.
 #[derive(Debug, Clone)]
-pub struct Padded {
+pub struct PaddedTokens {
     /// The tokens, padded with token 0, `[rows, positions]`.
     pub ids: Tensor<2, Int>,
     /// 0 for text and 1 for padding, `[rows, positions]`; none where nothing is padded.
@@ -13,7 +13,7 @@ pub struct Padded {
     pub positions: usize,
 }
 
-impl Padded {
+impl PaddedTokens {
     /// These rows on `device`.
     ///
     /// # Panics
