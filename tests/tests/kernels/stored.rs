@@ -92,7 +92,7 @@ fn rows_of_stored_layers(device: &Device) {
 /// A token, or one of each of some texts: their product reads the weight from where it lies.
 fn few_rows_of_f32(device: &Device) {
     // Shared by threads, with columns that fill no panel, and with more sums than are kept at once.
-    for [d_in, d_out] in [[64, 32], [96, 70], [160, 1300], [33, 100]] {
+    for [d_in, d_out] in [[64, 32], [160, 1300], [16, 4000], [33, 100]] {
         let rows = of([9, d_in], 1.0, device);
         let weights = [
             of([d_in, d_out], 2.0, device),
