@@ -14,11 +14,12 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use peft_core::{ForwardPath, Names, ParamSet, Targets, freeze_all_but, linear};
+use peft_kernels::{PackedFormat, Packer, multiplies_packed};
 use peft_lora::LoraConfig;
 use peft_models::DecoderConfig;
 use peft_store::{
-    AdapterConfig, AdapterDir, AdapterFileError, AdapterInfo, Checkpoint, fresh_config_json,
-    save_adapter, write_checkpoint,
+    AdapterConfig, AdapterDir, AdapterFileError, AdapterInfo, Checkpoint, Held, Quantise,
+    fresh_config_json, save_adapter, write_checkpoint,
 };
 use peft_train::{
     Batch, EvalReport, Example, NextToken, Observer, Progress, StepReport, TrainConfig, TrainError,
@@ -37,6 +38,7 @@ peft_tests::cases!(on the cores:
     a_step_keeps_nothing_of_a_frozen_trunk,
     a_recomputed_step_holds_one_block,
     a_checkpoint_loads_in_the_models_memory,
+    a_checkpoint_is_packed_in_the_packed_models_memory,
     a_whole_model_that_an_adapter_has_not_is_not_copied,
 );
 
@@ -49,6 +51,11 @@ fn a_factored_step_forms_nothing_of_the_weights_shape(device: &Device) {
     let factored = measured(device, case, "factored");
     let by_weight = measured(device, case, "weight");
     println!("{device:?}: factored {factored} KiB, by the weight {by_weight} KiB");
+    if multiplies_packed(device) {
+        let packed = measured(device, case, "packed");
+        println!("{device:?}: on a packed weight {packed} KiB");
+        assert!(packed < WEIGHT_KIB / 4, "{packed} KiB");
+    }
     assert!(factored < WEIGHT_KIB / 2, "{factored} KiB");
     // The measure sees a dense weight where there is one.
     assert!(by_weight > WEIGHT_KIB, "{by_weight} KiB");
@@ -89,7 +96,8 @@ fn a_step_keeps_nothing_of_a_frozen_trunk(device: &Device) {
 fn a_checkpoint_loads_in_the_models_memory(device: &Device) {
     let case = "a_checkpoint_loads_in_the_models_memory";
     if let Ok(dir) = std::env::var(PROBE) {
-        println!("\ngrowth_kib={}", load(device, Path::new(&dir)));
+        let checkpoint = Checkpoint::open(dir).expect("a checkpoint");
+        println!("\ngrowth_kib={}", load(device, &checkpoint));
         return;
     }
     let config = DecoderConfig::llama(16_000, 512, 1536, 8, 8);
@@ -111,8 +119,41 @@ fn a_checkpoint_loads_in_the_models_memory(device: &Device) {
     }
 }
 
-fn load(device: &Device, dir: &Path) -> usize {
+/// Quantising takes what the packed model does, and a tensor more.
+fn a_checkpoint_is_packed_in_the_packed_models_memory(device: &Device) {
+    let case = "a_checkpoint_is_packed_in_the_packed_models_memory";
+    if let Ok(dir) = std::env::var(PROBE) {
+        println!("\ngrowth_kib={}", load(device, &quantised(Path::new(&dir))));
+        return;
+    }
+    if !multiplies_packed(device) {
+        return;
+    }
+    let config = DecoderConfig::llama(2000, 768, 2048, 12, 8);
+    let fields = fresh_config_json(&config).expect("a config");
+    let model = config.init(device);
+    let model_kib = model.num_params() * 4 / 1024;
+    let dir = tempfile::tempdir().expect("a directory");
+    write_checkpoint(&model, &fields, None, DType::BF16, dir.path()).expect("it is written");
+    drop(model);
+    let checkpoint = quantised(dir.path());
+    let held = Held::of(&checkpoint.load(device, DType::F32).expect("it loads"));
+    let held_kib = held.bytes() / 1024;
+    let growth = measured(device, case, dir.path().to_str().expect("UTF-8"));
+    println!("{device:?}: packed {held_kib} KiB of {model_kib}, {growth} KiB");
+    assert!(4 * held_kib < model_kib);
+    assert!(
+        growth < held_kib + held_kib / 2,
+        "{growth} KiB, {held_kib} KiB"
+    );
+}
+
+fn quantised(dir: &Path) -> Checkpoint {
     let checkpoint = Checkpoint::open(dir).expect("a checkpoint");
+    checkpoint.with_quantise(Quantise::To(PackedFormat::Nf4))
+}
+
+fn load(device: &Device, checkpoint: &Checkpoint) -> usize {
     // The backend's threads and pools are there before the model is.
     let warm = Tensor::<2>::ones([64, 64], device);
     drop(warm.clone().matmul(warm).into_data());
@@ -188,7 +229,11 @@ fn measured(device: &Device, case: &str, probe: &str) -> usize {
 /// One forward and backward through an adapted layer.
 fn step(device: &Device, path: &str) -> usize {
     let device = device.clone().autodiff();
-    let weight = Param::from_tensor(Tensor::full([WIDTH, WIDTH], 0.01, &device));
+    let weight = match path {
+        "packed" => packed(&device),
+        _ => Tensor::full([WIDTH, WIDTH], 0.01, &device),
+    };
+    let weight = Param::from_tensor(weight);
     let mut layer = Linear { weight, bias: None };
     LoraConfig::new(4, 8.0)
         .attach(&mut layer, "a")
@@ -197,13 +242,23 @@ fn step(device: &Device, path: &str) -> usize {
     let before = status_kib("VmRSS:");
     let spare = status_kib("VmHWM:").saturating_sub(before);
     let y = match path {
-        "factored" => linear(&layer, x),
+        "factored" | "packed" => linear(&layer, x),
         _ => layer.forward(x),
     };
     let grads = y.powi_scalar(2).sum().backward();
     assert!(layer.weight.base().grad(&grads).is_none());
     // What the preparation needed for a moment is no room for the step to hide in.
     status_kib("VmHWM:").saturating_sub(before).max(spare)
+}
+
+/// A weight in NF4, a column of values again and again.
+fn packed(device: &Device) -> Tensor<2> {
+    let dims = [WIDTH, WIDTH];
+    let mut packer = Packer::new(PackedFormat::Nf4, dims).expect("it is made");
+    let column: Vec<f32> = (0..WIDTH).map(|i| (i as f32).sin() * 0.01).collect();
+    (0..WIDTH).for_each(|_| packer.push(&column));
+    let packed = packer.finish(dims).expect("as many values");
+    packed.into_tensor(DType::F32, device).expect("it is held")
 }
 
 /// Rows of a batch.

@@ -14,6 +14,7 @@ mod lora;
 mod models;
 #[cfg(feature = "flex")]
 mod mutations;
+mod packed;
 mod prefix;
 mod prompts;
 mod properties;

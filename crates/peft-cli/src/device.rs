@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device};
 
-use crate::args::ModelArgs;
+use crate::args::{HoldArg, ModelArgs};
 use crate::error::CliError;
 
 /// The backends of this build.
@@ -28,6 +28,15 @@ pub(crate) fn placed(args: &ModelArgs) -> Result<(Device, DType), CliError> {
         return Err(CliError::Usage(format!(
             "device `ndarray` has no dtype `{}`; it has f32",
             args.dtype
+        )));
+    }
+    if let Some(held @ (HoldArg::Nf4 | HoldArg::Q8)) = args.quantise
+        && args.device != "flex"
+    {
+        return Err(CliError::Usage(format!(
+            "--quantise {} is for device `flex`, and this is `{}`: nothing else multiplies packed weights yet",
+            held.name(),
+            args.device
         )));
     }
     Ok((device(&args.device)?, dtype))

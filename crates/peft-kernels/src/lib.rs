@@ -9,6 +9,7 @@ mod known;
 #[cfg(feature = "flex")]
 pub mod measure;
 mod norm;
+mod packed;
 mod product;
 mod rotary;
 mod scale;
@@ -21,7 +22,11 @@ pub use adamw::AdamWStep;
 pub use attention::{Dropout, EVERY_SEQUENCE, Sight, Visibility, attention};
 pub use known::with_gradient;
 pub use norm::{layer_norm, rms_norm};
-pub use product::{linear, matmul, matmul_to_merge};
+pub use packed::{
+    NF4_CODES, Packed, PackedError, PackedFormat, Packer, int8_values, multiplies_packed,
+    packed_bytes, packed_format, unpacked,
+};
+pub use product::{linear, matmul, matmul_to_merge, transposed_product};
 pub use rotary::rotate;
 pub use scale::{scale, sum_of_squares};
 pub use softcap::softcap;

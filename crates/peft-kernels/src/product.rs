@@ -11,7 +11,8 @@ use crate::fuses;
 /// rhs.cast(F32)` is, and so are their gradients, each of which has its factor's type. A matrix
 /// `rhs` in bf16 or f16 is a weight that is stored so: where the function runs as one pass it is
 /// read as it is, for the product and for the gradient of `lhs`, and in bf16, on a processor that
-/// multiplies bf16, `lhs` and that gradient's own factor are rounded to bf16 as they are read.
+/// multiplies bf16, `lhs` and that gradient's own factor are rounded to bf16 as they are read. A
+/// [packed](crate::Packed) weight is read so too, tile by tile; it has no gradient of its own.
 ///
 /// # Shapes
 ///
@@ -49,6 +50,10 @@ fn product<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>, woven: bool) -> Tenso
     #[cfg(feature = "flex")]
     if D == 2 && fuses(&lhs) && crate::flex::holds_stored(&rhs) {
         return crate::flex::matmul(lhs, rhs, false);
+    }
+    #[cfg(feature = "flex")]
+    if D == 2 && crate::flex::packed_format(&rhs).is_some() {
+        return with_packed(lhs, rhs);
     }
     let _ = woven; // a matter of memory, which other backends keep to themselves
     if lhs.dtype() == rhs.dtype() {
@@ -96,4 +101,41 @@ pub fn linear<const D: usize>(
         }
     };
     y.reshape(dims)
+}
+
+/// `x Wᵀ`: what a gradient of a layer's outputs is to one of its inputs, and what an output layer
+/// gives that is tied to an embedding. A packed weight is read as it is.
+///
+/// # Shapes
+///
+/// `x` is `[.., d_out]`, `weight` `[d_in, d_out]`, the result `[.., d_in]`.
+///
+/// # Panics
+///
+/// As [`matmul`].
+pub fn transposed_product<const D: usize>(x: Tensor<D>, weight: Tensor<2>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if crate::flex::packed_format(&weight).is_some() {
+        let mut dims = x.dims();
+        let rows = dims[..D - 1].iter().product::<usize>();
+        let x = x.reshape([rows, dims[D - 1]]);
+        dims[D - 1] = weight.dims()[0];
+        let y = match rows {
+            0 => Tensor::zeros([0, dims[D - 1]], &x.device()),
+            _ => crate::flex::transposed_product(x.cast(DType::F32), weight),
+        };
+        return y.reshape(dims);
+    }
+    linear(x, weight.transpose(), None)
+}
+
+/// `lhs rhs` with a packed weight, of rows of any type, or of none.
+#[cfg(feature = "flex")]
+fn with_packed<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>) -> Tensor<D> {
+    let mut dims = lhs.dims();
+    if lhs.shape().num_elements() == 0 {
+        dims[D - 1] = rhs.dims()[D - 1];
+        return Tensor::zeros(dims, &lhs.device());
+    }
+    crate::flex::matmul(lhs.cast(DType::F32), rhs, false)
 }

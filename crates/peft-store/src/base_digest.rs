@@ -12,36 +12,50 @@ use rayon::prelude::*;
 ///
 /// The sum over the parameters of a digest (FNV-1a) of each one's path, shape and values, so the
 /// order does not matter. Values count in bf16: a checkpoint has one digest whether it is run in
-/// f32 or in bf16. What is run in f16 counts in f16, and the digest says so: `f16:...`.
+/// f32 or in bf16. What is run in f16 counts in f16, and the digest says so: `f16:...`. Weights that
+/// are packed count by their blocks: `packed:...`.
 pub fn base_digest<M: Module>(model: &M, except: &BTreeSet<String>) -> String {
     let of = own(model, except);
-    let dtype = match run_in(model, &of) {
+    let run = run(model, &of);
+    let dtype = match run.half {
         Some(DType::F16) => DType::F16,
         _ => DType::BF16,
     };
-    digest_in(model, of, dtype)
+    digest_in(model, of, dtype, run.packed)
 }
 
 /// The digest of the model's own parameters but those at `except`, where it is another than
 /// `expected`. A model that is run in one of bf16 and f16 does not tell what it would be in the
-/// other, and passes for the same.
+/// other, nor a packed one what its blocks were made of: each passes for the same.
 pub(crate) fn other_base<M: Module>(
     model: &M,
     except: &BTreeSet<String>,
     expected: &str,
 ) -> Option<String> {
     let of = own(model, except);
-    let dtype = match expected.starts_with(F16) {
+    let (expected_packed, kind) = match expected.strip_prefix(PACKED) {
+        Some(kind) => (true, kind),
+        None => (false, expected),
+    };
+    let dtype = match kind.starts_with(F16) {
         true => DType::F16,
         false => DType::BF16,
     };
-    let half = run_in(model, &of).filter(|half| *half != dtype);
-    let found = half.is_none().then(|| digest_in(model, of, dtype))?;
+    let run = run(model, &of);
+    if run.packed != expected_packed {
+        return None;
+    }
+    let half = run.half.filter(|half| *half != dtype);
+    let found = half
+        .is_none()
+        .then(|| digest_in(model, of, dtype, run.packed))?;
     (found != expected).then_some(found)
 }
 
 /// What a digest begins with that is of a model in f16.
 const F16: &str = "f16:";
+/// And one of a model with packed weights, before that.
+const PACKED: &str = "packed:";
 
 fn own<M: Module>(model: &M, except: &BTreeSet<String>) -> BTreeSet<String> {
     let own = parameters(model).into_iter();
@@ -50,14 +64,17 @@ fn own<M: Module>(model: &M, except: &BTreeSet<String>) -> BTreeSet<String> {
     own.map(|param| param.path).collect()
 }
 
-/// The half precision that some of these parameters are held in.
-fn run_in<M: Module>(model: &M, of: &BTreeSet<String>) -> Option<DType> {
-    let mut found = HalfPrecision { of, found: None };
-    visit_params(model, &mut found);
-    found.found
+/// What these parameters are held in.
+fn run<M: Module>(model: &M, of: &BTreeSet<String>) -> Run {
+    let mut find = Find {
+        of,
+        found: Run::default(),
+    };
+    visit_params(model, &mut find);
+    find.found
 }
 
-fn digest_in<M: Module>(model: &M, of: BTreeSet<String>, dtype: DType) -> String {
+fn digest_in<M: Module>(model: &M, of: BTreeSet<String>, dtype: DType, packed: bool) -> String {
     let mut sum = DigestSum {
         counts: of,
         dtype,
@@ -67,20 +84,31 @@ fn digest_in<M: Module>(model: &M, of: BTreeSet<String>, dtype: DType) -> String
     visit_params(model, &mut sum);
     sum.add_waiting();
     let kind = if dtype == DType::F16 { F16 } else { "" };
-    format!("{kind}{:016x}", sum.sum)
+    let packed = if packed { PACKED } else { "" };
+    format!("{packed}{kind}{:016x}", sum.sum)
 }
 
-struct HalfPrecision<'a> {
+#[derive(Default)]
+struct Run {
+    /// The half precision that some of them are held in.
+    half: Option<DType>,
+    /// Whether any of them is packed.
+    packed: bool,
+}
+
+struct Find<'a> {
     of: &'a BTreeSet<String>,
-    found: Option<DType>,
+    found: Run,
 }
 
-impl VisitParams for HalfPrecision<'_> {
+impl VisitParams for Find<'_> {
     fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
         if self.of.contains(&at.path()) {
-            let dtype = FrozenWeight::of(param).dtype();
-            let half = [DType::F16, DType::BF16].contains(&dtype);
-            self.found = self.found.or(half.then_some(dtype));
+            let weight = FrozenWeight::of(param);
+            let half = [DType::F16, DType::BF16].contains(&weight.dtype());
+            let half = half.then_some(weight.dtype());
+            self.found.half = self.found.half.or(half);
+            self.found.packed |= weight.packed().is_some();
         }
     }
 }
@@ -109,6 +137,10 @@ fn digest_of(path: &str, data: TensorData, dtype: DType) -> u64 {
     let mut digest = Digest::default();
     path.bytes().for_each(|byte| digest.add(byte.into()));
     data.shape().iter().for_each(|n| digest.add(*n as u64));
+    if let Ok(blocks) = data.as_slice::<u8>() {
+        digest.add_bytes(blocks);
+        return digest.value();
+    }
     // Without a copy of them all in the other precision.
     if let (Ok(values), DType::BF16) = (data.as_slice::<f32>(), dtype) {
         let values = values
@@ -129,8 +161,7 @@ impl VisitParams for DigestSum {
         if !self.counts.contains(&path) {
             return;
         }
-        let values = FrozenWeight::of(param).dense();
-        self.waiting.push((path, values.into_data()));
+        self.waiting.push((path, FrozenWeight::of(param).stored()));
         let waiting = self.waiting.iter().map(|(_, data)| data.num_elements());
         if waiting.sum::<usize>() >= WAITING {
             self.add_waiting();

@@ -7,6 +7,8 @@ const LARGEST_JSON: u64 = 64 << 20;
 mod adapter;
 mod base_digest;
 #[cfg(feature = "models")]
+mod bnb;
+#[cfg(feature = "models")]
 mod checkpoint;
 #[cfg(feature = "models")]
 mod companions;
@@ -18,6 +20,7 @@ mod labels;
 mod memory;
 mod own;
 mod params;
+mod quantise;
 mod saved;
 mod tensor_file;
 mod tensor_problem;
@@ -45,6 +48,7 @@ pub use memory::MemoryError;
 pub use own::{OwnDir, save_own};
 #[cfg(feature = "models")]
 pub use peft_gguf::TensorType;
+pub use quantise::{Held, Quantise};
 pub use saved::{AttachedAdapter, SavedAdapter};
 #[cfg(feature = "models")]
 pub use saved::{HeadError, HeadLabels, LabelSource};

@@ -16,6 +16,7 @@ use crate::adapter::{
     pretty, read_fields, replace, whole,
 };
 use crate::fields::Fields;
+use crate::quantise::Quantise;
 use crate::tensor_file::{
     StoredTensor, load_tensors, problems, read_f32, tensors_at, write_tensors,
 };
@@ -255,7 +256,7 @@ impl OwnDir {
         let by_path: BTreeMap<String, TensorPlace> = by_path
             .filter_map(|(path, key)| Some((path, places.remove(&key)?)))
             .collect();
-        let mut loaded = load_tensors(model.clone(), by_path, None)?;
+        let mut loaded = load_tensors(model.clone(), by_path, None, Quantise::Dense)?;
         set_statistics(&mut loaded, name, &values)?;
         set_shared_matrices(&mut loaded, name, matrices)?;
         *model = loaded;

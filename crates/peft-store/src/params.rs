@@ -25,6 +25,8 @@ pub(crate) struct StoredParam {
     pub(crate) shape: Vec<usize>,
     /// Whether that is Burn's the other way round.
     pub(crate) transposed: bool,
+    /// Whether it is the weight of a linear layer.
+    pub(crate) is_linear: bool,
 }
 
 /// Burn's norms, which call scale and shift `gamma` and `beta`; torch's call them `weight` and
@@ -75,8 +77,8 @@ impl VisitParams for Scan {
             return;
         }
         let container = containers.last().cloned().unwrap_or_default();
-        let linear = container == "Struct:Linear";
-        let transposed = D == 2 && linear && !IN_OUT.iter().any(|kind| within(kind));
+        let is_linear = D == 2 && container == "Struct:Linear";
+        let transposed = is_linear && !IN_OUT.iter().any(|kind| within(kind));
         let mut shape = param.lazy_shape().to_vec();
         if transposed {
             shape.reverse();
@@ -86,6 +88,7 @@ impl VisitParams for Scan {
             container,
             shape,
             transposed,
+            is_linear,
         });
     }
 }

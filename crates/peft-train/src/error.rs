@@ -110,6 +110,16 @@ pub enum TrainError {
         /// Why.
         reason: String,
     },
+    /// A weight is to train that is held in blocks of a few bits.
+    #[error(
+        "`{path}` is to train, but it is held in {format}, which does not: load the model dense (--quantise none), or train an adapter"
+    )]
+    Packed {
+        /// The parameter.
+        path: String,
+        /// How it is held.
+        format: peft_kernels::PackedFormat,
+    },
     /// A token that the model does not know.
     #[error("the tokenizer gives token {token}, but the model's vocabulary has {vocab_size}")]
     TokenOutOfRange {

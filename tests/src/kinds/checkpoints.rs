@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{DType, Device};
 use peft_mutate::Kind;
-use peft_store::{Checkpoint, CheckpointConfig, CheckpointError};
+use peft_store::{Checkpoint, CheckpointConfig, CheckpointError, Quantise};
 
 use super::{files, goldens};
 
@@ -16,8 +16,8 @@ const FILES: [&str; 5] = [
     "model-00002-of-00002.safetensors",
 ];
 
-/// One of each family, in one file and in shards.
-const DIRS: [&str; 8] = [
+/// One of each family, in one file and in shards, and quantised ones.
+const DIRS: [&str; 10] = [
     "models/gqa",
     "models/gpt2",
     "models/gemma3",
@@ -26,6 +26,8 @@ const DIRS: [&str; 8] = [
     "encoders/bert_sequence",
     "encoders/modernbert",
     "encoders/distilbert",
+    "bnb/nf4_double",
+    "bnb/int8",
 ];
 
 /// Checkpoint directories, loaded.
@@ -45,7 +47,12 @@ fn used(dir: &Path, device: &Device) -> Result<(), CheckpointError> {
     checkpoint.left_alone()?;
     checkpoint.strangers(device)?;
     match checkpoint.config() {
-        CheckpointConfig::LanguageModel(_) => drop(checkpoint.load(device, DType::F32)?),
+        CheckpointConfig::LanguageModel(_) => {
+            let dense = checkpoint.load(device, DType::F32)?;
+            let packed = checkpoint.clone().with_quantise(Quantise::AsStored);
+            // What is read as it lies is what can be read at all.
+            drop((dense, packed.load(device, DType::F32)?));
+        }
         CheckpointConfig::Encoder(_) => {
             let labels = checkpoint.outputs()?.unwrap_or(2);
             drop(checkpoint.load_encoder(device, DType::F32)?);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{DType, Device};
 use peft_mutate::Kind;
-use peft_store::Checkpoint;
+use peft_store::{Checkpoint, Quantise};
 use peft_train::TextTokenizer;
 
 use super::{files, goldens};
@@ -59,5 +59,7 @@ fn used(path: &Path, device: &Device) -> bool {
         ids.is_ok_and(|ids| tokenizer.decode(&ids).is_ok())
     });
     let loaded = checkpoint.load(device, DType::F32).is_ok();
-    encoded && loaded
+    let packed = checkpoint.with_quantise(Quantise::AsStored);
+    let packed = packed.load(device, DType::F32).is_ok();
+    encoded && loaded && packed
 }

@@ -3,6 +3,7 @@
 mod files;
 mod kernels;
 mod layerwise;
+mod packed;
 mod passes;
 mod store;
 mod training;
@@ -25,6 +26,7 @@ pub(super) struct Fault {
 pub(super) fn all() -> impl Iterator<Item = &'static Fault> {
     kernels::FAULTS
         .iter()
+        .chain(&packed::FAULTS)
         .chain(&passes::FAULTS)
         .chain(&FAULTS)
         .chain(&files::FAULTS)

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub(crate) use self::export::{ExportArgs, ExportFormat, ExtractArgs, QuantiseArg, SpectrumArgs};
 pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs};
-pub(crate) use self::model::ModelArgs;
+pub(crate) use self::model::{HoldArg, ModelArgs};
 
 /// Fine-tune, evaluate, merge and run Hugging Face checkpoints.
 #[derive(Parser)]
@@ -335,6 +335,10 @@ pub(crate) struct MergeArgs {
     /// Load the model even if the machine's memory does not seem to hold it
     #[arg(long)]
     pub(crate) any_size: bool,
+    /// Merge into what the model's linear layers are when they are held so, as they were when the
+    /// adapter was trained; into the weights of the file if not given
+    #[arg(long, value_enum)]
+    pub(crate) quantise: Option<HoldArg>,
     /// What the merged weights are stored as: f32, bf16 or f16; as the model has each of its own if
     /// not given
     #[arg(long)]

@@ -2,8 +2,59 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use peft_kernels::PackedFormat;
+use peft_store::Quantise;
 use serde::Serialize;
+
+use super::Method;
+
+/// What linear layers are held in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum HoldArg {
+    /// Four bits, those of a normal distribution, and a scale for 64: bitsandbytes' nf4
+    Nf4,
+    /// Eight bits and a scale for 32: ggml's q8_0
+    Q8,
+    /// Dense
+    None,
+}
+
+impl HoldArg {
+    /// What a checkpoint is told.
+    pub(crate) fn of(given: Option<Self>) -> Quantise {
+        match given {
+            Some(Self::Nf4) => Quantise::To(PackedFormat::Nf4),
+            Some(Self::Q8) => Quantise::To(PackedFormat::Q8_0),
+            Some(Self::None) => Quantise::Dense,
+            None => Quantise::AsStored,
+        }
+    }
+
+    /// As it is given.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nf4 => "nf4",
+            Self::Q8 => "q8",
+            Self::None => "none",
+        }
+    }
+}
+
+impl Method {
+    /// Whether it trains the weights of linear layers themselves, as far as it is known without a
+    /// model.
+    pub(crate) fn trains_linear_layers(self) -> bool {
+        const OTHERS: [Method; 4] = [
+            Method::Head,
+            Method::Bitfit,
+            Method::Norms,
+            Method::Matching,
+        ];
+        self.is_layerwise() && !OTHERS.contains(&self)
+    }
+}
 
 /// Where a model is and how it runs.
 #[derive(Args, Clone, Serialize)]
@@ -22,6 +73,12 @@ pub(crate) struct ModelArgs {
     /// f32
     #[arg(long, default_value = "f32")]
     pub(crate) dtype: String,
+    /// What the linear layers of the model's blocks are held in, packed when they are read: nf4 or
+    /// q8, with --device flex; none for --dtype. As the file has them if not given, which in a GGUF
+    /// file may be packed
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quantise: Option<HoldArg>,
     /// Load the model even if the machine's memory does not seem to hold it
     #[arg(long)]
     #[serde(skip)]

@@ -21,13 +21,14 @@ use std::fmt::Display;
 use std::io::{Write, stdout};
 use std::path::Path;
 
+use burn::module::Module;
 use burn::tensor::{DType, Device};
 use peft_models::LanguageModel;
-use peft_store::{Adaptable, Checkpoint, MemoryError, adaptable};
+use peft_store::{Adaptable, Checkpoint, Held, MemoryError, adaptable};
 use peft_train::{Dataset, EncodeOptions, RowKind, TextTokenizer};
 
 use self::adapted::{attach, open_for_task};
-use crate::args::ModelArgs;
+use crate::args::{HoldArg, ModelArgs};
 use crate::device::placed;
 use crate::error::CliError;
 use crate::say::say;
@@ -46,6 +47,7 @@ fn load(
     let adapter = adapter.map(|dir| open_for_task(dir, &checkpoint));
     let adapter = adapter.transpose()?;
     let model = checkpoint.load(&device, dtype)?;
+    say_held(&model);
     let Some(adapter) = adapter else {
         return Ok((checkpoint, adaptable(model), device));
     };
@@ -72,7 +74,28 @@ fn check_memory(args: &ModelArgs, what: &str, shapes: &[Vec<usize>]) -> Result<(
 
 /// The model's directory, to be loaded as the flags say.
 fn opened(args: &ModelArgs) -> Result<Checkpoint, CliError> {
-    Ok(Checkpoint::open(&args.model)?.with_any_size(args.any_size))
+    Ok(Checkpoint::open(&args.model)?
+        .with_any_size(args.any_size)
+        .with_quantise(HoldArg::of(args.quantise)))
+}
+
+/// Says which weights are packed, and what they and the others take, where any are.
+fn say_held<M: Module>(model: &M) {
+    let held = Held::of(model);
+    let megabytes = |bytes: usize| bytes as f64 / 1e6;
+    for (format, (count, bytes)) in &held.packed {
+        say!(
+            "{count} weights of linear layers are held in {format}, {:.1} MB",
+            megabytes(*bytes)
+        );
+    }
+    if !held.packed.is_empty() {
+        say!(
+            "the other {} parameters are dense, {:.1} MB: embeddings, norms, biases, and layers in no block, as the output layer",
+            held.dense,
+            megabytes(held.dense_bytes)
+        );
+    }
 }
 
 /// Names the parts of a model of text and images that are not its text part, and tensors that have

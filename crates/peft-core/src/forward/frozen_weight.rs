@@ -1,7 +1,8 @@
 //! [`FrozenWeight`]: a weight below its adapters, whatever it is stored as.
 
 use burn::module::Param;
-use burn::tensor::{DType, Int, Tensor, module};
+use burn::tensor::{DType, Int, Tensor, TensorData, module};
+use peft_kernels::{PackedFormat, packed_bytes, packed_format, unpacked};
 
 /// A weight below its adapters, as it is stored.
 ///
@@ -23,11 +24,17 @@ enum Storage<const D: usize> {
     /// A tensor in some float precision. It may require gradients: a layer without adapters trains
     /// through its weight.
     Dense(Tensor<D>),
+    /// Blocks of a few bits a value, in the memory of a tensor of the weight's shape and the dense
+    /// value's type ([`Packed`](peft_kernels::Packed)). It does not train.
+    Packed(Tensor<D>, PackedFormat),
 }
 
 impl<const D: usize> From<Tensor<D>> for FrozenWeight<D> {
     fn from(weight: Tensor<D>) -> Self {
-        Self(Storage::Dense(weight))
+        Self(match packed_format(&weight) {
+            None => Storage::Dense(weight),
+            Some(format) => Storage::Packed(weight, format),
+        })
     }
 }
 
@@ -41,14 +48,35 @@ impl<const D: usize> FrozenWeight<D> {
     /// The shape of the weight.
     pub fn dims(&self) -> [usize; D] {
         match &self.0 {
-            Storage::Dense(weight) => weight.dims(),
+            Storage::Dense(weight) | Storage::Packed(weight, _) => weight.dims(),
         }
     }
 
     /// The precision of the [dense](Self::dense) value.
     pub fn dtype(&self) -> DType {
         match &self.0 {
-            Storage::Dense(weight) => weight.dtype(),
+            Storage::Dense(weight) | Storage::Packed(weight, _) => weight.dtype(),
+        }
+    }
+
+    /// How its values are packed, where it is no dense tensor.
+    pub fn packed(&self) -> Option<PackedFormat> {
+        match &self.0 {
+            Storage::Dense(_) => None,
+            Storage::Packed(_, format) => Some(*format),
+        }
+    }
+
+    /// What is stored, for a digest: the values of a dense tensor, in their shape, or the bytes of
+    /// blocks. Two weights of the same shape that store the same have the same dense value.
+    pub fn stored(&self) -> TensorData {
+        match &self.0 {
+            Storage::Dense(weight) => weight.clone().into_data(),
+            Storage::Packed(weight, _) => {
+                let bytes = packed_bytes(weight).unwrap_or_default();
+                let n = bytes.len();
+                TensorData::new(bytes, [n])
+            }
         }
     }
 
@@ -62,6 +90,7 @@ impl<const D: usize> FrozenWeight<D> {
     pub fn dense(&self) -> Tensor<D> {
         match &self.0 {
             Storage::Dense(weight) => weight.clone(),
+            Storage::Packed(weight, _) => unpacked(weight.clone()),
         }
     }
 
@@ -93,7 +122,9 @@ impl FrozenWeight {
     /// If the last axis of `x` is not `d_in`.
     pub fn product<const R: usize>(&self, x: Tensor<R>, bias: Option<Tensor<1>>) -> Tensor<R> {
         match &self.0 {
-            Storage::Dense(weight) => peft_kernels::linear(x, weight.clone(), bias),
+            Storage::Dense(weight) | Storage::Packed(weight, _) => {
+                peft_kernels::linear(x, weight.clone(), bias)
+            }
         }
     }
 
@@ -109,18 +140,20 @@ impl FrozenWeight {
     /// If the last axis of `x` is not `d_out`.
     pub fn transposed_product<const R: usize>(&self, x: Tensor<R>) -> Tensor<R> {
         match &self.0 {
-            Storage::Dense(weight) => peft_kernels::linear(x, weight.clone().transpose(), None),
+            Storage::Dense(weight) | Storage::Packed(weight, _) => {
+                peft_kernels::transposed_product(x, weight.clone())
+            }
         }
     }
 
-    /// The rows of an embedding.
+    /// The rows of an embedding; of one that is packed, all are unpacked for them.
     ///
     /// # Shapes
     ///
     /// `ids` is `[batch, positions]`, the result `[batch, positions, d_model]`.
     pub fn rows(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         match &self.0 {
-            Storage::Dense(weight) => module::embedding(weight.clone(), ids),
+            Storage::Dense(_) | Storage::Packed(..) => module::embedding(self.dense(), ids),
         }
     }
 }

@@ -7,6 +7,7 @@ mod gemm;
 mod math;
 mod norm;
 mod ops;
+mod packed;
 mod product;
 mod record;
 mod rotary;
@@ -19,15 +20,16 @@ mod stored;
 mod values;
 
 use burn::backend::DispatchDevice;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 pub(crate) use adamw::Update;
 pub(crate) use attention::{Spec, attend};
 pub(crate) use gemm::measure;
 pub(crate) use ops::{
     act, gate, layer_norm, linear, matmul, rms_norm, rotate, scale, softmax, sum_of_squares,
-    update, with_gradient,
+    transposed_product, update, with_gradient,
 };
+pub(crate) use packed::{packed_bytes, packed_format, packed_tensor, unpacked};
 
 /// Whether a tensor is f32 on `flex`, differentiated or not, and holds anything.
 pub(crate) fn holds<const D: usize>(x: &Tensor<D>) -> bool {
@@ -36,17 +38,20 @@ pub(crate) fn holds<const D: usize>(x: &Tensor<D>) -> bool {
 
 /// Whether a tensor is a weight of `flex` in a format that has a product of its own.
 pub(crate) fn holds_stored<const D: usize>(x: &Tensor<D>) -> bool {
-    stored::is_stored(x.dtype()) && is_here(x)
+    stored::is_narrow(x.dtype()) && is_here(x)
 }
 
 /// On `flex`, differentiated or not, and not empty.
 fn is_here<const D: usize>(x: &Tensor<D>) -> bool {
-    let device = x.device();
-    let on_flex = match device.as_dispatch() {
+    is_on_flex(&x.device()) && x.shape().num_elements() > 0
+}
+
+/// Whether a device is `flex`, differentiated or not.
+pub(crate) fn is_on_flex(device: &Device) -> bool {
+    match device.as_dispatch() {
         DispatchDevice::Flex(_) => true,
         DispatchDevice::Autodiff(device) => matches!(**device, DispatchDevice::Flex(_)),
         #[allow(unreachable_patterns)] // There are others where other features are on.
         _ => false,
-    };
-    on_flex && x.shape().num_elements() > 0
+    }
 }

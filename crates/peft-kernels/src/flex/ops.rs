@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use super::activation::{self, Act, Gate};
 use super::adamw::{self, Update};
 use super::norm::{self, LayerNorm, RmsNorm};
-use super::product::{self, Linear, Matmul};
+use super::product::{self, Linear, Matmul, Transposed};
 use super::record::record;
 use super::rotary::Rotation;
 use super::row_gradient::RowGradient;
@@ -33,6 +33,7 @@ trait Fused: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
+    fn transposed_product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
     fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64)
     -> FloatTensor<Self>;
     fn layer_norm(
@@ -94,6 +95,10 @@ impl Fused for Flex {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         product::linear([x, weight, bias])
+    }
+
+    fn transposed_product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        product::transposed_product([x, weight])
     }
 
     fn rms_norm(
@@ -171,6 +176,13 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         record::<C, Linear, 3>([x, weight, bias], |inputs, tracked| {
             let y = product::linear(inputs.clone());
             (y, Linear::keep(inputs, tracked))
+        })
+    }
+
+    fn transposed_product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, Transposed, 2>([x, weight], |[x, weight], _| {
+            let y = product::transposed_product([x, weight.clone()]);
+            (y, Transposed(weight))
         })
     }
 
@@ -274,6 +286,14 @@ pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor
         x.into_dispatch(),
         weight.into_dispatch(),
         bias.into_dispatch(),
+    ))
+}
+
+/// `x Wᵀ` with a stored weight that does not train.
+pub(crate) fn transposed_product(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(<Dispatch as Fused>::transposed_product(
+        x.into_dispatch(),
+        weight.into_dispatch(),
     ))
 }
 

@@ -4,6 +4,7 @@ use burn::tensor::{DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
 use super::gemm::{Matrix, of_few_rows, products};
+use super::packed::is_packed;
 use super::record::Derivative;
 use super::rows;
 use super::stored;
@@ -146,7 +147,7 @@ fn leading(x: &FlexTensor) -> Vec<usize> {
 /// `lhs rhs` over the last two axes; the others are equal. In order, or `woven` where that is asked
 /// for and helps. `rhs` may be a weight that is stored in another format, of rank two.
 pub(super) fn matmul([lhs, rhs]: [FlexTensor; 2], woven: bool) -> FlexTensor {
-    if rhs.dtype() != DType::F32 {
+    if stored::is_stored(&rhs) {
         let dims = [rows_of(&lhs), width(&rhs)];
         return tensor(stored::product(&lhs, &rhs, false), Shape::from(dims));
     }
@@ -185,12 +186,12 @@ pub(super) fn linear([x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
         d_out,
         "a bias of another length than the output"
     );
-    let mut out = match weight.dtype() {
-        DType::F32 => {
+    let mut out = match stored::is_stored(&weight) {
+        false => {
             let (x, weight) = (Matrices::of(&x).get(0), Matrices::of(&weight).get(0));
             of_few_rows(x, weight).unwrap_or_else(|| products(&[(x, weight)], 1))
         }
-        _ => stored::product(&x, &weight, false),
+        true => stored::product(&x, &weight, false),
     };
     // Afterwards: a product that starts from it sums in another order, by how many rows there are.
     rows::fill(&mut out, d_out, |_, out| {
@@ -219,7 +220,8 @@ impl Matmul {
         Self {
             orders: [Order::of(&lhs), Order::of(&rhs)],
             dtype: rhs.dtype(),
-            lhs: tracked[1].then_some(lhs),
+            // A packed weight does not train, whatever its tensor says.
+            lhs: (tracked[1] && !is_packed(&rhs)).then_some(lhs),
             rhs: tracked[0].then_some(rhs),
         }
     }
@@ -231,7 +233,7 @@ impl Derivative<2> for Matmul {
         let grad = forwards(grad);
         let of = Matrices::of(&grad);
         let of_lhs = self.rhs.filter(|_| wanted[0]).map(|rhs| {
-            if rhs.dtype() != DType::F32 {
+            if stored::is_stored(&rhs) {
                 let dims = [rows_of(&grad), rows_of(&rhs)];
                 return tensor(stored::product(&grad, &rhs, true), Shape::from(dims));
             }
@@ -245,6 +247,22 @@ impl Derivative<2> for Matmul {
             stored::in_format(pairwise(&lhs, &of, &leading, self.orders[1]), self.dtype)
         });
         [of_lhs, of_rhs]
+    }
+}
+
+/// `x Wᵀ`: `x` is `[rows, d_out]`, `W` a stored weight `[d_in, d_out]`.
+pub(super) fn transposed_product([x, weight]: [FlexTensor; 2]) -> FlexTensor {
+    let dims = [rows_of(&x), rows_of(&weight)];
+    tensor(stored::product(&x, &weight, true), Shape::from(dims))
+}
+
+/// Of a product with a transposed weight, which does not train, the weight.
+#[derive(Debug, Clone)]
+pub(super) struct Transposed(pub(super) FlexTensor);
+
+impl Derivative<2> for Transposed {
+    fn gradients(self, grad: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        [wanted[0].then(|| matmul([grad, self.0], false)), None]
     }
 }
 

@@ -3,18 +3,28 @@
 use burn::tensor::{Bytes, DType, bf16, f16};
 use burn_flex::{FlexTensor, Layout};
 
-use super::gemm::{Format, Matrix};
+use super::gemm::{Format, Matrix, packed_product};
+use super::packed::{PackedView, is_packed};
 use super::values::{in_order, shape, values};
 
-/// Whether a weight in this format has a product of its own.
-pub(crate) fn is_stored(dtype: DType) -> bool {
+/// Whether weights in this type have a product of their own.
+pub(crate) fn is_narrow(dtype: DType) -> bool {
     matches!(dtype, DType::BF16 | DType::F16)
+}
+
+/// Whether a weight is stored so that it has a product of its own.
+pub(super) fn is_stored(weight: &FlexTensor) -> bool {
+    is_narrow(weight.dtype()) || is_packed(weight)
 }
 
 /// `x W`, or `x Wᵀ`, row by row: both read the one copy of `W`.
 pub(super) fn product(x: &FlexTensor, weight: &FlexTensor, transposed: bool) -> Vec<f32> {
-    let (x, weight) = (in_lines(x), in_lines(weight));
+    let x = in_lines(x);
     let rows = matrix(&x, x.storage());
+    if let Some(packed) = PackedView::of(weight) {
+        return packed_product(rows, &packed, transposed).expect("rows in lines");
+    }
+    let weight = in_lines(weight);
     match weight.dtype() {
         DType::BF16 => with(rows, matrix::<bf16>(&weight, weight.storage()), transposed),
         DType::F16 => with(rows, matrix::<f16>(&weight, weight.storage()), transposed),

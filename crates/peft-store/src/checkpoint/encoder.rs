@@ -108,7 +108,7 @@ impl Checkpoint {
     ) -> Result<TextEncoder, CheckpointError> {
         let config = self.encoder_config()?;
         let places = self.encoder_places(config, false)?;
-        self.check_memory(places.values().map(Place::shape), device, dtype)?;
+        self.check_memory(&places, device, dtype)?;
         let pooler = places.keys().any(|path| path.starts_with(POOLER));
         Ok(self
             .head(config.encoder(pooler, device), places, "", dtype)?
@@ -128,7 +128,7 @@ impl Checkpoint {
     ) -> Result<HeadedModel<TextClassifier>, CheckpointError> {
         let config = self.encoder_config()?;
         let places = self.encoder_places(config, true)?;
-        self.check_memory(places.values().map(Place::shape), device, dtype)?;
+        self.check_memory(&places, device, dtype)?;
         self.head(
             config.classifier(n_labels, device),
             places,
@@ -150,7 +150,7 @@ impl Checkpoint {
     ) -> Result<HeadedModel<TokenTagger>, CheckpointError> {
         let config = self.encoder_config()?;
         let places = self.encoder_places(config, true)?;
-        self.check_memory(places.values().map(Place::shape), device, dtype)?;
+        self.check_memory(&places, device, dtype)?;
         self.head(config.tagger(n_labels, device), places, base(config), dtype)
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use burn::tensor::DType;
+use peft_kernels::PackedError;
 use peft_safetensors::ReadError;
 
 use crate::fields::{FieldError, FieldFault};
@@ -40,6 +41,30 @@ pub enum CheckpointError {
         is_adapter: bool,
         /// A model that lies in it as a hub's cache keeps one.
         snapshot: Option<PathBuf>,
+    },
+    /// A checkpoint that something else than bitsandbytes has quantised.
+    #[error(
+        "config.json: `quantization_config` is of {method}, which is not read; bitsandbytes' is. Take the model's unquantised files and quantise them as they are read (--quantise nf4), or a GGUF file of it"
+    )]
+    QuantisedBy {
+        /// Its `quant_method`.
+        method: String,
+    },
+    /// A weight that bitsandbytes has quantised cannot be read.
+    #[error("{}: `{key}`, which bitsandbytes has quantised: {reason}", dir.display())]
+    Bitsandbytes {
+        /// The directory.
+        dir: PathBuf,
+        /// The weight.
+        key: String,
+        /// Why.
+        reason: String,
+    },
+    /// Linear layers are to be held packed where they cannot be.
+    #[error("the model cannot be quantised: {source}")]
+    Quantise {
+        /// Why.
+        source: PackedError,
     },
     /// The directory has no weights.
     #[error(

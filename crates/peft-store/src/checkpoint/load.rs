@@ -7,15 +7,16 @@ use burn::module::Module;
 use burn::tensor::{DType, Device};
 use peft_core::nearest;
 use peft_files::Folder;
+use peft_kernels::{PackedError, multiplies_packed};
 use peft_models::{LanguageModel, LanguageModelConfig};
 use serde_json::{Map, Value};
 
 use super::naming::{Naming, text_part, unwrapped};
 use super::{CheckpointConfig, CheckpointError};
-use crate::MemoryError;
 use crate::TensorProblem;
 use crate::gguf::Gguf;
 use crate::params::{StoredParam, stored_params};
+use crate::quantise::Quantise;
 use crate::tensor_file::{Place, Source, load_tensors};
 
 /// Heads on a decoder that tell something else than the next token, by the beginnings of their
@@ -34,6 +35,9 @@ pub struct Checkpoint {
     /// Whether the model is a part of one of text and images.
     pub(super) wrapped: bool,
     pub(super) any_size: bool,
+    pub(super) quantise: Quantise,
+    /// Whether bitsandbytes has quantised its weights.
+    pub(super) bnb: bool,
     /// The file, where it is no directory.
     pub(super) gguf: Option<Gguf>,
 }
@@ -52,6 +56,13 @@ impl Checkpoint {
     #[must_use]
     pub fn with_any_size(mut self, any_size: bool) -> Self {
         self.any_size = any_size;
+        self
+    }
+
+    /// Hold the linear layers of its blocks so.
+    #[must_use]
+    pub fn with_quantise(mut self, quantise: Quantise) -> Self {
+        self.quantise = quantise;
         self
     }
 
@@ -151,7 +162,7 @@ impl Checkpoint {
         let naming = naming(config);
         let mut places = self.places(naming)?;
         self.check_no_head(&places)?;
-        self.check_memory(places.values().map(Place::shape), device, dtype)?;
+        self.check_memory(&places, device, dtype)?;
         let own_head = has_own_head(naming, &places)?;
         let tied = config.has_tied_head() && !own_head;
         if let (true, Some((head, _))) = (tied, naming.tied) {
@@ -183,7 +194,7 @@ impl Checkpoint {
         let model = self.language_model_config()?.init(device);
         let params = stored_params(&model);
         let shapes = params.iter().map(|param| param.shape.as_slice());
-        self.check_memory(shapes, device, DType::F32)?;
+        self.check_shapes(shapes, device, DType::F32)?;
         Ok(model)
     }
 
@@ -222,23 +233,6 @@ impl Checkpoint {
         let known: HashSet<String> = known.into_iter().map(|param| param.path).collect();
         let strangers = places.into_iter().filter(|(path, _)| !known.contains(path));
         Ok(strangers.map(|(_, place)| place.key().into()).collect())
-    }
-
-    /// Whether the machine holds tensors of these shapes in `dtype`.
-    pub(super) fn check_memory<'a>(
-        &self,
-        shapes: impl IntoIterator<Item = &'a [usize]>,
-        device: &Device,
-        dtype: DType,
-    ) -> Result<(), CheckpointError> {
-        if self.any_size {
-            return Ok(());
-        }
-        let what = || format!("the model in {dtype:?}");
-        MemoryError::check(what, shapes, dtype, device).map_err(|source| CheckpointError::Memory {
-            dir: self.dir.clone(),
-            source,
-        })
     }
 
     /// The fields of `config.json` for a model that was made of this checkpoint.
@@ -293,7 +287,14 @@ impl Checkpoint {
         if !problems.iter().all(stranger) {
             return Err(self.tensors_error(problems));
         }
-        Ok(load_tensors(model, places, Some(dtype))?)
+        let device = model.devices().into_iter().next().unwrap_or_default();
+        let quantise = self.quantise_on(&device);
+        if matches!(quantise, Quantise::To(_)) && !multiplies_packed(&device) {
+            return Err(CheckpointError::Quantise {
+                source: PackedError::Device(format!("{device:?}")),
+            });
+        }
+        Ok(load_tensors(model, places, Some(dtype), quantise)?)
     }
 }
 

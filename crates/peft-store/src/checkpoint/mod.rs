@@ -9,6 +9,7 @@ mod config;
 mod encoder;
 mod error;
 mod file;
+mod held;
 mod index;
 mod load;
 mod naming;

@@ -11,7 +11,9 @@ use super::config::text_fields;
 use super::file::{io, regular, tensor_places};
 use super::{Checkpoint, CheckpointError, checkpoint_config};
 use crate::LARGEST_JSON;
+use crate::bnb::{joined, take_quantised};
 use crate::gguf::Gguf;
+use crate::quantise::Quantise;
 use crate::tensor_file::Place;
 
 /// What the names of GGUF files end in.
@@ -41,8 +43,9 @@ impl Checkpoint {
         }
         let text = peft_files::read_text(&path, LARGEST_JSON)
             .map_err(|source| io("read", &path, source))?;
-        let fields: Map<String, Value> = python_json(&text, NotFinite::Text)
+        let mut fields: Map<String, Value> = python_json(&text, NotFinite::Text)
             .map_err(|source| CheckpointError::Json { path, source })?;
+        let bnb = take_quantised(&mut fields)?;
         let text = text_fields(&fields)?;
         let (wrapped, fields) = (text.is_some(), text.unwrap_or(fields));
         Ok(Self {
@@ -52,6 +55,8 @@ impl Checkpoint {
             new_head: false,
             wrapped,
             any_size: false,
+            quantise: Quantise::default(),
+            bnb,
             gguf: None,
         })
     }
@@ -70,6 +75,8 @@ impl Checkpoint {
             new_head: false,
             wrapped: false,
             any_size: false,
+            quantise: Quantise::default(),
+            bnb: false,
             gguf: Some(gguf),
         })
     }
@@ -81,7 +88,11 @@ impl Checkpoint {
             let places = places.map(|(key, place)| (key.clone(), Place::Gguf(place.clone())));
             return Ok(places.collect());
         }
-        let places = tensor_places(&self.dir, &self.fields)?.into_iter();
+        let places = tensor_places(&self.dir, &self.fields)?;
+        if self.bnb {
+            return joined(&self.dir, places);
+        }
+        let places = places.into_iter();
         Ok(places
             .map(|(key, place)| (key, Place::Safetensors(place)))
             .collect())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor};
-use peft_core::{MapParams, ParamPlace, map_params};
+use peft_core::{FrozenWeight, MapParams, ParamPlace, map_params};
 use serde_json::{Map, Value};
 
 use super::load::naming;
@@ -165,15 +165,16 @@ impl MapParams for Round {
         let (Some(dtype), None) = (self.dtypes.get(&path), &self.error) else {
             return param;
         };
-        let held = param.base();
-        let (device, own) = (held.device(), held.dtype());
-        let data = held.into_data().convert_dtype(*dtype);
+        // What is packed becomes dense: no file of this kind has blocks.
+        let held = FrozenWeight::of(&param);
+        let (device, own) = (param.lazy_device(), held.dtype());
+        let data = held.dense().into_data().convert_dtype(*dtype);
         if !data.iter::<f32>().all(f32::is_finite) {
             let (key, dtype) = (path, *dtype);
             self.error = Some(CheckpointError::NotFinite { key, dtype });
             return param;
         }
-        if *dtype == own {
+        if *dtype == own && held.packed().is_none() {
             return param;
         }
         let id = param.id;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use burn::tensor::DType;
 use peft_gguf::{ReadError, TensorPlace, TensorType};
+use peft_kernels::PackedFormat;
 
 use crate::tensor_file::transpose;
 
@@ -165,6 +166,36 @@ impl GgufPlace {
                 Ok(())
             }
         }
+    }
+
+    /// The format of its blocks, where they lie output by output in the file.
+    pub(crate) fn packed(&self, transposed: bool) -> Option<PackedFormat> {
+        let by_outputs = match self.layout {
+            Layout::Same | Layout::Pairs { .. } => transposed,
+            Layout::Transposed => !transposed,
+            Layout::FromOne => false,
+        };
+        PackedFormat::of_ggml(self.ty()).filter(|_| by_outputs)
+    }
+
+    /// The bytes of its blocks, in a checkpoint's order of rows: a row is whole blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file.
+    pub(crate) fn packed_bytes(&self) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = vec![0; self.place.bytes()];
+        self.place.read_at(0, &mut bytes)?;
+        let Layout::Pairs { heads } = self.layout else {
+            return Ok(bytes);
+        };
+        let of_head = bytes.len() / heads;
+        let rows = self.shape.first().copied().unwrap_or(1) / heads;
+        for head in bytes.chunks_exact_mut(of_head.max(1)) {
+            let turned = transpose(head, 2, of_head / rows.max(1));
+            head.copy_from_slice(&turned);
+        }
+        Ok(bytes)
     }
 
     /// Blocks as elements of [`format`](Self::format).

@@ -2,19 +2,21 @@
 //! time.
 
 mod layout;
+mod load;
 mod own;
+mod pack;
 mod place;
 mod read;
 mod write;
 
 #[cfg(feature = "models")]
 pub(crate) use layout::transpose;
+pub(crate) use load::load_tensors;
 pub(crate) use own::stored_tensors;
 pub(crate) use own::tensors_at;
 #[cfg(feature = "models")]
 pub(crate) use place::Place;
 pub(crate) use place::Source;
-pub(crate) use read::{load_tensors, run_dtype};
-pub(crate) use read::{problems, read_f32};
+pub(crate) use read::{problems, read_f32, run_dtype};
 pub(crate) use write::StoredTensor;
 pub(crate) use write::write_tensors;

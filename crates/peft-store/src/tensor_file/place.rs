@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use burn::tensor::DType;
+use peft_kernels::PackedFormat;
 use peft_safetensors::{Dtype, ReadError, TensorPlace};
 
 use super::read::run_dtype;
+#[cfg(feature = "models")]
+use crate::bnb::BnbPlace;
 #[cfg(feature = "models")]
 use crate::gguf::GgufPlace;
 
@@ -25,6 +28,18 @@ pub(crate) trait Source {
 
     /// Its element type, or the type of its blocks, as the file's format calls it.
     fn kind(&self) -> String;
+
+    /// The format of its blocks, where they can be held as they lie in the file: those of a linear
+    /// layer's weight, output by output. `transposed` says whether a checkpoint has it so.
+    fn packed(&self, transposed: bool) -> Option<PackedFormat> {
+        let _ = transposed;
+        None
+    }
+
+    /// The bytes of these blocks.
+    fn packed_bytes(&self) -> Result<Vec<u8>, ReadError> {
+        Ok(Vec::new())
+    }
 
     /// Its elements in order, in pieces that hold whole ones, for as long as `each` wants more.
     fn chunks(&self, each: impl FnMut(&[u8]) -> bool) -> Result<(), ReadError>;
@@ -67,6 +82,8 @@ pub(crate) enum Place {
     Safetensors(TensorPlace),
     /// In a GGUF file.
     Gguf(GgufPlace),
+    /// In several tensors of safetensors files.
+    Bnb(Box<BnbPlace>),
 }
 
 #[cfg(feature = "models")]
@@ -89,9 +106,8 @@ impl Place {
         match (self, other) {
             (Self::Safetensors(one), Self::Safetensors(other)) => one.differs_from(other),
             (Self::Gguf(one), Self::Gguf(other)) => one.differs_from(other).map_err(of_gguf),
-            (Self::Safetensors(_), Self::Gguf(_)) | (Self::Gguf(_), Self::Safetensors(_)) => {
-                Ok(true)
-            }
+            (Self::Bnb(one), Self::Bnb(other)) => one.differs_from(other),
+            (Self::Safetensors(_) | Self::Gguf(_) | Self::Bnb(_), _) => Ok(true),
         }
     }
 }
@@ -102,6 +118,7 @@ impl Source for Place {
         match self {
             Self::Safetensors(place) => place.key(),
             Self::Gguf(place) => place.key(),
+            Self::Bnb(place) => place.key(),
         }
     }
 
@@ -109,6 +126,7 @@ impl Source for Place {
         match self {
             Self::Safetensors(place) => place.shape(),
             Self::Gguf(place) => place.shape(),
+            Self::Bnb(place) => place.shape(),
         }
     }
 
@@ -116,6 +134,7 @@ impl Source for Place {
         match self {
             Self::Safetensors(place) => place.path(),
             Self::Gguf(place) => place.path(),
+            Self::Bnb(place) => place.path(),
         }
     }
 
@@ -123,6 +142,7 @@ impl Source for Place {
         match self {
             Self::Safetensors(place) => place.format(),
             Self::Gguf(place) => Some(place.format()),
+            Self::Bnb(place) => Some(place.dtype()),
         }
     }
 
@@ -130,6 +150,23 @@ impl Source for Place {
         match self {
             Self::Safetensors(place) => place.kind(),
             Self::Gguf(place) => place.ty().to_string(),
+            Self::Bnb(place) => place.format().to_string(),
+        }
+    }
+
+    fn packed(&self, transposed: bool) -> Option<PackedFormat> {
+        match self {
+            Self::Safetensors(place) => place.packed(transposed),
+            Self::Gguf(place) => place.packed(transposed),
+            Self::Bnb(place) => place.packed(transposed),
+        }
+    }
+
+    fn packed_bytes(&self) -> Result<Vec<u8>, ReadError> {
+        match self {
+            Self::Safetensors(place) => place.packed_bytes(),
+            Self::Gguf(place) => place.packed_bytes().map_err(of_gguf),
+            Self::Bnb(place) => Ok(place.read()?.into_bytes()),
         }
     }
 
@@ -137,6 +174,7 @@ impl Source for Place {
         match self {
             Self::Safetensors(place) => place.chunks(each),
             Self::Gguf(place) => place.chunks(each).map_err(of_gguf),
+            Self::Bnb(place) => place.chunks(each),
         }
     }
 }

@@ -1,18 +1,15 @@
 //! Tensors of a file as values.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use burn::module::{Module, Param};
-use burn::tensor::{Bytes, DType, Tensor, TensorData};
-use peft_core::{MapParams, ParamPlace, map_params};
+use burn::tensor::{Bytes, DType, TensorData};
 use peft_files::FloatType;
 use peft_safetensors::{Dtype, ReadError, TensorPlace};
 
 use super::layout::scatter;
 use super::place::Source;
 use crate::TensorProblem;
-use crate::params::stored_params;
 
 /// The dtype of this project for one of a file. Nothing is run in f64, which is read into f32.
 pub(crate) fn run_dtype(dtype: Dtype) -> Option<DType> {
@@ -28,7 +25,7 @@ pub(crate) fn run_dtype(dtype: Dtype) -> Option<DType> {
 /// straight into their place.
 ///
 /// Where they are to be `finite`, one that is not is refused, or that is not any more in `dtype`.
-fn read(
+pub(super) fn read(
     place: &impl Source,
     transposed: bool,
     dtype: DType,
@@ -132,7 +129,7 @@ fn is_finite(place: &TensorPlace) -> Result<bool, ReadError> {
 }
 
 /// What the elements of a file's tensor are.
-fn format(place: &impl Source) -> Result<DType, ReadError> {
+pub(super) fn format(place: &impl Source) -> Result<DType, ReadError> {
     place.format().ok_or_else(|| ReadError::Malformed {
         path: place.path().into(),
         reason: format!("`{}` of {} is not read", place.key(), place.kind()),
@@ -140,7 +137,7 @@ fn format(place: &impl Source) -> Result<DType, ReadError> {
 }
 
 /// Elements of one format in another.
-fn converted(bytes: &[u8], from: DType, to: DType) -> Cow<'_, [u8]> {
+pub(super) fn converted(bytes: &[u8], from: DType, to: DType) -> Cow<'_, [u8]> {
     if from == to {
         return Cow::Borrowed(bytes);
     }
@@ -154,61 +151,5 @@ fn float_type(dtype: DType) -> FloatType {
         DType::F16 => FloatType::F16,
         DType::BF16 => FloatType::BF16,
         _ => FloatType::F32,
-    }
-}
-
-/// `model` with the values of these tensors, which are of the shapes that its parameters have in a
-/// file, in a precision or in the one that each parameter has.
-pub(crate) fn load_tensors<M: Module>(
-    model: M,
-    places: BTreeMap<String, impl Source>,
-    dtype: Option<DType>,
-) -> Result<M, ReadError> {
-    let own = stored_params(&model).into_iter();
-    let mut loader = Loader {
-        places,
-        transposed: own.map(|param| (param.path, param.transposed)).collect(),
-        dtype,
-        error: None,
-    };
-    let model = map_params(model, &mut loader);
-    match loader.error {
-        Some(error) => Err(error),
-        None => Ok(model),
-    }
-}
-
-struct Loader<S> {
-    places: BTreeMap<String, S>,
-    transposed: HashMap<String, bool>,
-    dtype: Option<DType>,
-    error: Option<ReadError>,
-}
-
-impl<S: Source> MapParams for Loader<S> {
-    fn map<const D: usize>(
-        &mut self,
-        at: &ParamPlace,
-        param: Param<Tensor<D>>,
-    ) -> Param<Tensor<D>> {
-        let path = at.path();
-        let (Some(place), None) = (self.places.get(&path), &self.error) else {
-            return param;
-        };
-        let transposed = self.transposed.get(&path).copied().unwrap_or(false);
-        let dtype = self.dtype.unwrap_or_else(|| param.base().dtype());
-        // What is loaded in a dtype of its own is a base, which nothing has looked at before.
-        match read(place, transposed, dtype, self.dtype.is_some()) {
-            Ok(data) => {
-                let device = param.lazy_device();
-                let tensor = Tensor::from_data(data, (&device, dtype));
-                let id = param.id;
-                param.transform_for_load(tensor, id)
-            }
-            Err(error) => {
-                self.error = Some(error);
-                param
-            }
-        }
     }
 }

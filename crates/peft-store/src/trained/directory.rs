@@ -12,6 +12,7 @@ use crate::adapter::{TENSORS, read_fields};
 use crate::base_digest::other_base;
 use crate::fields::Fields;
 use crate::params::stored_params;
+use crate::quantise::Quantise;
 use crate::tensor_file::{load_tensors, problems as unfit};
 use crate::{AdapterFileError, TensorProblem};
 
@@ -136,7 +137,7 @@ impl TrainedDir {
             .iter()
             .map(|path| expected[path].iter().product::<usize>());
         let elements = elements.sum();
-        *model = load_tensors(model.clone(), places, None)?;
+        *model = load_tensors(model.clone(), places, None, Quantise::Dense)?;
         Ok(TrainedReport { paths, elements })
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
-use peft_core::{ParamPlace, VisitParams, visit_params};
+use peft_core::{FrozenWeight, ParamPlace, VisitParams, visit_params};
 use peft_kernels::sum_of_squares;
 
 /// What of a run is no finite number any more.
@@ -84,7 +84,10 @@ impl VisitParams for Sums<'_> {
     fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
         let path = at.path();
         if self.paths.is_none_or(|paths| paths.contains(&path)) {
-            self.sums.push((path, sum_of_squares(param.base().inner())));
+            // What is packed was finite when it was packed, and does not change.
+            if FrozenWeight::of(param).packed().is_none() {
+                self.sums.push((path, sum_of_squares(param.base().inner())));
+            }
         }
     }
 }

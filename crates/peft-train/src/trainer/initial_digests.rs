@@ -58,7 +58,15 @@ impl Visit {
 
 impl VisitParams for Visit {
     fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
-        self.note(at.path(), &FrozenWeight::of(param).dense().into_data());
+        let weight = FrozenWeight::of(param);
+        self.note(at.path(), &weight.stored());
+        // Blocks do not say what they are blocks of.
+        if let Some(format) = weight.packed()
+            && let Some(digest) = self.found.get_mut(&at.path())
+        {
+            let of = format!("{format} {:?} {:?}", weight.dims(), weight.dtype());
+            digest.add_bytes(of.as_bytes());
+        }
     }
 
     fn visit_int<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D, Int>>) {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::Tensor;
-use peft_core::{MapParams, ParamPlace, VisitParams, map_params, visit_params};
+use peft_core::{FrozenWeight, MapParams, ParamPlace, VisitParams, map_params, visit_params};
+use peft_kernels::PackedFormat;
 
 use crate::TrainError;
 
@@ -14,6 +15,8 @@ pub(super) struct TrainingParam {
     pub(super) id: ParamId,
     /// The factor on its learning rate.
     pub(super) rate: f64,
+    /// How it is packed, which it cannot be.
+    packed: Option<PackedFormat>,
 }
 
 /// Sets what trains to what has a rate.
@@ -39,6 +42,16 @@ impl<F: FnMut(&str) -> Option<f64>> Mask<F> {
                 rate: wrong.rate,
             });
         }
+        let packed = mask
+            .trains
+            .iter()
+            .find_map(|param| Some((&param.path, param.packed?)));
+        if let Some((path, format)) = packed {
+            return Err(TrainError::Packed {
+                path: path.clone(),
+                format,
+            });
+        }
         match mask.trains.is_empty() {
             true => Err(TrainError::NothingTrains),
             false => Ok((model, mask.trains)),
@@ -56,7 +69,16 @@ impl<F: FnMut(&str) -> Option<f64>> MapParams for Mask<F> {
         let rate = (self.rate)(&path);
         if let Some(rate) = rate {
             let id = param.id;
-            self.trains.push(TrainingParam { path, id, rate });
+            let packed = FrozenWeight::of(&param).packed();
+            self.trains.push(TrainingParam {
+                path,
+                id,
+                rate,
+                packed,
+            });
+            if packed.is_some() {
+                return param;
+            }
         }
         match rate.is_some() == param.base().is_require_grad() {
             true => param,

@@ -12,6 +12,7 @@
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor, TensorData};
+use peft_core::FrozenWeight;
 
 use super::probe::Logits;
 use crate::error::CliError;
@@ -102,6 +103,7 @@ impl Move {
 
 impl ModuleMapper for Move {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let param = param.map(|tensor| FrozenWeight::from(tensor).dense());
         param.map(|tensor| {
             let (device, dims) = (tensor.device(), tensor.dims());
             let moved = |value: f32| match self.up() {

@@ -17,7 +17,7 @@ use super::classifier::{adapted, without_head};
 use super::say_left_alone;
 use super::tokenizer::tokenizer;
 use super::train::end_without_traces;
-use crate::args::MergeArgs;
+use crate::args::{HoldArg, MergeArgs};
 use crate::device::{device, dtype};
 use crate::error::CliError;
 
@@ -30,6 +30,21 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
     end_without_traces()?;
     let place = NewDir::beside(&args.out)?;
     let checkpoint = Checkpoint::open(&args.model)?.with_any_size(args.any_size);
+    // Of packed weights the merged model has the dense values: those of a file that has blocks are
+    // read as such anyway.
+    let checkpoint = match args.quantise {
+        Some(held) if peft_kernels::multiplies_packed(&device) => {
+            checkpoint.with_quantise(HoldArg::of(Some(held)))
+        }
+        Some(held) if held != HoldArg::None => {
+            return Err(CliError::Usage(format!(
+                "--quantise {} is for device `flex`, and this is `{}`",
+                held.name(),
+                args.device
+            )));
+        }
+        _ => checkpoint,
+    };
     say_left_alone(&checkpoint, &device)?;
     let saved = open_for_task(&args.adapter, &checkpoint)?;
     check_merges(&saved, &args.adapter)?;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::train_config;
-use crate::args::{Method, TrainArgs};
+use crate::args::{HoldArg, Method, TrainArgs};
 use crate::device::placed;
 use crate::error::CliError;
 
@@ -21,6 +21,14 @@ pub(super) fn check(args: &TrainArgs) -> Result<(), CliError> {
     if args.pack && of.n_virtual_tokens(method) > 0 {
         note(Err(CliError::Usage(format!(
             "--pack puts rows behind each other, and --method {method} stands before the first alone; leave --pack out"
+        ))));
+    }
+    if let Some(held @ (HoldArg::Nf4 | HoldArg::Q8)) = args.model.quantise
+        && method.trains_linear_layers()
+    {
+        note(Err(CliError::Usage(format!(
+            "--quantise {} holds linear layers in few bits, and --method {method} trains them: leave --quantise out, or train an adapter (--method lora)",
+            held.name()
         ))));
     }
     if args.save_every == Some(0) {

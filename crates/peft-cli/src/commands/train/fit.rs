@@ -19,6 +19,7 @@ use super::run::Run;
 use super::strategy::{at_first, strategy};
 use crate::args::{Method, TrainArgs};
 use crate::commands::adapted::ADAPTER;
+use crate::commands::say_held;
 use crate::device::placed;
 use crate::error::CliError;
 use crate::say::say;
@@ -72,6 +73,7 @@ where
         None => adapter_config(args, &job.heads, job.checkpoint, job.tokenizer, &job.model)?,
     };
     let strategy = strategy(args, &job.heads, &job.model)?;
+    say_held(&job.model);
     let mut model = adaptable(job.model);
     let mut begun_with = Vec::new();
     if let Some(init) = init {
@@ -202,5 +204,8 @@ pub(super) fn flags(args: &TrainArgs) -> Map<String, Value> {
     context.insert("of the method".into(), json!(args.of_method));
     context.insert("dtype".into(), json!(args.model.dtype));
     context.insert("device".into(), json!(backend));
+    if let Some(held) = args.model.quantise {
+        context.insert("quantise".into(), json!(held));
+    }
     context
 }

@@ -16,7 +16,7 @@ mod strategy;
 mod summary;
 
 use peft_models::LanguageModel;
-use peft_store::{Checkpoint, TaskType};
+use peft_store::{Checkpoint, Quantise, TaskType};
 use peft_train::{
     EncodeOptions, EncodedExamples, PackedNextToken, RowKind, Schedule, TrainConfig, Warmup,
     encode, pack,
@@ -50,7 +50,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         .as_ref()
         .map(|path| super::read_rows(path))
         .transpose()?;
-    let checkpoint = super::opened(&args.model)?;
+    let mut checkpoint = super::opened(&args.model)?;
+    if args.model.quantise.is_none() && args.method().trains_linear_layers() {
+        checkpoint = checkpoint.with_quantise(Quantise::Dense);
+    }
     super::say_left_alone(&checkpoint, &placed(&args.model)?.0)?;
     if let Some(init) = &init {
         init.check(&checkpoint)?;

@@ -97,9 +97,11 @@ pub(super) fn commands(args: &TrainArgs, leaves: OutputUse, best: Option<usize>)
     let best = best.map(|_| args.out.join(BEST));
     let dir: PathBuf = best.unwrap_or_else(|| args.out.clone());
     let (dir, base) = (quoted(&dir), quoted(&args.model.model));
+    let held = args.model.quantise.filter(|_| leaves != OutputUse::Model);
+    let held = held.map_or_else(String::new, |held| format!(" --quantise {}", held.name()));
     let model = match leaves {
         OutputUse::Model => format!("--model {dir}"),
-        OutputUse::Adapter | OutputUse::Input => format!("--model {base} --adapter {dir}"),
+        OutputUse::Adapter | OutputUse::Input => format!("--model {base} --adapter {dir}{held}"),
     };
     let rows = quoted(args.valid.as_ref().unwrap_or(&args.train));
     let mut lines = vec![

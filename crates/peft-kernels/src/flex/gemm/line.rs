@@ -3,6 +3,8 @@
 
 use burn::tensor::bf16;
 
+use super::storage::{Plain, Stored};
+
 /// Units of a [`Line`].
 pub(super) const LINE: usize = 16;
 
@@ -27,6 +29,9 @@ pub(super) trait Element: Copy + Default + Send + Sync {
     /// Units of elements that follow each other along the inner axis; the second ones are left out
     /// where a unit is one element.
     fn units(first: &[Self], second: &[Self], out: &mut [u32]);
+
+    /// What lies as it is multiplied, as products of few rows read it.
+    fn stored(plain: Plain<'_, Self>) -> Stored<'_>;
 }
 
 impl Element for f32 {
@@ -44,6 +49,10 @@ impl Element for f32 {
             *out = x.to_bits();
         }
     }
+
+    fn stored(plain: Plain<'_, Self>) -> Stored<'_> {
+        Stored::F32(plain)
+    }
 }
 
 impl Element for bf16 {
@@ -60,6 +69,10 @@ impl Element for bf16 {
         for ((out, x), y) in out.iter_mut().zip(first).zip(second) {
             *out = u32::from(x.to_bits()) | u32::from(y.to_bits()) << 16;
         }
+    }
+
+    fn stored(plain: Plain<'_, Self>) -> Stored<'_> {
+        Stored::Bf16(plain)
     }
 }
 

@@ -22,6 +22,7 @@ mod library;
 mod line;
 pub(crate) mod measure;
 mod pack;
+mod packed;
 mod portable;
 mod product;
 mod storage;
@@ -33,6 +34,7 @@ mod thin;
 use burn::tensor::{bf16 as Bf16, f16 as F16};
 
 pub(super) use library::{Matrix, products};
+pub(super) use packed::packed_product;
 
 use kernel::{Kernel, THIN_COLUMNS, THIN_ROWS};
 use line::{Element, LINE};

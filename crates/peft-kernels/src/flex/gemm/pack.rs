@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::kernel::Kernel;
 use super::line::{Element, LINE, Line};
-use super::storage::Lines;
+use super::storage::{Lines, Plain};
 use crate::flex::rows::vectorised;
 
 /// A factor of a product.
@@ -134,32 +134,80 @@ impl<E: Element> Factor<'_, E> {
         for (panel, out) in out.chunks_exact_mut(units.len() * step).enumerate() {
             for start in starts.clone() {
                 let column = columns.start + panel * kernel.columns + start;
-                for (i, unit) in units.clone().enumerate().step_by(LINE) {
-                    let out = &mut out[i * step + start / LINE..];
-                    let n = LINE.min(units.end - unit);
-                    let whole = n == LINE
-                        && column + LINE <= self.outer
-                        && (unit + LINE) * E::OF_UNIT <= self.inner;
-                    match plain {
-                        _ if column >= self.outer => {
-                            out.iter_mut()
-                                .step_by(step)
-                                .take(n)
-                                .for_each(|out| *out = Line::ZERO);
-                        }
-                        Some(plain) if whole => {
-                            let place = [column, unit * E::OF_UNIT];
-                            kernel.transpose_plain(plain, place, out, step);
-                        }
-                        _ => {
-                            let square = self.square(kernel, column, unit);
-                            let mut turned = [Line::ZERO; LINE];
-                            kernel.transpose(&square, &mut turned, 1);
-                            for (out, turned) in out.iter_mut().step_by(step).zip(&turned[..n]) {
-                                *out = *turned;
-                            }
-                        }
+                let out = &mut out[start / LINE..];
+                match plain {
+                    _ if column >= self.outer => {
+                        let lines = out.iter_mut().step_by(step);
+                        lines.for_each(|out| *out = Line::ZERO);
                     }
+                    Some(plain) => self.pack_plain(kernel, plain, column, units.clone(), out),
+                    None => self.pack_unpacked(kernel, column, units.clone(), out),
+                }
+            }
+        }
+    }
+
+    /// 16 columns that are lines, from where they lie, to half a panel.
+    fn pack_plain(
+        &self,
+        kernel: &Kernel,
+        plain: Plain<'_, E>,
+        column: usize,
+        units: Range<usize>,
+        out: &mut [Line],
+    ) {
+        let step = kernel.columns / LINE;
+        for (i, unit) in units.clone().enumerate().step_by(LINE) {
+            let out = &mut out[i * step..];
+            let n = LINE.min(units.end - unit);
+            let whole = n == LINE
+                && column + LINE <= self.outer
+                && (unit + LINE) * E::OF_UNIT <= self.inner;
+            if whole {
+                kernel.transpose_plain(plain, [column, unit * E::OF_UNIT], out, step);
+                continue;
+            }
+            let square = self.square(kernel, column, unit);
+            let mut turned = [Line::ZERO; LINE];
+            kernel.transpose(&square, &mut turned, 1);
+            for (out, turned) in out.iter_mut().step_by(step).zip(&turned[..n]) {
+                *out = *turned;
+            }
+        }
+    }
+
+    /// 16 columns that are lines of another format, to half a panel: a run of each is unpacked at
+    /// once, since blocks of a format are larger than a square.
+    fn pack_unpacked(&self, kernel: &Kernel, column: usize, units: Range<usize>, out: &mut [Line]) {
+        /// Elements of a run.
+        const RUN: usize = 256;
+        let step = kernel.columns / LINE;
+        let of_run = RUN / E::OF_UNIT;
+        let mut runs = [E::default(); LINE * RUN];
+        let there = LINE.min(self.outer - column);
+        for (done, unit) in units.clone().enumerate().step_by(of_run) {
+            let many = of_run.min(units.end - unit);
+            let first = unit * E::OF_UNIT;
+            let elements = (many * E::OF_UNIT).min(self.inner - first);
+            for (i, run) in runs.chunks_exact_mut(RUN).enumerate() {
+                let (values, rest) = run.split_at_mut(if i < there { elements } else { 0 });
+                if !values.is_empty() {
+                    self.lines.read(column + i, first, values);
+                }
+                rest.fill(E::default());
+            }
+            let plain = Plain::new(&runs, 0, RUN, LINE, RUN);
+            for part in (0..many).step_by(LINE) {
+                let out = &mut out[(done + part) * step..];
+                let (n, place) = (LINE.min(many - part), [0, part * E::OF_UNIT]);
+                if n == LINE {
+                    kernel.transpose_plain(plain, place, out, step);
+                    continue;
+                }
+                let mut turned = [Line::ZERO; LINE];
+                kernel.transpose_plain(plain, place, &mut turned, 1);
+                for (out, turned) in out.iter_mut().step_by(step).zip(&turned[..n]) {
+                    *out = *turned;
                 }
             }
         }

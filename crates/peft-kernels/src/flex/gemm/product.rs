@@ -11,6 +11,7 @@ use super::kernel::{Kernel, THIN_COLUMNS, THIN_ROWS, Thin, Tile, padded};
 use super::library::ONE_CORE;
 use super::line::{Element, LINE, Line};
 use super::pack::Factor;
+use super::storage::{Plain, Stored};
 
 /// Units along the inner axis of a packed block: its panels stay in the cache.
 const UNITS: usize = 768;
@@ -27,6 +28,8 @@ thread_local! {
     static ROWS: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
     /// The block of columns that this thread has packed, kept for the next one.
     static BLOCKS: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+    /// The columns that this thread has unpacked for a product of few rows.
+    static UNPACKED: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Where tiles of a product go.
@@ -110,8 +113,8 @@ fn pack<'m, E: Element>(
     packed
 }
 
-/// Of few rows, the columns that are read from where they lie: as many, from the first one on, as
-/// are returned. All of them are written.
+/// Of few rows, the columns that are read from where they lie, or from where a panel of them is
+/// unpacked: as many, from the first one on, as are returned. All of them are written.
 fn thin<E: Element>(
     kernel: &Kernel,
     packed: &[Line],
@@ -124,10 +127,17 @@ fn thin<E: Element>(
     } else {
         E::OF_UNIT
     };
-    let Some(stored) = b.lines.stored() else {
-        return 0;
+    let lying = b.lines.stored();
+    // What is unpacked lies as it is multiplied.
+    let unpacked = || E::stored(Plain::new(&[], 0, 0, 0, 0));
+    let of = match b.along_inner {
+        true => lying.unwrap_or_else(unpacked),
+        false => match lying {
+            Some(lying) => lying,
+            None => return 0,
+        },
     };
-    let Some(run) = (kernel.thin)(stored) else {
+    let Some(run) = (kernel.thin)(of) else {
         return 0;
     };
     if a.outer > THIN_ROWS || !a.inner.is_multiple_of(whole) {
@@ -135,17 +145,18 @@ fn thin<E: Element>(
     }
     let filled = filled(packed, a.outer);
     let panels = b.outer / THIN_COLUMNS;
-    let bytes = b.outer * b.inner * stored.size();
+    let bytes = b.outer * b.inner * of.size();
     let tasks = match bytes < ONE_CORE_BYTES {
         true => 1,
         false => rayon::current_num_threads(),
     };
     let each = panels.div_ceil(tasks).max(1);
-    let one = |first: usize| {
-        let columns = first * THIN_COLUMNS..panels.min(first + each) * THIN_COLUMNS;
+    // The output's columns from those that lie from `first` on.
+    let go = |stored: Stored<'_>, first: usize, columns: Range<usize>| {
+        let last = first + columns.len();
         let from = match b.along_inner {
-            true => stored.address([columns.start, 0], [columns.end - 1, b.inner]),
-            false => stored.address([0, columns.start], [b.inner - 1, columns.end]),
+            true => stored.address([first, 0], [last - 1, b.inner]),
+            false => stored.address([0, first], [b.inner - 1, last]),
         };
         let task = Thin {
             a: filled.as_ptr(),
@@ -164,6 +175,24 @@ fn thin<E: Element>(
         // negative, so the last one ends farthest. The output's columns are this task's. The
         // processor has the instructions, since there is this kernel.
         unsafe { run(task) };
+    };
+    let one = |first: usize| {
+        let columns = first * THIN_COLUMNS..panels.min(first + each) * THIN_COLUMNS;
+        if let Some(lying) = lying {
+            return go(lying, columns.start, columns);
+        }
+        UNPACKED.with_borrow_mut(|memory| {
+            let of_line = b.inner / (LINE * E::OF_UNIT);
+            memory.resize(THIN_COLUMNS * of_line, Line::ZERO);
+            for panel in columns.step_by(THIN_COLUMNS) {
+                let elements = E::of(memory);
+                for (i, line) in elements.chunks_exact_mut(b.inner).enumerate() {
+                    b.lines.read(panel + i, 0, line);
+                }
+                let plain = Plain::new(elements, 0, b.inner, THIN_COLUMNS, b.inner);
+                go(E::stored(plain), 0, panel..panel + THIN_COLUMNS);
+            }
+        });
     };
     if tasks == 1 {
         (0..panels).step_by(each).for_each(one);

@@ -304,8 +304,8 @@ fn digest_below<M: Module>(model: &M, depth: &Depth, block: usize) -> Digest {
         fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
             let place = self.depth.place(&at.path());
             if place.is_some_and(|place| place < self.end) {
-                let weight = FrozenWeight::of(param).dense();
-                self.digest.add_bytes(weight.into_data().as_bytes());
+                let weight = FrozenWeight::of(param).stored();
+                self.digest.add_bytes(weight.as_bytes());
             }
         }
     }

@@ -1,0 +1,139 @@
+//! Packed weights as tensors of `flex`.
+//!
+//! The layout has the weight's shape and no strides, so every element of the matrix is the first of
+//! the memory, which is NaN. Behind it are the rest of the head, and the blocks.
+
+use burn::backend::Flex;
+use burn::tensor::{Bytes, DType, Shape, Tensor, bf16, f16};
+use burn_flex::{FlexTensor, Layout};
+
+use super::is_here;
+use super::rows;
+use crate::packed::{Packed, PackedFormat, values};
+
+/// Words of the head: NaN, a mark, the format, `d_in`, `d_out` and the bytes of the blocks, in two
+/// words each.
+const HEAD: usize = 16;
+/// Of f32, and in either half of bf16 and f16.
+const NAN: u32 = 0x7fc0_7fc0;
+/// What no other tensor of one element has behind it.
+const MARK: [u32; 4] = [0x7065_6674, 0x9e37_79b9, 0x5061_636b, 0xc2b2_ae35];
+
+/// What a tensor's memory holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PackedView<'a> {
+    pub(super) format: PackedFormat,
+    /// `[d_in, d_out]`.
+    pub(super) dims: [usize; 2],
+    /// Of the dense value.
+    pub(super) dtype: DType,
+    pub(super) bytes: &'a [u8],
+}
+
+impl<'a> PackedView<'a> {
+    /// What `x` holds, if it is packed.
+    pub(super) fn of(x: &'a FlexTensor) -> Option<Self> {
+        let layout = x.layout();
+        if layout.strides() != [0, 0] || layout.start_offset() != 0 {
+            return None;
+        }
+        let (head, bytes) = x.bytes().split_at_checked(4 * HEAD)?;
+        let word = |i: usize| {
+            let at = 4 * i;
+            u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
+        };
+        let long =
+            |i: usize| usize::try_from(u64::from(word(i)) | u64::from(word(i + 1)) << 32).ok();
+        if word(0) != NAN || (0..4).any(|i| word(1 + i) != MARK[i]) {
+            return None;
+        }
+        let (d_in, d_out, length) = (long(6)?, long(8)?, long(10)?);
+        let dims: Vec<usize> = layout.shape().iter().copied().collect();
+        (dims == [d_in, d_out]).then_some(())?;
+        Some(Self {
+            format: PackedFormat::of_code(word(5))?,
+            dims: [d_in, d_out],
+            dtype: x.dtype(),
+            bytes: bytes.get(..length)?,
+        })
+    }
+
+    /// The dense value, `[d_in, d_out]`.
+    fn dense(&self) -> FlexTensor {
+        let mut out = vec![0.0f32; self.dims[0] * self.dims[1]];
+        rows::fill(&mut out, self.dims[0], |run, out| {
+            values(self.format, self.bytes, run.start, out);
+        });
+        let bytes = match self.dtype {
+            DType::BF16 => Bytes::from_elems(out.into_iter().map(bf16::from_f32).collect()),
+            DType::F16 => Bytes::from_elems(out.into_iter().map(f16::from_f32).collect()),
+            _ => Bytes::from_elems(out),
+        };
+        let [d_in, d_out] = self.dims;
+        let columns = Layout::new(Shape::from([d_in, d_out]), vec![1, d_in as isize], 0);
+        FlexTensor::new(bytes, columns, self.dtype).to_contiguous()
+    }
+}
+
+/// Whether a tensor of this backend is a packed weight.
+pub(super) fn is_packed(x: &FlexTensor) -> bool {
+    PackedView::of(x).is_some()
+}
+
+/// The tensor of a packed weight.
+pub(crate) fn packed_tensor(packed: &Packed, dtype: DType) -> Tensor<2> {
+    let dims = packed.dims();
+    let bytes = packed.bytes();
+    let mut memory = vec![0u32; HEAD + bytes.len().div_ceil(4)];
+    memory[0] = NAN;
+    memory[1..5].copy_from_slice(&MARK);
+    memory[5] = packed.format().code();
+    for (i, long) in [dims[0], dims[1], bytes.len()].into_iter().enumerate() {
+        let long = long as u64;
+        memory[6 + 2 * i] = long as u32;
+        memory[7 + 2 * i] = (long >> 32) as u32;
+    }
+    for (word, bytes) in memory[HEAD..].iter_mut().zip(bytes.chunks(4)) {
+        let mut whole = [0; 4];
+        whole[..bytes.len()].copy_from_slice(bytes);
+        *word = u32::from_ne_bytes(whole);
+    }
+    let layout = Layout::new(Shape::from(dims), vec![0, 0], 0);
+    let dtype = match dtype {
+        DType::BF16 | DType::F16 => dtype,
+        _ => DType::F32,
+    };
+    Tensor::from_primitive::<Flex>(FlexTensor::new(Bytes::from_elems(memory), layout, dtype))
+}
+
+/// The tensor of this backend that it is, without its graph.
+fn primitive<const D: usize>(x: &Tensor<D>) -> Option<FlexTensor> {
+    if D != 2 || !is_here(x) {
+        return None;
+    }
+    let inner = x.clone().without_autodiff();
+    inner.try_into_primitive::<Flex>().ok()
+}
+
+/// Whether a tensor is a packed weight, and how it is packed.
+pub(crate) fn packed_format<const D: usize>(x: &Tensor<D>) -> Option<PackedFormat> {
+    PackedView::of(&primitive(x)?).map(|view| view.format)
+}
+
+/// The blocks of a packed weight.
+pub(crate) fn packed_bytes<const D: usize>(x: &Tensor<D>) -> Option<Vec<u8>> {
+    PackedView::of(&primitive(x)?).map(|view| view.bytes.to_vec())
+}
+
+/// The dense value of a packed weight, in no graph but of the same kind of tensor.
+pub(crate) fn unpacked<const D: usize>(x: &Tensor<D>) -> Option<Tensor<D>> {
+    let held = primitive(x)?;
+    let dense = PackedView::of(&held)?.dense();
+    let dense = Tensor::<D>::from_primitive::<Flex>(dense);
+    Some(match x.gradient_checkpointing_strategy() {
+        Some(strategy) => dense
+            .autodiff()
+            .with_gradient_checkpointing_strategy(strategy),
+        None => dense,
+    })
+}
