@@ -1,6 +1,6 @@
 //! Greedy continuations of prompts by a checkpoint, measured alone in their process:
-//! `bench_generate DIR PROMPTS NEW DTYPE` continues `PROMPTS` prompts of 32 tokens together by `NEW`
-//! tokens each, with the base in `DTYPE` (f32 or bf16), and prints
+//! `bench_generate DIR PROMPTS NEW DTYPE` continues `PROMPTS` prompts of 32 tokens together by
+//! `NEW` tokens each, with the base in `DTYPE` (f32 or bf16), and prints
 //! `seconds=S peak_kib=N trainable=0 tokens=A,B,..`, the new tokens of all.
 //!
 //! `seconds` is the shortest of three times, the reading of the prompts included.

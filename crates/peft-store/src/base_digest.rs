@@ -12,8 +12,8 @@ use rayon::prelude::*;
 ///
 /// The sum over the parameters of a digest (FNV-1a) of each one's path, shape and values, so the
 /// order does not matter. Values count in bf16: a checkpoint has one digest whether it is run in
-/// f32 or in bf16. What is run in f16 counts in f16, and the digest says so: `f16:...`. Weights that
-/// are packed count by their blocks: `packed:...`.
+/// f32 or in bf16. What is run in f16 counts in f16, and the digest says so: `f16:...`. Weights
+/// that are packed count by their blocks: `packed:...`.
 pub fn base_digest<M: Module>(model: &M, except: &BTreeSet<String>) -> String {
     let of = own(model, except);
     let run = run(model, &of);

@@ -1,4 +1,5 @@
-//! Bases in blocks of a few bits a value. They are multiplied on `flex`; elsewhere they are refused.
+//! Bases in blocks of a few bits a value. They are multiplied on `flex`; elsewhere they are
+//! refused.
 
 mod models;
 mod products;

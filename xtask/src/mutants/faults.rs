@@ -90,8 +90,8 @@ const FAULTS: [Fault; 31] = [
     Fault {
         name: "a product with the transpose is scaled",
         file: "crates/peft-core/src/forward/frozen_weight.rs",
-        text: "peft_kernels::linear(x, weight.clone().transpose(), None)",
-        instead: "peft_kernels::linear(x, weight.clone().transpose() * 1.5, None)",
+        text: "peft_kernels::transposed_product(x, weight.clone())",
+        instead: "peft_kernels::transposed_product(x, weight.clone() * 1.5)",
         cases: &[
             "core_slots::frozen_weight::flex::gradients_of_the_rows_go_through_the_transpose",
             "core_slots::frozen_weight::ndarray::products_are_those_with_the_dense_value",

@@ -16,7 +16,8 @@ pub enum PackedFormat {
     /// The same with scales in eight bits, a scale of those in f32 for each 256: bitsandbytes'
     /// double quantisation.
     Nf4Double,
-    /// bitsandbytes' `int8`, a scale in f32 for each output, which is held for each 64 of its values.
+    /// bitsandbytes' `int8`, a scale in f32 for each output, which is held for each 64 of its
+    /// values.
     Int8,
     /// ggml's, four bits.
     Q4_0,

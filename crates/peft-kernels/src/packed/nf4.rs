@@ -1,6 +1,6 @@
-//! `x = a CODE[q]`: four bits each, and a scale `a` for 64 of them, its largest magnitude. The codes
-//! are the quantiles of a normal distribution: *QLoRA*, Dettmers et al. 2023, appendix E; values and
-//! rounding have the bits of bitsandbytes.
+//! `x = a CODE[q]`: four bits each, and a scale `a` for 64 of them, its largest magnitude. The
+//! codes are the quantiles of a normal distribution: *QLoRA*, Dettmers et al. 2023, appendix E;
+//! values and rounding have the bits of bitsandbytes.
 //!
 //! A block is `a` in f32, then 32 bytes, of which each has its first value in the upper half.
 

@@ -169,11 +169,11 @@ fn thin<E: Element>(
             rows: a.outer,
             columns: columns.len(),
         };
-        // SAFETY: `filled` has a line of each row, as many as are padded, for each 16 units: `packed`
-        // is of one panel, since there are no more rows than that has. The lines of these columns,
-        // or these columns of all lines, are in memory as `address` has asserted: strides are not
-        // negative, so the last one ends farthest. The output's columns are this task's. The
-        // processor has the instructions, since there is this kernel.
+        // SAFETY: `filled` has a line of each row, as many as are padded, for each 16 units:
+        // `packed` is of one panel, since there are no more rows than that has. The lines of these
+        // columns, or these columns of all lines, are in memory as `address` has asserted: strides
+        // are not negative, so the last one ends farthest. The output's columns are this task's.
+        // The processor has the instructions, since there is this kernel.
         unsafe { run(task) };
     };
     let one = |first: usize| {
