@@ -12,7 +12,7 @@ pub(super) const FAULTS: [Fault; 5] = [
     },
     Fault {
         name: "what trained is read in f32 whatever the model is in",
-        file: "crates/peft-store/src/tensor_file/read.rs",
+        file: "crates/peft-store/src/tensor_file/load.rs",
         text: "self.dtype.unwrap_or_else(|| param.base().dtype())",
         instead: "self.dtype.unwrap_or(DType::F32)",
         cases: &["trained_files::flex::precisions_are_kept"],
