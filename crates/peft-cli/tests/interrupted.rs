@@ -42,12 +42,12 @@ fn adapter(place: &Place, run: &str) -> Vec<u8> {
 #[test]
 fn a_signal_ends_a_run_where_it_goes_on() {
     let place = Place::new();
-    place.runs(&flags("--max-steps 600 --save-every 1000 --out whole"));
+    place.runs(&flags("--max-steps 150 --save-every 1000 --out whole"));
     for (name, status) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let out = format!("by{name}");
         let child = start(
             &place,
-            &format!("--max-steps 600 --save-every 1000 --out {out}"),
+            &format!("--max-steps 150 --save-every 1000 --out {out}"),
         );
         // Before the first step, or a few steps later.
         wait_for(&place, &format!("{out}/metrics.jsonl"));
