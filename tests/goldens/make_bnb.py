@@ -1,4 +1,7 @@
-"""What bitsandbytes packs weights as, and what it makes of them: `bnb/blocks.safetensors`. Run: python make_bnb.py (torch, bitsandbytes, safetensors)"""
+"""What bitsandbytes packs weights as, and what it makes of them: `bnb/blocks.safetensors`.
+
+Run: python make_bnb.py (torch, bitsandbytes, safetensors)
+"""
 
 from pathlib import Path
 
@@ -45,7 +48,7 @@ def main():
             elif shape[1] % 64 == 0:
                 assert torch.equal(values, plain(packed, state)), name
             else:
-                # Its kernel for processors takes each row for whole blocks; those of other devices do not.
+                # Its kernel for processors takes each row for whole blocks; other devices' do not.
                 values = plain(packed, state)
             key = f"{name}.nested" if nested else name
             parts = {"codes": packed.flatten(), "absmax": state.absmax, "values": values}

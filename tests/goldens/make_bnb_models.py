@@ -1,7 +1,9 @@
-"""A small model as bitsandbytes holds it, and a LoRA step on it by PEFT: `bnb/`. Run: python make_bnb_models.py (torch, transformers, peft, bitsandbytes, accelerate)
+"""A small model as bitsandbytes holds it, and a LoRA step on it by PEFT: `bnb/`.
 
-`dense` has the weights; `nf4`, `nf4_double` and `int8` are what transformers saves of them quantised; `lora_NAME` a PEFT adapter
-with what it computes on each of four bits: logits, loss and gradients, in f32.
+`dense` has the weights; `nf4`, `nf4_double` and `int8` are what transformers saves of them
+quantised; `lora_NAME` a PEFT adapter with what it computes on each of four bits: logits, loss and
+gradients, in f32. Run: python make_bnb_models.py (torch, transformers, peft, bitsandbytes,
+accelerate)
 """
 
 import shutil

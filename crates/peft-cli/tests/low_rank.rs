@@ -180,6 +180,8 @@ fn spectra_tell_the_rank_of_what_was_added() {
     assert!(table.contains("model.layers.1.self_attn.q_proj"), "{table}");
     let picture = String::from_utf8(place.read("energy.svg")).expect("UTF-8");
     assert!(picture.starts_with("<svg") && picture.contains("q_proj"));
+    let nowhere = "spectrum --model model --svg nowhere/energy.svg";
+    refused(&place, nowhere, "there is no directory nowhere");
     let same = "spectrum --model model --tuned model";
     refused(&place, same, "no weight of a linear layer differs");
 }

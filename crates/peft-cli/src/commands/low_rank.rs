@@ -21,26 +21,27 @@ use crate::say::say;
 
 /// Parameters that are named of those that stay as they are in the base.
 const NAMED: usize = 5;
+pub(super) const UNCHANGED: &str = "no weight of a linear layer differs between the two models";
 const WRITTEN: &str = "the adapter that was written differs from the one in memory";
 
-/// One layer's.
+/// How near the LoRA of a layer is to the layer's change.
 pub(super) struct Approximated {
     pub(super) layer: String,
     pub(super) rank: usize,
-    /// Of the layer's own change.
+    /// What is left out, as a part of the layer's change.
     pub(super) error: f64,
-    /// The length of the change, of that of the weight.
+    /// The length of the change, as a part of the weight's.
     pub(super) change: f64,
     length: f64,
 }
 
-/// A base with LoRA on it.
+/// A base with LoRA on it, near to another model.
 pub(super) struct AsLora {
     pub(super) model: Adaptable<LanguageModel>,
     pub(super) config: LoraConfig,
     pub(super) layers: Vec<Approximated>,
     /// Parameters that differ and are no weights of linear layers, which stay the base's.
-    pub(super) left: Vec<String>,
+    left: Vec<String>,
 }
 
 impl AsLora {
@@ -68,26 +69,25 @@ pub(super) fn as_lora(
     tuned: &LanguageModel,
     size: Size,
 ) -> Result<AsLora, CliError> {
-    let changes = changes(&base, tuned)?;
     let (mut found, mut layers) = (BTreeMap::new(), Vec::new());
-    for change in changes.layers {
-        let delta = change.matrix();
-        let near = LowRank::of(delta, size).ok_or_else(|| not_finite(&change.layer))?;
-        let length = norm(&change.values);
+    let others = changes(&base, tuned, |change| {
+        let (length, weight) = (norm(&change.values), change.weight);
+        let layer = change.layer.clone();
+        let near = LowRank::of(change.into_matrix(), size).ok_or_else(|| not_finite(&layer))?;
         layers.push(Approximated {
-            layer: change.layer.clone(),
+            layer: layer.clone(),
             rank: near.singular_values.len(),
             error: near.error,
-            change: length / change.of.max(f64::MIN_POSITIVE),
+            change: length / weight.max(f64::MIN_POSITIVE),
             length,
         });
-        found.insert(change.layer, near);
-    }
+        found.insert(layer, near);
+        Ok(())
+    })?;
     if layers.is_empty() {
-        let what = "no weight of a linear layer differs between the two models";
-        return Err(CliError::Usage(what.into()));
+        return Err(CliError::Usage(UNCHANGED.into()));
     }
-    let config = config(&layers, &changes.unchanged);
+    let config = config(&layers, &others.unchanged);
     let mut model = base;
     config.attach_with(&mut model, ADAPTER, |layer, _, scale| {
         let on =
@@ -100,7 +100,7 @@ pub(super) fn as_lora(
         model: adaptable(model),
         config,
         layers,
-        left: changes.left,
+        left: others.left,
     })
 }
 
@@ -108,84 +108,101 @@ pub(super) fn not_finite(layer: &str) -> CliError {
     CliError::Usage(format!("the change of `{layer}` is not finite"))
 }
 
-/// What one model differs by from another.
+/// What differs between two models beside the weights of linear layers, and which of these do not.
 #[derive(Default)]
-pub(super) struct Changes {
-    pub(super) layers: Vec<Change>,
+pub(super) struct Others {
     /// Linear layers that do not differ.
     unchanged: Vec<String>,
     /// Parameters that differ and are no weights of linear layers.
-    pub(super) left: Vec<String>,
+    left: Vec<String>,
 }
 
-/// That of a linear layer's weight.
+/// What a linear layer's weight differs by.
 pub(super) struct Change {
     pub(super) layer: String,
     pub(super) shape: [usize; 2],
     values: Vec<f32>,
     /// The length of the weight before.
-    of: f64,
+    weight: f64,
 }
 
 impl Change {
-    pub(super) fn matrix(&self) -> Tensor<2> {
-        let data = TensorData::new(self.values.clone(), self.shape);
+    pub(super) fn into_matrix(self) -> Tensor<2> {
+        let data = TensorData::new(self.values, self.shape);
         Tensor::from_data(data, (&Device::default(), DType::F32))
     }
 }
 
-/// What `tuned` has more than `base`.
+/// Give `each` what `tuned` has more than `base` in a linear layer, one after the other: no two are
+/// in memory together.
 ///
 /// # Errors
 ///
-/// Where they are not of one shape.
-pub(super) fn changes(base: &LanguageModel, tuned: &LanguageModel) -> Result<Changes, CliError> {
-    let (mut before, mut after) = (Values::default(), Values::default());
-    visit_params(base, &mut before);
-    visit_params(tuned, &mut after);
-    let mut changes = Changes::default();
+/// Where the models are not of one shape; those of `each`.
+pub(super) fn changes(
+    base: &LanguageModel,
+    tuned: &LanguageModel,
+    mut each: impl FnMut(Change) -> Result<(), CliError>,
+) -> Result<Others, CliError> {
+    let (before, mut after) = (Parameters::of(base), Parameters::of(tuned));
+    let mut others = Others::default();
     for (path, before) in before.0 {
         let after = after.0.remove(&path);
         let after = after.filter(|after| after.shape == before.shape);
         let after = after.ok_or_else(|| {
             CliError::Usage(format!("the two models differ in the shape of `{path}`"))
         })?;
-        let layer = path.strip_suffix(".weight");
-        let layer = layer.filter(|_| before.is_linear);
-        match (after.less(&before), layer, before.shape.as_slice()) {
-            (None, layer, _) => changes.unchanged.extend(layer.map(str::to_owned)),
-            (Some(values), Some(layer), &[d_in, d_out]) => changes.layers.push(Change {
-                layer: layer.into(),
-                shape: [d_in, d_out],
-                values,
-                of: norm(&before.values),
-            }),
-            (Some(_), _, _) => changes.left.push(path),
+        let layer = before.layer(&path);
+        let (values, mut delta) = ((before.values)(), (after.values)());
+        let pairs = || values.iter().zip(&delta);
+        if pairs().all(|(before, after)| before.to_bits() == after.to_bits()) {
+            others.unchanged.extend(layer.map(|(layer, _)| layer));
+            continue;
         }
+        let Some((layer, shape)) = layer else {
+            others.left.push(path);
+            continue;
+        };
+        for (delta, before) in delta.iter_mut().zip(&values) {
+            *delta -= before;
+        }
+        each(Change {
+            layer,
+            shape,
+            values: delta,
+            weight: norm(&values),
+        })?;
     }
     match after.0.keys().next() {
-        None => Ok(changes),
+        None => Ok(others),
         Some(path) => Err(CliError::Usage(format!(
             "the base has no `{path}`, and the other model has"
         ))),
     }
 }
 
-/// The weights of a model's linear layers, as if it differed by them from nothing.
-pub(super) fn weights(model: &LanguageModel) -> Vec<Change> {
-    let mut values = Values::default();
-    visit_params(model, &mut values);
-    let linear = values.0.into_iter().filter(|(_, value)| value.is_linear);
-    let weights = linear.filter_map(|(path, value)| match value.shape.as_slice() {
-        &[d_in, d_out] => Some(Change {
-            layer: path.strip_suffix(".weight")?.into(),
-            shape: [d_in, d_out],
-            of: norm(&value.values),
-            values: value.values,
-        }),
-        _ => None,
-    });
-    weights.collect()
+/// Give `each` the weights of a model's linear layers, as if it differed by them from nothing.
+///
+/// # Errors
+///
+/// Those of `each`.
+pub(super) fn weights(
+    model: &LanguageModel,
+    mut each: impl FnMut(Change) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    for (path, parameter) in Parameters::of(model).0 {
+        if let Some((layer, shape)) = parameter.layer(&path) {
+            let values = (parameter.values)();
+            let weight = norm(&values);
+            each(Change {
+                layer,
+                shape,
+                values,
+                weight,
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// The config of these layers: their last names where no other layer has them, and ranks of their
@@ -266,37 +283,42 @@ fn norm(values: &[f32]) -> f64 {
     squares.sum::<f64>().sqrt()
 }
 
-/// A parameter's.
-struct Value {
+/// A parameter, whose values are copied when they are asked for.
+struct Parameter {
     shape: Vec<usize>,
-    values: Vec<f32>,
     is_linear: bool,
+    values: Box<dyn Fn() -> Vec<f32>>,
 }
 
-impl Value {
-    /// What it has more than another; none where they are equal.
-    fn less(&self, other: &Self) -> Option<Vec<f32>> {
-        let pairs = || self.values.iter().zip(&other.values);
-        let differs = pairs().any(|(a, b)| a.to_bits() != b.to_bits());
-        differs.then(|| pairs().map(|(a, b)| a - b).collect())
+impl Parameter {
+    /// The linear layer that it is the weight of, and its shape.
+    fn layer(&self, path: &str) -> Option<(String, [usize; 2])> {
+        let layer = path.strip_suffix(".weight").filter(|_| self.is_linear)?;
+        Some((layer.to_owned(), self.shape.clone().try_into().ok()?))
     }
 }
 
-/// The values of all parameters, by their paths.
+/// All parameters, by their paths.
 #[derive(Default)]
-struct Values(BTreeMap<String, Value>);
+struct Parameters(BTreeMap<String, Parameter>);
 
-impl VisitParams for Values {
+impl Parameters {
+    fn of(model: &LanguageModel) -> Self {
+        let mut all = Self::default();
+        visit_params(model, &mut all);
+        all
+    }
+}
+
+impl VisitParams for Parameters {
     fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
         let value = param.val();
         let within = at.containers().last();
-        self.0.insert(
-            at.path(),
-            Value {
-                shape: value.dims().to_vec(),
-                values: value.into_data().iter::<f32>().collect(),
-                is_linear: D == 2 && within.is_some_and(|of| of.ends_with(":Linear")),
-            },
-        );
+        let parameter = Parameter {
+            shape: value.dims().to_vec(),
+            is_linear: within.is_some_and(|of| of.ends_with(":Linear")),
+            values: Box::new(move || value.to_data().iter::<f32>().collect()),
+        };
+        self.0.insert(at.path(), parameter);
     }
 }

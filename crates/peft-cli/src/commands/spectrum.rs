@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::{DType, Device};
+use burn::tensor::DType;
 use peft_core::into_merged;
 use peft_lora::Spectrum;
 use peft_models::LanguageModel;
@@ -13,7 +13,7 @@ use svg::Document;
 use svg::node::element::{Polyline, Rectangle, Text};
 
 use super::adapted::{attach, check_merges, open_for_task};
-use super::low_rank::{Change, changes, not_finite, weights};
+use super::low_rank::{Change, UNCHANGED, changes, not_finite, weights};
 use super::train::end_without_traces;
 use super::{print_line, say_left_alone};
 use crate::args::SpectrumArgs;
@@ -48,26 +48,42 @@ struct LayerSpectrum {
 pub(crate) fn run(args: &SpectrumArgs) -> Result<(), CliError> {
     let device = device(&args.device)?;
     end_without_traces()?;
+    // Before minutes of work.
+    if let Some(above) = args.svg.as_deref().and_then(Path::parent)
+        && !above.as_os_str().is_empty()
+        && !above.is_dir()
+    {
+        return Err(CliError::Usage(format!(
+            "--svg: there is no directory {}; make it first",
+            above.display()
+        )));
+    }
     let checkpoint = Checkpoint::open(&args.model)?.with_any_size(args.any_size);
     checkpoint.language_model_config()?;
     say_left_alone(&checkpoint, &device)?;
     let base = checkpoint.load(&device, RUN)?;
-    let matrices = match (&args.adapter, &args.tuned) {
-        (Some(dir), _) => added(dir, &checkpoint, base)?,
-        (None, Some(dir)) => {
-            let tuned = Checkpoint::open(dir)?.with_any_size(args.any_size);
-            of_changes(&base, &loaded(&tuned, &device)?)?
-        }
-        (None, None) => weights(&base),
-    };
     let mut found = Vec::new();
-    for matrix in matrices {
-        let spectrum = Spectrum::of(matrix.matrix()).ok_or_else(|| not_finite(&matrix.layer))?;
+    let each = |change: Change| {
+        let (layer, shape) = (change.layer.clone(), change.shape);
+        let spectrum = Spectrum::of(change.into_matrix()).ok_or_else(|| not_finite(&layer))?;
         found.push(LayerSpectrum {
-            layer: matrix.layer,
-            shape: matrix.shape,
+            layer,
+            shape,
             spectrum,
         });
+        Ok(())
+    };
+    match (&args.adapter, &args.tuned) {
+        (Some(dir), _) => added(dir, &checkpoint, base, each)?,
+        (None, Some(dir)) => {
+            let tuned = Checkpoint::open(dir)?.with_any_size(args.any_size);
+            tuned.language_model_config()?;
+            changes(&base, &tuned.load(&device, RUN)?, each).map(drop)?;
+        }
+        (None, None) => weights(&base, each)?,
+    }
+    if found.is_empty() {
+        return Err(CliError::Usage(UNCHANGED.into()));
     }
     if let Some(file) = &args.svg {
         peft_files::replace(file, picture(&found).as_bytes()).map_err(|source| CliError::Io {
@@ -83,33 +99,19 @@ pub(crate) fn run(args: &SpectrumArgs) -> Result<(), CliError> {
     }
 }
 
-fn loaded(checkpoint: &Checkpoint, device: &Device) -> Result<LanguageModel, CliError> {
-    checkpoint.language_model_config()?;
-    Ok(checkpoint.load(device, RUN)?)
-}
-
-/// What an adapter adds to the weights.
+/// Give `each` what an adapter adds to the weights.
 fn added(
     dir: &Path,
     checkpoint: &Checkpoint,
     base: LanguageModel,
-) -> Result<Vec<Change>, CliError> {
+    each: impl FnMut(Change) -> Result<(), CliError>,
+) -> Result<(), CliError> {
     let saved = open_for_task(dir, checkpoint)?;
     check_merges(&saved, dir)?;
     let base = saved.untied(base)?;
     let mut model = adaptable(base.clone());
     attach(&saved, &mut model)?;
-    of_changes(&base, &into_merged(model.model.model)?)
-}
-
-fn of_changes(base: &LanguageModel, tuned: &LanguageModel) -> Result<Vec<Change>, CliError> {
-    let changes = changes(base, tuned)?;
-    match changes.layers.is_empty() {
-        true => Err(CliError::Usage(
-            "no weight of a linear layer differs between the two models".into(),
-        )),
-        false => Ok(changes.layers),
-    }
+    changes(&base, &into_merged(model.model.model)?, each).map(drop)
 }
 
 fn print_json(found: &[LayerSpectrum]) -> Result<(), CliError> {
