@@ -2,13 +2,14 @@
 //! checkpoints to measure it on:
 //!
 //! - `bench_train make SHAPE DIR` writes a random checkpoint of a public model's sizes in bf16:
-//!   `smollm2-135m` or `qwen2.5-0.5b`;
-//! - `bench_train DIR ROWS TOKENS DTYPE plain|recomputed` trains LoRA (r=8, all seven projections)
-//!   on one batch of `ROWS` rows of `TOKENS` tokens with the base in `DTYPE`, and prints
-//!   `seconds=S peak_kib=N trainable=N loss=X floor=S`.
+//!   `smollm2-135m`, `qwen2.5-0.5b` or `qwen2.5-1.5b`;
+//! - `bench_train DIR ROWS TOKENS BASE plain|recomputed` trains LoRA (r=8, all seven projections)
+//!   on one batch of `ROWS` rows of `TOKENS` tokens with the base in `BASE` (f32 or bf16; q8 or nf4
+//!   are linear layers in blocks and the rest in bf16), and prints
+//!   `seconds=S peak_kib=N trainable=N loss=X floor=S base_kib=N`.
 //!
 //! `seconds` is the median of the steps after the first, `loss` that of the first step, which is
-//! the base's. `floor` is the time of the step's multiply-adds alone at the rate at which this
+//! the base's. `base_kib` is what its weights take. `floor` is the time of the step's multiply-adds alone at the rate at which this
 //! machine multiplies large f32 matrices.
 
 use std::error::Error;
@@ -17,9 +18,10 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Distribution, Tensor};
+use peft_kernels::PackedFormat;
 use peft_lora::{LoraConfig, Targets};
 use peft_models::{DecoderConfig, LanguageModel, ProjectionBias, RopeConfig};
-use peft_store::{Checkpoint, write_checkpoint};
+use peft_store::{Checkpoint, Held, Quantise, write_checkpoint};
 use peft_tests::measured::{peak_kib, trainable};
 use peft_train::{
     EvalReport, Example, NextToken, Observer, Progress, StepReport, TrainConfig, TrainError,
@@ -45,22 +47,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
         ["make", shape, dir] => make(shape, Path::new(dir)),
-        [dir, rows, tokens, dtype, way] => {
+        [dir, rows, tokens, base, way] => {
             let recompute = match way {
                 "plain" => false,
                 "recomputed" => true,
                 other => return Err(format!("no way `{other}`").into()),
             };
-            let dtype = match dtype {
-                "f32" => DType::F32,
-                "bf16" => DType::BF16,
-                other => return Err(format!("no dtype `{other}`; there are f32 and bf16").into()),
+            let base = match base {
+                "f32" => (DType::F32, Quantise::Dense),
+                "bf16" => (DType::BF16, Quantise::Dense),
+                "q8" => (DType::BF16, Quantise::To(PackedFormat::Q8_0)),
+                "nf4" => (DType::BF16, Quantise::To(PackedFormat::Nf4)),
+                other => return Err(format!("no base `{other}`; f32, bf16, q8, nf4").into()),
             };
             let (rows, tokens) = (rows.parse()?, tokens.parse()?);
-            measure(Path::new(dir), rows, tokens, dtype, recompute)
+            measure(Path::new(dir), rows, tokens, base, recompute)
         }
         _ => Err(
-            "bench_train make SHAPE DIR, or bench_train DIR ROWS TOKENS DTYPE plain|recomputed"
+            "bench_train make SHAPE DIR, or bench_train DIR ROWS TOKENS BASE plain|recomputed"
                 .into(),
         ),
     }
@@ -84,11 +88,20 @@ fn shape(name: &str) -> Result<(DecoderConfig, Map<String, Value>), Box<dyn Erro
         attention_bias: ProjectionBias::Inputs,
         ..DecoderConfig::llama(151_936, 896, 4864, 24, 14)
     };
+    let larger = DecoderConfig {
+        n_kv_heads: 2,
+        max_positions: 32_768,
+        rope: RopeConfig::new(1_000_000.0),
+        tie_word_embeddings: true,
+        attention_bias: ProjectionBias::Inputs,
+        ..DecoderConfig::llama(151_936, 1536, 8960, 28, 12)
+    };
     let (config, family, architecture) = match name {
         "smollm2-135m" => (smollm2, "llama", "LlamaForCausalLM"),
         "qwen2.5-0.5b" => (qwen, "qwen2", "Qwen2ForCausalLM"),
+        "qwen2.5-1.5b" => (larger, "qwen2", "Qwen2ForCausalLM"),
         other => {
-            let all = "smollm2-135m and qwen2.5-0.5b";
+            let all = "smollm2-135m, qwen2.5-0.5b and qwen2.5-1.5b";
             return Err(format!("no shape `{other}`; there are {all}").into());
         }
     };
@@ -126,13 +139,14 @@ fn measure(
     dir: &Path,
     rows: usize,
     tokens: usize,
-    dtype: DType,
+    (dtype, quantise): (DType, Quantise),
     recompute: bool,
 ) -> Result<(), Box<dyn Error>> {
     let device = Device::flex().autodiff();
     device.seed(1);
-    let checkpoint = Checkpoint::open(dir)?;
+    let checkpoint = Checkpoint::open(dir)?.with_quantise(quantise);
     let mut model = checkpoint.load(&device, dtype)?;
+    let base_kib = Held::of(&model).bytes() / 1024;
     let sizes = match &model {
         LanguageModel::Decoder(decoder) => decoder.config().clone(),
         _ => return Err("only decoders with seven projections are measured".into()),
@@ -161,7 +175,7 @@ fn measure(
         .collect();
     seconds.sort_by(f64::total_cmp);
     println!(
-        "seconds={:.4} peak_kib={} trainable={trainable} loss={:.4} floor={:.4}",
+        "seconds={:.4} peak_kib={} trainable={trainable} loss={:.4} floor={:.4} base_kib={base_kib}",
         seconds[seconds.len() / 2],
         peak_kib()?,
         steps.first_loss,

@@ -86,11 +86,13 @@ pub enum Invariant {
     Schedule,
     /// Gradient checkpointing.
     Checkpointing,
+    /// Bases in blocks.
+    Packed,
 }
 
 impl Invariant {
     /// All, in the order of the rows.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::Identity,
         Self::Acts,
         Self::Trains,
@@ -130,6 +132,7 @@ impl Invariant {
         Self::Stages,
         Self::Schedule,
         Self::Checkpointing,
+        Self::Packed,
     ];
 
     /// What holds.
@@ -207,6 +210,9 @@ impl Invariant {
             Self::Schedule => "The learning rate of each step is that of the schedule.",
             Self::Checkpointing => {
                 "Gradients are bit for bit those without gradient checkpointing."
+            }
+            Self::Packed => {
+                "On a base in blocks of four or eight bits it has the outputs and gradients that it has on their dense values, and leaves the blocks."
             }
         }
     }

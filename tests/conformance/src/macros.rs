@@ -151,6 +151,7 @@ macro_rules! adapter_suite {
             records,
             trains_biases_beside_it,
             takes_half_precision,
+            takes_a_packed_base,
             goes_where_it_is_sent,
             rows_are_independent,
             embeds,

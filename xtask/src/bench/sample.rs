@@ -18,11 +18,13 @@ pub(crate) struct Sample {
     pub(crate) loss: Option<f64>,
     /// Seconds that the step's products alone would take, where the process printed them.
     pub(crate) floor: Option<f64>,
+    /// What the base's weights take, in KiB, where the process printed it.
+    pub(crate) base_kib: Option<u64>,
 }
 
 impl Sample {
     /// Run the command and read its figures from `seconds=S peak_kib=N trainable=N`
-    /// on stdout, with `loss=X` and `floor=S` where the program knows them.
+    /// on stdout, with `loss=X`, `floor=S` and `base_kib=N` where the program knows them.
     pub(crate) fn of(command: Command) -> io::Result<Self> {
         Ok(Self::with_tokens(command)?.0)
     }
@@ -63,6 +65,7 @@ impl Sample {
             trainable: field("trainable")?.parse().ok()?,
             loss: field("loss").and_then(|loss| loss.parse().ok()),
             floor: field("floor").and_then(|floor| floor.parse().ok()),
+            base_kib: field("base_kib").and_then(|kib| kib.parse().ok()),
         })
     }
 }
@@ -87,6 +90,7 @@ mod tests {
             trainable: 7,
             loss: Some(8.98),
             floor: None,
+            base_kib: None,
         };
         assert_eq!(sample, Some(expected));
         assert_eq!(Sample::parse("seconds=0.51 trainable=7"), None);

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// A checkpoint directory of a decoder; a random one of this shape if not given
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// The sizes of the random checkpoint: smollm2-135m or qwen2.5-0.5b
+    /// The sizes of the random checkpoint: smollm2-135m, qwen2.5-0.5b or qwen2.5-1.5b
     #[arg(long, default_value = "smollm2-135m", conflicts_with = "model")]
     shape: String,
     /// Batches, as ROWSxTOKENS
@@ -30,9 +30,9 @@ pub(crate) struct Args {
         default_value = "2x512,1x1024,1x2048,1x4096"
     )]
     batches: Vec<Batch>,
-    /// What the base is held in: f32, bf16
-    #[arg(long, value_delimiter = ',', default_value = "f32,bf16")]
-    dtypes: Vec<String>,
+    /// What the base is held in: f32, bf16, or with its linear layers in blocks, q8, nf4
+    #[arg(long, value_delimiter = ',', default_value = "f32,bf16,q8,nf4")]
+    bases: Vec<String>,
     /// Turns of every row
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
@@ -83,7 +83,7 @@ impl Framework {
 /// A row of the table: what is measured, and what it gave.
 struct Row {
     batch: Batch,
-    dtype: String,
+    base: String,
     who: Framework,
     samples: Vec<Sample>,
 }
@@ -123,10 +123,14 @@ fn rows(args: &Args) -> Vec<Row> {
     }
     let mut rows = Vec::new();
     for batch in &args.batches {
-        for dtype in &args.dtypes {
-            rows.extend(whos.iter().map(|who| Row {
+        for base in &args.bases {
+            let packed = ["q8", "nf4"].contains(&base.as_str());
+            let whos = whos
+                .iter()
+                .filter(|who| !packed || matches!(who, Framework::Ours(_)));
+            rows.extend(whos.map(|who| Row {
                 batch: *batch,
-                dtype: dtype.clone(),
+                base: base.clone(),
                 who: *who,
                 samples: Vec::new(),
             }));
@@ -138,7 +142,7 @@ fn rows(args: &Args) -> Vec<Row> {
 impl Row {
     fn title(&self) -> String {
         let Batch { rows, tokens } = self.batch;
-        format!("{rows} x {tokens}, {}, {}", self.dtype, self.who.name())
+        format!("{rows} x {tokens}, {}, {}", self.base, self.who.name())
     }
 
     fn command(&self, model: &Path, python: Option<&Path>) -> Command {
@@ -153,7 +157,7 @@ impl Row {
             }
             _ => Command::new(root().join("target/release/examples").join(EXAMPLE)),
         };
-        command.arg(model).args([&rows, &tokens, &self.dtype]);
+        command.arg(model).args([&rows, &tokens, &self.base]);
         let (Framework::Ours(way) | Framework::Pytorch(way)) = self.who;
         command.arg(way);
         command
@@ -191,16 +195,16 @@ fn print_table(args: &Args, rows: &[Row]) -> io::Result<bool> {
         args.rounds
     );
     println!(
-        "| batch | base | | s/step | tokens/s | floor / time | peak RSS | time | memory | loss |"
+        "| batch | base | | s/step | tokens/s | floor / time | weights | peak RSS | time | memory | loss |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     for row in rows {
         let none = || io::Error::other("no samples");
         let (seconds, peak) = row.figures().ok_or_else(none)?;
         let pytorch = rows.iter().find(|other| {
             other.who == Framework::Pytorch("plain")
                 && other.batch == row.batch
-                && other.dtype == row.dtype
+                && other.base == row.base
         });
         let ratios = match pytorch.and_then(Row::figures) {
             Some((their_seconds, their_peak)) => format!(
@@ -213,13 +217,16 @@ fn print_table(args: &Args, rows: &[Row]) -> io::Result<bool> {
         let first = row.samples.first().ok_or_else(none)?;
         let floor = first.floor.filter(|floor| *floor > 0.0);
         println!(
-            "| {} x {} | {} | {} | {seconds:.2} | {:.0} | {} | {} MB | {ratios} | {:.4} |",
+            "| {} x {} | {} | {} | {seconds:.2} | {:.0} | {} | {} | {} MB | {ratios} | {:.4} |",
             row.batch.rows,
             row.batch.tokens,
-            row.dtype,
+            row.base,
             row.who.name(),
             (row.batch.rows * row.batch.tokens) as f64 / seconds,
             floor.map_or(String::new(), |floor| format!("{:.2}", floor / seconds)),
+            first
+                .base_kib
+                .map_or(String::new(), |kib| format!("{} MB", megabytes(kib))),
             megabytes(peak),
             first.loss.unwrap_or(f64::NAN),
         );

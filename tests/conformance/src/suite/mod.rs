@@ -4,6 +4,7 @@
 
 mod managing;
 mod merging;
+mod packed;
 mod paths;
 mod placing;
 mod precision;
@@ -23,6 +24,7 @@ pub use managing::{
     waits_until_activated,
 };
 pub use merging::{a_merge_is_undone, merges, refuses_to_merge};
+pub use packed::takes_a_packed_base;
 pub use paths::{
     composes_in_order, embeds, forms_no_gradient_of_the_weights_shape, interpolates, paths_agree,
     rows_are_independent,
