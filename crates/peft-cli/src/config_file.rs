@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::Arg;
 use toml::{Table, Value};
 
-use crate::args::{Cli, TrainArgs};
+use crate::args::{Cli, TrainArgs, Verb};
 use crate::error::CliError;
 
 /// The settings of a run, in its directory, as a file that `--config` takes.
 pub(crate) const RESOLVED: &str = "train.toml";
 /// Flags that say where the others come from.
-const NOT_IN_A_FILE: [&str; 3] = ["config", "resume", "help"];
+const NOT_IN_A_FILE: [&str; 4] = ["config", "resume", "sweep", "help"];
 /// The largest such file that is read.
 pub(crate) const LARGEST: u64 = 16 << 20;
 
@@ -72,15 +72,7 @@ pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
         CliError::Usage(format!("{}: {}", file.display(), reason.trim_end()))
     })?;
     let cli = Cli::line();
-    let known: Vec<&Arg> = cli
-        .find_subcommand("train")
-        .into_iter()
-        .flat_map(clap::Command::get_arguments)
-        .filter(|arg| {
-            arg.get_long()
-                .is_some_and(|long| !NOT_IN_A_FILE.contains(&long))
-        })
-        .collect();
+    let known = of_train(&cli);
     let mut expanded = args.clone();
     for (key, value) in &table {
         let name = key.replace('_', "-");
@@ -107,6 +99,65 @@ pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
         expanded.extend(flag.map(OsString::from));
     }
     Ok(expanded)
+}
+
+/// What a run would be whose flags are those of another, but for these.
+pub(crate) fn with_flags(
+    args: &TrainArgs,
+    changed: &[(&str, String)],
+) -> Result<TrainArgs, CliError> {
+    let wrong = |reason: String| CliError::Usage(reason);
+    let table: Table = resolved(args)?
+        .parse()
+        .map_err(|error| wrong(format!("the settings: {error}")))?;
+    let cli = Cli::line();
+    let known = of_train(&cli);
+    let mut words: Vec<OsString> = vec!["peft".into(), "train".into()];
+    for (key, value) in &table {
+        if changed.iter().any(|(name, _)| name == key) {
+            continue;
+        }
+        if let Some(arg) = known.iter().find(|arg| arg.get_long() == Some(key)) {
+            let flag = flag(arg, key, value).map_err(|reason| wrong(format!("{key} {reason}")))?;
+            words.extend(flag.map(OsString::from));
+        }
+    }
+    for (name, value) in changed {
+        let Some(arg) = known.iter().find(|arg| arg.get_long() == Some(name)) else {
+            let names = known
+                .iter()
+                .filter_map(|arg| arg.get_long().map(str::to_owned));
+            let names: Vec<String> = names.collect();
+            let hint = peft_core::nearest(name, &names)
+                .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            return Err(wrong(format!("`train` has no --{name}{hint}")));
+        };
+        if !arg.get_action().takes_values() {
+            return Err(wrong(format!("--{name} takes no value")));
+        }
+        words.push(format!("--{name}={value}").into());
+    }
+    match Cli::read(words).map(|cli| cli.verb) {
+        Ok(Some(Verb::Train(args))) => Ok(*args),
+        Ok(_) => Err(wrong("no settings of a run".into())),
+        Err(error) => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            Err(wrong(first.trim_start_matches("error: ").into()))
+        }
+    }
+}
+
+/// The flags of `train` that a file may have.
+fn of_train(cli: &clap::Command) -> Vec<&Arg> {
+    cli.find_subcommand("train")
+        .into_iter()
+        .flat_map(clap::Command::get_arguments)
+        .filter(|arg| {
+            arg.get_long()
+                .is_some_and(|long| !NOT_IN_A_FILE.contains(&long))
+        })
+        .collect()
 }
 
 /// The flag that gives `arg` this value, if it takes one to do so.
@@ -168,7 +219,6 @@ mod tests {
     use peft_mutate::{Kind, check};
 
     use super::*;
-    use crate::args::Verb;
 
     fn words(text: &str) -> Vec<OsString> {
         text.split_whitespace().map(OsString::from).collect()

@@ -2,6 +2,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod chart;
 mod commands;
 mod config_file;
 mod device;
@@ -62,5 +63,6 @@ fn run(verb: Option<Verb>) -> Result<(), CliError> {
         Verb::Extract(args) => commands::extract::run(&args),
         Verb::Spectrum(args) => commands::spectrum::run(&args),
         Verb::Inspect(args) => commands::inspect::run(&args),
+        Verb::Report(args) => commands::report::run(&args),
     }
 }

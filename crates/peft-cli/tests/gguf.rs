@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use common::Place;
-use common::models::refused;
+use common::models::{edit, refused};
 
 const TRAIN: &str = "train --train train.jsonl --rank 2 --lr 0.02 --batch-size 4 --max-steps 4";
 
@@ -44,6 +44,39 @@ fn a_model_goes_out_with_its_adapter_and_comes_in_again() {
         "export --model model --out whole.gguf",
         "whole.gguf exists already",
     );
+}
+
+/// What takes several times the memory of the file is not done without a word.
+#[test]
+fn blocks_that_are_held_dense_are_told() {
+    let place = Place::new();
+    // Rows of whole blocks.
+    edit(&place, "fresh/config.json", |config| {
+        config["hidden_size"] = 64.into();
+        config["intermediate_size"] = 96.into();
+    });
+    place.runs(&words(
+        "train --model fresh --train train.jsonl --method full --max-steps 2 --out wide",
+    ));
+    place.runs(&words(
+        "export --model wide --quantise q8_0 --out packed.gguf",
+    ));
+    let said = |flags: &str| {
+        let line = format!("eval --model packed.gguf --data valid.jsonl {flags}");
+        let out = place.run(&words(&line));
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.success(), "{said}");
+        said
+    };
+    let dense = "packed in the file are held dense";
+    assert!(said("--quantise none").contains(dense));
+    let packed = said("");
+    assert!(
+        !packed.contains(dense) && packed.contains("held in q8_0"),
+        "{packed}"
+    );
+    #[cfg(feature = "ndarray")]
+    assert!(said("--device ndarray").contains("device `flex` alone multiplies them"));
 }
 
 #[test]

@@ -114,6 +114,14 @@ fn what_cannot_be_quantised_is_refused() {
         "eval --model model --data train.jsonl --quantise q4_k",
     ));
     assert!(message.contains("nf4"), "{message}");
+    let of = |flags: &str| {
+        said(
+            &place,
+            &format!("eval --model model --data train.jsonl {flags}"),
+        )
+    };
+    assert_eq!(of("--base-bits 4"), of("--quantise nf4"));
+    assert_eq!(of("--quantize 8"), of("--quantise q8"));
     #[cfg(feature = "ndarray")]
     {
         let message = place.refuses(&words(

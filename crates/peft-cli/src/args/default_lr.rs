@@ -22,7 +22,7 @@ impl Method {
 
 impl TrainArgs {
     /// That of the method; a projection, a network that makes a prefix, is trained as one.
-    pub(super) fn default_lr(&self) -> f64 {
+    pub(crate) fn default_lr(&self) -> f64 {
         match self.of_method.prefix_projection {
             true => Method::PTuning.default_lr(),
             false => self.method().default_lr(),

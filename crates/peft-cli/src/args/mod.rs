@@ -5,6 +5,8 @@ mod export;
 mod method;
 mod model;
 mod numbers;
+mod report;
+mod sweep;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,6 +17,8 @@ use serde::Serialize;
 pub(crate) use self::export::{ExportArgs, ExportFormat, ExtractArgs, QuantiseArg, SpectrumArgs};
 pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs};
 pub(crate) use self::model::{HoldArg, ModelArgs};
+pub(crate) use self::report::ReportArgs;
+pub(crate) use self::sweep::Sweep;
 
 /// Fine-tune, evaluate, merge and run Hugging Face checkpoints.
 #[derive(Parser)]
@@ -63,6 +67,8 @@ pub(crate) enum Verb {
     Spectrum(SpectrumArgs),
     /// What a model or an adapter directory holds
     Inspect(InspectArgs),
+    /// One page of the curves and settings of runs, side by side
+    Report(ReportArgs),
 }
 
 impl Verb {
@@ -76,7 +82,8 @@ impl Verb {
             | Self::Export(_)
             | Self::Extract(_)
             | Self::Spectrum(_)
-            | Self::Inspect(_) => None,
+            | Self::Inspect(_)
+            | Self::Report(_) => None,
         }
     }
 }
@@ -175,6 +182,15 @@ pub(crate) struct TrainArgs {
     /// any case
     #[arg(long)]
     pub(crate) eval_every: Option<usize>,
+    /// End when so many evaluations in a row were no better than the best before them
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) patience: Option<usize>,
+    /// Try several values of a flag, as in lr=1e-4,3e-4,1e-3: a run for each in a directory of its
+    /// own in --out, and which had the lowest validation loss
+    #[arg(long, value_name = "FLAG=VALUES", conflicts_with = "resume")]
+    #[serde(skip)]
+    pub(crate) sweep: Option<Sweep>,
     /// Keep a state to resume from every so many steps; at the end of each epoch if not given, and
     /// every three minutes in any case
     #[arg(long)]

@@ -14,8 +14,10 @@ use super::Method;
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum HoldArg {
     /// Four bits, those of a normal distribution, and a scale for 64: bitsandbytes' nf4
+    #[value(alias = "4")]
     Nf4,
     /// Eight bits and a scale for 32: ggml's q8_0
+    #[value(alias = "8")]
     Q8,
     /// Dense
     None,
@@ -74,9 +76,9 @@ pub(crate) struct ModelArgs {
     #[arg(long, default_value = "f32")]
     pub(crate) dtype: String,
     /// What the linear layers of the model's blocks are held in, packed when they are read: nf4 or
-    /// q8, with --device flex; none for --dtype. As the file has them if not given, which in a GGUF
-    /// file may be packed
-    #[arg(long, value_enum)]
+    /// q8 (or bits: 4, 8), with --device flex; none for --dtype. As the file has them if not given,
+    /// which in a GGUF file may be packed
+    #[arg(long, value_enum, visible_aliases = ["quantize", "base-bits"])]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) quantise: Option<HoldArg>,
     /// Load the model even if the machine's memory does not seem to hold it

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use peft_train::{Dataset, Row};
 
-use super::{eval, export, extract, generate, inspect, merge, print_line, spectrum, train};
+use super::{eval, export, extract, generate, inspect, merge, print_line, report, spectrum, train};
 use crate::args::{Cli, Verb};
 use crate::error::CliError;
 
@@ -169,6 +169,7 @@ fn step(words: &[&str]) -> Result<Option<serde_json::Value>, CliError> {
         Some(Verb::Spectrum(args)) => spectrum::run(&args)?,
         Some(Verb::Generate(args)) => generate::run(&args)?,
         Some(Verb::Inspect(args)) => inspect::run(&args)?,
+        Some(Verb::Report(args)) => report::run(&args)?,
         None => {}
     }
     Ok(None)

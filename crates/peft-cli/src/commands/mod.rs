@@ -13,6 +13,8 @@ pub(crate) mod merge;
 mod not_finite;
 mod predict;
 mod prompt;
+pub(crate) mod report;
+mod run_record;
 pub(crate) mod spectrum;
 mod tokenizer;
 pub(crate) mod train;
@@ -23,6 +25,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device};
+use peft_kernels::multiplies_packed;
 use peft_models::LanguageModel;
 use peft_store::{Adaptable, Checkpoint, Held, MemoryError, adaptable};
 use peft_train::{Dataset, EncodeOptions, RowKind, TextTokenizer};
@@ -98,8 +101,8 @@ fn say_held<M: Module>(model: &M) {
     }
 }
 
-/// Names the parts of a model of text and images that are not its text part, and tensors that have
-/// no place in the model.
+/// Names the parts of a model of text and images that are not its text part, tensors that have no
+/// place in the model, and how many lie packed in the file and are not held so.
 fn say_left_alone(checkpoint: &Checkpoint, device: &Device) -> Result<(), CliError> {
     const NAMED: usize = 5;
     let parts = checkpoint.left_alone()?;
@@ -108,6 +111,14 @@ fn say_left_alone(checkpoint: &Checkpoint, device: &Device) -> Result<(), CliErr
             "the text part alone is read; left alone: {}",
             parts.join(", ")
         );
+    }
+    let unpacked = checkpoint.unpacked_on(device)?;
+    if unpacked > 0 {
+        let why = match multiplies_packed(device) {
+            true => "",
+            false => ": device `flex` alone multiplies them as they are packed",
+        };
+        say!("{unpacked} weights that are packed in the file are held dense{why}");
     }
     let strangers = match checkpoint.has_weights() {
         true => checkpoint.strangers(device)?,

@@ -9,14 +9,13 @@ use peft_lora::Spectrum;
 use peft_models::LanguageModel;
 use peft_store::{Checkpoint, adaptable};
 use serde_json::json;
-use svg::Document;
-use svg::node::element::{Polyline, Rectangle, Text};
 
 use super::adapted::{attach, check_merges, open_for_task};
 use super::low_rank::{Change, UNCHANGED, changes, not_finite, weights};
 use super::train::end_without_traces;
 use super::{print_line, say_left_alone};
 use crate::args::SpectrumArgs;
+use crate::chart::{Line, LineChart};
 use crate::device::device;
 use crate::error::CliError;
 use crate::say::say;
@@ -25,18 +24,6 @@ use crate::say::say;
 const RUN: DType = DType::F32;
 /// Parts of the energy whose rank is told.
 const PARTS: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
-
-/// Of the picture: its lines' space, what is beside it for numbers and names.
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 400.0;
-const LEFT: f64 = 56.0;
-const TOP: f64 = 40.0;
-const KEYS: f64 = 160.0;
-const GRID: &str = "#ddd";
-/// Colours that those who see fewer tell apart: Okabe and Ito 2008.
-const COLOURS: [&str; 8] = [
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999933",
-];
 
 /// A layer's.
 struct LayerSpectrum {
@@ -86,7 +73,7 @@ pub(crate) fn run(args: &SpectrumArgs) -> Result<(), CliError> {
         return Err(CliError::Usage(UNCHANGED.into()));
     }
     if let Some(file) = &args.svg {
-        peft_files::replace(file, picture(&found).as_bytes()).map_err(|source| CliError::Io {
+        peft_files::replace(file, picture(&found)?.as_bytes()).map_err(|source| CliError::Io {
             action: "write",
             path: file.clone(),
             source,
@@ -152,7 +139,7 @@ fn print_table(found: &[LayerSpectrum]) -> Result<(), CliError> {
 }
 
 /// The energy by rank, one line for the layers of a name.
-fn picture(found: &[LayerSpectrum]) -> String {
+fn picture(found: &[LayerSpectrum]) -> Result<String, CliError> {
     let mut of_name: BTreeMap<&str, Vec<&Spectrum>> = BTreeMap::new();
     for of in found {
         let name = of.layer.rsplit('.').next().unwrap_or(&of.layer);
@@ -160,78 +147,22 @@ fn picture(found: &[LayerSpectrum]) -> String {
     }
     let most = found.iter().map(|of| of.spectrum.values().len()).max();
     let most = most.unwrap_or(1).max(2);
-    // Ranks go by their logarithm.
-    let x = |rank: f64| LEFT + rank.ln() / (most as f64).ln() * WIDTH;
-    let y = |part: f64| TOP + (1.0 - part) * HEIGHT;
-    let line = |points: &[(f64, f64)], colour: &str, width: f64| {
-        let points: Vec<String> = points
-            .iter()
-            .map(|(x, y)| format!("{x:.1},{y:.1}"))
-            .collect();
-        Polyline::new()
-            .set("points", points.join(" "))
-            .set("fill", "none")
-            .set("stroke", colour)
-            .set("stroke-width", width)
-    };
-    let text = |x: f64, y: f64, anchor: &str, of: String| {
-        Text::new(of)
-            .set("x", x)
-            .set("y", y)
-            .set("text-anchor", anchor)
-            .set("font-family", "sans-serif")
-            .set("font-size", 13)
-    };
-    let (right, bottom) = (LEFT + WIDTH, TOP + HEIGHT);
-    let mut drawn = Document::new()
-        .set("viewBox", (0.0, 0.0, right + KEYS, bottom + 50.0))
-        .add(
-            Rectangle::new()
-                .set("width", "100%")
-                .set("height", "100%")
-                .set("fill", "white"),
-        )
-        .add(text(
-            LEFT,
-            TOP - 14.0,
-            "start",
-            "part of the energy, mean of the layers of a name".into(),
-        ))
-        .add(text(
-            LEFT + WIDTH / 2.0,
-            bottom + 40.0,
-            "middle",
-            "rank".into(),
-        ));
-    for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
-        drawn = drawn
-            .add(line(&[(LEFT, y(part)), (right, y(part))], GRID, 1.0))
-            .add(text(LEFT - 8.0, y(part) + 4.0, "end", part.to_string()));
-    }
-    let ranks = (0..usize::BITS).map(|n| 1_usize << n);
-    for rank in ranks.take_while(|rank| *rank <= most) {
-        let at = x(rank as f64);
-        drawn = drawn
-            .add(line(&[(at, TOP), (at, bottom)], GRID, 1.0))
-            .add(text(at, bottom + 20.0, "middle", rank.to_string()));
-    }
-    for (i, (name, of)) in of_name.iter().enumerate() {
+    let lines = of_name.into_iter().map(|(name, of)| {
         let mean = |rank: usize| {
             let sum: f64 = of.iter().map(|spectrum| spectrum.energy_at(rank)).sum();
             sum / of.len() as f64
         };
-        let points: Vec<_> = (1..=most)
-            .map(|rank| (x(rank as f64), y(mean(rank))))
-            .collect();
-        let (colour, key) = (COLOURS[i % COLOURS.len()], TOP + 20.0 * (i as f64 + 0.5));
-        drawn = drawn
-            .add(line(&points, colour, 2.0))
-            .add(line(
-                &[(right + 14.0, key), (right + 34.0, key)],
-                colour,
-                2.0,
-            ))
-            .add(text(right + 40.0, key + 4.0, "start", (*name).to_owned()));
+        Line {
+            name: name.into(),
+            points: (1..=most).map(|rank| (rank as f64, mean(rank))).collect(),
+            marked: false,
+        }
+    });
+    LineChart {
+        title: "Part of the energy, mean of the layers of a name",
+        x: "rank",
+        log_x: true,
+        lines: lines.collect(),
     }
-    drawn.to_string()
+    .svg()
 }

@@ -62,6 +62,25 @@ impl Checkpoint {
         })
     }
 
+    /// How many weights of linear layers lie packed in the file and are held dense, which takes
+    /// several times their memory: because `device` multiplies no packed weights, or since they
+    /// were asked for so ([`Quantise::Dense`]).
+    ///
+    /// # Errors
+    ///
+    /// A [`CheckpointError`].
+    pub fn unpacked_on(&self, device: &Device) -> Result<usize, CheckpointError> {
+        if self.quantise_on(device) != Quantise::Dense || !self.has_weights() {
+            return Ok(0);
+        }
+        let packed = |place: &Place| place.packed(true).or(place.packed(false)).is_some();
+        Ok(self
+            .all_places()?
+            .iter()
+            .filter(|(path, place)| is_of_block(path) && packed(place))
+            .count())
+    }
+
     /// What linear layers are held as on a device.
     pub(super) fn quantise_on(&self, device: &Device) -> Quantise {
         match self.quantise {

@@ -52,6 +52,9 @@ pub struct TrainConfig {
     /// Evaluate before the first step too, so that what training does is told from what the model
     /// did.
     pub eval_first: bool,
+    /// End after so many evaluations, one after the other, none of which was the best so far.
+    #[serde(default)]
+    pub patience: Option<usize>,
 }
 
 impl Default for TrainConfig {
@@ -75,6 +78,7 @@ impl Default for TrainConfig {
             recompute: false,
             eval_every: None,
             eval_first: false,
+            patience: None,
         }
     }
 }
@@ -138,6 +142,7 @@ impl TrainConfig {
             ("number of epochs", self.epochs),
             ("number of steps", self.max_steps.unwrap_or(1)),
             ("evaluation interval", self.eval_every.unwrap_or(1)),
+            ("patience", self.patience.unwrap_or(1)),
         ];
         for (field, value) in counts {
             check(value > 0, field, value.to_string(), "at least 1");

@@ -10,6 +10,9 @@ pub struct Evaluations {
     /// The step and the loss of the best evaluation after a step: the lowest of all, the one before
     /// training included.
     pub best: Option<(usize, f64)>,
+    /// How many have come after the best, or after the one before training where none is better.
+    #[serde(default)]
+    pub waited: usize,
 }
 
 impl Evaluations {
@@ -25,8 +28,12 @@ impl Evaluations {
             return false;
         }
         let best = self.lowest().is_none_or(|lowest| loss < lowest);
-        if best {
-            self.best = Some((step, loss));
+        match best {
+            true => {
+                self.best = Some((step, loss));
+                self.waited = 0;
+            }
+            false => self.waited += 1,
         }
         best
     }

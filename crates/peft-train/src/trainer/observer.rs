@@ -43,6 +43,10 @@ pub struct Progress<'a, M> {
     pub step: usize,
     /// Steps of the run.
     pub total_steps: usize,
+    /// Whether the run ends here: all steps are done, or [`TrainConfig::patience`] is at its end.
+    ///
+    /// [`TrainConfig::patience`]: super::TrainConfig::patience
+    pub ends: bool,
     /// What its evaluations have found.
     pub evaluations: Evaluations,
     pub(super) trunk: Option<TrunkUse>,

@@ -163,12 +163,17 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             .trunk
             .filter(|_| self.schedule.is_none())
             .map(|cache| Trunks::new(cache, config, self.examples, &lengths, &model));
+        let impatient = |found: &Evaluations| {
+            let patience = config.patience;
+            patience.is_some_and(|patience| found.waited >= patience)
+        };
         macro_rules! progress {
             ($step:expr) => {
                 Progress {
                     model: &model,
                     step: $step,
                     total_steps,
+                    ends: $step == total_steps || impatient(&evaluations),
                     evaluations,
                     trunk: trunks.as_ref().map(Trunks::used),
                     stages: &stages,
@@ -284,6 +289,9 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
                 observer.on_eval(&found, best, &progress!(done))?;
             }
             observer.on_step(&report, &progress!(done))?;
+            if evaluates && impatient(&evaluations) {
+                break;
+            }
         }
         Ok(model)
     }

@@ -8,7 +8,13 @@ use crate::{TrainExample, digest_of};
 
 /// The settings that may differ between a run and the one that goes on from it: they decide nothing
 /// that is trained, or how long it goes on.
-const FREE: [&str; 4] = ["eval_every", "eval_first", "epochs", "max_steps"];
+const FREE: [&str; 5] = [
+    "eval_every",
+    "eval_first",
+    "epochs",
+    "max_steps",
+    "patience",
+];
 
 /// The settings of a run, digests of its rows, what it minimises, what trains when, and what else
 /// the caller says.

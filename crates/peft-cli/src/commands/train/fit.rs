@@ -141,6 +141,9 @@ where
         args.lr_origin,
         config.schedule
     );
+    for text in doubts(args, config) {
+        say!("warning: {text}");
+    }
     if warmup >= length.total_steps {
         say!(
             "warning: the run is all warm-up, from a learning rate of 0: it is too short to move anything"
@@ -166,6 +169,30 @@ where
     }
 }
 
+/// What of the settings most often goes wrong.
+fn doubts(args: &TrainArgs, config: &TrainConfig) -> Vec<String> {
+    /// LoRA loses against full fine-tuning where batches are larger: "LoRA Without Regret"
+    /// (Schulman et al. 2025).
+    const LARGE_BATCH: usize = 32;
+    let mut doubts = Vec::new();
+    let rows = config.batch_size.saturating_mul(config.grad_accum);
+    if args.method() == Method::Lora && rows > LARGE_BATCH {
+        doubts.push(format!(
+            "{rows} rows a step: LoRA learns less from steps of more than {LARGE_BATCH}, as has been measured; take fewer and more steps"
+        ));
+    }
+    let usual = args.default_lr();
+    let anew = args.init_adapter.is_none() && !args.method().is_layerwise();
+    if anew && config.learning_rate < usual / 20.0 {
+        doubts.push(format!(
+            "a learning rate of {:e} is one of full fine-tuning: --method {} takes about {usual:e}",
+            config.learning_rate,
+            args.method()
+        ));
+    }
+    doubts
+}
+
 /// Say from where a run goes on; an error where nothing is left to do.
 fn goes_on(args: &TrainArgs, state: &TrainState, total: usize) -> Result<(), CliError> {
     let (done, before) = (state.step(), state.total_steps());
@@ -173,6 +200,12 @@ fn goes_on(args: &TrainArgs, state: &TrainState, total: usize) -> Result<(), Cli
         Some(_) => "--max-steps",
         None => "--epochs",
     };
+    let waited = state.evaluations().waited;
+    if let Some(most) = args.patience.filter(|most| waited >= *most) {
+        return Err(CliError::Usage(format!(
+            "the run ended after step {done}: its last {waited} evaluations were no better; it goes on with a larger --patience than {most}"
+        )));
+    }
     if done == total && holds_result(&args.out).is_some() {
         return Err(CliError::Usage(format!(
             "the run is done, with all of its {total} steps; it goes on with a larger {longer}"

@@ -31,60 +31,97 @@ pub(super) struct Metrics {
     pub(super) valid: Option<f64>,
 }
 
+/// The lines of a file that are whole.
+#[derive(Default)]
+struct FoundLines {
+    /// Each with its step and its bytes.
+    lines: Vec<(u64, Value, Vec<u8>)>,
+    damaged: usize,
+    /// Whether the last line is one of these: what ended a run may have cut it.
+    last_is_damaged: bool,
+}
+
+impl FoundLines {
+    /// Those of a file; none where there is no file.
+    fn read(path: &Path) -> Result<Self, CliError> {
+        let failed = |source| CliError::Io {
+            action: "read",
+            path: path.into(),
+            source,
+        };
+        let file = match peft_files::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut found = Self::default();
+        for line in Lines::new(BufReader::new(file), LONGEST) {
+            let line = line.map_err(failed)?;
+            if line.as_ref().is_some_and(Vec::is_empty) {
+                continue;
+            }
+            let whole = line.and_then(|line| {
+                let value: Value = serde_json::from_slice(&line).ok()?;
+                Some((value["step"].as_u64()?, value, line))
+            });
+            found.last_is_damaged = whole.is_none();
+            found.damaged += usize::from(found.last_is_damaged);
+            found.lines.extend(whole);
+        }
+        Ok(found)
+    }
+}
+
+/// What a run's metrics hold, for who reads them.
+pub(crate) struct ReadMetrics {
+    /// One object a step or an evaluation.
+    pub(crate) lines: Vec<Value>,
+    /// How many lines could not be read.
+    pub(crate) damaged: usize,
+}
+
+/// The metrics of a run's directory; a run that has not begun has none.
+pub(crate) fn read_metrics(dir: &Path) -> Result<ReadMetrics, CliError> {
+    let found = FoundLines::read(&dir.join(FILE))?;
+    Ok(ReadMetrics {
+        lines: found.lines.into_iter().map(|(_, value, _)| value).collect(),
+        damaged: found.damaged,
+    })
+}
+
 impl Metrics {
     /// Those of a directory up to a step: later lines belong to steps that are done again. A line
     /// that is damaged is left out, and said.
     pub(super) fn open(dir: &Path, done: usize) -> Result<Self, CliError> {
         let path = dir.join(FILE);
-        let failed = |action| {
-            let path = path.clone();
-            move |source| CliError::Io {
-                action,
-                path,
-                source,
-            }
-        };
-        let found = match peft_files::open(&path) {
-            Ok(file) => Some(file),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(failed("read")(error)),
-        };
-        let (mut kept, mut lines, mut damaged) = (Vec::new(), Vec::new(), 0);
-        // The last line may have been cut by what ended the run.
-        let mut last_is_damaged = false;
-        let found = found.map(|file| Lines::new(BufReader::new(file), LONGEST));
-        for line in found.into_iter().flatten() {
-            let line = line.map_err(failed("read"))?;
-            if line.as_ref().is_some_and(Vec::is_empty) {
-                continue;
-            }
-            let value = line
-                .as_ref()
-                .and_then(|line| serde_json::from_slice::<Value>(line).ok());
-            let value = value.and_then(|value| Some((value["step"].as_u64()?, value)));
-            last_is_damaged = value.is_none();
-            damaged += usize::from(last_is_damaged);
-            if let (Some((step, value)), Some(line)) = (value, line)
-                && step <= done as u64
-            {
-                kept.extend(line);
-                kept.push(b'\n');
-                lines.push(value);
-            }
-        }
-        if damaged > usize::from(last_is_damaged) {
+        let mut found = FoundLines::read(&path)?;
+        if found.damaged > usize::from(found.last_is_damaged) {
+            let damaged = found.damaged;
             say!("{}: {damaged} damaged lines are left out", path.display());
+        }
+        found.lines.retain(|(step, ..)| *step <= done as u64);
+        let mut kept = Vec::new();
+        for (_, _, line) in &found.lines {
+            kept.extend(line);
+            kept.push(b'\n');
         }
         write(&path, &kept)?;
         let file = OpenOptions::new().append(true).open(&path);
         let mut metrics = Self {
-            file: file.map_err(failed("open"))?,
+            file: file.map_err(|source| CliError::Io {
+                action: "open",
+                path: path.clone(),
+                source,
+            })?,
             path,
             first: None,
             recent: VecDeque::new(),
             valid: None,
         };
-        lines.iter().for_each(|line| metrics.note(line));
+        found
+            .lines
+            .iter()
+            .for_each(|(_, line, _)| metrics.note(line));
         Ok(metrics)
     }
 

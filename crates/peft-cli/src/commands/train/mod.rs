@@ -14,6 +14,7 @@ mod output;
 mod run;
 mod strategy;
 mod summary;
+mod sweep;
 
 use peft_models::LanguageModel;
 use peft_store::{Checkpoint, Quantise, TaskType};
@@ -27,6 +28,7 @@ use self::classifier::Inputs;
 use self::directory::Directory;
 use self::fit::{Job, fit};
 pub(crate) use self::interrupt::{Signal, end_without_traces};
+pub(crate) use self::metrics::read_metrics;
 use super::tokenizer::tokenizer;
 use crate::args::{Method, ScheduleArg, TrainArgs};
 use crate::device::{on_cores, placed};
@@ -34,6 +36,9 @@ use crate::error::CliError;
 use crate::say::say;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
+    if let Some(sweep) = &args.sweep {
+        return sweep::run(args, sweep);
+    }
     let mut args = args.clone();
     let init = init::complete(&mut args)?;
     args.complete();
@@ -50,6 +55,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         .as_ref()
         .map(|path| super::read_rows(path))
         .transpose()?;
+    if args.patience.is_some() && valid_rows.is_none() {
+        return Err(CliError::Usage(
+            "--patience counts evaluations that are no better, and there are no rows to evaluate on: give --valid".into(),
+        ));
+    }
     let mut checkpoint = super::opened(&args.model)?;
     if args.model.quantise.is_none() && args.method().trains_linear_layers() {
         checkpoint = checkpoint.with_quantise(Quantise::Dense);
@@ -230,6 +240,7 @@ fn train_config(args: &TrainArgs) -> TrainConfig {
         max_grad_norm: Some(args.max_grad_norm),
         seed: args.seed,
         eval_every: args.eval_every,
+        patience: args.patience,
         ..TrainConfig::default()
     }
 }

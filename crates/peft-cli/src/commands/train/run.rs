@@ -209,9 +209,8 @@ impl<'a> Run<'a> {
                 OutputUse::Adapter
             }
         };
-        let best = self.evaluations.best.map(|(step, _)| step);
         say!("go on with");
-        for line in summary::commands(self.args, leaves, best) {
+        for line in summary::commands(self.args, leaves, self.evaluations) {
             say!("  {line}");
         }
         if let Some(state) = kept {
@@ -308,7 +307,13 @@ impl<M: Transformer, R: Report> Observer<Adaptable<M>, R> for Run<'_> {
         self.note(progress.trained());
         self.speed = Some(report.targets_per_second);
         self.record(&json!({ "step": report.step, "train": report }))?;
-        if report.step == report.total_steps {
+        if progress.ends {
+            if report.step < report.total_steps {
+                self.display.line(&format!(
+                    "ended after step {} of {}: the last {} evaluations were no better",
+                    report.step, report.total_steps, progress.evaluations.waited
+                ));
+            }
             self.last = Some(progress.state());
             return Ok(());
         }

@@ -53,6 +53,7 @@ impl Outcome {
                 Evaluations {
                     before: Some(before),
                     best: None,
+                    ..
                 },
                 _,
             ) => Verdict::NoBetter(format!(
@@ -93,8 +94,12 @@ pub(super) enum OutputUse {
 }
 
 /// The commands to go on with.
-pub(super) fn commands(args: &TrainArgs, leaves: OutputUse, best: Option<usize>) -> Vec<String> {
-    let best = best.map(|_| args.out.join(BEST));
+pub(super) fn commands(
+    args: &TrainArgs,
+    leaves: OutputUse,
+    evaluations: Evaluations,
+) -> Vec<String> {
+    let best = evaluations.best.map(|_| args.out.join(BEST));
     let dir: PathBuf = best.unwrap_or_else(|| args.out.clone());
     let (dir, base) = (quoted(&dir), quoted(&args.model.model));
     let held = args.model.quantise.filter(|_| leaves != OutputUse::Model);
@@ -116,9 +121,11 @@ pub(super) fn commands(args: &TrainArgs, leaves: OutputUse, best: Option<usize>)
             quoted(Path::new(&merged))
         ));
     }
-    let longer = match args.max_steps {
-        Some(steps) => format!("--max-steps {}", steps.saturating_mul(2)),
-        None => format!("--epochs {}", args.epochs.saturating_mul(2)),
+    let impatient = args.patience.filter(|most| evaluations.waited >= *most);
+    let longer = match (impatient, args.max_steps) {
+        (Some(most), _) => format!("--patience {}", most.saturating_mul(2)),
+        (None, Some(steps)) => format!("--max-steps {}", steps.saturating_mul(2)),
+        (None, None) => format!("--epochs {}", args.epochs.saturating_mul(2)),
     };
     let out = quoted(&args.out);
     lines.push(format!("peft train --resume --out {out} {longer}"));
@@ -163,6 +170,7 @@ mod tests {
         let evaluations = Evaluations {
             before,
             best: best.map(|loss| (3, loss)),
+            waited: 0,
         };
         Outcome {
             evaluations,
