@@ -1,5 +1,5 @@
 //! One variant of the LoRA training step, measured alone in its process:
-//! `bench_lora factored|apply_lora|full`.
+//! `bench_lora factored|dora|frozen_a|apply_lora|full`.
 //!
 //! Prints `seconds=S peak_kib=N trainable=N loss=X`: the median over the measured steps, and the
 //! high-water mark of resident memory. `cargo xtask bench lora` runs the variants in turn and
@@ -77,8 +77,10 @@ fn prepare(
     mut model: DecoderForCausalLm,
 ) -> Result<DecoderForCausalLm, Box<dyn Error>> {
     match variant {
-        "factored" => {
+        "factored" | "dora" | "frozen_a" => {
             LoraConfig::new(RANK, ALPHA)
+                .with_dora(variant == "dora")
+                .with_freeze_a(variant == "frozen_a")
                 .with_targets(Targets::suffixes(PROJECTIONS))
                 .attach(&mut model, "default")?;
             Ok(model)
@@ -90,7 +92,7 @@ fn prepare(
         }
         "full" => Ok(model),
         other => {
-            Err(format!("no variant `{other}`; there are factored, apply_lora and full").into())
+            Err(format!("no variant `{other}`; there are factored, dora, frozen_a, apply_lora and full").into())
         }
     }
 }

@@ -4,6 +4,7 @@ import re
 
 import peft
 import torch
+from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file
 from transformers import BertForSequenceClassification, RobertaForSequenceClassification
 
@@ -43,6 +44,16 @@ ADAPTERS = {
     "lora_lookaround": ("gqa", L(r=4, lora_alpha=6, target_modules=r"(?!.*mlp).*(?P<x>[qv])_proj(?<!1\.self_attn\.v_proj)\Z",
                                  rank_pattern={r"(?<=0\.self_attn\.)q_proj": 2}, alpha_pattern={r"(\w)_proj(?<!q_proj)": 9})),
     "lora_exclude": ("gqa", L(r=4, lora_alpha=6, target_modules=QV, exclude_modules=r".*\.0\..*q_proj")),
+    "lora_orthogonal": ("gqa", L(r=4, lora_alpha=6, target_modules=QV, init_lora_weights="orthogonal")),
+    "lora_b_bias": ("biased", L(r=4, lora_alpha=6, target_modules=["q_proj", "down_proj"], lora_bias=True)),
+    # Its step is that of PEFT's groups of parameters.
+    "lora_plus": ("biased", L(r=4, lora_alpha=6, target_modules=["embed_tokens", "q_proj"], bias="lora_only")),
+    "dora_attn": ("gqa", L(r=4, lora_alpha=10, target_modules=QV, use_dora=True)),
+    "dora_all_linear": ("biased", L(r=3, lora_alpha=8, target_modules="all-linear", use_dora=True)),
+    "dora_rslora": ("gqa", L(r=4, lora_alpha=6, use_rslora=True, target_modules=["q_proj", "down_proj"], rank_pattern={"down_proj": 2},
+                             use_dora=True)),
+    "dora_embedding": ("gqa", L(r=4, lora_alpha=6, target_modules=["embed_tokens", "q_proj"], use_dora=True)),
+    "dora_embedding_tied": ("tied", L(r=4, lora_alpha=6, target_modules=["embed_tokens", "q_proj"], use_dora=True)),
     "ia3_default": ("gqa", peft.IA3Config(**IA3)),
     "ia3_biased": ("biased", peft.IA3Config(**IA3)),
 }
@@ -59,6 +70,7 @@ ADAPTERS |= {
     "gpt2_lora_embedding": ("gpt2", L(r=3, lora_alpha=8, target_modules=["wte", "c_fc"])),
     "gpt2_lora_saved_ends": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_fc"])),
     "gpt2_lora_head": ("gpt2", L(r=3, lora_alpha=8, target_modules=["lm_head", "c_fc"])),
+    "gpt2_dora_all_linear": ("gpt2", L(r=2, lora_alpha=5, target_modules="all-linear", use_dora=True)),
     # Norms that train whole where all biases do.
     "gpt2_lora_bias_all": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_attn"], bias="all", modules_to_save=["ln_f", "ln_1"])),
     # The embedding's adapter is scaled as the embedding is.
@@ -82,6 +94,9 @@ ADAPTERS |= {
     # The checkpoint has no head: three labels on a fresh one.
     "bert_lora_fresh_head": (ENCODER + "bert", cls(target_modules=["query", "value"])),
     "roberta_lora_fresh_head": (ENCODER + "roberta", cls(target_modules=["query", "value"])),
+    "bert_dora_sequence": (ENCODER + "bert_sequence", cls(target_modules=["query", "dense"], use_dora=True)),
+    "modernbert_dora_all_linear": (ENCODER + "modernbert_sequence_mean", cls(2, 5, target_modules="all-linear", use_dora=True)),
+    "bert_lora_b_bias": (ENCODER + "bert_sequence", cls(target_modules=["query", "value"], lora_bias=True)),
     "roberta_lora_sequence": (ENCODER + "roberta_sequence", cls(2, 5, target_modules="all-linear")),
     "xlm_roberta_lora_sequence": (ENCODER + "xlm_roberta_sequence", cls(target_modules=["query", "key", "value"])),
     "distilbert_lora_sequence": (ENCODER + "distilbert_sequence", cls(target_modules=["q_lin", "v_lin"], modules_to_save=["pre_classifier"])),
@@ -153,9 +168,14 @@ def make_adapter(name):
     loss.backward()
     file = load_file(dir / "adapter_model.safetensors")
     trained = {re.sub(r"\.default|\.modules_to_save", "", n): p for n, p in model.named_parameters() if p.requires_grad}
+    trained = {n.replace("_vector.weight", "_vector"): p for n, p in trained.items()}
     trained = {n: p for n, p in trained.items() if n in file}
     expected = out | {"loss": loss.reshape(1)} | {f"grad.{n}": p.grad.clone() for n, p in trained.items()}
-    torch.optim.AdamW(trained.values(), lr=1e-2, weight_decay=0.01).step()
+    if "plus" in name:
+        create_loraplus_optimizer(
+            model, torch.optim.AdamW, lr=1e-2, loraplus_lr_ratio=4.0, loraplus_weight_decay=0.0, weight_decay=0.0).step()
+    else:
+        torch.optim.AdamW(trained.values(), lr=1e-2, weight_decay=0.01).step()
     expected |= {f"step.{n}": p for n, p in trained.items()}
     save(expected, dir / "expected.safetensors")
     print("adapter", name, sum(f.stat().st_size for f in dir.iterdir()), f"{len(trained)} of {len(file)} tensors trained, loss {loss.item():.4f}")

@@ -8,6 +8,7 @@ import transformers
 import adapters
 import decoders
 import encoders
+import inits
 import prefixes
 import prompts
 
@@ -16,6 +17,7 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 
 makers = [(decoders.make_model, decoders.MODELS), (encoders.make_model, encoders.MODELS), (adapters.make_adapter, adapters.ADAPTERS),
+          (inits.make_init, inits.INITS),
           (prefixes.make_prefix, prefixes.PREFIXES), (prompts.make_prompt, prompts.PROMPTS)]
 wanted = set(sys.argv[1:])
 if unknown := wanted - {name for _, table in makers for name in table}:

@@ -27,9 +27,16 @@ type Model = Prompted<Prefixed<DecoderForCausalLm>>;
 type Attach = fn(&mut Model);
 
 /// The methods by name, and by the column of the table that they are in.
-const METHODS: [(&str, &str, Attach); 8] = [
+const METHODS: [(&str, &str, Attach); 9] = [
     ("lora", "lora", |model| {
         let config = LoraConfig::new(2, 4.0)
+            .with_targets(Targets::all_linear())
+            .with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("dora", "dora", |model| {
+        let config = LoraConfig::new(2, 4.0)
+            .with_dora(true)
             .with_targets(Targets::all_linear())
             .with_path(ForwardPath::Factored);
         drop(config.attach(model, NAME).expect("it attaches"));

@@ -2,11 +2,13 @@
 
 mod models;
 
-use burn::module::Module;
-use peft_conformance::{AdapterFixture, Invariant, verified};
-use peft_core::{AttachReport, LayerKind, Names, PeftError, Placement, Whole};
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::Tensor;
+use peft_conformance::{AdapterFixture, Invariant, perturbed, verified};
+use peft_core::{AttachReport, LayerKind, Names, PeftError, Placement, Whole, with_value};
 use peft_ia3::{Ia3, Ia3Config};
 use peft_lora::{Lora, LoraConfig, LoraInit, LoraScaling};
+use peft_tests::tolerance::PATHS;
 
 const BOTH_KINDS: &[LayerKind] = &[LayerKind::Linear, LayerKind::Embedding];
 
@@ -43,6 +45,89 @@ impl AdapterFixture for RankStabilised {
         let mut config = LoraConfig::new(3, 3.0)
             .with_scaling(LoraScaling::RankStabilised)
             .with_init(LoraInit::Gaussian);
+        config.placement = placement.clone();
+        config.attach(model, name)
+    }
+}
+
+/// DoRA of scale 1.5.
+struct Decomposed;
+
+impl AdapterFixture for Decomposed {
+    type Adapter = Lora;
+    const COLUMN: &'static str = "dora";
+    const KINDS: &'static [LayerKind] = BOTH_KINDS;
+    const DETACHED: bool = true;
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = LoraConfig::new(2, 3.0).with_dora(true);
+        config.placement = placement.clone();
+        config.attach(model, name)
+    }
+
+    /// Magnitudes are about what columns have: small ones would leave nothing of a signal.
+    fn perturb<M: Module>(model: M) -> M {
+        struct Lengthen(bool);
+        impl ModuleMapper for Lengthen {
+            fn enter_module(&mut self, name: &str, _: &str) {
+                self.0 = name == "vector";
+            }
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                match self.0 {
+                    true => {
+                        let longer = param.val() + 0.8;
+                        with_value(param, longer)
+                    }
+                    false => param,
+                }
+            }
+        }
+        perturbed(model).map(&mut Lengthen(false))
+    }
+}
+
+/// LoRA whose `A` does not train, but on embeddings.
+struct FrozenA;
+
+impl AdapterFixture for FrozenA {
+    type Adapter = Lora;
+    const KINDS: &'static [LayerKind] = BOTH_KINDS;
+    const FROZEN: &'static [&'static str] = &[
+        "proj.weight.adapters.a.lora_a",
+        "head.weight.adapters.a.lora_a",
+    ];
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = LoraConfig::new(2, 3.0).with_freeze_a(true);
+        config.placement = placement.clone();
+        config.attach(model, name)
+    }
+}
+
+/// LoRA that begins with the largest singular values of the weight.
+struct Principal;
+
+impl AdapterFixture for Principal {
+    type Adapter = Lora;
+    const KINDS: &'static [LayerKind] = BOTH_KINDS;
+    /// The difference of two products is zero up to rounding.
+    const STARTS_WITHIN: Option<f32> = Some(PATHS);
+    const FROZEN: &'static [&'static str] = &["initial.a", "initial.b"];
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = LoraConfig::new(2, 3.0).with_init(LoraInit::Pissa);
         config.placement = placement.clone();
         config.attach(model, name)
     }
@@ -110,6 +195,18 @@ mod lora {
 
 mod rslora {
     peft_tests::adapter_suite!(super::RankStabilised);
+}
+
+mod dora {
+    peft_tests::adapter_suite!(super::Decomposed);
+}
+
+mod lora_fa {
+    peft_tests::adapter_suite!(super::FrozenA);
+}
+
+mod pissa {
+    peft_tests::adapter_suite!(super::Principal);
 }
 
 mod ia3_outputs {

@@ -7,7 +7,7 @@ use peft_core::linear;
 
 pub(crate) use peft_conformance::{
     D_MODEL, Net, VOCABULARY, adapter_paths, assert_close, assert_differs, assert_same, filled,
-    filled_adapters, ids, is_adapter, params, slot_state, steps, trained, values,
+    filled_adapters, ids, is_adapter, params, slot_state, steps, trained, values, with_gradient,
 };
 
 /// A model that is no transformer, with a norm that keeps running statistics.

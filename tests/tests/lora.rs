@@ -3,14 +3,16 @@
 use burn::module::Module;
 use burn::nn::{EmbeddingConfig, LinearConfig};
 use burn::tensor::{Device, Tensor, s};
-use peft_core::{ForwardPath, Targets, TrainBias, embedding, linear, slots};
+use peft_core::{
+    Adapter, ForwardPath, FrozenLinear, PeftError, Targets, TrainBias, embedding, linear, merge, slots,
+};
 use peft_lora::{Lora, LoraConfig, LoraInit, LoraScaling};
 use peft_models::{BertForSequenceClassification, SequenceClassifier};
 use peft_tests::tolerance::PATHS;
 
 use crate::fixture::{
     Net, adapter_paths, assert_close, assert_differs, assert_same, filled, filled_adapters, ids,
-    params, steps, trained, values,
+    params, steps, trained, values, with_gradient,
 };
 
 use crate::models::{encoders, ids as tokens, padding};
@@ -24,6 +26,10 @@ peft_tests::cases!(
     an_embedding_is_the_formula,
     dropout_drops_the_input_and_keeps_the_mean,
     biases,
+    a_bias_of_b_is_scaled_and_merged,
+    a_bias_without_a_place_is_not_merged,
+    a_frozen_a_has_no_gradient,
+    an_orthogonal_start_is_zero_and_learns_in_both,
     it_learns,
     a_config_survives_serde,
     padding_does_not_change_a_row,
@@ -204,6 +210,104 @@ fn biases(device: &Device) {
         assert_eq!(copies, expected);
         assert_eq!(trained(&model), adapter_paths(&model));
     }
+}
+
+/// `y = x W + b + s (x A B + b')`, merged too.
+fn a_bias_of_b_is_scaled_and_merged(device: &Device) {
+    let base = filled(LinearConfig::new(6, 10).init(device));
+    let config = LoraConfig::new(4, 6.0)
+        .with_lora_bias(true)
+        .with_path(ForwardPath::Factored);
+    let mut model = base.clone();
+    config.attach(&mut model, "a").expect("it attaches");
+    let x = values([2, 3, 6], 1.0, device);
+    assert_same(&linear(&model, x.clone()), &base.forward(x.clone()));
+    let mut model = filled_adapters(model);
+    let lora = only(&model);
+    let bias = lora.bias.as_ref().expect("it has one").val();
+    let product = x.clone().matmul(lora.delta().unsqueeze());
+    let expected = base.forward(x.clone()) + product + bias.mul_scalar(1.5).unsqueeze();
+    let found = linear(&model, x.clone());
+    assert_close(&found, &expected, PATHS);
+    drop(merge(&mut model).expect("there is a bias"));
+    assert_close(&model.forward(x), &expected, PATHS);
+}
+
+fn a_bias_without_a_place_is_not_merged(device: &Device) {
+    let config = LoraConfig::new(2, 3.0).with_lora_bias(true);
+    let on = |targets: &str, path| {
+        let mut model = Net::new(device);
+        let config = config
+            .clone()
+            .with_targets(Targets::suffixes([targets]))
+            .with_path(path);
+        config.attach(&mut model, "a").map(|_| model)
+    };
+    let weight = on("q_proj", ForwardPath::Weight).map(|_| ());
+    assert!(matches!(weight, Err(PeftError::NeedsFactoredPath { .. })));
+    let embedding = on("embed", ForwardPath::Factored).map(|_| ());
+    let embedding = embedding.expect_err("it takes none").to_string();
+    assert!(embedding.contains("bias of B on `embed`"), "{embedding}");
+    let mut model = on("v_proj", ForwardPath::Factored).expect("it attaches");
+    let acting = filled_adapters(model.clone()).output(ForwardPath::Factored);
+    assert_differs(&acting, &model.output(ForwardPath::Factored));
+    let refused = merge(&mut model).expect_err("there is no bias");
+    let said = "lora on `layers.0.v_proj.weight` cannot be merged: it adds a bias, for which the layer has no place";
+    assert_eq!(refused.to_string(), said);
+    assert_eq!(slots(&model).len(), 3);
+    for wrong in [
+        config.clone().with_dora(true),
+        config.clone().with_init(LoraInit::Gaussian),
+    ] {
+        let refused = wrong.attach(&mut Net::new(device), "a");
+        assert!(matches!(refused, Err(PeftError::InvalidSetting { .. })));
+    }
+}
+
+/// `B`'s gradient is what it is where both train.
+fn a_frozen_a_has_no_gradient(device: &Device) {
+    let device = device.clone().autodiff();
+    let [both, alone] = [false, true].map(|frozen| {
+        let mut model = Net::new(&device);
+        LoraConfig::new(2, 3.0)
+            .with_freeze_a(frozen)
+            .with_path(ForwardPath::Factored)
+            .attach(&mut model, "a")
+            .expect("it attaches");
+        let model = filled_adapters(model);
+        with_gradient(&model, &model.loss(ForwardPath::Factored))
+    });
+    assert!(both.keys().any(|path| path.ends_with("lora_a")));
+    let of_b = both.keys().filter(|path| path.ends_with("lora_b"));
+    let of_b: Vec<&String> = of_b.collect();
+    assert!(alone.keys().eq(of_b.iter().copied()));
+    for path in of_b {
+        assert_eq!(alone[path], both[path], "{path}");
+    }
+}
+
+fn an_orthogonal_start_is_zero_and_learns_in_both(device: &Device) {
+    let device = device.clone().autodiff();
+    let config = LoraConfig::new(4, 6.0).with_init(LoraInit::Orthogonal);
+    let lora = on_linear(&device, &config);
+    let (a, b) = (numbers(&lora.lora_a.val()), numbers(&lora.lora_b.val()));
+    for (values, deviation) in [(&a, moments(&a).1), (&b, moments(&b).1)] {
+        // Half of a unit row for each column, a tenth of it.
+        assert!((deviation - 0.1 * 0.5f64.sqrt()).abs() < 0.02, "{deviation}");
+        assert!(values.iter().all(|value| *value != 0.0));
+    }
+    assert!(numbers(&lora.delta()).iter().all(|value| value.abs() < 1e-7));
+    let x = values([3, 400], 1.0, &device);
+    let base = FrozenLinear::new(Tensor::zeros([400, 50], &device), None);
+    let grads = lora.linear(x.into(), &base).sum().backward();
+    for factor in [&lora.lora_a, &lora.lora_b] {
+        let grad = factor.val().grad(&grads).expect("it trains");
+        assert!(grad.abs().max().into_scalar::<f32>() > 1e-3);
+    }
+    let odd = LoraConfig::new(3, 6.0).with_init(LoraInit::Orthogonal);
+    let odd = odd.attach(&mut Net::new(&device), "a");
+    let odd = odd.expect_err("an odd rank").to_string();
+    assert!(odd.contains("is 3, but must be even"), "{odd}");
 }
 
 fn it_learns(device: &Device) {

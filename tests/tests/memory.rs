@@ -34,6 +34,7 @@ const PROBE: &str = "PEFT_MEMORY_PROBE";
 
 peft_tests::cases!(on the cores:
     a_factored_step_forms_nothing_of_the_weights_shape,
+    a_frozen_a_keeps_no_input,
     a_dense_gradient_is_formed_once,
     a_step_keeps_nothing_of_a_frozen_trunk,
     a_recomputed_step_holds_one_block,
@@ -49,16 +50,62 @@ fn a_factored_step_forms_nothing_of_the_weights_shape(device: &Device) {
         return;
     }
     let factored = measured(device, case, "factored");
+    let dora = measured(device, case, "factored dora");
     let by_weight = measured(device, case, "weight");
-    println!("{device:?}: factored {factored} KiB, by the weight {by_weight} KiB");
+    println!(
+        "{device:?}: factored {factored} KiB, DoRA {dora} KiB, by the weight {by_weight} KiB"
+    );
     if multiplies_packed(device) {
-        let packed = measured(device, case, "packed");
-        println!("{device:?}: on a packed weight {packed} KiB");
-        assert!(packed < WEIGHT_KIB / 4, "{packed} KiB");
+        for probe in ["packed", "packed dora"] {
+            let packed = measured(device, case, probe);
+            println!("{device:?}: on a {probe} weight {packed} KiB");
+            assert!(packed < WEIGHT_KIB / 4, "{packed} KiB");
+        }
     }
     assert!(factored < WEIGHT_KIB / 2, "{factored} KiB");
+    assert!(dora < WEIGHT_KIB / 2, "{dora} KiB");
     // The measure sees a dense weight where there is one.
     assert!(by_weight > WEIGHT_KIB, "{by_weight} KiB");
+}
+
+/// LoRA keeps what each layer reads, for the gradient of `A`; without that, nothing is kept of it.
+fn a_frozen_a_keeps_no_input(device: &Device) {
+    let case = "a_frozen_a_keeps_no_input";
+    if let Ok(what) = std::env::var(PROBE) {
+        println!("\ngrowth_kib={}", chained_step(device, what == "frozen"));
+        return;
+    }
+    let [trains, frozen] = ["trains", "frozen"].map(|what| measured(device, case, what));
+    println!("{device:?}: with A {trains} KiB, with a frozen A {frozen} KiB");
+    let kept = LAYERS * CHAINED_ROWS * CHAINED_WIDTH * 4 / 1024;
+    assert!(trains > kept, "{trains} KiB of {kept} KiB");
+    assert!(trains > frozen + kept / 4 * 3, "{frozen} KiB of {kept} KiB");
+}
+
+const CHAINED_ROWS: usize = 8192;
+const CHAINED_WIDTH: usize = 256;
+
+/// Forward and backward of layers behind each other, LoRA on each.
+fn chained_step(device: &Device, frozen: bool) -> usize {
+    let device = device.clone().autodiff();
+    let layer = || {
+        let weight = Tensor::full([CHAINED_WIDTH; 2], 0.001, &device);
+        let weight = Param::from_tensor(weight);
+        let mut layer = Linear { weight, bias: None };
+        LoraConfig::new(4, 8.0)
+            .with_freeze_a(frozen)
+            .attach(&mut layer, "a")
+            .expect("it attaches");
+        layer
+    };
+    let layers: Vec<Linear> = (0..LAYERS).map(|_| layer()).collect();
+    let x = Tensor::<2>::ones([CHAINED_ROWS, CHAINED_WIDTH], &device);
+    let before = status_kib("VmRSS:");
+    let spare = status_kib("VmHWM:").saturating_sub(before);
+    let y = layers.iter().fold(x, |x, layer| linear(layer, x));
+    let grads = y.sum().backward();
+    assert!(layers[0].weight.base().grad(&grads).is_none());
+    status_kib("VmHWM:").saturating_sub(before).max(spare)
 }
 
 /// A layer that trains has one gradient of its weight's shape, not one for each row of the batch.
@@ -229,6 +276,10 @@ fn measured(device: &Device, case: &str, probe: &str) -> usize {
 /// One forward and backward through an adapted layer.
 fn step(device: &Device, path: &str) -> usize {
     let device = device.clone().autodiff();
+    let (path, dora) = match path.strip_suffix(" dora") {
+        Some(path) => (path, true),
+        None => (path, false),
+    };
     let weight = match path {
         "packed" => packed(&device),
         _ => Tensor::full([WIDTH, WIDTH], 0.01, &device),
@@ -236,6 +287,7 @@ fn step(device: &Device, path: &str) -> usize {
     let weight = Param::from_tensor(weight);
     let mut layer = Linear { weight, bias: None };
     LoraConfig::new(4, 8.0)
+        .with_dora(dora)
         .attach(&mut layer, "a")
         .expect("it attaches");
     let x = Tensor::<3>::random([2, 2, WIDTH], Distribution::Default, &device);

@@ -5,12 +5,14 @@ mod adapters;
 mod checkpointing;
 mod conformance;
 mod core_slots;
+mod dora;
 mod encoder_adapters;
 mod fixture;
 mod ia3;
 mod kernels;
 mod layerwise;
 mod lora;
+mod lora_inits;
 mod models;
 #[cfg(feature = "flex")]
 mod mutations;

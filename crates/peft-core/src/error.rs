@@ -133,6 +133,16 @@ pub enum PeftError {
         /// What the weight cannot carry.
         reason: &'static str,
     },
+    /// A merged model has no place for what the adapter does.
+    #[error("{method} on `{path}` cannot be merged: {reason}")]
+    CannotMerge {
+        /// The method.
+        method: &'static str,
+        /// The parameter.
+        path: String,
+        /// What has no place.
+        reason: &'static str,
+    },
     /// What the method acts on is not what it was to be attached to.
     #[error("{method} attaches to {place}")]
     AttachesElsewhere {

@@ -3,6 +3,7 @@ mod activation;
 mod adamw;
 mod attention;
 mod closed_form;
+mod columns;
 #[cfg(feature = "flex")]
 mod flex;
 mod known;
@@ -20,11 +21,12 @@ mod threads;
 pub use activation::Activation;
 pub use adamw::AdamWStep;
 pub use attention::{Dropout, EVERY_SEQUENCE, Sight, Visibility, attention};
+pub use columns::{is_same_tensor, scale_columns};
 pub use known::with_gradient;
 pub use norm::{layer_norm, rms_norm};
 pub use packed::{
     NF4_CODES, Packed, PackedError, PackedFormat, Packer, int8_values, multiplies_packed,
-    packed_bytes, packed_format, unpacked,
+    packed_bytes, packed_format, unpacked, unpacked_columns,
 };
 pub use product::{linear, matmul, matmul_to_merge, transposed_product};
 pub use rotary::rotate;

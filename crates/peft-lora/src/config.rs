@@ -1,14 +1,14 @@
 //! [`LoraConfig`]: what to attach, and the check that it can be.
 
 use burn::module::Module;
-use burn::tensor::{DType, Distribution, Tensor};
+use burn::tensor::{DType, Tensor};
 use peft_core::{
     AttachReport, ForwardPath, Layer, LayerKind, Patterns, PeftError, Placement, Targets,
     TrainBias, attach,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::Lora;
+use crate::{Lora, LoraInit};
 
 /// How alpha and rank give the factor of the product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -31,19 +31,6 @@ impl LoraScaling {
     }
 }
 
-/// What the factors start from. The product is zero at first in every case.
-///
-/// On an embedding `A` is zero and `B ~ N(0, 1)`, as in PEFT, whichever is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LoraInit {
-    /// `A` Kaiming-uniform with `a = √5`, that is `U(±1/√d_in)`; `B` zero.
-    #[default]
-    KaimingUniform,
-    /// `A ~ N(0, 1/r)` by standard deviation; `B` zero.
-    Gaussian,
-}
-
 /// LoRA on the layers of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoraConfig {
@@ -57,6 +44,15 @@ pub struct LoraConfig {
     pub dropout: f64,
     /// What the factors start from. Default: Kaiming-uniform.
     pub init: LoraInit,
+    /// DoRA: a magnitude for each column of the adapted weight. Default: none.
+    #[serde(default)]
+    pub dora: bool,
+    /// A bias of `B`, on linear layers alone. Default: none.
+    #[serde(default)]
+    pub lora_bias: bool,
+    /// LoRA-FA: `A` stays what it starts as, but on embeddings. Default: it trains.
+    #[serde(default)]
+    pub freeze_a: bool,
     /// Other ranks for some layers.
     pub rank_pattern: Patterns<usize>,
     /// Other alphas for some layers.
@@ -75,6 +71,9 @@ impl LoraConfig {
             scaling: LoraScaling::default(),
             dropout: 0.0,
             init: LoraInit::default(),
+            dora: false,
+            lora_bias: false,
+            freeze_a: false,
             rank_pattern: Patterns::default(),
             alpha_pattern: Patterns::default(),
             placement: Placement::new(Targets::all_linear()),
@@ -102,6 +101,24 @@ impl LoraConfig {
     /// What the factors start from.
     pub fn with_init(mut self, init: LoraInit) -> Self {
         self.init = init;
+        self
+    }
+
+    /// With a magnitude for each column of the adapted weight, or without.
+    pub fn with_dora(mut self, dora: bool) -> Self {
+        self.dora = dora;
+        self
+    }
+
+    /// With a bias of `B`, which needs [`ForwardPath::Factored`], or without.
+    pub fn with_lora_bias(mut self, lora_bias: bool) -> Self {
+        self.lora_bias = lora_bias;
+        self
+    }
+
+    /// With an `A` that stays what it starts as, or trains.
+    pub fn with_freeze_a(mut self, freeze_a: bool) -> Self {
+        self.freeze_a = freeze_a;
         self
     }
 
@@ -145,8 +162,31 @@ impl LoraConfig {
     /// A [`PeftError`], with the model untouched.
     pub fn attach<M: Module>(&self, model: &mut M, name: &str) -> Result<AttachReport, PeftError> {
         self.attach_with(model, name, |layer, rank, scale| {
-            Ok(self.fresh(layer, rank, scale))
+            self.fresh(layer, rank, scale)
         })
+    }
+
+    /// The config of plain LoRA that acts as what was trained by this one: of twice the rank where
+    /// the factors begin at others than zero ([`Lora::acting`]), as PEFT converts it.
+    pub fn of_acting(&self) -> Self {
+        if !self.init.begins_elsewhere() {
+            return self.clone();
+        }
+        // Of so much larger an alpha that the scale is the same.
+        let larger = match self.scaling {
+            LoraScaling::Standard => 2.0,
+            LoraScaling::RankStabilised => 2f64.sqrt(),
+        };
+        let ranks = self.rank_pattern.iter();
+        let alphas = self.alpha_pattern.iter();
+        Self {
+            rank: 2 * self.rank,
+            alpha: larger * self.alpha,
+            init: LoraInit::default(),
+            rank_pattern: Patterns::new(ranks.map(|(at, rank)| (at, 2 * rank))),
+            alpha_pattern: Patterns::new(alphas.map(|(at, alpha)| (at, larger * alpha))),
+            ..self.clone()
+        }
     }
 
     /// As [`attach`](Self::attach), with the adapter that `build` makes for a layer, its rank and
@@ -208,6 +248,18 @@ impl LoraConfig {
                 "at least 0 and below 1",
             ));
         }
+        let beside = "false beside another init than Kaiming-uniform, and beside DoRA, as in PEFT";
+        if self.lora_bias && (self.dora || self.init != LoraInit::KaimingUniform) {
+            return Err(wrong("bias of B", "true".into(), beside));
+        }
+        let svd = cfg!(feature = "svd") || !self.init.decomposes();
+        if !svd {
+            return Err(wrong(
+                "init",
+                format!("{:?}", self.init),
+                "another one where the crate's feature `svd` is off",
+            ));
+        }
         Ok(())
     }
 
@@ -235,32 +287,55 @@ impl LoraConfig {
         Ok(ranks.into_iter().zip(alphas).map(scale).collect())
     }
 
-    fn fresh(&self, layer: &Layer, rank: usize, scale: f64) -> Lora {
-        let options = || (&layer.device, DType::F32);
-        let [d_in, d_out] = layer.shape;
-        let (a, b) = match (layer.kind, self.init) {
-            (LayerKind::Embedding, _) => (
-                Tensor::zeros([d_in, rank], options()),
-                Tensor::random([rank, d_out], Distribution::Normal(0.0, 1.0), options()),
-            ),
-            (LayerKind::Linear, LoraInit::KaimingUniform) => {
-                let bound = 1.0 / (d_in as f64).sqrt();
-                let uniform = Distribution::Uniform(-bound, bound);
-                (
-                    Tensor::random([d_in, rank], uniform, options()),
-                    Tensor::zeros([rank, d_out], options()),
-                )
-            }
-            (LayerKind::Linear, LoraInit::Gaussian) => (
-                Tensor::random(
-                    [d_in, rank],
-                    Distribution::Normal(0.0, 1.0 / rank as f64),
-                    options(),
-                ),
-                Tensor::zeros([rank, d_out], options()),
-            ),
+    fn fresh(&self, layer: &Layer, rank: usize, scale: f64) -> Result<Lora, PeftError> {
+        let [a, b] = self.init.factors(layer, rank, scale)?;
+        let lora = match self.init.begins_elsewhere() {
+            true => Lora::from_initial(a, b, scale, self.dropout),
+            false => Lora::new(a, b, scale, self.dropout),
         };
-        Lora::new(a, b, scale, self.dropout)
+        let lora = match self.lora_bias {
+            true => {
+                let [_, d_out] = layer.shape;
+                let zeros = Tensor::zeros([d_out], (&layer.device, DType::F32));
+                self.with_bias_of(lora, layer, zeros)?
+            }
+            false => lora,
+        };
+        let lora = match self.dora {
+            true => lora.with_magnitude_of(&layer.frozen_weight()),
+            false => lora,
+        };
+        Ok(self.settled(lora, layer))
+    }
+
+    /// An adapter with its bias, `[d_out]`.
+    ///
+    /// # Errors
+    ///
+    /// [`PeftError::InvalidSetting`] on a layer that takes none.
+    pub fn with_bias_of(
+        &self,
+        lora: Lora,
+        layer: &Layer,
+        bias: Tensor<1>,
+    ) -> Result<Lora, PeftError> {
+        if layer.kind == LayerKind::Embedding {
+            return Err(PeftError::InvalidSetting {
+                field: format!("bias of B on `{}`", layer.path),
+                value: "true".into(),
+                expected: "false: an embedding takes none, in PEFT neither",
+            });
+        }
+        Ok(lora.with_bias(bias, layer.has_bias))
+    }
+
+    /// An adapter of which trains what the config says; on an embedding `A` does in any case, as in
+    /// PEFT, since it begins at zero.
+    pub fn settled(&self, lora: Lora, layer: &Layer) -> Lora {
+        match self.freeze_a && layer.kind == LayerKind::Linear {
+            true => lora.with_frozen_a(),
+            false => lora,
+        }
     }
 }
 

@@ -2,14 +2,20 @@
 #![deny(missing_docs)]
 
 mod config;
+mod dora;
+mod init;
 mod lora;
+mod lora_plus;
 #[cfg(feature = "svd")]
 mod low_rank;
 #[cfg(feature = "svd")]
 mod spectrum;
 
-pub use config::{LoraConfig, LoraInit, LoraScaling};
+pub use config::{LoraConfig, LoraScaling};
+pub use dora::Magnitude;
+pub use init::LoraInit;
 pub use lora::Lora;
+pub use lora_plus::LoraPlus;
 #[cfg(feature = "svd")]
 pub use low_rank::{LowRank, Size};
 pub use peft_core::{

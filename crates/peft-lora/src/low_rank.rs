@@ -1,6 +1,6 @@
 //! [`LowRank`]: the factors that are nearest to a change of a weight.
 
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use nalgebra::DMatrix;
 
 /// Directions that are sought beyond those that are wanted.
@@ -74,7 +74,29 @@ impl LowRank {
                 }
             }
         };
-        let rank = rank.max(1);
+        Some(Self::made_of((u, s, v), rank.max(1), all, &device))
+    }
+
+    /// Of this rank, or of the smaller side where that is less: exact, or by products with random
+    /// directions in so many rounds. None of a matrix that is not finite.
+    pub(crate) fn principal(matrix: Tensor<2>, rank: usize, rounds: Option<usize>) -> Option<Self> {
+        let (device, [d_in, d_out]) = (matrix.device(), matrix.dims());
+        let values: Vec<f64> = matrix.into_data().iter::<f64>().collect();
+        let energy: f64 = values.iter().map(|x| x * x).sum();
+        if !energy.is_finite() {
+            return None;
+        }
+        let matrix = DMatrix::from_row_iterator(d_in, d_out, values);
+        let rank = rank.min(d_in).min(d_out);
+        let found = match rounds {
+            Some(rounds) => sought(&matrix, rank, rounds)?,
+            None => exact(&matrix)?,
+        };
+        Some(Self::made_of(found, rank, energy, &device))
+    }
+
+    /// Of the first of these, where all together have this sum of squares.
+    fn made_of((u, s, v): Decomposed, rank: usize, all: f64, device: &Device) -> Self {
         let singular_values = s[..rank].to_vec();
         let kept: f64 = singular_values.iter().map(|s| s * s).sum();
         let error = match all > 0.0 {
@@ -93,17 +115,20 @@ impl LowRank {
                     .collect::<Vec<_>>()
             });
             let data = TensorData::new(scaled.collect::<Vec<f32>>(), [rank, vectors.nrows()]);
-            Tensor::<2>::from_data(data, (&device, DType::F32))
+            Tensor::<2>::from_data(data, (device, DType::F32))
         };
         let (a, b) = (factor(&u).transpose(), factor(&v));
-        Some(Self {
+        Self {
             a,
             b,
             singular_values,
             error,
-        })
+        }
     }
 }
+
+/// `U`, `S` and `V`.
+type Decomposed = (DMatrix<f64>, Vec<f64>, DMatrix<f64>);
 
 /// How many of these singular values have this sum of squares.
 fn needed(values: &[f64], energy: f64) -> Option<usize> {
@@ -118,18 +143,25 @@ fn needed(values: &[f64], energy: f64) -> Option<usize> {
 }
 
 /// `U`, `S` and `V` of the largest singular values, at least `rank` of them.
-fn leading(matrix: &DMatrix<f64>, rank: usize) -> Option<(DMatrix<f64>, Vec<f64>, DMatrix<f64>)> {
+fn leading(matrix: &DMatrix<f64>, rank: usize) -> Option<Decomposed> {
     let (rows, columns) = matrix.shape();
     match rank.saturating_mul(MANY) < rows.min(columns) {
-        true => sought(matrix, rank),
-        false if rows <= columns => all(matrix),
+        true => sought(matrix, rank, ROUNDS),
+        false => exact(matrix),
+    }
+}
+
+/// All of a matrix.
+fn exact(matrix: &DMatrix<f64>) -> Option<Decomposed> {
+    match matrix.nrows() <= matrix.ncols() {
+        true => all(matrix),
         false => all(&matrix.transpose()).map(|(v, s, u)| (u, s, v)),
     }
 }
 
 /// All of a matrix that is no taller than wide, by the eigenvectors of `M Mᵀ`: exact to 10⁻⁸ of the
 /// largest, which is nothing in f32.
-fn all(matrix: &DMatrix<f64>) -> Option<(DMatrix<f64>, Vec<f64>, DMatrix<f64>)> {
+fn all(matrix: &DMatrix<f64>) -> Option<Decomposed> {
     let n = matrix.nrows();
     let gram = matrix * matrix.transpose();
     let found = gram.try_symmetric_eigen(f64::EPSILON, STEPS * n)?;
@@ -151,13 +183,13 @@ fn all(matrix: &DMatrix<f64>) -> Option<(DMatrix<f64>, Vec<f64>, DMatrix<f64>)> 
 }
 
 /// Those of few of many.
-fn sought(matrix: &DMatrix<f64>, rank: usize) -> Option<(DMatrix<f64>, Vec<f64>, DMatrix<f64>)> {
+fn sought(matrix: &DMatrix<f64>, rank: usize, rounds: usize) -> Option<Decomposed> {
     let (rows, columns) = matrix.shape();
     let n = (rank + BEYOND).min(rows).min(columns);
     let mut seed = 0u64;
     let random = DMatrix::from_fn(columns, n, |_, _| uniform(&mut seed));
     let mut q = (matrix * random).qr().q();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let back = matrix.tr_mul(&q).qr().q();
         q = (matrix * back).qr().q();
     }
@@ -180,8 +212,6 @@ fn uniform(seed: &mut u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
 
     /// Orthogonal columns by which a matrix of these singular values is made.

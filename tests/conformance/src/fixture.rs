@@ -10,6 +10,9 @@ pub trait AdapterFixture {
     /// The module that the method puts on each layer.
     type Adapter: Adapter;
 
+    /// What it is called in the table of what holds.
+    const COLUMN: &'static str = <Self::Adapter as Adapter>::NAME;
+
     /// The kinds of layers that it adapts.
     const KINDS: &'static [LayerKind] = &[LayerKind::Linear];
 
@@ -19,6 +22,10 @@ pub trait AdapterFixture {
 
     /// Whether it is defined by its dense weight, so that the factored path forms that too.
     const DENSE: bool = false;
+
+    /// Whether a part of it that its parameters change is a constant to gradients by definition, so
+    /// that they are not the slopes of the loss.
+    const DETACHED: bool = false;
 
     /// Whether the weight alone says all that it does to a layer with a bias.
     const BIASED_IN_WEIGHT_SPACE: bool = true;

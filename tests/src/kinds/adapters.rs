@@ -23,12 +23,14 @@ pub(super) const FILES: [&str; 4] = [
 ];
 
 /// Adapters of each method, and the models that they are for.
-const ADAPTERS: [(&str, &str); 9] = [
+const ADAPTERS: [(&str, &str); 11] = [
     ("adapters/lora_all_linear", "biased"),
     ("adapters/lora_modules_to_save", "gqa"),
     ("adapters/lora_patterns", "gqa"),
     ("adapters/lora_regex", "gqa"),
     ("adapters/gemma2_lora_embedding", "gemma2"),
+    ("adapters/dora_rslora", "gqa"),
+    ("adapters/lora_b_bias", "biased"),
     ("adapters/ia3_default", "gqa"),
     ("prompts/llama_prompt_tuning", "gqa"),
     ("prompts/llama_mlp", "gqa"),

@@ -25,8 +25,6 @@ peft_tests::cases!(
 #[test]
 fn what_changes_the_result_and_is_not_supported_is_refused_by_name() {
     for (field, value) in [
-        ("use_dora", json!(true)),
-        ("lora_bias", json!(true)),
         ("target_parameters", json!(["experts.up"])),
         ("trainable_token_indices", json!([1, 2])),
         ("layer_replication", json!([[0, 2], [1, 2]])),

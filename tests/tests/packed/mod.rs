@@ -24,7 +24,7 @@ fn goldens() -> PathBuf {
 }
 
 /// Whether a device has packed weights.
-fn packs(device: &Device) -> bool {
+pub(crate) fn packs(device: &Device) -> bool {
     peft_kernels::multiplies_packed(device)
 }
 
@@ -35,7 +35,7 @@ fn numbers(n: usize, seed: f32) -> Vec<f32> {
 }
 
 /// A weight `[d_in, d_out]` in a format. What is not made here is any bytes but for their halves.
-fn packed(format: PackedFormat, dims: [usize; 2], seed: f32) -> Packed {
+pub(crate) fn packed(format: PackedFormat, dims: [usize; 2], seed: f32) -> Packed {
     let n = dims[0] * dims[1];
     if let Ok(mut packer) = Packer::new(format, dims) {
         packer.push(&numbers(n, seed));

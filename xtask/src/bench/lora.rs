@@ -23,7 +23,7 @@ struct Variant {
 }
 
 /// The first is ours and the second Burn's: what a user of each has.
-const VARIANTS: [Variant; 5] = [
+const VARIANTS: [Variant; 7] = [
     Variant {
         name: "factored",
         backend: WITH_KERNELS,
@@ -48,6 +48,16 @@ const VARIANTS: [Variant; 5] = [
         name: "full",
         backend: WITH_KERNELS,
         row: "full fine-tuning",
+    },
+    Variant {
+        name: "dora",
+        backend: WITH_KERNELS,
+        row: "DoRA (peft-lora)",
+    },
+    Variant {
+        name: "frozen_a",
+        backend: WITH_KERNELS,
+        row: "LoRA-FA (peft-lora)",
     },
 ];
 const EXAMPLE: &str = "bench_lora";

@@ -59,6 +59,7 @@ const CONFORMANCE: Table = Table {
     row: &["no.", "invariant"],
     columns: &[
         ("lora", "lora"),
+        ("dora", "dora"),
         ("ia3", "ia3"),
         ("whole", "whole"),
         ("prompt tuning", "prompt tuning"),

@@ -3,6 +3,7 @@
 mod files;
 mod kernels;
 mod layerwise;
+mod lora;
 mod packed;
 mod passes;
 mod store;
@@ -29,6 +30,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Fault> {
         .chain(&packed::FAULTS)
         .chain(&passes::FAULTS)
         .chain(&FAULTS)
+        .chain(&lora::FAULTS)
         .chain(&files::FAULTS)
         .chain(&store::FAULTS)
         .chain(&training::FAULTS)

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use peft_layerwise::Every;
+use peft_lora::LoraInit;
 use serde::{Serialize, Serializer};
 
 use crate::error::CliError;
@@ -121,6 +122,49 @@ impl Serialize for InitArg {
     }
 }
 
+/// What the factors of LoRA start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LoraInitArg(pub(crate) LoraInit);
+
+impl FromStr for LoraInitArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rounds = |text: &str| text.parse::<usize>().ok().filter(|n| (1..=64).contains(n));
+        Ok(Self(match (text, text.strip_prefix("pissa_niter_")) {
+            ("kaiming" | "true", _) => LoraInit::KaimingUniform,
+            ("gaussian", _) => LoraInit::Gaussian,
+            ("orthogonal", _) => LoraInit::Orthogonal,
+            ("olora", _) => LoraInit::Olora,
+            ("pissa", _) => LoraInit::Pissa,
+            (_, Some(n)) => {
+                let rounds = rounds(n).ok_or("pissa_niter_N takes 1 to 64 rounds")?;
+                LoraInit::PissaRandomised { rounds }
+            }
+            _ => {
+                return Err(
+                    "it is kaiming, gaussian, orthogonal, olora, pissa or pissa_niter_N".into(),
+                );
+            }
+        }))
+    }
+}
+
+impl Serialize for LoraInitArg {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            LoraInit::KaimingUniform => serializer.serialize_str("kaiming"),
+            LoraInit::Gaussian => serializer.serialize_str("gaussian"),
+            LoraInit::Orthogonal => serializer.serialize_str("orthogonal"),
+            LoraInit::Olora => serializer.serialize_str("olora"),
+            LoraInit::Pissa => serializer.serialize_str("pissa"),
+            LoraInit::PissaRandomised { rounds } => {
+                serializer.collect_str(&format_args!("pissa_niter_{rounds}"))
+            }
+        }
+    }
+}
+
 /// What makes the vectors of P-Tuning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -181,6 +225,28 @@ pub(crate) struct MethodArgs {
     /// lora: scale by alpha / √rank
     #[arg(long)]
     pub(crate) rslora: bool,
+    /// lora: DoRA, a magnitude for each column of the adapted weight
+    #[arg(long, visible_alias = "use-dora")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) dora: bool,
+    /// lora: a bias of B
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) lora_bias: bool,
+    /// lora: LoRA-FA, A stays what it starts as and no input is kept for it
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) lora_fa: bool,
+    /// lora: LoRA+, the learning rate of B by that of A
+    #[arg(long, value_name = "RATIO", visible_alias = "loraplus-lr-ratio")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lora_plus_ratio: Option<f64>,
+    /// lora: what the factors start from: kaiming, which it is if not given, gaussian, orthogonal,
+    /// olora, pissa, or pissa_niter_N in N rounds; the last three begin with parts of the weight
+    /// and are saved as LoRA of twice the rank
+    #[arg(long, value_name = "INIT", visible_alias = "init-lora-weights")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lora_init: Option<LoraInitArg>,
     /// lora: dropout on the adapter's input
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -273,10 +339,15 @@ impl MethodArgs {
     pub(crate) fn given(&self) -> Vec<(&'static str, &'static [Method])> {
         const PROMPT_AND_PREFIX: &[Method] = &[Method::PromptTuning, Method::PrefixTuning];
         const ENCODED: &[Method] = &[Method::PTuning, Method::PrefixTuning];
-        let all: [(&str, bool, &[Method]); 19] = [
+        let all: [(&str, bool, &[Method]); 24] = [
             ("rank", self.rank.is_some(), LORA),
             ("alpha", self.alpha.is_some(), LORA),
             ("rslora", self.rslora, LORA),
+            ("dora", self.dora, LORA),
+            ("lora-bias", self.lora_bias, LORA),
+            ("lora-fa", self.lora_fa, LORA),
+            ("lora-plus-ratio", self.lora_plus_ratio.is_some(), LORA),
+            ("lora-init", self.lora_init.is_some(), LORA),
             ("dropout", self.dropout.is_some(), LORA),
             ("targets", !self.targets.is_empty(), WEIGHTS),
             ("exclude", !self.exclude.is_empty(), WEIGHTS),
@@ -359,6 +430,8 @@ mod tests {
     fn a_flag_of_another_method_is_refused_with_those_that_take_it() {
         for good in [
             "--rank 4 --targets q_proj --modules-to-save norm",
+            "--use-dora --lora-plus-ratio 16 --lora-init pissa_niter_4",
+            "--lora-bias --lora-fa --init-lora-weights olora",
             "--method ia3 --targets q_proj",
             "--method prompt-tuning --virtual-tokens 4 --prompt-init text:some",
             "--method prefix-tuning --prefix-projection --encoder-hidden 8",
@@ -369,6 +442,9 @@ mod tests {
         }
         for (bad, expected) in [
             ("--method full --rank 4", "no --rank; that is for lora"),
+            ("--method ia3 --dora", "no --dora; that is for lora"),
+            ("--lora-init pissa_niter_0", "1 to 64 rounds"),
+            ("--lora-init corda", "kaiming, gaussian, orthogonal"),
             (
                 "--method ia3 --dropout 0.1",
                 "no --dropout; that is for lora",

@@ -35,8 +35,8 @@ impl<M> Unmerged<M> {
 /// # Errors
 ///
 /// [`PeftError::NoAdapter`]; [`PeftError::InactiveAdapters`] where an adapter would be dropped
-/// without having been merged; [`PeftError::NonFinite`]; [`PeftError::Routed`]. The model is then
-/// unchanged.
+/// without having been merged; [`PeftError::CannotMerge`]; [`PeftError::NonFinite`];
+/// [`PeftError::Routed`]. The model is then unchanged.
 pub fn merge<M: Module>(model: &mut M) -> Result<Unmerged<M>, PeftError> {
     let merged = into_merged(model.clone())?;
     Ok(Unmerged(std::mem::replace(model, merged)))
@@ -68,6 +68,17 @@ pub fn into_merged<M: Module>(model: M) -> Result<M, PeftError> {
     inactive.dedup();
     if !inactive.is_empty() {
         return Err(PeftError::InactiveAdapters { names: inactive });
+    }
+    let cannot = slots.iter().filter_map(|(path, slot)| {
+        let (method, reason) = slot.cannot_merge()?;
+        Some((path.clone(), method, reason))
+    });
+    if let Some((path, method, reason)) = cannot.min() {
+        return Err(PeftError::CannotMerge {
+            method,
+            path,
+            reason,
+        });
     }
     let mut merged = model;
     if slots.values().any(|slot| slot.statistics().is_some()) {

@@ -1,8 +1,12 @@
 //! [`FrozenWeight`]: a weight below its adapters, whatever it is stored as.
 
+use std::ops::Range;
+
 use burn::module::Param;
 use burn::tensor::{DType, Int, Tensor, TensorData, module};
-use peft_kernels::{PackedFormat, packed_bytes, packed_format, unpacked};
+use peft_kernels::{
+    PackedFormat, is_same_tensor, packed_bytes, packed_format, unpacked, unpacked_columns,
+};
 
 /// A weight below its adapters, as it is stored.
 ///
@@ -110,7 +114,64 @@ impl<const D: usize> FrozenWeight<D> {
     }
 }
 
+/// Columns, or rows, of a dense value that are looked at together.
+const RUN: usize = 64;
+
 impl FrozenWeight {
+    /// The same weight as a constant: what is made of it is in no graph.
+    pub fn without_autodiff(&self) -> Self {
+        Self(match &self.0 {
+            Storage::Dense(weight) => Storage::Dense(weight.clone().without_autodiff()),
+            Storage::Packed(weight, format) => {
+                Storage::Packed(weight.clone().without_autodiff(), *format)
+            }
+        })
+    }
+
+    /// Whether both are known to be one weight in one place of memory, so that what was made of the
+    /// one, and is kept with it, holds for the other. On `flex` it is known.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let [one, other] = [self, other].map(|weight| match &weight.0 {
+            Storage::Dense(tensor) | Storage::Packed(tensor, _) => tensor,
+        });
+        is_same_tensor(one, other)
+    }
+
+    /// `Σ W²` of each column, `[d_out]`, in `dtype` and without a gradient. No dense value is
+    /// formed of a packed weight, but a few columns at a time.
+    pub fn column_squares(&self, dtype: DType) -> Tensor<1> {
+        let [d_in, d_out] = self.dims();
+        let of = |part: Tensor<2>| part.cast(dtype).square().sum_dim(0); // [1, n]
+        let runs = |side: usize| (0..side).step_by(RUN).map(move |at| at..side.min(at + RUN));
+        let squares = match &self.0 {
+            Storage::Dense(weight) => {
+                let weight = weight.clone().without_autodiff();
+                let rows = |run: Range<usize>| of(weight.clone().narrow(0, run.start, run.len()));
+                let none = Tensor::zeros([1, d_out], (&weight.device(), dtype));
+                runs(d_in).map(rows).fold(none, |sum, part| sum + part)
+            }
+            Storage::Packed(weight, _) => {
+                let columns = |run: Range<usize>| {
+                    let columns: Vec<usize> = run.collect();
+                    of(unpacked_columns(weight, &columns))
+                };
+                Tensor::cat(runs(d_out).map(columns).collect(), 1)
+            }
+        };
+        squares.reshape([d_out])
+    }
+
+    /// Some columns of the dense value, `[d_in, n]`, without a gradient.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such column.
+    pub fn columns(&self, columns: &[usize]) -> Tensor<2> {
+        match &self.0 {
+            Storage::Dense(weight) | Storage::Packed(weight, _) => unpacked_columns(weight, columns),
+        }
+    }
+
     /// `x W + b`, with the gradient of `x`; that of the weight too, where it requires one.
     ///
     /// # Shapes

@@ -45,6 +45,11 @@ pub trait Adapter: Module + Sync + 'static {
         None
     }
 
+    /// Why a merged model cannot hold it, if so: a bias on a layer that has none, for instance.
+    fn cannot_merge(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The matrices that it shares with the adapters of other layers; most methods have none.
     fn shared(&mut self) -> Vec<&mut SharedMatrix> {
         Vec::new()

@@ -22,6 +22,7 @@ pub(crate) trait DynAdapter: Debug + Send + Sync {
     fn weight_dyn(&self, rank: usize, base: &dyn Any) -> AnyBox;
     fn bias_dyn(&self, base: Tensor<1>) -> Tensor<1>;
     fn needs_factored_path(&self, training: bool) -> Option<&'static str>;
+    fn cannot_merge(&self) -> Option<&'static str>;
     fn shares_input(&self) -> bool;
     fn shared(&mut self) -> Vec<&mut SharedMatrix>;
     fn linear_dyn(&self, x: LayerInput, base: &FrozenLinear<'_>) -> Tensor<2>;
@@ -91,6 +92,10 @@ impl<A: Adapter> DynAdapter for Erased<A> {
 
     fn needs_factored_path(&self, training: bool) -> Option<&'static str> {
         self.0.needs_factored_path(training)
+    }
+
+    fn cannot_merge(&self) -> Option<&'static str> {
+        self.0.cannot_merge()
     }
 
     fn shares_input(&self) -> bool {

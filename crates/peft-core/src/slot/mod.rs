@@ -257,6 +257,14 @@ impl AdapterSlot {
             .collect()
     }
 
+    /// The method of an acting adapter that a merged model cannot hold, and why.
+    pub(crate) fn cannot_merge(&self) -> Option<(&'static str, &'static str)> {
+        self.acting().iter().find_map(|active| {
+            let reason = active.adapter.cannot_merge()?;
+            Some((active.adapter.method(), reason))
+        })
+    }
+
     /// The effective weight as a merge writes it: dropout has no part in it.
     pub(crate) fn merged_weight<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
         effective_weight(base.into(), &self.acting()).dense()

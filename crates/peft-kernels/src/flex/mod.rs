@@ -3,6 +3,7 @@
 mod activation;
 mod adamw;
 mod attention;
+mod columns;
 mod gemm;
 mod math;
 mod norm;
@@ -24,12 +25,13 @@ use burn::tensor::{DType, Device, Tensor};
 
 pub(crate) use adamw::Update;
 pub(crate) use attention::{Spec, attend};
+pub(crate) use columns::is_same_tensor;
 pub(crate) use gemm::measure;
 pub(crate) use ops::{
-    act, gate, layer_norm, linear, matmul, rms_norm, rotate, scale, softmax, sum_of_squares,
+    act, gate, layer_norm, linear, matmul, rms_norm, rotate, scale, scale_columns, softmax, sum_of_squares,
     transposed_product, update, with_gradient,
 };
-pub(crate) use packed::{packed_bytes, packed_format, packed_tensor, unpacked};
+pub(crate) use packed::{packed_bytes, packed_format, packed_tensor, unpacked, unpacked_columns};
 
 /// Whether a tensor is f32 on `flex`, differentiated or not, and holds anything.
 pub(crate) fn holds<const D: usize>(x: &Tensor<D>) -> bool {

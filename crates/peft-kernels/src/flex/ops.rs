@@ -8,6 +8,7 @@ use burn::tensor::Tensor;
 
 use super::activation::{self, Act, Gate};
 use super::adamw::{self, Update};
+use super::columns::{self, ScaleColumns};
 use super::norm::{self, LayerNorm, RmsNorm};
 use super::product::{self, Linear, Matmul, Transposed};
 use super::record::record;
@@ -47,6 +48,7 @@ trait Fused: Backend {
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
+    fn scale_columns(x: FloatTensor<Self>, factors: FloatTensor<Self>) -> FloatTensor<Self>;
     fn with_gradient(
         value: FloatTensor<Self>,
         x: FloatTensor<Self>,
@@ -124,6 +126,10 @@ impl Fused for Flex {
         sin: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         Rotation::new(cos, sin).apply(x, false)
+    }
+
+    fn scale_columns(x: FloatTensor<Self>, factors: FloatTensor<Self>) -> FloatTensor<Self> {
+        columns::scale_columns([x, factors])
     }
 
     fn with_gradient(
@@ -216,6 +222,13 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
     ) -> FloatTensor<Self> {
         let rotation = Rotation::new(cos.into_primitive(), sin.into_primitive());
         record::<C, Rotation, 1>([x], |[x], _| (rotation.apply(x, false), rotation.clone()))
+    }
+
+    fn scale_columns(x: FloatTensor<Self>, factors: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, ScaleColumns, 2>([x, factors], |inputs, tracked| {
+            let kept = ScaleColumns::keep(inputs.clone(), tracked);
+            (columns::scale_columns(inputs), kept)
+        })
     }
 
     fn with_gradient(
@@ -327,6 +340,14 @@ pub(crate) fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> 
         x.into_dispatch(),
         cos.into_dispatch(),
         sin.into_dispatch(),
+    ))
+}
+
+/// Each column times its factor.
+pub(crate) fn scale_columns(x: Tensor<2>, factors: Tensor<1>) -> Tensor<2> {
+    Tensor::from_dispatch(<Dispatch as Fused>::scale_columns(
+        x.into_dispatch(),
+        factors.into_dispatch(),
     ))
 }
 

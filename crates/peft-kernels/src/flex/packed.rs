@@ -64,12 +64,27 @@ impl<'a> PackedView<'a> {
         rows::fill(&mut out, self.dims[0], |run, out| {
             values(self.format, self.bytes, run.start, out);
         });
+        self.of_columns(out)
+    }
+
+    /// The dense value of some columns, `[d_in, n]`.
+    fn columns(&self, columns: &[usize]) -> FlexTensor {
+        let d_in = self.dims[0];
+        let mut out = vec![0.0f32; d_in * columns.len()];
+        for (out, column) in out.chunks_exact_mut(d_in).zip(columns) {
+            values(self.format, self.bytes, column * d_in, out);
+        }
+        self.of_columns(out)
+    }
+
+    /// A matrix of these values, column by column.
+    fn of_columns(&self, out: Vec<f32>) -> FlexTensor {
+        let [d_in, d_out] = [self.dims[0], out.len() / self.dims[0]];
         let bytes = match self.dtype {
             DType::BF16 => Bytes::from_elems(out.into_iter().map(bf16::from_f32).collect()),
             DType::F16 => Bytes::from_elems(out.into_iter().map(f16::from_f32).collect()),
             _ => Bytes::from_elems(out),
         };
-        let [d_in, d_out] = self.dims;
         let columns = Layout::new(Shape::from([d_in, d_out]), vec![1, d_in as isize], 0);
         FlexTensor::new(bytes, columns, self.dtype).to_contiguous()
     }
@@ -136,4 +151,11 @@ pub(crate) fn unpacked<const D: usize>(x: &Tensor<D>) -> Option<Tensor<D>> {
             .with_gradient_checkpointing_strategy(strategy),
         None => dense,
     })
+}
+
+/// Some columns of the dense value of a packed weight, in no graph.
+pub(crate) fn unpacked_columns(x: &Tensor<2>, columns: &[usize]) -> Option<Tensor<2>> {
+    let held = primitive(x)?;
+    let dense = PackedView::of(&held)?.columns(columns);
+    Some(Tensor::from_primitive::<Flex>(dense))
 }

@@ -23,7 +23,7 @@ pub use self::int8::int8_values;
 pub use self::nf4::NF4_CODES;
 pub use self::packer::Packer;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// What cannot be packed, or held packed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -212,4 +212,25 @@ pub fn unpacked<const D: usize>(x: Tensor<D>) -> Tensor<D> {
         return dense;
     }
     x
+}
+
+/// Some columns of the dense value of a weight, packed or not, without a gradient.
+///
+/// # Shapes
+///
+/// `x` is `[d_in, d_out]`, the result `[d_in, n]`.
+///
+/// # Panics
+///
+/// If there is no such column.
+pub fn unpacked_columns(x: &Tensor<2>, columns: &[usize]) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if let Some(dense) = crate::flex::unpacked_columns(x, columns) {
+        return dense;
+    }
+    let x = x.clone().without_autodiff();
+    let indices: Vec<i32> = columns.iter().map(|column| *column as i32).collect();
+    let n = indices.len();
+    let indices = Tensor::from_data(TensorData::new(indices, [n]), &x.device());
+    x.select(1, indices)
 }

@@ -42,7 +42,7 @@ const BOTH: [ForwardPath; 2] = [ForwardPath::Factored, ForwardPath::Weight];
 
 /// Note that the method of a fixture was seen to keep an invariant.
 fn verified<F: AdapterFixture>(invariant: Invariant, device: &Device) {
-    invariant.verified(F::Adapter::NAME, device);
+    invariant.verified(F::COLUMN, device);
 }
 
 /// The layers of [`Net`] that the method takes, by suffix; on the weight path only those that this

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use peft_core::{Choice, ForwardPath, LayerKind, Names, Targets, has_suffix, layers};
 use peft_ia3::Ia3Config;
-use peft_lora::{LoraConfig, LoraScaling};
+use peft_lora::{LoraConfig, LoraInit, LoraScaling};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixShape, Transformer};
 use peft_ptuning::{PTuningConfig, PromptEncoderConfig, PromptInit, PromptTuningConfig};
 use peft_store::{AdapterConfig, Checkpoint};
@@ -199,6 +199,10 @@ fn weights<M: Module>(
             true => LoraScaling::RankStabilised,
             false => LoraScaling::Standard,
         })
+        .with_dora(of.dora)
+        .with_lora_bias(of.lora_bias)
+        .with_freeze_a(of.lora_fa)
+        .with_init(of.lora_init.map_or_else(LoraInit::default, |init| init.0))
         .with_whole_modules(whole)
         .with_path(ForwardPath::Factored);
     Ok(AdapterConfig::Lora(config))

@@ -2,7 +2,8 @@
 
 use burn::module::Module;
 use peft_core::{Summary, has_suffix, module_paths};
-use peft_layerwise::{AllTrainable, Strategy};
+use peft_layerwise::{AllTrainable, Rated, Strategy};
+use peft_lora::LoraPlus;
 use peft_model::Transformer;
 use peft_store::{Adaptable, AdapterInfo, Checkpoint, Companions, Labels, TaskType, adaptable};
 use peft_train::{
@@ -151,10 +152,11 @@ where
     }
     let context = context(args, job.valid.map(digest_of));
     let mut run = Run::new(args, lock, done, save_every, what);
-    let strategy: &dyn Strategy = match &strategy {
+    let strategy: Box<dyn Strategy> = match strategy {
         Some(strategy) => strategy,
-        None => &AllTrainable,
+        None => adapters_strategy(args, &model)?,
     };
+    let strategy = strategy.as_ref();
     let trunk = args.of_method.cache_trunk.then(TrunkCache::default);
     let trained = Trainer::new(config, job.train)
         .with_validation(job.valid)
@@ -191,6 +193,20 @@ fn doubts(args: &TrainArgs, config: &TrainConfig) -> Vec<String> {
         ));
     }
     doubts
+}
+
+/// What trains of a model with adapters: all that requires gradients, by LoRA+ at rates of its own.
+fn adapters_strategy<M: Module>(
+    args: &TrainArgs,
+    model: &M,
+) -> Result<Box<dyn Strategy>, CliError> {
+    let Some(ratio) = args.of_method.lora_plus_ratio else {
+        return Ok(Box::new(AllTrainable));
+    };
+    let rates = LoraPlus::new(ratio, args.peak())?;
+    let settings = json!({ "lora_plus": ratio });
+    let rated = Rated::new(AllTrainable, rates.factors(model)?, settings)?;
+    Ok(Box::new(rated))
 }
 
 /// Say from where a run goes on; an error where nothing is left to do.

@@ -88,7 +88,9 @@ fn settle(args: &mut TrainArgs, saved: &SavedAdapter, dir: &Path) -> Result<(), 
     if of.dropout == dropout {
         of.dropout = None;
     }
-    if let Some((flag, _)) = of.given().first() {
+    // How fast it learns is no setting of an adapter.
+    let mut given = of.given().into_iter();
+    if let Some((flag, _)) = given.find(|(flag, _)| *flag != "lora-plus-ratio") {
         return Err(CliError::Usage(format!(
             "--{flag} is given, but the method's settings are those of {}; leave --{flag} out",
             dir.display()

@@ -14,19 +14,17 @@ use crate::fields::{FieldError, Fields, as_count};
 
 /// Fields that change what LoRA computes and have no counterpart here; each must be absent, null,
 /// false or empty.
-const LORA_UNSUPPORTED: [&str; 15] = [
+const LORA_UNSUPPORTED: [&str; 13] = [
     "alora_invocation_tokens",
     "arrow_config",
     "ensure_weight_tying",
     "kasa_config",
     "layer_replication",
-    "lora_bias",
     "megatron_config",
     "monteclora_config",
     "target_parameters",
     "trainable_token_indices",
     "use_bdlora",
-    "use_dora",
     "use_qalora",
     "velora_config",
     "use_kappatune",
@@ -35,8 +33,13 @@ const LORA_UNSUPPORTED: [&str; 15] = [
 impl WeightMethod for LoraConfig {
     type Adapter = Lora;
     const PEFT_TYPE: &'static str = "LORA";
-    const TENSORS: &'static [&'static str] =
-        &["lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B"];
+    const TENSORS: &'static [&'static str] = &[
+        "lora_A",
+        "lora_B",
+        "lora_embedding_A",
+        "lora_embedding_B",
+        MAGNITUDE,
+    ];
 
     fn read(fields: &Fields<'_>) -> Result<Self, FieldError> {
         for field in LORA_UNSUPPORTED {
@@ -54,8 +57,9 @@ impl WeightMethod for LoraConfig {
         let init = match fields.get("init_lora_weights") {
             Value::Null | Value::Bool(_) => LoraInit::KaimingUniform,
             Value::String(init) if init == "gaussian" => LoraInit::Gaussian,
+            Value::String(init) if init == "orthogonal" => LoraInit::Orthogonal,
             // These start the factors from something else, and leave the base alone.
-            Value::String(init) if ["orthogonal", "eva", "mica"].contains(&init.as_str()) => {
+            Value::String(init) if ["eva", "mica"].contains(&init.as_str()) => {
                 LoraInit::KaimingUniform
             }
             // The others subtract their first product from the base weights, which a plain load
@@ -78,6 +82,9 @@ impl WeightMethod for LoraConfig {
             scaling,
             dropout: fields.number_or_default("lora_dropout", 0.0)?,
             init,
+            dora: fields.flag("use_dora")?,
+            lora_bias: fields.flag("lora_bias")?,
+            freeze_a: false,
             rank_pattern: Patterns::new(fields.patterns("rank_pattern", as_count)?),
             alpha_pattern: Patterns::new(fields.patterns("alpha_pattern", as_f32_number)?),
             placement,
@@ -85,6 +92,7 @@ impl WeightMethod for LoraConfig {
     }
 
     fn write(&self, fields: &mut Map<String, Value>, adapted: &[LayerAdapter<'_, Lora>]) {
+        let of = self.of_acting();
         let targets = &self.placement.targets;
         let layers = (*targets.range() != LayerRange::All).then(|| {
             let mut indices: Vec<usize> = adapted
@@ -98,11 +106,11 @@ impl WeightMethod for LoraConfig {
         // The first that matches counts.
         let after =
             Some(targets.index_after()).filter(|after| layers.is_some() && !after.is_empty());
-        let alphas = self.alpha_pattern.iter();
+        let alphas = of.alpha_pattern.iter();
         let alphas: Map<String, Value> = alphas
             .map(|(at, alpha)| (at.to_owned(), number(*alpha)))
             .collect();
-        let ranks = self.rank_pattern.iter();
+        let ranks = of.rank_pattern.iter();
         let ranks: Map<String, Value> = ranks
             .map(|(at, rank)| (at.to_owned(), json!(rank)))
             .collect();
@@ -118,29 +126,34 @@ impl WeightMethod for LoraConfig {
             "corda_config": null,
             "ensure_weight_tying": false,
             "eva_config": null,
-            "init_lora_weights": match self.init {
-                LoraInit::KaimingUniform => json!(true),
+            "init_lora_weights": match of.init {
                 LoraInit::Gaussian => json!("gaussian"),
+                LoraInit::Orthogonal => json!("orthogonal"),
+                // The last three are saved as what acts, which begins with a product of zero.
+                LoraInit::KaimingUniform
+                | LoraInit::Pissa
+                | LoraInit::PissaRandomised { .. }
+                | LoraInit::Olora => json!(true),
             },
             "kasa_config": null,
             "layer_replication": null,
             "layers_pattern": after,
             "layers_to_transform": layers,
             "loftq_config": {},
-            "lora_alpha": number(self.alpha),
-            "lora_bias": false,
+            "lora_alpha": number(of.alpha),
+            "lora_bias": self.lora_bias,
             "lora_dropout": self.dropout,
             "lora_ga_config": null,
             "megatron_config": null,
             "megatron_core": "megatron.core",
             "monteclora_config": null,
             "qalora_group_size": 16,
-            "r": self.rank,
+            "r": of.rank,
             "rank_pattern": ranks,
             "target_parameters": null,
             "trainable_token_indices": null,
             "use_bdlora": null,
-            "use_dora": false,
+            "use_dora": self.dora,
             "use_qalora": false,
             "use_rslora": self.scaling == LoraScaling::RankStabilised,
             "velora_config": null,
@@ -207,18 +220,43 @@ impl WeightMethod for LoraConfig {
             let [a, b] = factors(layer.kind);
             let a = file.matrix(Some(layer), a, [rank, d_in]);
             let b = file.matrix(Some(layer), b, [d_out, rank]);
-            let factors = a.zip(b);
-            built(factors.map(|(a, b)| Lora::new(a, b, scale, self.dropout)))
+            let mut beside = |has: bool, name| match has {
+                true => file.take(Some(layer), name, [d_out]).map(Some),
+                false => Some(None),
+            };
+            let magnitude = beside(self.dora, MAGNITUDE);
+            let bias = beside(self.lora_bias && layer.kind == LayerKind::Linear, BIAS);
+            let ((a, b), (magnitude, bias)) = built(a.zip(b).zip(magnitude.zip(bias)))?;
+            let lora = Lora::new(a, b, scale, self.dropout);
+            let lora = match magnitude {
+                Some(magnitude) => lora.with_magnitude(magnitude),
+                None => lora,
+            };
+            let lora = match bias {
+                Some(bias) => lora.with_bias(bias, layer.has_bias),
+                None => lora,
+            };
+            Ok(self.settled(lora, layer))
         })
     }
 
     fn tensors(lora: &Lora, kind: LayerKind) -> Vec<(&'static str, TensorData)> {
         let [a, b] = factors(kind);
-        let stored = [(a, &lora.lora_a), (b, &lora.lora_b)];
-        let stored = stored.map(|(name, factor)| (name, factor.val().transpose().into_data()));
-        stored.into()
+        let [of_a, of_b] = lora.acting();
+        let stored = [(a, of_a), (b, of_b)].into_iter();
+        let stored = stored.map(|(name, factor)| (name, factor.transpose().into_data()));
+        let magnitude = lora.magnitude.as_ref().map(|of| (MAGNITUDE, &of.vector));
+        let bias = lora.bias.as_ref().map(|bias| (BIAS, bias));
+        let beside = magnitude.into_iter().chain(bias);
+        let beside = beside.map(|(name, vector)| (name, vector.val().into_data()));
+        stored.chain(beside).collect()
     }
 }
+
+/// DoRA's vector, `[out]`.
+const MAGNITUDE: &str = "lora_magnitude_vector";
+/// The bias of `B`, `[out]`.
+const BIAS: &str = "lora_B.bias";
 
 /// `A`, `[rank, in]` in a file, and `B`, `[out, rank]`.
 fn factors(kind: LayerKind) -> [&'static str; 2] {

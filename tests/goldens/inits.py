@@ -1,0 +1,49 @@
+"""LoRA that begins with parts of the weight, what one step makes of it, and PEFT's conversion to plain LoRA: `inits/NAME`."""
+
+import tempfile
+
+import peft
+import torch
+
+import decoders
+from adapters import QV, answer
+from common import fresh, read_json, save, write_json
+
+L = peft.LoraConfig
+INITS = {
+    "pissa": ("gqa", L(r=4, lora_alpha=10, target_modules=QV, init_lora_weights="pissa")),
+    "pissa_gpt2": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_attn"], init_lora_weights="pissa", fan_in_fan_out=True)),
+    "olora": ("biased", L(r=4, lora_alpha=6, target_modules=["q_proj", "up_proj", "down_proj"], init_lora_weights="olora")),
+}
+
+
+def make_init(name):
+    base, config = INITS[name]
+    torch.manual_seed(len(name))
+    config.task_type = "CAUSAL_LM"
+    config.base_model_name_or_path = base
+    model = peft.get_peft_model(decoders.load(base), config).eval()
+    trained = {n.replace(".default", ""): p for n, p in model.named_parameters() if p.requires_grad}
+    out, loss = answer(model, name, base)
+    loss.backward()
+    expected = out | {"loss": loss.reshape(1)}
+    expected |= {f"init.{n}": p.detach().clone() for n, p in trained.items()}
+    expected |= {f"grad.{n}": p.grad.clone() for n, p in trained.items()}
+    dir = fresh("inits", name)
+    with tempfile.TemporaryDirectory() as initial:
+        model.peft_config["default"].init_lora_weights = True
+        model.save_pretrained(initial)
+        torch.optim.AdamW(trained.values(), lr=1e-2, weight_decay=0.01).step()
+        expected |= {f"step.{n}": p.detach().clone() for n, p in trained.items()}
+        expected["logits_after"] = answer(model, name, base)[0]["logits"]
+        model.peft_config["default"].init_lora_weights = config.init_lora_weights
+        model.save_pretrained(dir, path_initial_model_for_weight_conversion=initial)
+    (dir / "README.md").unlink(missing_ok=True)
+    (dir / "base.txt").write_text(base + "\n")
+    saved = read_json(dir / "adapter_config.json") | {"base_model_name_or_path": base}
+    saved["target_modules"] = sorted(set(saved["target_modules"]))
+    write_json(saved, dir / "adapter_config.json")
+    again = peft.PeftModel.from_pretrained(decoders.load(base), dir).eval()
+    assert torch.allclose(answer(again, name, base)[0]["logits"], expected["logits_after"], atol=1e-4)
+    save(expected, dir / "expected.safetensors")
+    print("init", name, saved["r"], saved["lora_alpha"], f"loss {loss.item():.4f}")
