@@ -91,9 +91,10 @@ fn prepare(
             Ok(model.apply_lora(Lora::new(RANK, ALPHA).set_param_group(group)))
         }
         "full" => Ok(model),
-        other => {
-            Err(format!("no variant `{other}`; there are factored, dora, frozen_a, apply_lora and full").into())
-        }
+        other => Err(format!(
+            "no variant `{other}`; there are factored, dora, frozen_a, apply_lora and full"
+        )
+        .into()),
     }
 }
 

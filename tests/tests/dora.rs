@@ -115,7 +115,9 @@ fn columns_that_cancel_are_exact(device: &Device) {
         .with_magnitude(values([d_out], 23.0, device) + 1.0);
         let noise = values::<2>([d_in, d_out], 5.0, device);
         // Columns at which ever less is left, down to a part of 10⁻⁶.
-        let left: Vec<f32> = (0..d_out).map(|j| 10f32.powf(-6.0 * j as f32 / 39.0)).collect();
+        let left: Vec<f32> = (0..d_out)
+            .map(|j| 10f32.powf(-6.0 * j as f32 / 39.0))
+            .collect();
         let left = Tensor::<1>::from_data(left.as_slice(), device);
         let largest = lora.delta().abs().max().into_scalar::<f32>();
         let weight = lora.delta().neg() + noise * left.unsqueeze() * largest;
@@ -129,7 +131,10 @@ fn columns_that_cancel_are_exact(device: &Device) {
         for j in 0..d_out {
             let length = (0..d_in).map(|i| found[i * d_out + j].powi(2)).sum::<f64>();
             let near = 1e-4 + 4e-7 * 10f64.powf(6.0 * j as f64 / 39.0);
-            assert!((length - 1.0).abs() < near, "column {j} of {size}: {length}");
+            assert!(
+                (length - 1.0).abs() < near,
+                "column {j} of {size}: {length}"
+            );
             // What is left is rounded as the sum of weight and low-rank part is.
             let sum = (0..d_in).map(|i| sums[i * d_out + j].powi(2)).sum::<f64>();
             assert!((sum.sqrt() / exact[j] - 1.0).abs() < 0.1, "column {j}");

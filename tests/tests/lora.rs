@@ -4,7 +4,8 @@ use burn::module::Module;
 use burn::nn::{EmbeddingConfig, LinearConfig};
 use burn::tensor::{Device, Tensor, s};
 use peft_core::{
-    Adapter, ForwardPath, FrozenLinear, PeftError, Targets, TrainBias, embedding, linear, merge, slots,
+    Adapter, ForwardPath, FrozenLinear, PeftError, Targets, TrainBias, embedding, linear, merge,
+    slots,
 };
 use peft_lora::{Lora, LoraConfig, LoraInit, LoraScaling};
 use peft_models::{BertForSequenceClassification, SequenceClassifier};
@@ -293,10 +294,17 @@ fn an_orthogonal_start_is_zero_and_learns_in_both(device: &Device) {
     let (a, b) = (numbers(&lora.lora_a.val()), numbers(&lora.lora_b.val()));
     for (values, deviation) in [(&a, moments(&a).1), (&b, moments(&b).1)] {
         // Half of a unit row for each column, a tenth of it.
-        assert!((deviation - 0.1 * 0.5f64.sqrt()).abs() < 0.02, "{deviation}");
+        assert!(
+            (deviation - 0.1 * 0.5f64.sqrt()).abs() < 0.02,
+            "{deviation}"
+        );
         assert!(values.iter().all(|value| *value != 0.0));
     }
-    assert!(numbers(&lora.delta()).iter().all(|value| value.abs() < 1e-7));
+    assert!(
+        numbers(&lora.delta())
+            .iter()
+            .all(|value| value.abs() < 1e-7)
+    );
     let x = values([3, 400], 1.0, &device);
     let base = FrozenLinear::new(Tensor::zeros([400, 50], &device), None);
     let grads = lora.linear(x.into(), &base).sum().backward();

@@ -47,7 +47,11 @@ fn cases() -> [(&'static str, &'static str, LoraConfig); 3] {
     [
         ("pissa", "gqa", on(pissa(4, 10.0), &["q_proj", "v_proj"])),
         ("pissa_gpt2", "gpt2", on(pissa(3, 8.0), &["c_attn"])),
-        ("olora", "biased", on(olora, &["q_proj", "up_proj", "down_proj"])),
+        (
+            "olora",
+            "biased",
+            on(olora, &["q_proj", "up_proj", "down_proj"]),
+        ),
     ]
 }
 
@@ -74,7 +78,10 @@ fn near(what: &str, found: &[f64], expected: &[f64], tolerance: f32) {
     let largest = expected.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
     for (a, b) in found.iter().zip(expected) {
         let apart = (a - b).abs();
-        assert!(apart <= f64::from(tolerance) * largest, "{what}: {a}, expected {b}");
+        assert!(
+            apart <= f64::from(tolerance) * largest,
+            "{what}: {a}, expected {b}"
+        );
     }
 }
 
@@ -99,7 +106,10 @@ impl OfRank {
         let factor = if is_a { factor.transpose() } else { factor };
         let [rank, width] = factor.dims();
         let values: Vec<f64> = factor.into_data().iter().collect();
-        let rows = values.chunks(width).map(<[f64]>::to_vec).collect::<Vec<_>>();
+        let rows = values
+            .chunks(width)
+            .map(<[f64]>::to_vec)
+            .collect::<Vec<_>>();
         assert_eq!(rows.len(), rank);
         Self { rows }
     }
@@ -144,15 +154,18 @@ fn parts_of_the_weight_equal_peft(device: &Device) {
             assert_eq!(params(&model)[path].data, seen.data, "{path}");
         }
         let batch = batch(&expected, &device);
-        near(name, &logits(&model, &batch), &expected["logits"].1, GOLDEN_LOGITS);
+        near(
+            name,
+            &logits(&model, &batch),
+            &expected["logits"].1,
+            GOLDEN_LOGITS,
+        );
         let loss = target_nll(&model, &batch).mean();
         let value = f64::from(loss.clone().into_scalar::<f32>());
         near(name, &[value], &expected["loss"].1, GOLDEN_GRADIENTS);
         let grads = loss.backward();
-        let of_step = GradientsParams::from_grads(
-            target_nll(&model, &batch).mean().backward(),
-            &model,
-        );
+        let of_step =
+            GradientsParams::from_grads(target_nll(&model, &batch).mean().backward(), &model);
         let mut adamw = AdamWConfig::new()
             .with_epsilon(1e-8)
             .with_weight_decay(0.01)
@@ -164,7 +177,13 @@ fn parts_of_the_weight_equal_peft(device: &Device) {
                 continue;
             };
             let is_a = key.ends_with("lora_A.weight");
-            let pick = |lora: &Lora| if is_a { lora.lora_a.val() } else { lora.lora_b.val() };
+            let pick = |lora: &Lora| {
+                if is_a {
+                    lora.lora_a.val()
+                } else {
+                    lora.lora_b.val()
+                }
+            };
             let (lora, after) = (adapter(&model, key), adapter(&stepped, key));
             // Both factors of a direction turn together: by `A`'s.
             let of_a = key.replace("lora_B", "lora_A");
@@ -174,7 +193,12 @@ fn parts_of_the_weight_equal_peft(device: &Device) {
                 let plain = vec![1.0; signs.len()];
                 let found = OfRank::of(found, is_a).turned(&signs);
                 let wanted = OfRank::of_peft(wanted, is_a).turned(&plain);
-                near(&format!("{name}: {what} of {key}"), &found, &wanted, GOLDEN_GRADIENTS);
+                near(
+                    &format!("{name}: {what} of {key}"),
+                    &found,
+                    &wanted,
+                    GOLDEN_GRADIENTS,
+                );
             };
             compare("start", pick(&lora), init);
             let grad = pick(&lora).grad(&grads).expect("it trains");
@@ -194,8 +218,14 @@ fn parts_of_the_weight_equal_peft(device: &Device) {
             .expect("it attaches");
         near(name, &logits(&theirs, &batch), &after, GOLDEN_LOGITS);
         let out = tempfile::tempdir().expect("a directory");
-        save_adapter(&stepped, NAME, &config.into(), &AdapterInfo::new(), out.path())
-            .expect("it saves");
+        save_adapter(
+            &stepped,
+            NAME,
+            &config.into(),
+            &AdapterInfo::new(),
+            out.path(),
+        )
+        .expect("it saves");
         let ours = AdapterDir::open(out.path()).expect("it opens");
         for field in ["r", "lora_alpha", "init_lora_weights", "use_rslora"] {
             assert_eq!(ours.fields()[field], converted.fields()[field], "{field}");
@@ -210,7 +240,11 @@ fn parts_of_the_weight_equal_peft(device: &Device) {
 fn what_is_saved_is_plain_and_acts_the_same(device: &Device) {
     let device = device.clone().autodiff();
     for scaling in [LoraScaling::Standard, LoraScaling::RankStabilised] {
-        for init in [LoraInit::Pissa, LoraInit::PissaRandomised { rounds: 2 }, LoraInit::Olora] {
+        for init in [
+            LoraInit::Pissa,
+            LoraInit::PissaRandomised { rounds: 2 },
+            LoraInit::Olora,
+        ] {
             let config = LoraConfig::new(2, 3.0)
                 .with_init(init)
                 .with_scaling(scaling)
@@ -222,8 +256,14 @@ fn what_is_saved_is_plain_and_acts_the_same(device: &Device) {
             config.attach(&mut model, NAME).expect("it attaches");
             let (model, _) = steps(model, 5, |model| model.loss(ForwardPath::Factored));
             let out = tempfile::tempdir().expect("a directory");
-            save_adapter(&model, NAME, &config.clone().into(), &AdapterInfo::new(), out.path())
-                .expect("it saves");
+            save_adapter(
+                &model,
+                NAME,
+                &config.clone().into(),
+                &AdapterInfo::new(),
+                out.path(),
+            )
+            .expect("it saves");
             let dir = AdapterDir::open(out.path()).expect("it opens");
             assert_eq!(dir.fields()["r"], 4);
             assert_eq!(dir.fields()["rank_pattern"]["down_proj"], 6);
@@ -248,7 +288,9 @@ fn it_begins_with_the_largest_of_the_weight(device: &Device) {
             let mut model = Net::new(device);
             LoraConfig::new(2, alpha)
                 .with_init(init)
-                .with_targets(Targets::new(peft_core::Choice::Names(Names::suffixes(["head"]))))
+                .with_targets(Targets::new(peft_core::Choice::Names(Names::suffixes([
+                    "head",
+                ]))))
                 .attach(&mut model, NAME)
                 .expect("it attaches");
             let (_, slot) = slots(&model).remove(0);
@@ -257,7 +299,12 @@ fn it_begins_with_the_largest_of_the_weight(device: &Device) {
             let rest = model.head.weight.base() - part.clone();
             let of = |x: &Tensor<2>| x.clone().square().sum().into_scalar::<f32>();
             assert!(of(&part) > of(&rest), "{} {}", of(&part), of(&rest));
-            let across = part.transpose().matmul(rest).abs().max().into_scalar::<f32>();
+            let across = part
+                .transpose()
+                .matmul(rest)
+                .abs()
+                .max()
+                .into_scalar::<f32>();
             assert!(across < near, "{init:?}: {across}");
         }
     }

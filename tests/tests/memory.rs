@@ -52,9 +52,7 @@ fn a_factored_step_forms_nothing_of_the_weights_shape(device: &Device) {
     let factored = measured(device, case, "factored");
     let dora = measured(device, case, "factored dora");
     let by_weight = measured(device, case, "weight");
-    println!(
-        "{device:?}: factored {factored} KiB, DoRA {dora} KiB, by the weight {by_weight} KiB"
-    );
+    println!("{device:?}: factored {factored} KiB, DoRA {dora} KiB, by the weight {by_weight} KiB");
     if multiplies_packed(device) {
         for probe in ["packed", "packed dora"] {
             let packed = measured(device, case, probe);

@@ -84,7 +84,10 @@ impl KeptNorms {
         };
         if let Some((of, made_of, norms)) = known_norms
             && of.is_same(&base)
-            && made_of.iter().zip(&factors).all(|(a, b)| is_same_tensor(a, b))
+            && made_of
+                .iter()
+                .zip(&factors)
+                .all(|(a, b)| is_same_tensor(a, b))
         {
             return norms;
         }
@@ -131,7 +134,9 @@ fn column_norms(
     let n = columns.len();
     let indices: Vec<i32> = columns.iter().map(|column| *column as i32).collect();
     let indices = Tensor::from_data(TensorData::new(indices, [n]), &sums.device());
-    let low_rank = a.clone().matmul(b.clone().select(1, indices).mul_scalar(scale));
+    let low_rank = a
+        .clone()
+        .matmul(b.clone().select(1, indices).mul_scalar(scale));
     let exact = base.columns(&columns).cast(dtype) + low_rank; // [d_in, n]
     let exact: Vec<f64> = exact.square().sum_dim(0).into_data().iter().collect();
     let device = sums.device();

@@ -74,7 +74,9 @@ impl LoraInit {
             expected,
         };
         if self.begins_elsewhere() && rank > d_in.min(d_out) {
-            return Err(wrong("at most the smaller side of the layer, of whose weight it begins"));
+            return Err(wrong(
+                "at most the smaller side of the layer, of whose weight it begins",
+            ));
         }
         Ok(match self {
             Self::KaimingUniform => {
@@ -104,7 +106,10 @@ impl LoraInit {
             Self::Pissa => principal(layer, rank, scale, None)?,
             Self::PissaRandomised { rounds } => principal(layer, rank, scale, Some(rounds))?,
             Self::Olora => {
-                let weight = layer.frozen_weight().without_autodiff().dense_in(DType::F32);
+                let weight = layer
+                    .frozen_weight()
+                    .without_autodiff()
+                    .dense_in(DType::F32);
                 if !weight.clone().is_finite().all().into_scalar::<bool>() {
                     let path = layer.weight_path();
                     return Err(PeftError::NonFinite { path });

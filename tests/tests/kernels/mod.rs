@@ -356,10 +356,9 @@ fn scaled_columns(device: &Device) {
             // More than one run of a pass, and no whole number of them.
             let x = of([700, 37], 1.0, &device).set_require_grad(tracked[0]);
             let factors = of([37], 2.0, &device).set_require_grad(tracked[1]);
-            let inputs: [&dyn Fn() -> Tensor<2>; 3] =
-                [&|| x.clone(), &|| x.clone() * 2.0, &|| {
-                    x.clone().reshape([37, 700]).transpose()
-                }];
+            let inputs: [&dyn Fn() -> Tensor<2>; 3] = [&|| x.clone(), &|| x.clone() * 2.0, &|| {
+                x.clone().reshape([37, 700]).transpose()
+            }];
             for input in inputs {
                 agree(
                     || scale_columns(input(), factors.clone()),

@@ -168,7 +168,9 @@ impl FrozenWeight {
     /// If there is no such column.
     pub fn columns(&self, columns: &[usize]) -> Tensor<2> {
         match &self.0 {
-            Storage::Dense(weight) | Storage::Packed(weight, _) => unpacked_columns(weight, columns),
+            Storage::Dense(weight) | Storage::Packed(weight, _) => {
+                unpacked_columns(weight, columns)
+            }
         }
     }
 

@@ -28,8 +28,8 @@ pub(crate) use attention::{Spec, attend};
 pub(crate) use columns::is_same_tensor;
 pub(crate) use gemm::measure;
 pub(crate) use ops::{
-    act, gate, layer_norm, linear, matmul, rms_norm, rotate, scale, scale_columns, softmax, sum_of_squares,
-    transposed_product, update, with_gradient,
+    act, gate, layer_norm, linear, matmul, rms_norm, rotate, scale, scale_columns, softmax,
+    sum_of_squares, transposed_product, update, with_gradient,
 };
 pub(crate) use packed::{packed_bytes, packed_format, packed_tensor, unpacked, unpacked_columns};
 

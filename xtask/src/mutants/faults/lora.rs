@@ -8,7 +8,10 @@ pub(super) const FAULTS: [Fault; 14] = [
         file: "crates/peft-lora/src/dora.rs",
         text: "map(|factor| factor.clone().without_autodiff());",
         instead: "map(|factor| factor.clone());",
-        cases: &["dora::flex::the_norm_is_a_constant_to_gradients", "adapters::flex::adapters_equal_peft"],
+        cases: &[
+            "dora::flex::the_norm_is_a_constant_to_gradients",
+            "adapters::flex::adapters_equal_peft",
+        ],
     },
     Fault {
         name: "columns that cancel are left as sums",
@@ -29,7 +32,10 @@ pub(super) const FAULTS: [Fault; 14] = [
         file: "crates/peft-lora/src/dora.rs",
         text: ".mul_scalar(2.0 * scale);",
         instead: ".mul_scalar(scale);",
-        cases: &["dora::flex::the_output_is_the_formula", "adapters::flex::adapters_equal_peft"],
+        cases: &[
+            "dora::flex::the_output_is_the_formula",
+            "adapters::flex::adapters_equal_peft",
+        ],
     },
     Fault {
         name: "the base is decomposed twice under dropout",
@@ -43,14 +49,20 @@ pub(super) const FAULTS: [Fault; 14] = [
         file: "crates/peft-lora/src/lora.rs",
         text: "self.lora_a = self.lora_a.set_require_grad(false);",
         instead: "self.lora_a = self.lora_a.set_require_grad(true);",
-        cases: &["conformance::lora_fa::flex::trains", "lora::flex::a_frozen_a_has_no_gradient"],
+        cases: &[
+            "conformance::lora_fa::flex::trains",
+            "lora::flex::a_frozen_a_has_no_gradient",
+        ],
     },
     Fault {
         name: "a bias of B is not scaled",
         file: "crates/peft-lora/src/lora.rs",
         text: "Some(bias.val().mul_scalar(self.scale))",
         instead: "Some(bias.val())",
-        cases: &["lora::flex::a_bias_of_b_is_scaled_and_merged", "adapters::flex::adapters_equal_peft"],
+        cases: &[
+            "lora::flex::a_bias_of_b_is_scaled_and_merged",
+            "adapters::flex::adapters_equal_peft",
+        ],
     },
     Fault {
         name: "a bias without a place is merged away",
@@ -64,7 +76,10 @@ pub(super) const FAULTS: [Fault; 14] = [
         file: "crates/peft-lora/src/lora.rs",
         text: "initial.b.val().neg()",
         instead: "initial.b.val()",
-        cases: &["conformance::pissa::flex::starts_as_the_base", "lora_inits::flex::parts_of_the_weight_equal_peft"],
+        cases: &[
+            "conformance::pissa::flex::starts_as_the_base",
+            "lora_inits::flex::parts_of_the_weight_equal_peft",
+        ],
     },
     Fault {
         name: "twice the rank has the alpha of the one",
