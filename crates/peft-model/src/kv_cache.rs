@@ -80,6 +80,19 @@ impl KvCache {
         self.len() == 0
     }
 
+    /// Forget what was read behind the first `len` positions, those that were given among them.
+    ///
+    /// Rows of different lengths stay as they are: their columns are not alike.
+    pub fn truncate(&mut self, len: usize) {
+        if self.rows.is_some() {
+            return;
+        }
+        let len = len.max(self.given);
+        for layer in &mut self.layers {
+            layer.len = layer.len.min(len);
+        }
+    }
+
     /// Keep these rows, in this order, and forget the others.
     pub fn keep_rows(&mut self, rows: &[usize]) {
         for Layer { pair, len } in &mut self.layers {

@@ -27,7 +27,7 @@ pub use data::{
 };
 pub use error::{BadRow, TrainError, WrongSetting};
 pub use eval::{EvalReport, choose, evaluate};
-pub use generate::{GenerateConfig, TokenRules, generate, generate_all};
+pub use generate::{GenerateConfig, ReadText, TokenRules, generate, generate_all, generate_behind};
 pub use loss::target_nll;
 pub use objective::{
     BlockwiseLoss, NextToken, Objective, PackedNextToken, Report, TrainExample, TrunkStates,
@@ -36,7 +36,7 @@ pub use objective::{
 pub use padded_tokens::PaddedTokens;
 pub use peft_core::Digest;
 pub use peft_layerwise::{AllTrainable, Length, Strategy};
-pub use tokenizer::{EncodeSpecial, Rendering, TextToken, TextTokenizer, WordEncoding};
+pub use tokenizer::{EncodeSpecial, Rendering, TextStream, TextToken, TextTokenizer, WordEncoding};
 pub use trainer::{
     AdapterSchedule, Divergence, Evaluations, FoundState, Observer, Progress, Schedule, StateDir,
     StepReport, TrainConfig, TrainState, Trainer, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse,

@@ -1,5 +1,6 @@
 //! Prompts of different lengths are continued together, each as it is alone.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use burn::module::Module;
@@ -10,7 +11,9 @@ use peft_models::{Activation, DecoderConfig, Gpt2Config};
 use peft_prefix::{PrefixConfig, Prefixed};
 use peft_ptuning::{PromptTuningConfig, Prompted};
 use peft_store::Checkpoint;
-use peft_train::{EncodeSpecial, GenerateConfig, choose, generate, generate_all};
+use peft_train::{
+    EncodeSpecial, GenerateConfig, ReadText, choose, generate, generate_all, generate_behind,
+};
 
 use super::data::tokenizer;
 use crate::fixture::filled;
@@ -49,7 +52,44 @@ fn check<M: CausalLm>(model: &M, config: &GenerateConfig) -> Vec<Vec<u32>> {
         let alone = generate(model, prompt, config, |_| ()).expect("it generates");
         assert_eq!(*found, alone, "behind {prompt:?}");
     }
+    converses(model, config);
     found
+}
+
+/// Turn by turn, by a model that keeps what it has read, texts are what they are when all is read.
+#[track_caller]
+fn converses<M: CausalLm>(model: &M, config: &GenerateConfig) {
+    let mut read = ReadText::default();
+    let going_on = |_| ControlFlow::Continue(());
+    for prompt in PROMPTS {
+        let mut text = prompt.to_vec();
+        for said in [&[5, 3, 8][..], &[7], &[2, 2]] {
+            if text.len() > model.max_positions() {
+                break;
+            }
+            let found = generate_behind(model, &mut read, &text, config, going_on);
+            let alone = generate(model, &text, config, |_| ()).expect("it generates");
+            assert_eq!(found.expect("it generates"), alone, "behind {text:?}");
+            let all = [&text[..], &alone].concat();
+            assert!(all.starts_with(read.tokens()) && read.tokens().len() >= text.len());
+            // What was said last is changed, and goes on otherwise.
+            text = all;
+            text.pop();
+            text.extend(said);
+        }
+    }
+    let mut found = Vec::new();
+    let three = |token| {
+        found.push(token);
+        match found.len() {
+            3 => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    };
+    let text = generate_behind(model, &mut read, PROMPTS[0], config, three);
+    let alone = generate(model, PROMPTS[0], config, |_| ()).expect("it generates");
+    assert_eq!(text.expect("it generates"), alone[..3.min(alone.len())]);
+    assert!(PROMPTS[0].len() <= read.tokens().len());
 }
 
 fn a_rotary_decoder_and_one_with_windows(device: &Device) {

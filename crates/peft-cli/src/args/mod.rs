@@ -1,11 +1,13 @@
 //! The command line.
 
+mod chat;
 mod default_lr;
 mod export;
 mod method;
 mod model;
 mod numbers;
 mod report;
+mod sampling;
 mod sweep;
 
 use std::ffi::OsString;
@@ -14,10 +16,12 @@ use std::path::PathBuf;
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+pub(crate) use self::chat::ChatArgs;
 pub(crate) use self::export::{ExportArgs, ExportFormat, ExtractArgs, QuantiseArg, SpectrumArgs};
 pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs};
 pub(crate) use self::model::{HoldArg, ModelArgs};
 pub(crate) use self::report::ReportArgs;
+pub(crate) use self::sampling::SamplingArgs;
 pub(crate) use self::sweep::Sweep;
 
 /// Fine-tune, evaluate, merge and run Hugging Face checkpoints.
@@ -56,6 +60,8 @@ pub(crate) enum Verb {
     Eval(EvalArgs),
     /// Continue a prompt; the label of a text by a classifier, its embedding by a bare encoder
     Generate(GenerateArgs),
+    /// Talk with a model, with or without an adapter, by its chat template
+    Chat(ChatArgs),
     /// Fold an adapter into its model and write a checkpoint directory
     Merge(MergeArgs),
     /// Write a model with or without an adapter, or an adapter alone, in the format of another
@@ -78,6 +84,7 @@ impl Verb {
             Self::Train(args) => args.model.threads,
             Self::Eval(args) => args.model.threads,
             Self::Generate(args) => args.model.threads,
+            Self::Chat(args) => args.model.threads,
             Self::Merge(_)
             | Self::Export(_)
             | Self::Extract(_)
@@ -303,25 +310,8 @@ pub(crate) struct GenerateArgs {
     /// Continue the prompt as it is, without the chat template
     #[arg(long)]
     pub(crate) raw: bool,
-    /// At most this many tokens; the model's own limit, or 64, if not given
-    #[arg(long)]
-    pub(crate) max_new_tokens: Option<usize>,
-    /// 0 takes the likeliest token each time; what generation_config.json says, or 0, if not given
-    #[arg(long)]
-    pub(crate) temperature: Option<f64>,
-    /// Draw from so many of the likeliest tokens; what generation_config.json says, or 50, if not
-    /// given
-    #[arg(long)]
-    pub(crate) top_k: Option<usize>,
-    /// Draw from the likeliest tokens that together have this probability
-    #[arg(long)]
-    pub(crate) top_p: Option<f64>,
-    /// Draw from tokens at least this many times as likely as the likeliest
-    #[arg(long)]
-    pub(crate) min_p: Option<f64>,
-    /// Decides what is drawn
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
     /// One JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,

@@ -10,7 +10,9 @@ use std::time::Instant;
 
 use peft_train::{Dataset, Row};
 
-use super::{eval, export, extract, generate, inspect, merge, print_line, report, spectrum, train};
+use super::{
+    chat, eval, export, extract, generate, inspect, merge, print_line, report, spectrum, train,
+};
 use crate::args::{Cli, Verb};
 use crate::error::CliError;
 
@@ -168,6 +170,7 @@ fn step(words: &[&str]) -> Result<Option<serde_json::Value>, CliError> {
         Some(Verb::Extract(args)) => extract::run(&args)?,
         Some(Verb::Spectrum(args)) => spectrum::run(&args)?,
         Some(Verb::Generate(args)) => generate::run(&args)?,
+        Some(Verb::Chat(args)) => chat::run(&args)?,
         Some(Verb::Inspect(args)) => inspect::run(&args)?,
         Some(Verb::Report(args)) => report::run(&args)?,
         None => {}

@@ -2,10 +2,11 @@
 
 use burn::module::Module;
 use peft_models::Transformer;
-use peft_store::{CheckpointConfig, GenerationDefaults, GenerationFlags, GenerationSettings};
-use peft_train::{GenerateConfig, TextTokenizer, TokenRules, TrainError, generate};
+use peft_store::{CheckpointConfig, GenerationDefaults, GenerationSettings};
+use peft_train::{ReadText, TrainError, generate};
 use serde_json::{Value, json};
 
+use super::answer::{Answer, Shown, answer, generate_config};
 use super::not_finite::not_finite;
 use super::prompt::Prompt;
 use super::tokenizer::tokenizer;
@@ -29,22 +30,25 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
     )?;
     let ends = tokenizer.check_end(checkpoint.config().vocab_size())?;
     let prompt = Prompt::of(args, &tokenizer)?;
-    let settings = GenerationDefaults::read(checkpoint.folder())?.with(&GenerationFlags {
-        temperature: args.temperature,
-        top_k: args.top_k,
-        top_p: args.top_p,
-        min_p: args.min_p,
-        max_new_tokens: args.max_new_tokens,
-    })?;
+    let settings = GenerationDefaults::read(checkpoint.folder())?.with(&args.sampling.flags())?;
     let (_, model, _) = load(&args.model, args.adapter.as_deref())?;
     for note in ends.iter().chain(&settings.notes).chain(&prompt.notes) {
         say!("{note}");
     }
     let (limit, said) = limit(&settings, prompt.ids.len());
-    let config = config(&settings, limit, &tokenizer, args.seed);
+    let config = generate_config(&settings, limit, &tokenizer, args.sampling.seed);
     let positions = model.max_positions();
-    let ids = match generate(&model.valid(), &prompt.ids, &config, |_| {}) {
-        Err(error @ TrainError::NotFiniteLogits { .. }) => {
+    let mut shown = Shown::new(!args.json);
+    let answered = answer(
+        &model.valid(),
+        &mut ReadText::default(),
+        &prompt.ids,
+        &config,
+        &tokenizer,
+        |piece| shown.put(piece),
+    );
+    let Answer { text, tokens, .. } = match answered {
+        Err(CliError::Train(error @ TrainError::NotFiniteLogits { .. })) => {
             let adapter = args.adapter.as_deref();
             let without = || {
                 let (_, base, _) = load(&args.model, None)?;
@@ -52,47 +56,21 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
             };
             return Err(not_finite(error.to_string(), adapter, without));
         }
-        ids => ids?,
+        answered => answered?,
     };
-    let text = tokenizer.decode(&ids)?;
+    shown.end()?;
     if text.trim().is_empty() {
-        say!("{}", empty(&ids, limit, &prompt));
-    } else if ids.len() == limit && !said {
+        say!("{}", empty(tokens, limit, &prompt));
+    } else if tokens == limit && !said {
         say!(
             "cut at {limit} new tokens, the limit where neither you nor the model says; --max-new-tokens sets another"
         );
-    } else if prompt.ids.len() + ids.len() > positions {
+    } else if prompt.ids.len() + tokens > positions {
         say!("cut at the {positions} tokens that the model takes");
     }
     match args.json {
-        true => print_line(json!({ "text": text, "tokens": ids.len() })),
-        false => print_line(text),
-    }
-}
-
-fn config(
-    settings: &GenerationSettings,
-    max_new_tokens: usize,
-    tokenizer: &TextTokenizer,
-    seed: u64,
-) -> GenerateConfig {
-    GenerateConfig {
-        max_new_tokens,
-        temperature: settings.temperature,
-        top_k: settings.top_k,
-        top_p: settings.top_p,
-        min_p: settings.min_p,
-        repetition_penalty: settings.repetition_penalty,
-        rules: TokenRules {
-            no_repeat_ngram_size: settings.no_repeat_ngram_size,
-            bad_words: settings.bad_words.clone(),
-            suppressed: settings.suppressed.clone(),
-            suppressed_first: settings.suppressed_first.clone(),
-            min_length: settings.min_length,
-            min_new_tokens: settings.min_new_tokens,
-        },
-        seed,
-        eos: tokenizer.stops().to_vec(),
+        true => print_line(json!({ "text": text, "tokens": tokens })),
+        false => Ok(()),
     }
 }
 
@@ -105,8 +83,8 @@ fn limit(settings: &GenerationSettings, prompt: usize) -> (usize, bool) {
 }
 
 /// Why there is no text.
-fn empty(ids: &[u32], limit: usize, prompt: &Prompt) -> String {
-    match (ids.len(), limit, prompt.raw_of_chat) {
+fn empty(tokens: usize, limit: usize, prompt: &Prompt) -> String {
+    match (tokens, limit, prompt.raw_of_chat) {
         (_, 0, _) => "no token was asked for".into(),
         (0, _, true) => "the model ended at once: it is an instruct model, whose turns are written by its chat template; without --raw the prompt is a user's turn".into(),
         (0, _, false) => "the model ended at once: the first token after the prompt is the end of the text".into(),
@@ -117,11 +95,11 @@ fn empty(ids: &[u32], limit: usize, prompt: &Prompt) -> String {
 /// What an encoder gives for the text.
 fn encode(args: &GenerateArgs) -> Result<(), CliError> {
     let of_decoders = [
-        ("max-new-tokens", args.max_new_tokens.is_some()),
-        ("temperature", args.temperature.is_some()),
-        ("top-k", args.top_k.is_some()),
-        ("top-p", args.top_p.is_some()),
-        ("min-p", args.min_p.is_some()),
+        ("max-new-tokens", args.sampling.max_new_tokens.is_some()),
+        ("temperature", args.sampling.temperature.is_some()),
+        ("top-k", args.sampling.top_k.is_some()),
+        ("top-p", args.sampling.top_p.is_some()),
+        ("min-p", args.sampling.min_p.is_some()),
         ("system", args.system.is_some()),
         ("messages", args.messages.is_some()),
         ("raw", args.raw),

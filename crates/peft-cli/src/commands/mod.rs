@@ -1,6 +1,8 @@
 //! One file a verb, and what they share.
 
 mod adapted;
+mod answer;
+pub(crate) mod chat;
 mod classifier;
 pub(crate) mod demo;
 pub(crate) mod eval;

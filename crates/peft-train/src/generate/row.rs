@@ -14,7 +14,7 @@ pub(super) struct Row<'a> {
     /// How many tokens the model has read with its cache.
     pub(super) read: usize,
     rng: StdRng,
-    has_ended: bool,
+    pub(super) has_ended: bool,
 }
 
 impl<'a> Row<'a> {

@@ -12,6 +12,7 @@ mod outline;
 mod pattern;
 mod special;
 mod steps;
+mod text_stream;
 mod words;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use tokenizers::{PostProcessorWrapper, Tokenizer};
 
 pub use chat_template::Rendering;
 pub use encode::{EncodeSpecial, TextToken};
+pub use text_stream::TextStream;
 pub use words::WordEncoding;
 
 use self::chat_template::ChatTemplate;
