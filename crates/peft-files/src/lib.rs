@@ -4,6 +4,7 @@
 mod copy;
 mod floats;
 mod folder;
+mod guard;
 mod json;
 mod lines;
 mod new_dir;
@@ -14,6 +15,7 @@ mod unfinished;
 pub use copy::{Bounds, copy};
 pub use floats::{FloatType, bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 pub use folder::Folder;
+pub use guard::guarded;
 pub use json::{NotFinite, python_json};
 pub use lines::Lines;
 pub use new_dir::{NewDir, NewDirError};

@@ -7,7 +7,6 @@ mod enclosing_tokens;
 mod encode;
 mod end_tokens;
 mod files;
-mod guard;
 mod outline;
 mod pattern;
 mod special;
@@ -18,7 +17,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use peft_files::Folder;
+use peft_files::{Folder, guarded};
 use serde_json::{Map, Value};
 use tokenizers::{PostProcessorWrapper, Tokenizer};
 
@@ -33,7 +32,6 @@ use self::declared_tokens::DeclaredTokens;
 use self::enclosing_tokens::EnclosingTokens;
 use self::end_tokens::EndTokens;
 use self::files::{DEFAULT, read, read_json, templates, wrong};
-use self::guard::guarded;
 use self::outline::{Growth, Outline};
 use self::special::Special;
 use crate::{Message, TrainError};
@@ -226,6 +224,37 @@ impl TextTokenizer {
     /// else the first that the model's files name.
     pub fn eos(&self) -> Option<u32> {
         self.ends.end
+    }
+
+    /// The token for what the tokenizer has no other for; none where that ends or begins a text
+    /// too, as a tokenizer of bytes has it, which knows every text.
+    pub fn unknown(&self) -> Option<u32> {
+        let named = |name| self.special.id(name, &self.inner);
+        let unknown = named("unk_token");
+        unknown.filter(|_| unknown != self.eos() && unknown != named("bos_token"))
+    }
+
+    /// The text that each token adds to those before it, special ones too. A token that has part of
+    /// a character adds nothing, and the one that ends the character all of it.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Tokenize`].
+    pub fn texts(&self, ids: &[u32]) -> Result<Vec<String>, TrainError> {
+        /// Tokens before that may decide how one is written.
+        const BEFORE: usize = 4;
+        let text = |ids: &[u32]| self.run(|inner| inner.decode(ids, false));
+        let mut texts = Vec::with_capacity(ids.len());
+        let mut told = 0usize;
+        for end in 1..=ids.len() {
+            let from = told.saturating_sub(BEFORE);
+            let (before, all) = (text(&ids[from..told])?, text(&ids[from..end])?);
+            let more = all.strip_prefix(before.as_str()).unwrap_or(&all);
+            let part = more.ends_with('\u{fffd}') && end < ids.len() && end - told < BEFORE;
+            texts.push(if part { String::new() } else { more.to_owned() });
+            told = if part { told } else { end };
+        }
+        Ok(texts)
     }
 
     /// The tokens that generation stops at: the end-of-sequence token, and all that the model's

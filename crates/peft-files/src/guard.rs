@@ -1,4 +1,4 @@
-//! [`guarded`]: panics of the tokenizer's library on what a file holds, as errors.
+//! [`guarded`]: panics of a library on what a file holds, as errors.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -12,7 +12,13 @@ thread_local! {
 
 /// Runs `work`, and gives what it panics with as text. Nothing of it is printed: the panic hook
 /// passes over this thread meanwhile, and over no other.
-pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+///
+/// What `work` has changed when it panics is to be dropped, or not to be looked at again.
+///
+/// # Errors
+///
+/// What it panicked with.
+pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = take_hook();
@@ -23,8 +29,6 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
         }));
     });
     let was = QUIET.replace(true);
-    // The tokenizer is not changed while it is used, and one that panics while it is read is
-    // dropped.
     let result = catch_unwind(AssertUnwindSafe(work));
     QUIET.set(was);
     result.map_err(|payload| format!("its library panics: {}", message(payload.as_ref())))
