@@ -23,6 +23,7 @@ fn changed_files_are_read_or_refused() {
             kinds::tokenizers(),
             kinds::templates(),
             kinds::rows(),
+            kinds::files_of_rows(),
             kinds::labels(),
             kinds::generation(),
         ],

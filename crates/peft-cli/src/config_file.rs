@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::Arg;
+use clap::{Arg, ArgAction};
 use toml::{Table, Value};
 
 use crate::args::{Cli, TrainArgs, Verb};
@@ -30,8 +30,11 @@ pub(crate) fn resolved(args: &TrainArgs) -> Result<String, CliError> {
     kept.model.model = absolute(&args.model.model)?;
     let tokenizer = args.model.tokenizer.as_deref();
     kept.model.tokenizer = tokenizer.map(absolute).transpose()?;
-    kept.train = absolute(&args.train)?;
-    kept.valid = args.valid.as_deref().map(absolute).transpose()?;
+    for paths in [&mut kept.train, &mut kept.valid] {
+        for path in paths {
+            *path = absolute(path)?;
+        }
+    }
     kept.init_adapter = args.init_adapter.as_deref().map(absolute).transpose()?;
     kept.out = absolute(&args.out)?;
     let wrong = |error: &dyn std::fmt::Display| CliError::Usage(format!("the settings: {error}"));
@@ -93,10 +96,15 @@ pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
             .map_err(|reason| CliError::Usage(format!("{}: `{key}` {reason}", file.display())))?;
         // A base that is given anew is not called what the other one was.
         let named_anew = name == "base-name" && is_given(&args, "model");
-        if is_given(&args, &name) || named_anew {
+        let names = arg.get_all_aliases().unwrap_or_default();
+        let given = names
+            .iter()
+            .chain([&name.as_str()])
+            .any(|name| is_given(&args, name));
+        if given || named_anew {
             continue;
         }
-        expanded.extend(flag.map(OsString::from));
+        expanded.extend(flag.into_iter().map(OsString::from));
     }
     Ok(expanded)
 }
@@ -119,7 +127,7 @@ pub(crate) fn with_flags(
         }
         if let Some(arg) = known.iter().find(|arg| arg.get_long() == Some(key)) {
             let flag = flag(arg, key, value).map_err(|reason| wrong(format!("{key} {reason}")))?;
-            words.extend(flag.map(OsString::from));
+            words.extend(flag.into_iter().map(OsString::from));
         }
     }
     for (name, value) in changed {
@@ -160,26 +168,28 @@ fn of_train(cli: &clap::Command) -> Vec<&Arg> {
         .collect()
 }
 
-/// The flag that gives `arg` this value, if it takes one to do so.
-fn flag(arg: &Arg, name: &str, value: &Value) -> Result<Option<String>, String> {
+/// The flags that give `arg` this value, if it takes any to do so.
+fn flag(arg: &Arg, name: &str, value: &Value) -> Result<Vec<String>, String> {
     match (value, arg.get_action().takes_values()) {
-        (Value::Boolean(true), false) => return Ok(Some(format!("--{name}"))),
-        (Value::Boolean(false), false) => return Ok(None),
+        (Value::Boolean(true), false) => return Ok(vec![format!("--{name}")]),
+        (Value::Boolean(false), false) => return Ok(Vec::new()),
         (_, false) => return Err("must be true or false".into()),
-        (Value::Array(values), true) if values.is_empty() => return Ok(None),
         (Value::Boolean(_), true) => return Err("takes a value, not true or false".into()),
         _ => {}
     }
-    let value = match value {
-        Value::Array(values) => values
-            .iter()
-            .map(scalar)
-            .collect::<Option<Vec<_>>>()
-            .map(|values| values.join(",")),
-        value => scalar(value),
+    let values = match value {
+        Value::Array(values) => values.iter().map(scalar).collect(),
+        value => scalar(value).map(|value| vec![value]),
     };
-    let value = value.ok_or("must be a string, a number or a list of those")?;
-    Ok(Some(format!("--{name}={value}")))
+    let mut values: Vec<String> = values.ok_or("must be a string, a number or a list of those")?;
+    // Values that nothing parts are given one by one, as paths, which may have any sign in them.
+    let one_by_one =
+        matches!(arg.get_action(), ArgAction::Append) && arg.get_value_delimiter().is_none();
+    if !one_by_one && values.len() > 1 {
+        values = vec![values.join(",")];
+    }
+    let flags = values.iter().map(|value| format!("--{name}={value}"));
+    Ok(flags.collect())
 }
 
 fn scalar(value: &Value) -> Option<String> {

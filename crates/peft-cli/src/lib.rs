@@ -64,6 +64,7 @@ fn run(verb: Option<Verb>) -> Result<(), CliError> {
         Verb::Extract(args) => commands::extract::run(&args),
         Verb::Spectrum(args) => commands::spectrum::run(&args),
         Verb::Inspect(args) => commands::inspect::run(&args),
+        Verb::Data(args) => commands::data::run(&args),
         Verb::Report(args) => commands::report::run(&args),
     }
 }

@@ -23,31 +23,23 @@ pub enum TrainError {
         source: std::io::Error,
     },
     /// Rows of a data file are wrong; the first ones are named together.
-    #[error("{} has {count} bad rows:{}", path.display(), lines(rows))]
+    #[error("{of} has {count} bad rows:{}", lines(rows))]
     Rows {
-        /// The file.
-        path: PathBuf,
+        /// The file or the files.
+        of: String,
         /// How many rows are wrong.
         count: usize,
         /// The first of them.
         rows: Vec<BadRow>,
     },
-    /// A file that is no JSONL file.
-    #[error(
-        "{} is {found}; rows are objects of JSON, one a line, as {{\"prompt\": \"...\", \"completion\": \"...\"}}",
-        path.display()
-    )]
-    NoRows {
-        /// The file.
-        path: PathBuf,
-        /// What it is.
-        found: &'static str,
-    },
+    /// A data file gives no rows, or no more of them.
+    #[error(transparent)]
+    DataFile(peft_data::DataFileError),
     /// A data file has no row.
-    #[error("{} has no rows", path.display())]
+    #[error("{of} has no rows")]
     Empty {
-        /// The file.
-        path: PathBuf,
+        /// The file or the files.
+        of: String,
     },
     /// No row has a target within the maximal length.
     #[error("no row of {what} has a target within {max_length} tokens; raise the maximal length")]
@@ -58,18 +50,18 @@ pub enum TrainError {
         max_length: usize,
     },
     /// No row has a target, whatever the maximal length.
-    #[error("no row of {} has a target: {reason}", path.display())]
+    #[error("no row of {of} has a target: {reason}")]
     Targetless {
-        /// The file.
-        path: PathBuf,
+        /// The file or the files.
+        of: String,
         /// What rows of its kind lack.
         reason: &'static str,
     },
     /// The rows are of a kind that the task does not take.
-    #[error("{} holds {found} rows, but {task} takes {expected}", path.display())]
+    #[error("{of} holds {found} rows, but {task} takes {expected}")]
     WrongTask {
-        /// The file.
-        path: PathBuf,
+        /// The file or the files.
+        of: String,
         /// The kind of its rows.
         found: &'static str,
         /// The task.
@@ -215,6 +207,19 @@ pub enum TrainError {
     Observer(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl From<peft_data::DataFileError> for TrainError {
+    fn from(error: peft_data::DataFileError) -> Self {
+        match error {
+            peft_data::DataFileError::Io { path, source } => Self::Io {
+                action: "read",
+                path,
+                source,
+            },
+            error => Self::DataFile(error),
+        }
+    }
+}
+
 /// A setting of a run that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrongSetting {
@@ -259,15 +264,20 @@ fn shown(rows: &[usize]) -> String {
 /// A row that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRow {
-    /// Its line in the file, from 1.
-    pub line: usize,
+    /// Its file, where there are several.
+    pub file: Option<PathBuf>,
+    /// Where it is in its file.
+    pub at: peft_data::RowPlace,
     /// What is wrong.
     pub reason: String,
 }
 
 impl fmt::Display for BadRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.reason)
+        if let Some(file) = &self.file {
+            write!(f, "{}, ", file.display())?;
+        }
+        write!(f, "{}: {}", self.at, self.reason)
     }
 }
 

@@ -22,8 +22,9 @@ pub use classify::{
     tag_words,
 };
 pub use data::{
-    Dataset, EncodeOptions, EncodedExamples, Example, LONGEST_ROW, Label, LabelName, Message, Row,
-    RowKind, conversation, encode, pack, template_variables,
+    ColumnNames, Dataset, EncodeOptions, EncodedExamples, EncodedRow, Example, Instruction, Label,
+    LabelName, Message, PromptTemplate, Row, RowKind, RowOptions, TrainTurns, asked_tokens,
+    conversation, encode, encode_row, pack, template_variables,
 };
 pub use error::{BadRow, TrainError, WrongSetting};
 pub use eval::{EvalReport, choose, evaluate};
@@ -35,6 +36,7 @@ pub use objective::{
 };
 pub use padded_tokens::PaddedTokens;
 pub use peft_core::Digest;
+pub use peft_data::{DataFileError, RowPlace};
 pub use peft_layerwise::{AllTrainable, Length, Strategy};
 pub use tokenizer::{EncodeSpecial, Rendering, TextStream, TextToken, TextTokenizer, WordEncoding};
 pub use trainer::{

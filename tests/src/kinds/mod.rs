@@ -16,7 +16,7 @@ pub use adapters::{adapters, trained};
 pub use checkpoints::checkpoints;
 pub use encoders::encoder_adapters;
 pub use gguf::{gguf, gguf_checkpoints};
-pub use rows::{generation, labels, rows};
+pub use rows::{files_of_rows, generation, labels, rows};
 pub use states::{states, texts_of_states};
 pub use tokenizers::{templates, tokenizers};
 

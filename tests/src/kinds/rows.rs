@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use peft_mutate::Kind;
 use peft_store::{GenerationDefaults, GenerationFlags, Labels};
 use peft_train::{Dataset, EncodeOptions, TextTokenizer, encode};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use super::{files, goldens};
 
@@ -56,6 +60,34 @@ pub fn rows() -> Kind<'static> {
         let encoded = encode(&rows, &tokenizer, &options);
         // Labels are no task of a language model.
         of > 2 || encoded.is_ok()
+    })
+}
+
+/// The same rows in files of every format, packed and plain.
+pub fn files_of_rows() -> Kind<'static> {
+    let list = r#"[
+  {"text": "hi", "label": "a, \"b\""},
+  {"text": "a\nb", "label": 1}
+]
+"#;
+    let lines = "{\"text\": \"hi\", \"label\": 1}\n{\"text\": \"a\", \"label\": 0}\n".repeat(9);
+    let commas = "text,label,id\nhi,\"a, \"\"b\"\"\",1\n\"a\nb\",1,2\n";
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(lines.as_bytes()).expect("it is packed");
+    let packed = packed.finish().expect("it is packed");
+    let zstd = compress_to_vec(lines.as_bytes(), CompressionLevel::Fastest);
+    let files: [(&str, &[u8]); 6] = [
+        ("rows.json", list.as_bytes()),
+        ("rows.csv", commas.as_bytes()),
+        ("rows.tsv", b"text\tlabel\na\t1\nb\t0\n"),
+        ("rows", commas.as_bytes()),
+        ("rows.jsonl.gz", &packed),
+        ("rows.jsonl.zst", &zstd),
+    ];
+    let sound = files.map(|(name, bytes)| one(name, bytes));
+    let names = files.map(|(name, _)| name);
+    Kind::new("files of rows", sound.into(), move |dir, of| {
+        Dataset::read(dir.join(names[of])).is_ok()
     })
 }
 

@@ -13,6 +13,7 @@ mod resume;
 mod rows;
 mod rows_golden;
 mod run;
+mod shapes;
 mod statistics;
 mod strategy;
 mod together;

@@ -298,12 +298,18 @@ fn columns_that_nothing_reads_are_left_alone_and_misspelt_ones_are_not() {
             json!({ "text": "a", "prompt": "a", "completion": "b" }),
             "{\"text\"} and {\"prompt\", \"completion\"} at once",
         ),
-        (json!({ "conversations": [] }), "ShareGPT"),
-        (json!({ "instruction": "a", "output": "b" }), "Alpaca"),
+        (
+            json!({ "conversations": [] }),
+            "no message of `messages` has the role `assistant`",
+        ),
+        (
+            json!({ "instruction": "a", "output": "" }),
+            "`output` is empty",
+        ),
         (json!({ "id": 3 }), "has the keys `id`"),
         (
-            json!({ "messages": [{ "from": "gpt", "value": "a" }] }),
-            "ShareGPT",
+            json!({ "conversations": [{ "from": "human", "value": "a" }, { "from": "gtp", "value": "a" }] }),
+            "message 2 is from `gtp`; known are human",
         ),
     ] {
         let message = dataset(&row.to_string())
@@ -316,15 +322,13 @@ fn columns_that_nothing_reads_are_left_alone_and_misspelt_ones_are_not() {
 #[test]
 fn files_of_other_kinds_are_named() {
     for (text, part) in [
-        ("[{\"text\":\"a\"}]", "one JSON list"),
-        ("[\n {\"text\":\"a\"}\n]", "one JSON list"),
         ("{\n \"text\": \"a\"\n}", "over several lines"),
         ("text,label\na,1\n", "CSV"),
         ("text\tlabel\na\t1\n", "tabs"),
         ("PAR1xyz", "Parquet"),
     ] {
         let error = dataset(text).expect_err("it is refused");
-        assert!(matches!(error, TrainError::NoRows { .. }), "{error}");
+        assert!(matches!(error, TrainError::DataFile(_)), "{error}");
         assert!(error.to_string().contains(part), "{error}");
     }
     let deep = format!("{{\"text\":{}", "[".repeat(100_000));

@@ -1,12 +1,14 @@
 //! The command line.
 
 mod chat;
+mod data;
 mod default_lr;
 mod export;
 mod method;
 mod model;
 mod numbers;
 mod report;
+mod rows;
 mod sampling;
 mod sweep;
 
@@ -17,10 +19,12 @@ use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, Va
 use serde::Serialize;
 
 pub(crate) use self::chat::ChatArgs;
+pub(crate) use self::data::{CheckArgs, DataArgs, DataVerb};
 pub(crate) use self::export::{ExportArgs, ExportFormat, ExtractArgs, QuantiseArg, SpectrumArgs};
 pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs};
 pub(crate) use self::model::{HoldArg, ModelArgs};
 pub(crate) use self::report::ReportArgs;
+pub(crate) use self::rows::RowArgs;
 pub(crate) use self::sampling::SamplingArgs;
 pub(crate) use self::sweep::Sweep;
 
@@ -54,9 +58,9 @@ impl Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// Fine-tune a model on a JSONL file
+    /// Fine-tune a model on rows of a file
     Train(Box<TrainArgs>),
-    /// Loss and accuracy of a model, with or without an adapter, on a JSONL file
+    /// Loss and accuracy of a model, with or without an adapter, on rows of a file
     Eval(EvalArgs),
     /// Continue a prompt; the label of a text by a classifier, its embedding by a bare encoder
     Generate(GenerateArgs),
@@ -73,6 +77,8 @@ pub(crate) enum Verb {
     Spectrum(SpectrumArgs),
     /// What a model or an adapter directory holds
     Inspect(InspectArgs),
+    /// What is in files of rows
+    Data(DataArgs),
     /// One page of the curves and settings of runs, side by side
     Report(ReportArgs),
 }
@@ -90,6 +96,7 @@ impl Verb {
             | Self::Extract(_)
             | Self::Spectrum(_)
             | Self::Inspect(_)
+            | Self::Data(_)
             | Self::Report(_) => None,
         }
     }
@@ -113,12 +120,24 @@ pub(crate) struct TrainArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) model: ModelArgs,
-    /// Training rows, JSONL
-    #[arg(long, value_name = "FILE")]
-    pub(crate) train: PathBuf,
-    /// Validation rows, JSONL
-    #[arg(long, value_name = "FILE")]
-    pub(crate) valid: Option<PathBuf>,
+    /// Training rows: files or directories of JSONL, JSON lists, CSV, TSV or Parquet, also packed by
+    /// gzip or zstd
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub(crate) train: Vec<PathBuf>,
+    /// Validation rows, as those of training
+    #[arg(long, visible_alias = "validation", value_name = "FILE", num_args = 1..)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) valid: Vec<PathBuf>,
+    /// Take about this fraction of the training rows for validation instead of training on them
+    #[arg(long, value_name = "FRACTION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) split: Option<f64>,
+    /// Decides which rows --split takes, whatever --seed is
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) shuffle_seed: u64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) rows: RowArgs,
     /// What to train; lora if not given
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -240,6 +259,11 @@ impl TrainArgs {
         }
     }
 
+    /// Whether there are rows for validation.
+    pub(crate) fn has_validation(&self) -> bool {
+        !self.valid.is_empty() || self.split.is_some()
+    }
+
     /// What trains.
     pub(crate) fn method(&self) -> Method {
         self.method.unwrap_or(Method::Lora)
@@ -264,9 +288,12 @@ pub(crate) struct EvalArgs {
     /// Adapter directory
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: Option<PathBuf>,
-    /// Rows, JSONL
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: PathBuf,
+    /// Rows: files or directories of JSONL, JSON lists, CSV, TSV or Parquet, also packed by gzip or
+    /// zstd
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub(crate) data: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) rows: RowArgs,
     /// Rows in a batch
     #[arg(long, default_value_t = 16)]
     pub(crate) batch_size: usize,

@@ -32,7 +32,11 @@ pub(super) fn report(args: &EvalArgs) -> Result<Value, CliError> {
         };
         measured(&base).map(|report| is_finite(&report))
     };
-    let what = format!("the loss on {} is no finite number", args.data.display());
+    let first = args.data.first().map(|path| path.display().to_string());
+    let what = format!(
+        "the loss on {} is no finite number",
+        first.unwrap_or_default()
+    );
     Err(not_finite(what, args.adapter.as_deref(), without))
 }
 
@@ -42,7 +46,7 @@ fn measured(args: &EvalArgs) -> Result<Value, CliError> {
             "batch size is 0, but must be at least 1".into(),
         ));
     }
-    let dataset = read_rows(&args.data)?;
+    let dataset = read_rows(&args.data, &args.rows)?;
     if matches!(dataset.kind(), RowKind::Labelled | RowKind::Tagged) {
         return super::classifier::report(args, &dataset);
     }

@@ -4,6 +4,7 @@ mod adapted;
 mod answer;
 pub(crate) mod chat;
 mod classifier;
+pub(crate) mod data;
 pub(crate) mod demo;
 pub(crate) mod eval;
 pub(crate) mod export;
@@ -23,7 +24,7 @@ pub(crate) mod train;
 
 use std::fmt::Display;
 use std::io::{Write, stdout};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::{DType, Device};
@@ -33,7 +34,7 @@ use peft_store::{Adaptable, Checkpoint, Held, MemoryError, adaptable};
 use peft_train::{Dataset, EncodeOptions, RowKind, TextTokenizer};
 
 use self::adapted::{attach, open_for_task};
-use crate::args::{HoldArg, ModelArgs};
+use crate::args::{HoldArg, ModelArgs, RowArgs};
 use crate::device::placed;
 use crate::error::CliError;
 use crate::say::say;
@@ -145,14 +146,27 @@ fn say_left_alone(checkpoint: &Checkpoint, device: &Device) -> Result<(), CliErr
     Ok(())
 }
 
-/// Says where completions have no token to end with, and refuses one that the model does not have.
+/// Says how instructions are written, and where completions have no token to end with; refuses one
+/// that the model does not have.
 fn check_end(
     rows: &Dataset,
     tokenizer: &TextTokenizer,
     options: &EncodeOptions,
 ) -> Result<(), CliError> {
+    let instructions = rows.kind() == RowKind::Instruction;
+    let templated = tokenizer.has_chat_template();
+    if instructions {
+        say!(
+            "each instruction is written {}",
+            match templated {
+                true => "as a user's turn by the model's chat template",
+                false => "in Alpaca's prompt, since the model has no chat template",
+            }
+        );
+    }
+    let ended = rows.kind() == RowKind::Completion || (instructions && !templated);
     if options.append_eos
-        && rows.kind() == RowKind::Completion
+        && ended
         && let Some(said) = tokenizer.check_end(options.vocab_size)?
     {
         say!("{said}");
@@ -160,9 +174,9 @@ fn check_end(
     Ok(())
 }
 
-/// The rows of a file; what nothing reads of them is named.
-fn read_rows(path: &Path) -> Result<Dataset, CliError> {
-    let rows = Dataset::read(path)?;
+/// The rows of files; what nothing reads of them is named.
+fn read_rows(paths: &[PathBuf], args: &RowArgs) -> Result<Dataset, CliError> {
+    let rows = Dataset::read_all(paths, &args.options()?)?;
     if !rows.left_alone().is_empty() {
         say!("columns left alone: {}", rows.left_alone().join(", "));
     }

@@ -11,6 +11,10 @@ pub fn labels_fit(dataset: &Dataset, problem: ProblemType, labels: &LabelSet) ->
         Row::Tagged { tags, .. } => tags
             .iter()
             .all(|tag| tag.is_no_target() || labels.id(tag).is_ok()),
-        Row::Text { .. } | Row::Completion { .. } | Row::Chat { .. } | Row::Dialogue { .. } => true,
+        Row::Text { .. }
+        | Row::Completion { .. }
+        | Row::Chat { .. }
+        | Row::Dialogue { .. }
+        | Row::Instruction(_) => true,
     })
 }

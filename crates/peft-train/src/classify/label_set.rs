@@ -322,9 +322,11 @@ fn labels_of(dataset: &Dataset) -> Result<impl Iterator<Item = (usize, &[LabelNa
         match row {
             Row::Labelled { label, .. } => Some(label.names()),
             Row::Tagged { tags, .. } => Some(tags),
-            Row::Text { .. } | Row::Completion { .. } | Row::Chat { .. } | Row::Dialogue { .. } => {
-                None
-            }
+            Row::Text { .. }
+            | Row::Completion { .. }
+            | Row::Chat { .. }
+            | Row::Dialogue { .. }
+            | Row::Instruction(_) => None,
         }
     }
     if dataset.rows().iter().any(|row| of(row).is_none()) {

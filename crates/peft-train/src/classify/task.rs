@@ -1,7 +1,5 @@
 //! [`ClassifierTask`]: the labels of a classifier, and what they are.
 
-use std::path::PathBuf;
-
 use peft_core::nearest;
 
 use super::{LabelSet, NumberReading, ProblemType};
@@ -104,12 +102,11 @@ pub enum TaskError {
     NoRows,
     /// All rows have one label.
     #[error(
-        "{}: the only label is `{label}`; with one class there is nothing to tell apart, and the loss is 0 from the start",
-        path.display()
+        "{rows}: the only label is `{label}`; with one class there is nothing to tell apart, and the loss is 0 from the start"
     )]
     OneLabel {
-        /// The file.
-        path: PathBuf,
+        /// The file or the files.
+        rows: String,
         /// The label.
         label: String,
     },
@@ -177,7 +174,7 @@ impl ClassifierTask {
         };
         if let (ProblemType::SingleLabel, [label]) = (problem, labels.names()) {
             return Err(TaskError::OneLabel {
-                path: rows.path().into(),
+                rows: rows.name().into(),
                 label: label.clone(),
             });
         }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 /// A turn of a conversation: every key that the row gives it, in the row's order, since a chat
 /// template may read any of them.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(transparent)]
 pub struct Message {
     fields: Map<String, Value>,
@@ -18,13 +18,9 @@ impl Message {
     /// Says what is wrong.
     fn parse(value: &Value) -> Result<Self, String> {
         let fields = value.as_object().ok_or("is not an object")?;
-        let turn = fields.contains_key("from") && fields.contains_key("value");
         let keys: Vec<String> = fields.keys().cloned().collect();
         let role = match fields.get("role") {
             Some(Value::String(role)) => role,
-            None if turn => {
-                return Err("has ShareGPT's `from` and `value`; they are `role` (`user`, `assistant`) and `content` here".into());
-            }
             _ => return Err("has no string `role`".into()),
         };
         match fields.get("content") {
@@ -55,9 +51,22 @@ impl Message {
             Some(weight) if weight.as_f64().is_some_and(|w| w == 0.0 || w == 1.0) => {}
             Some(weight) => return Err(format!("has the `weight` {weight}, expected 0 or 1")),
         }
+        match fields.get("train") {
+            None | Some(Value::Null | Value::Bool(_)) => {}
+            Some(train) => return Err(format!("has the `train` {train}, expected true or false")),
+        }
         Ok(Self {
             fields: fields.clone(),
         })
+    }
+
+    /// A turn with these keys alone.
+    pub(super) fn new(role: &str, content: Value) -> Self {
+        let fields = [("role", role.into()), ("content", content)];
+        let fields = fields.map(|(key, value)| (key.to_owned(), value));
+        Self {
+            fields: fields.into_iter().collect(),
+        }
     }
 
     /// `system`, `user`, `assistant` ...
@@ -75,10 +84,17 @@ impl Message {
         self.role() == "assistant"
     }
 
-    /// Whether its tokens are targets: it is the assistant's, and has not OpenAI's `weight: 0`.
+    /// Whether its tokens are targets: it is the assistant's, and has neither OpenAI's `weight: 0`
+    /// nor Axolotl's `train: false`.
     pub(super) fn is_target(&self) -> bool {
         let weight = self.fields.get("weight").and_then(Value::as_f64);
-        self.is_assistant() && weight != Some(0.0)
+        let train = self.fields.get("train").and_then(Value::as_bool);
+        self.is_assistant() && weight != Some(0.0) && train != Some(false)
+    }
+
+    /// The same, and no target.
+    pub(super) fn pass_over(&mut self) {
+        self.fields.insert("weight".into(), 0.into());
     }
 }
 

@@ -1,13 +1,11 @@
-//! [`Dataset`]: the rows of a JSONL file.
+//! [`Dataset`]: the rows of files.
 
-use std::collections::HashSet;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use peft_files::Lines;
+use peft_data::{RowPlace, Rows, row_files};
 
-use super::container;
-use super::{Label, LabelName, Row, RowKind};
+use super::shape::{Writing, shaped};
+use super::{Label, LabelName, Row, RowKind, RowOptions, TrainTurns};
 use crate::TrainError;
 use crate::error::BadRow;
 
@@ -17,109 +15,178 @@ const NAMED: usize = 20;
 /// How many columns that nothing reads are named.
 const COLUMNS: usize = 50;
 
-/// The longest line, in bytes: far more than the text of any row, and no more than what is held at
-/// once.
-pub const LONGEST_ROW: usize = 64 << 20;
-
 /// As much of a reason is shown, in characters: it may repeat what a row has.
 const REASON: usize = 500;
 
-/// The rows of a JSONL file, all of one kind.
+/// The rows of files, all of one kind.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    path: PathBuf,
+    name: String,
+    files: Vec<PathBuf>,
     kind: RowKind,
     rows: Vec<Row>,
-    lines: Vec<usize>,
+    /// The file of each row, and where it is there.
+    places: Vec<(u32, RowPlace)>,
     left_alone: Vec<String>,
 }
 
 impl Dataset {
-    /// Read a JSONL file: one object a line of at most [`LONGEST_ROW`] bytes, empty lines passed
-    /// over.
+    /// Read a file, or all files of rows of a directory; see [`read_all`](Self::read_all).
     ///
     /// # Errors
     ///
-    /// A [`TrainError`]; bad rows are reported together, by line.
+    /// A [`TrainError`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self, TrainError> {
-        let path = path.as_ref().to_path_buf();
-        let io = |source| TrainError::Io {
-            action: "read",
-            path: path.clone(),
-            source,
+        Self::read_all(&[path.as_ref().into()], &RowOptions::default())
+    }
+
+    /// Read files of rows, and of directories all files of rows in the order of their names: JSONL,
+    /// JSON lists, CSV, TSV and Parquet, plain or packed, as [`peft_data`] reads them.
+    ///
+    /// # Errors
+    ///
+    /// A [`TrainError`]; bad rows are reported together, by file and line.
+    pub fn read_all(paths: &[PathBuf], options: &RowOptions) -> Result<Self, TrainError> {
+        let mut files = Vec::new();
+        for path in paths {
+            files.extend(row_files(path)?);
+        }
+        let mut found = Self {
+            name: name(paths, files.len()),
+            files,
+            kind: RowKind::Text,
+            rows: Vec::new(),
+            places: Vec::new(),
+            left_alone: Vec::new(),
         };
-        if path.is_dir() {
-            return Err(TrainError::NoRows {
-                path,
-                found: "a directory",
-            });
-        }
-        let file = peft_files::open(&path).map_err(io)?;
-        let mut reader = BufReader::new(file);
-        if let Some(found) = container::of(reader.fill_buf().map_err(io)?) {
-            return Err(TrainError::NoRows { path, found });
-        }
-        let mut rows: Vec<Row> = Vec::new();
-        let mut left_alone: Vec<String> = Vec::new();
-        let mut seen = HashSet::new();
-        let mut lines = Vec::new();
+        let most = options.max_rows.unwrap_or(usize::MAX);
         let mut bad = WrongRows::default();
-        for (i, line) in Lines::new(reader, LONGEST_ROW).enumerate() {
-            let Some(line) = line.map_err(io)? else {
-                // What follows may go on as long, and is not looked at.
-                bad.add(
-                    i + 1,
-                    format!("is longer than {} MiB, which no row is", LONGEST_ROW >> 20),
-                );
-                break;
+        for file in 0..found.files.len() {
+            let mut rows = Rows::open(&found.files[file])?;
+            let writing = Writing {
+                text: rows.is_text(),
+                nulls: rows.has_nulls(),
             };
-            let parsed = match std::str::from_utf8(&line) {
-                // Some editors begin a file with a byte-order mark.
-                Ok(text) => match text.trim_start_matches('\u{feff}').trim() {
-                    "" => continue,
-                    text => Row::parse(text),
-                },
-                Err(_) => Err("is not UTF-8".into()),
-            };
-            let parsed = parsed.and_then(|(row, more)| match rows.first() {
-                Some(first) if first.kind() != row.kind() => Err(format!(
-                    "is {}, but the rows before are {}; one file holds one kind",
-                    row.kind().keys(),
-                    first.kind().keys()
-                )),
-                _ => Ok((row, more)),
-            });
-            match parsed {
-                Ok((row, more)) => {
-                    for key in more {
-                        if seen.insert(key.clone()) && left_alone.len() < COLUMNS {
-                            left_alone.push(key);
-                        }
+            while found.rows.len() + bad.count < most
+                && let Some(row) = rows.next().transpose()?
+            {
+                let parsed = row.object.and_then(|row| {
+                    let row = shaped(row, writing, options)?;
+                    Row::of(&row, options)
+                });
+                match parsed.and_then(|(row, more)| Ok((found.of_one_kind(row)?, more))) {
+                    Ok((parsed, more)) => {
+                        found.rows.push(parsed);
+                        found.places.push((file as u32, row.at));
+                        found.leave_alone(more);
                     }
-                    rows.push(row);
-                    lines.push(i + 1);
+                    Err(reason) => bad.add(found.named(file), row.at, reason),
                 }
-                Err(reason) => bad.add(i + 1, reason),
             }
         }
         if bad.count > 0 {
-            return Err(bad.of(path));
+            return Err(bad.of(found.name));
         }
-        match rows.first().map(Row::kind) {
-            None => Err(TrainError::Empty { path }),
-            Some(kind) => Ok(Self {
-                path,
-                kind,
-                rows,
-                lines,
-                left_alone,
-            }),
+        let Some(first) = found.rows.first() else {
+            return Err(TrainError::Empty { of: found.name });
+        };
+        found.kind = first.kind();
+        found.check_conversations(options)?;
+        Ok(found)
+    }
+
+    /// A row of the same kind as those before.
+    fn of_one_kind(&self, row: Row) -> Result<Row, String> {
+        match self.rows.first() {
+            Some(first) if first.kind() != row.kind() => Err(format!(
+                "is {}, but the rows before are {}; all rows are of one kind",
+                row.kind().keys(),
+                first.kind().keys()
+            )),
+            _ => Ok(row),
         }
     }
 
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// An error where options for conversations are given, and there are none.
+    fn check_conversations(&self, options: &RowOptions) -> Result<(), TrainError> {
+        let (system, last) = (options.system.is_some(), options.turns == TrainTurns::Last);
+        match self.kind {
+            RowKind::Chat => Ok(()),
+            RowKind::Dialogue | RowKind::Instruction if !last => Ok(()),
+            _ if last => {
+                Err(self.wrong_task("the choice of turns that train", RowKind::Chat.keys()))
+            }
+            _ if system => Err(self.wrong_task("what the system says", "conversations")),
+            _ => Ok(()),
+        }
+    }
+
+    fn leave_alone(&mut self, columns: Vec<String>) {
+        for column in columns {
+            if self.left_alone.len() < COLUMNS && !self.left_alone.contains(&column) {
+                self.left_alone.push(column);
+            }
+        }
+    }
+
+    /// A file, where it is one of several.
+    fn named(&self, file: usize) -> Option<PathBuf> {
+        (self.files.len() > 1).then(|| self.files[file].clone())
+    }
+
+    /// What the files are called in messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The files.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// Where a row is, by its index: its file, and the place there.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    pub fn place(&self, row: usize) -> (&Path, RowPlace) {
+        let (file, at) = self.places[row];
+        (&self.files[file as usize], at)
+    }
+
+    /// Where a row is, as messages say it: with its file where there are several.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    pub fn shown_place(&self, row: usize) -> String {
+        let (file, at) = self.place(row);
+        match self.files.len() {
+            1 => at.to_string(),
+            _ => format!("{}, {at}", file.display()),
+        }
+    }
+
+    /// Those rows that stay and those that are taken.
+    pub(super) fn parted(self, taken: &[bool]) -> (Self, Self) {
+        let part = |kept: bool| Self {
+            name: match kept {
+                true => self.name.clone(),
+                false => format!("the rows split off from {}", self.name),
+            },
+            files: self.files.clone(),
+            kind: self.kind,
+            rows: Vec::new(),
+            places: Vec::new(),
+            left_alone: self.left_alone.clone(),
+        };
+        let (mut stay, mut go) = (part(true), part(false));
+        for ((row, place), taken) in self.rows.into_iter().zip(self.places).zip(taken) {
+            let to = if *taken { &mut go } else { &mut stay };
+            to.rows.push(row);
+            to.places.push(place);
+        }
+        (stay, go)
     }
 
     /// What the rows are.
@@ -143,9 +210,11 @@ impl Dataset {
         self.rows.iter().any(|row| match row {
             Row::Labelled { label, .. } => label.names().iter().any(named),
             Row::Tagged { tags, .. } => tags.iter().any(named),
-            Row::Text { .. } | Row::Completion { .. } | Row::Chat { .. } | Row::Dialogue { .. } => {
-                false
-            }
+            Row::Text { .. }
+            | Row::Completion { .. }
+            | Row::Chat { .. }
+            | Row::Dialogue { .. }
+            | Row::Instruction(_) => false,
         })
     }
 
@@ -167,15 +236,16 @@ impl Dataset {
     pub(crate) fn refuse(&self, rows: Vec<(usize, String)>) -> TrainError {
         let mut bad = WrongRows::default();
         for (row, reason) in rows {
-            bad.add(self.lines[row], reason);
+            let (file, at) = self.places[row];
+            bad.add(self.named(file as usize), at, reason);
         }
-        bad.of(self.path.clone())
+        bad.of(self.name.clone())
     }
 
     /// An error that names what a task takes instead.
     pub(crate) fn wrong_task(&self, task: &'static str, expected: &'static str) -> TrainError {
         TrainError::WrongTask {
-            path: self.path.clone(),
+            of: self.name.clone(),
             found: self.kind.keys(),
             task,
             expected,
@@ -186,14 +256,25 @@ impl Dataset {
     pub(crate) fn no_targets(&self, truncated: usize, max_length: usize) -> TrainError {
         match truncated {
             0 => TrainError::Targetless {
-                path: self.path.clone(),
+                of: self.name.clone(),
                 reason: self.kind.without_target(),
             },
             _ => TrainError::NoTargets {
-                what: self.path.display().to_string(),
+                what: self.name.clone(),
                 max_length,
             },
         }
+    }
+}
+
+/// What files are called together.
+fn name(paths: &[PathBuf], files: usize) -> String {
+    let first = paths.first().map(|path| path.display().to_string());
+    let first = first.unwrap_or_default();
+    match (paths.len(), files) {
+        (1, 1) => first,
+        (1, n) => format!("{first} ({n} files)"),
+        (_, n) => format!("{first} and more ({n} files)"),
     }
 }
 
@@ -205,20 +286,20 @@ struct WrongRows {
 }
 
 impl WrongRows {
-    fn add(&mut self, line: usize, mut reason: String) {
+    fn add(&mut self, file: Option<PathBuf>, at: RowPlace, mut reason: String) {
         self.count += 1;
         if self.rows.len() < NAMED {
             if let Some((end, _)) = reason.char_indices().nth(REASON) {
                 reason.truncate(end);
                 reason.push_str(" ...");
             }
-            self.rows.push(BadRow { line, reason });
+            self.rows.push(BadRow { file, at, reason });
         }
     }
 
-    fn of(self, path: PathBuf) -> TrainError {
+    fn of(self, of: String) -> TrainError {
         TrainError::Rows {
-            path,
+            of,
             count: self.count,
             rows: self.rows,
         }

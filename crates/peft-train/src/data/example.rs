@@ -1,5 +1,7 @@
 //! [`Example`]: a row's tokens, and which of them are targets.
 
+use serde_json::Map;
+
 use super::conversation::{chat_example, dialogue_example};
 use super::{Dataset, Row};
 use crate::{EncodeSpecial, TextToken, TextTokenizer, TrainError};
@@ -88,6 +90,8 @@ pub struct EncodedExamples {
 ///   has `{% generation %}` blocks, what is in those. A turn with OpenAI's `weight: 0` is none.
 /// - `{"prompt", "completion"}` of messages: what the template writes of all of them, from where
 ///   the prompt alone ends, with its generation prompt.
+/// - `{"instruction", "output"}`: a conversation of two turns where the tokenizer has a chat
+///   template, Alpaca's prompt and its completion where it has none.
 ///
 /// # Errors
 ///
@@ -105,33 +109,17 @@ pub fn encode(
     };
     let mut wrong = Vec::new();
     for (i, row) in dataset.rows().iter().enumerate() {
-        let with_prompt = |(example, cut)| (example, cut, false);
-        let found = match row {
-            Row::Text { text } => text_example(tokenizer, text, options).map(with_prompt),
-            Row::Completion { prompt, completion } => {
-                completion_example(tokenizer, prompt, completion, options).map(with_prompt)
-            }
-            Row::Chat {
-                messages,
-                variables,
-            } => chat_example(tokenizer, messages, variables, options),
-            Row::Dialogue {
-                prompt,
-                completion,
-                variables,
-            } => dialogue_example(tokenizer, (prompt, completion), variables, options),
-            Row::Labelled { .. } | Row::Tagged { .. } => {
-                return Err(dataset.wrong_task(
-                    "a causal language model",
-                    "{\"text\"}, {\"prompt\", \"completion\"} or {\"messages\"}",
-                ));
-            }
-        };
-        let found = found.and_then(|found| {
-            check_vocabulary(&found.0.ids, options.vocab_size)?;
-            Ok(found)
-        });
-        let (example, cut, apart) = match found {
+        if matches!(row, Row::Labelled { .. } | Row::Tagged { .. }) {
+            return Err(dataset.wrong_task(
+                "a causal language model",
+                "{\"text\"}, {\"prompt\", \"completion\"}, {\"messages\"} or {\"instruction\", \"output\"}",
+            ));
+        }
+        let EncodedRow {
+            example,
+            cut,
+            apart,
+        } = match encoded_row(row, tokenizer, options) {
             Ok(found) => found,
             Err(EncodeRefusal::Row(reason)) => {
                 wrong.push((i, reason));
@@ -157,6 +145,73 @@ pub fn encode(
         return Err(dataset.no_targets(encoded.truncated, options.max_length));
     }
     Ok(encoded)
+}
+
+/// A row as it is trained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedRow {
+    /// Its tokens.
+    pub example: Example,
+    /// Whether it was cut at the maximal length.
+    pub cut: bool,
+    /// Whether an answer begins before the end of the generation prompt that the chat template
+    /// writes where one is asked for.
+    pub apart: bool,
+}
+
+/// Tokenise one row for a causal language model, as [`encode`] does all of a file.
+///
+/// # Errors
+///
+/// Says what is wrong with the row, or with all rows of its kind.
+pub fn encode_row(
+    row: &Row,
+    tokenizer: &TextTokenizer,
+    options: &EncodeOptions,
+) -> Result<EncodedRow, String> {
+    encoded_row(row, tokenizer, options).map_err(|refusal| match refusal {
+        EncodeRefusal::Row(reason) => reason,
+        EncodeRefusal::All(error) => error.to_string(),
+    })
+}
+
+fn encoded_row(
+    row: &Row,
+    tokenizer: &TextTokenizer,
+    options: &EncodeOptions,
+) -> Result<EncodedRow, EncodeRefusal> {
+    let with_prompt = |(example, cut)| (example, cut, false);
+    let (example, cut, apart) = match row {
+        Row::Text { text } => text_example(tokenizer, text, options).map(with_prompt),
+        Row::Completion { prompt, completion } => {
+            completion_example(tokenizer, prompt, completion, options).map(with_prompt)
+        }
+        Row::Chat {
+            messages,
+            variables,
+        } => chat_example(tokenizer, messages, variables, options),
+        Row::Dialogue {
+            prompt,
+            completion,
+            variables,
+        } => dialogue_example(tokenizer, (prompt, completion), variables, options),
+        Row::Instruction(row) => match tokenizer.has_chat_template() {
+            true => chat_example(tokenizer, &row.messages(), &Map::new(), options),
+            false => {
+                completion_example(tokenizer, &row.prompt(), &row.output, options).map(with_prompt)
+            }
+        },
+        Row::Labelled { .. } | Row::Tagged { .. } => Err(EncodeRefusal::Row(format!(
+            "{} is for a classifier",
+            row.kind().keys()
+        ))),
+    }?;
+    check_vocabulary(&example.ids, options.vocab_size)?;
+    Ok(EncodedRow {
+        example,
+        cut,
+        apart,
+    })
 }
 
 /// After this many rows that cannot be encoded no more are tried.

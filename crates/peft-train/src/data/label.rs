@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Number, Value};
 
 /// The label of a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Label {
     /// One class, or the value of a regression.
     One(LabelName),
@@ -58,7 +58,7 @@ impl Label {
 }
 
 /// A class as a row writes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LabelName {
     /// By name.
     Name(String),

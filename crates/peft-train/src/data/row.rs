@@ -1,16 +1,15 @@
-//! [`Row`]: one object of a JSONL file, told apart by its keys.
+//! [`Row`]: one row of a file, told apart by its keys.
 
-use peft_files::{NotFinite, python_json};
 use serde_json::{Map, Value};
 
 use super::chat::{Message, conversation, template_variables};
-use super::{Label, LabelName};
+use super::{Instruction, Label, LabelName, RowOptions, TrainTurns};
 
 /// A row of training data.
 ///
 /// `{"tokens", "tags"}` is the form of the field's CoNLL sets, whose columns are called `tokens`
 /// and `ner_tags` or `pos_tags`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Row {
     /// Every token is a target but the first.
@@ -41,6 +40,8 @@ pub enum Row {
         /// What else the chat template is given, as that of [`Chat`](Self::Chat).
         variables: Map<String, Value>,
     },
+    /// An instruction and its answer, which is the target.
+    Instruction(Instruction),
     /// A text with what it is.
     Labelled {
         /// The text.
@@ -69,6 +70,8 @@ pub enum RowKind {
     Chat,
     /// `{"prompt", "completion"}` of messages
     Dialogue,
+    /// `{"instruction", "output"}`
+    Instruction,
     /// `{"text", "label"}`
     Labelled,
     /// `{"tokens", "tags"}`
@@ -76,7 +79,8 @@ pub enum RowKind {
 }
 
 /// The forms of a row by their keys.
-const KEYS: [(RowKind, &[&str]); 5] = [
+pub(super) const KEYS: [(RowKind, &[&str]); 6] = [
+    (RowKind::Instruction, &["instruction", "output"]),
     (RowKind::Labelled, &["text", "label"]),
     (RowKind::Text, &["text"]),
     (RowKind::Completion, &["prompt", "completion"]),
@@ -85,18 +89,13 @@ const KEYS: [(RowKind, &[&str]); 5] = [
 ];
 /// What a conversation may have beside its messages.
 const OF_CHAT: [&str; 2] = ["tools", "chat_template_kwargs"];
+/// What an instruction may have beside its answer.
+const OF_INSTRUCTION: [&str; 2] = ["input", "system"];
+/// What rows may have beside the keys of their form.
+pub(super) const OPTIONAL: [&str; 4] = ["tools", "chat_template_kwargs", "input", "system"];
 /// Words of other formats, and what they are here.
-const ELSEWHERE: [(&str, &str); 14] = [
-    (
-        "conversations",
-        "`conversations` is ShareGPT's; here it is `messages`, whose turns have `role` and `content` (ShareGPT's `from` and `value`)",
-    ),
+const ELSEWHERE: [(&str, &str); 11] = [
     ("conversation", "the key of a conversation is `messages`"),
-    (
-        "instruction",
-        "`instruction` is Alpaca's; here it is `prompt`",
-    ),
-    ("output", "`output` is Alpaca's; here it is `completion`"),
     (
         "response",
         "the key of what is to be learnt is `completion`",
@@ -114,7 +113,7 @@ const ELSEWHERE: [(&str, &str); 14] = [
     ("pos_tags", "the key of the words' tags is `tags`"),
     ("words", "the key of words is `tokens`"),
 ];
-const FORMS: &str = "{\"text\"}, {\"prompt\", \"completion\"}, {\"messages\"}, {\"text\", \"label\"} or {\"tokens\", \"tags\"}";
+const FORMS: &str = "{\"text\"}, {\"prompt\", \"completion\"}, {\"messages\"}, {\"instruction\", \"output\"}, {\"text\", \"label\"} or {\"tokens\", \"tags\"}";
 
 impl RowKind {
     /// Why rows of this kind that are not cut may have no target.
@@ -126,6 +125,7 @@ impl RowKind {
                 "the chat template renders no token of an assistant's turn, or every such turn has `weight` 0"
             }
             Self::Dialogue => "the chat template renders nothing of a completion",
+            Self::Instruction => "no answer has a token",
             Self::Labelled => "no text has a label",
             Self::Tagged => "every tag is -100, or its word has no token",
         }
@@ -137,6 +137,7 @@ impl RowKind {
             Self::Completion => "{\"prompt\", \"completion\"}",
             Self::Chat => "{\"messages\"}",
             Self::Dialogue => "{\"prompt\", \"completion\"} of messages",
+            Self::Instruction => "{\"instruction\", \"output\"}",
             Self::Labelled => "{\"text\", \"label\"}",
             Self::Tagged => "{\"tokens\", \"tags\"}",
         }
@@ -151,6 +152,7 @@ impl Row {
             Self::Completion { .. } => RowKind::Completion,
             Self::Chat { .. } => RowKind::Chat,
             Self::Dialogue { .. } => RowKind::Dialogue,
+            Self::Instruction(_) => RowKind::Instruction,
             Self::Labelled { .. } => RowKind::Labelled,
             Self::Tagged { .. } => RowKind::Tagged,
         }
@@ -161,25 +163,22 @@ impl Row {
         matches!(self, Self::Tagged { .. })
     }
 
-    /// Read one line of a JSONL file: the row, and the keys that it has beside those of its form.
-    pub(super) fn parse(line: &str) -> Result<(Self, Vec<String>), String> {
-        // The line is the file's, which the error does not know.
-        let value: Value = python_json(line, NotFinite::Null).map_err(|error| {
-            let reason = error.to_string();
-            let end = format!(" at line 1 column {}", error.column());
-            let reason = reason.strip_suffix(&end).unwrap_or(&reason);
-            format!("no JSON: {reason} at column {}", error.column())
-        })?;
-        let Value::Object(map) = value else {
-            return Err(format!("not an object; a row is {FORMS}"));
-        };
-        let (kind, keys) = form(&map)?;
+    /// What the row of a file says, by the keys of its form, among them all of `asked`; and the keys
+    /// that it has beside those.
+    pub(super) fn of(
+        map: &Map<String, Value>,
+        options: &RowOptions,
+    ) -> Result<(Self, Vec<String>), String> {
+        let prompt = options.template.is_some().then_some("prompt");
+        let asked: Vec<&str> = options.columns.keys().chain(prompt).collect();
+        let (kind, keys) = form(map, &asked)?;
         let kind = match kind {
             RowKind::Completion if keys.iter().any(|key| map[*key].is_array()) => RowKind::Dialogue,
             kind => kind,
         };
         let optional: &[&str] = match kind {
             RowKind::Chat | RowKind::Dialogue => &OF_CHAT,
+            RowKind::Instruction => &OF_INSTRUCTION,
             RowKind::Text | RowKind::Completion | RowKind::Labelled | RowKind::Tagged => &[],
         };
         let used =
@@ -189,6 +188,7 @@ impl Row {
         let missing: Vec<String> = match kind {
             RowKind::Text => vec!["label".into()],
             RowKind::Chat | RowKind::Dialogue => OF_CHAT.map(str::to_owned).to_vec(),
+            RowKind::Instruction => vec!["input".into()],
             RowKind::Completion | RowKind::Labelled | RowKind::Tagged => Vec::new(),
         };
         for key in &more {
@@ -203,48 +203,93 @@ impl Row {
                 ));
             }
         }
-        let row = match kind {
+        let mut row = match kind {
             RowKind::Text => Self::Text {
-                text: string(&map, "text")?,
+                text: string(map, "text")?,
             },
             RowKind::Completion => Self::Completion {
                 // Nothing given is what a model begins with.
                 prompt: match &map["prompt"] {
                     Value::String(empty) if empty.is_empty() => String::new(),
-                    _ => string(&map, "prompt")?,
+                    _ => string(map, "prompt")?,
                 },
-                completion: string(&map, "completion")?,
+                completion: string(map, "completion")?,
             },
             RowKind::Labelled => Self::Labelled {
-                text: string(&map, "text")?,
+                text: string(map, "text")?,
                 label: Label::parse(&map["label"])?,
             },
             RowKind::Tagged => tagged(&map["tokens"], &map["tags"])?,
             RowKind::Chat => Self::Chat {
-                messages: answered(&map, "messages")?,
-                variables: template_variables(&map)?,
+                messages: answered(map, "messages")?,
+                variables: template_variables(map)?,
             },
-            RowKind::Dialogue => dialogue(&map)?,
+            RowKind::Dialogue => dialogue(map)?,
+            RowKind::Instruction => Self::Instruction(Instruction::parse(map)?),
         };
+        row.settle(options);
         Ok((row, more))
+    }
+
+    /// Puts in what the options say of conversations.
+    fn settle(&mut self, options: &RowOptions) {
+        let system = options.system.as_deref();
+        let with_system = |messages: &mut Vec<Message>| {
+            if let Some(system) = system
+                && messages
+                    .first()
+                    .is_none_or(|first| first.role() != "system")
+            {
+                messages.insert(0, Message::new("system", system.into()));
+            }
+        };
+        match self {
+            Self::Chat { messages, .. } => {
+                with_system(messages);
+                let last = messages.iter().rposition(Message::is_assistant);
+                for (i, message) in messages.iter_mut().enumerate() {
+                    let other = options.turns == TrainTurns::Last && Some(i) != last;
+                    if other && message.is_assistant() {
+                        message.pass_over();
+                    }
+                }
+            }
+            Self::Dialogue { prompt, .. } => with_system(prompt),
+            Self::Instruction(row) => {
+                if row.system.is_none() {
+                    row.system = system.map(str::to_owned);
+                }
+            }
+            Self::Text { .. }
+            | Self::Completion { .. }
+            | Self::Labelled { .. }
+            | Self::Tagged { .. } => {}
+        }
     }
 }
 
-/// The one form that a row's keys make whole.
-fn form(map: &Map<String, Value>) -> Result<(RowKind, &'static [&'static str]), String> {
-    let whole = |keys: &[&str]| keys.iter().all(|key| map.contains_key(*key));
-    let mut found = KEYS.iter().filter(|(_, keys)| whole(keys)).peekable();
-    let labelled = found
-        .peek()
-        .is_some_and(|(kind, _)| *kind == RowKind::Labelled);
+/// The one form that a row's keys make whole, of those that have all of the keys that are asked for.
+fn form(
+    map: &Map<String, Value>,
+    asked: &[&str],
+) -> Result<(RowKind, &'static [&'static str]), String> {
+    let whole = |keys: &[&str]| {
+        let there = keys.iter().all(|key| map.contains_key(*key));
+        there && asked.iter().all(|key| keys.contains(key))
+    };
+    let found: Vec<_> = KEYS.iter().filter(|(_, keys)| whole(keys)).collect();
+    let richer = |kind: &RowKind| matches!(kind, RowKind::Labelled | RowKind::Instruction);
+    // A class's text is one, and Alpaca's rows have all of theirs once more as `text`.
+    let without_text = found.first().is_some_and(|(kind, _)| richer(kind));
     let found: Vec<_> = found
-        .filter(|(kind, _)| !(labelled && *kind == RowKind::Text))
+        .into_iter()
+        .filter(|(kind, _)| !(without_text && *kind == RowKind::Text))
         .collect();
     match found.as_slice() {
         [(kind, keys)] => Ok((*kind, keys)),
         [] => Err(no_form(map)),
         [(one, _), (other, _), ..] => Err(format!(
-            "is {} and {} at once; leave the keys of one out",
+            "is {} and {} at once; leave the keys of one out, or say by --columns which are meant",
             one.keys(),
             other.keys()
         )),

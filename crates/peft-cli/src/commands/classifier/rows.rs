@@ -79,7 +79,7 @@ impl Task {
     fn warn_of_one(&self, rows: &Dataset, target: &str) {
         say!(
             "warning: all rows of {} have {target}: what is told of them says nothing of other texts, and a model that is trained on them alone says it of every text",
-            rows.path().display()
+            rows.name()
         );
     }
 

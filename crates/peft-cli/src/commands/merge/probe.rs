@@ -125,6 +125,16 @@ fn tokens(row: &Row, tokenizer: &TextTokenizer) -> Result<Vec<u32>, CliError> {
             let rendered = tokenizer.render_marked(messages, variables, false)?;
             (rendered.text, EncodeSpecial::None)
         }
+        Row::Instruction(row) => match tokenizer.has_chat_template() {
+            true => (
+                tokenizer.render(&row.messages(), false)?,
+                EncodeSpecial::None,
+            ),
+            false => (
+                format!("{}{}", row.prompt(), row.output),
+                EncodeSpecial::Both,
+            ),
+        },
         Row::Dialogue {
             prompt,
             completion,

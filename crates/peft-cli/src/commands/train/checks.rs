@@ -80,8 +80,20 @@ pub(super) fn check(args: &TrainArgs) -> Result<(), CliError> {
         found => note(found.map_err(CliError::from)),
     }
     note(placed(&args.model).map(|_| ()));
-    let files = [Some(&args.train), args.valid.as_ref()];
-    for file in files.into_iter().flatten() {
+    note(args.rows.options().map(drop));
+    if let Some(taken) = args.split {
+        if !args.valid.is_empty() {
+            note(usage(
+                "--split takes validation rows from those of training, and --valid names others; leave one out",
+            ));
+        }
+        if !(taken > 0.0 && taken < 1.0) {
+            note(Err(CliError::Usage(format!(
+                "--split is {taken}, but must be a fraction between 0 and 1"
+            ))));
+        }
+    }
+    for file in args.train.iter().chain(&args.valid) {
         note(readable(file));
     }
     note(readable(&args.model.model));

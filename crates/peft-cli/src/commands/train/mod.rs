@@ -19,8 +19,8 @@ mod sweep;
 use peft_models::LanguageModel;
 use peft_store::{Checkpoint, Quantise, TaskType};
 use peft_train::{
-    EncodeOptions, EncodedExamples, PackedNextToken, RowKind, Schedule, TrainConfig, Warmup,
-    encode, pack,
+    Dataset, EncodeOptions, EncodedExamples, PackedNextToken, RowKind, Schedule, TrainConfig,
+    Warmup, encode, pack,
 };
 
 use self::checks::check;
@@ -49,15 +49,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     if let Some(found) = &directory.found {
         found.state.check_context(&fit::flags(args))?;
     }
-    let train_rows = super::read_rows(&args.train)?;
-    let valid_rows = args
-        .valid
-        .as_ref()
-        .map(|path| super::read_rows(path))
-        .transpose()?;
+    let (train_rows, valid_rows) = rows(args)?;
+    super::data::say_repeats(&train_rows, valid_rows.as_ref());
     if args.patience.is_some() && valid_rows.is_none() {
         return Err(CliError::Usage(
-            "--patience counts evaluations that are no better, and there are no rows to evaluate on: give --valid".into(),
+            "--patience counts evaluations that are no better, and there are no rows to evaluate on: give --valid or --split".into(),
         ));
     }
     let mut checkpoint = super::opened(&args.model)?;
@@ -160,6 +156,24 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         },
     };
     fit(args, &config, &objective, job)
+}
+
+/// The rows of training, and those of validation if there are any.
+fn rows(args: &TrainArgs) -> Result<(Dataset, Option<Dataset>), CliError> {
+    let train = super::read_rows(&args.train, &args.rows)?;
+    match (args.split, args.valid.as_slice()) {
+        (Some(taken), _) => {
+            let (train, valid) = train.split(taken, args.shuffle_seed)?;
+            say!(
+                "{} of {} rows are taken for validation",
+                valid.rows().len(),
+                valid.rows().len() + train.rows().len()
+            );
+            Ok((train, Some(valid)))
+        }
+        (None, []) => Ok((train, None)),
+        (None, paths) => Ok((train, Some(super::read_rows(paths, &args.rows)?))),
+    }
 }
 
 /// The model with an output layer of its own, where the flags name it and it is tied to the

@@ -108,7 +108,15 @@ pub(super) fn commands(
         OutputUse::Model => format!("--model {dir}"),
         OutputUse::Adapter | OutputUse::Input => format!("--model {base} --adapter {dir}{held}"),
     };
-    let rows = quoted(args.valid.as_ref().unwrap_or(&args.train));
+    let rows = match args.valid.is_empty() {
+        true => &args.train,
+        false => &args.valid,
+    };
+    let rows: Vec<String> = rows.iter().map(|path| quoted(path)).collect();
+    let mut rows = rows.join(" ");
+    for (flag, value) in args.rows.given() {
+        rows.push_str(&format!(" --{flag} {}", quoted(Path::new(&value))));
+    }
     let mut lines = vec![
         format!("peft eval {model} --data {rows}"),
         format!("peft generate {model} --prompt TEXT"),

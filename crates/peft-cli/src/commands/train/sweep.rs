@@ -14,9 +14,9 @@ const SHARED: [&str; 5] = ["model", "train", "valid", "out", "device"];
 /// Train once for each value, each in `OUT/FLAG-VALUE`, and say which did best. A run that is done
 /// is not done again, and one that was interrupted goes on.
 pub(super) fn run(args: &TrainArgs, sweep: &Sweep) -> Result<(), CliError> {
-    if args.valid.is_none() {
+    if !args.has_validation() {
         return Err(CliError::Usage(
-            "--sweep takes the value of the lowest validation loss: give --valid".into(),
+            "--sweep takes the value of the lowest validation loss: give --valid or --split".into(),
         ));
     }
     if SHARED.contains(&sweep.flag.as_str()) {
