@@ -54,6 +54,9 @@ ADAPTERS = {
                              use_dora=True)),
     "dora_embedding": ("gqa", L(r=4, lora_alpha=6, target_modules=["embed_tokens", "q_proj"], use_dora=True)),
     "dora_embedding_tied": ("tied", L(r=4, lora_alpha=6, target_modules=["embed_tokens", "q_proj"], use_dora=True)),
+    "adalora_attn": ("gqa", peft.AdaLoraConfig(init_r=4, target_r=2, lora_alpha=6, total_step=10, target_modules=QV)),
+    # Of one layer nothing is left.
+    "adalora_ranks": ("biased", peft.AdaLoraConfig(init_r=4, target_r=2, lora_alpha=6, total_step=10, target_modules=["q_proj", "down_proj"])),
     "ia3_default": ("gqa", peft.IA3Config(**IA3)),
     "ia3_biased": ("biased", peft.IA3Config(**IA3)),
 }
@@ -70,6 +73,8 @@ ADAPTERS |= {
     "gpt2_lora_embedding": ("gpt2", L(r=3, lora_alpha=8, target_modules=["wte", "c_fc"])),
     "gpt2_lora_saved_ends": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_fc"])),
     "gpt2_lora_head": ("gpt2", L(r=3, lora_alpha=8, target_modules=["lm_head", "c_fc"])),
+    "gpt2_adalora": ("gpt2", peft.AdaLoraConfig(
+        init_r=3, target_r=2, lora_alpha=8, total_step=10, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True)),
     "gpt2_dora_all_linear": ("gpt2", L(r=2, lora_alpha=5, target_modules="all-linear", use_dora=True)),
     # Norms that train whole where all biases do.
     "gpt2_lora_bias_all": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_attn"], bias="all", modules_to_save=["ln_f", "ln_1"])),
@@ -94,6 +99,9 @@ ADAPTERS |= {
     # The checkpoint has no head: three labels on a fresh one.
     "bert_lora_fresh_head": (ENCODER + "bert", cls(target_modules=["query", "value"])),
     "roberta_lora_fresh_head": (ENCODER + "roberta", cls(target_modules=["query", "value"])),
+    "bert_adalora_sequence": (ENCODER + "bert_sequence", peft.AdaLoraConfig(
+        # With its penalty the model's own loss would be another than that of the rows.
+        init_r=3, target_r=2, lora_alpha=8, total_step=10, orth_reg_weight=0.0, task_type="SEQ_CLS", target_modules=["query", "value"])),
     "bert_dora_sequence": (ENCODER + "bert_sequence", cls(target_modules=["query", "dense"], use_dora=True)),
     "modernbert_dora_all_linear": (ENCODER + "modernbert_sequence_mean", cls(2, 5, target_modules="all-linear", use_dora=True)),
     "bert_lora_b_bias": (ENCODER + "bert_sequence", cls(target_modules=["query", "value"], lora_bias=True)),
@@ -152,6 +160,13 @@ def make_adapter(name):
             weights = {id(w): w for w in (getattr(end, "base_layer", end).weight for end in ends)}.values()
             for w in weights:
                 w.add_(torch.randn_like(w) * 0.2)
+    if name == "adalora_ranks":
+        keep = [[True, False, True, False], [True] * 4, [False, True, True, True], [False] * 4]
+        layers = [n for n, _ in model.named_parameters() if "lora_E" in n]
+        model.peft_config["default"].rank_pattern = {n.removeprefix("base_model.model."): k for n, k in zip(layers, keep)}
+        with torch.no_grad():
+            for n, k in zip(layers, keep):
+                model.get_parameter(n)[~torch.tensor(k)] = 0
     dir = fresh("adapters", name)
     model.save_pretrained(dir, save_embedding_layers="saved" in name or "auto")
     (dir / "README.md").unlink(missing_ok=True)

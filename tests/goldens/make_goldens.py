@@ -6,6 +6,7 @@ import warnings
 import transformers
 
 import adapters
+import allocated
 import decoders
 import encoders
 import inits
@@ -18,6 +19,7 @@ transformers.logging.disable_progress_bar()
 
 makers = [(decoders.make_model, decoders.MODELS), (encoders.make_model, encoders.MODELS), (adapters.make_adapter, adapters.ADAPTERS),
           (inits.make_init, inits.INITS),
+          (allocated.make_allocated, allocated.ALLOCATED),
           (prefixes.make_prefix, prefixes.PREFIXES), (prompts.make_prompt, prompts.PROMPTS)]
 wanted = set(sys.argv[1:])
 if unknown := wanted - {name for _, table in makers for name in table}:

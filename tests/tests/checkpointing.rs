@@ -7,7 +7,7 @@ use burn::tensor::{Device, TensorData};
 use peft_conformance::{Invariant, with_gradient};
 use peft_core::{ForwardPath, Names, ParamSet, Targets, freeze_all_but, train_whole};
 use peft_ia3::Ia3Config;
-use peft_lora::LoraConfig;
+use peft_lora::{AdaLoraConfig, LoraConfig};
 use peft_models::DecoderForCausalLm;
 use peft_prefix::{PrefixConfig, Prefixed};
 use peft_ptuning::{PTuningConfig, PromptEncoderConfig, PromptTuningConfig, Prompted};
@@ -27,7 +27,7 @@ type Model = Prompted<Prefixed<DecoderForCausalLm>>;
 type Attach = fn(&mut Model);
 
 /// The methods by name, and by the column of the table that they are in.
-const METHODS: [(&str, &str, Attach); 9] = [
+const METHODS: [(&str, &str, Attach); 10] = [
     ("lora", "lora", |model| {
         let config = LoraConfig::new(2, 4.0)
             .with_targets(Targets::all_linear())
@@ -37,6 +37,12 @@ const METHODS: [(&str, &str, Attach); 9] = [
     ("dora", "dora", |model| {
         let config = LoraConfig::new(2, 4.0)
             .with_dora(true)
+            .with_targets(Targets::all_linear())
+            .with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("adalora", "adalora", |model| {
+        let config = AdaLoraConfig::new(3, 2, 4.0)
             .with_targets(Targets::all_linear())
             .with_path(ForwardPath::Factored);
         drop(config.attach(model, NAME).expect("it attaches"));

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use peft_conformance::{AdapterFixture, Invariant, perturbed, verified};
 use peft_core::{AttachReport, LayerKind, Names, PeftError, Placement, Whole, with_value};
 use peft_ia3::{Ia3, Ia3Config};
-use peft_lora::{Lora, LoraConfig, LoraInit, LoraScaling};
+use peft_lora::{AdaLora, AdaLoraConfig, Lora, LoraConfig, LoraInit, LoraScaling};
 use peft_tests::tolerance::PATHS;
 
 const BOTH_KINDS: &[LayerKind] = &[LayerKind::Linear, LayerKind::Embedding];
@@ -71,22 +71,55 @@ impl AdapterFixture for Decomposed {
 
     /// Magnitudes are about what columns have: small ones would leave nothing of a signal.
     fn perturb<M: Module>(model: M) -> M {
-        struct Lengthen(bool);
-        impl ModuleMapper for Lengthen {
-            fn enter_module(&mut self, name: &str, _: &str) {
-                self.0 = name == "vector";
-            }
-            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-                match self.0 {
-                    true => {
-                        let longer = param.val() + 0.8;
-                        with_value(param, longer)
-                    }
-                    false => param,
+        raised(perturbed(model), "vector", 0.8)
+    }
+}
+
+/// The model with so much more in every parameter of a name.
+fn raised<M: Module>(model: M, name: &'static str, by: f32) -> M {
+    struct Raise {
+        name: &'static str,
+        by: f32,
+        here: bool,
+    }
+    impl ModuleMapper for Raise {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.here = name == self.name;
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            match self.here {
+                true => {
+                    let value = param.val() + self.by;
+                    with_value(param, value)
                 }
+                false => param,
             }
         }
-        perturbed(model).map(&mut Lengthen(false))
+    }
+    let here = false;
+    model.map(&mut Raise { name, by, here })
+}
+
+/// AdaLoRA with what an allocator knows.
+struct Ranked;
+
+impl AdapterFixture for Ranked {
+    type Adapter = AdaLora;
+    const FROZEN: &'static [&'static str] = &["sensitivity", "uncertainty", "importance.mask"];
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = AdaLoraConfig::new(2, 1, 3.0);
+        config.placement = placement.clone();
+        config.attach(model, name)
+    }
+
+    /// Values of directions multiply with both factors.
+    fn perturb<M: Module>(model: M) -> M {
+        raised(perturbed(model), "lora_e", 1.0)
     }
 }
 
@@ -199,6 +232,10 @@ mod rslora {
 
 mod dora {
     peft_tests::adapter_suite!(super::Decomposed);
+}
+
+mod adalora {
+    peft_tests::adapter_suite!(super::Ranked);
 }
 
 mod lora_fa {

@@ -1,5 +1,6 @@
 //! The suite, one module a crate.
 
+mod adalora;
 mod adapter_files;
 mod adapters;
 mod checkpointing;

@@ -17,7 +17,7 @@ fn words<'a>(line: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// Flags, and the files that hold what trained.
-const ADAPTERS: [(&str, &[&str]); 8] = [
+const ADAPTERS: [(&str, &[&str]); 13] = [
     ("lora --rank 2", &["adapter_model.safetensors"]),
     ("ia3", &["adapter_model.safetensors"]),
     (
@@ -44,6 +44,23 @@ const ADAPTERS: [(&str, &[&str]); 8] = [
         "prefix-tuning --virtual-tokens 3 --prefix-projection",
         &["adapter_model.safetensors", "prefix_encoder.safetensors"],
     ),
+    (
+        "lora --rank 2 --dora --dropout 0.1",
+        &["adapter_model.safetensors"],
+    ),
+    (
+        "lora --rank 2 --lora-bias --lora-fa --lora-plus-ratio 4",
+        &["adapter_model.safetensors"],
+    ),
+    (
+        "lora --rank 2 --lora-init pissa_niter_4 --lora-plus-ratio 2",
+        &["adapter_model.safetensors"],
+    ),
+    (
+        "lora --rank 2 --lora-init olora --dora",
+        &["adapter_model.safetensors"],
+    ),
+    ("adalora --rank 2", &["adapter_model.safetensors"]),
 ];
 
 fn loss(place: &Place, adapter: &str) -> f64 {
@@ -88,7 +105,7 @@ fn an_adapter_of_each_kind_trains_and_is_taken_by_the_other_verbs() {
 }
 
 #[test]
-fn what_makes_a_prompt_goes_on_where_it_was_cut() {
+fn what_trains_beside_a_plain_adapter_goes_on_where_it_was_cut() {
     let place = Place::new();
     for (i, (flags, files)) in ADAPTERS.iter().enumerate().skip(4) {
         let method = ["--method"].into_iter().chain(flags.split_whitespace());

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod adalora;
 mod config;
 mod dora;
 mod init;
@@ -11,6 +12,7 @@ mod low_rank;
 #[cfg(feature = "svd")]
 mod spectrum;
 
+pub use adalora::{AdaLora, AdaLoraConfig, Importance, RankAllocator};
 pub use config::{LoraConfig, LoraScaling};
 pub use dora::Magnitude;
 pub use init::LoraInit;

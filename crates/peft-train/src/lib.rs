@@ -35,12 +35,12 @@ pub use objective::{
     digest_of,
 };
 pub use padded_tokens::PaddedTokens;
-pub use peft_core::Digest;
+pub use peft_core::{AdapterSchedule, Digest};
 pub use peft_data::{DataFileError, RowPlace};
 pub use peft_layerwise::{AllTrainable, Length, Strategy};
 pub use tokenizer::{EncodeSpecial, Rendering, TextStream, TextToken, TextTokenizer, WordEncoding};
 pub use trainer::{
-    AdapterSchedule, Divergence, Evaluations, FoundState, Observer, Progress, Schedule, StateDir,
-    StepReport, TrainConfig, TrainState, Trainer, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse,
-    Warmup, clip_global_norm, train,
+    Divergence, Evaluations, FoundState, Observer, Progress, Schedule, StateDir, StepReport,
+    TrainConfig, TrainState, Trainer, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse, Warmup,
+    clip_global_norm, train,
 };

@@ -23,7 +23,7 @@ pub(super) const FILES: [&str; 4] = [
 ];
 
 /// Adapters of each method, and the models that they are for.
-const ADAPTERS: [(&str, &str); 11] = [
+const ADAPTERS: [(&str, &str); 12] = [
     ("adapters/lora_all_linear", "biased"),
     ("adapters/lora_modules_to_save", "gqa"),
     ("adapters/lora_patterns", "gqa"),
@@ -31,6 +31,7 @@ const ADAPTERS: [(&str, &str); 11] = [
     ("adapters/gemma2_lora_embedding", "gemma2"),
     ("adapters/dora_rslora", "gqa"),
     ("adapters/lora_b_bias", "biased"),
+    ("adapters/adalora_ranks", "biased"),
     ("adapters/ia3_default", "gqa"),
     ("prompts/llama_prompt_tuning", "gqa"),
     ("prompts/llama_mlp", "gqa"),

@@ -60,6 +60,7 @@ const CONFORMANCE: Table = Table {
     columns: &[
         ("lora", "lora"),
         ("dora", "dora"),
+        ("adalora", "adalora"),
         ("ia3", "ia3"),
         ("whole", "whole"),
         ("prompt tuning", "prompt tuning"),

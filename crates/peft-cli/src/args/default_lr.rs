@@ -9,6 +9,7 @@ impl Method {
         match self {
             Self::Full | Self::Lisa => 3e-4,
             Self::Lora
+            | Self::Adalora
             | Self::TopLayers
             | Self::FreezeBottom
             | Self::Matching

@@ -16,6 +16,8 @@ use crate::error::CliError;
 pub(crate) enum Method {
     /// Low-rank adapters
     Lora,
+    /// Low-rank adapters whose ranks go where they matter
+    Adalora,
     /// Learned rescaling of keys, values and the feed-forward input
     Ia3,
     /// Vectors before the input
@@ -53,11 +55,14 @@ impl Method {
     }
 }
 
-const WEIGHTS: &[Method] = &[Method::Lora, Method::Ia3];
+const WEIGHTS: &[Method] = &[Method::Lora, Method::Adalora, Method::Ia3];
+const RANKED: &[Method] = &[Method::Lora, Method::Adalora];
+const ADALORA: &[Method] = &[Method::Adalora];
 const LORA: &[Method] = &[Method::Lora];
 const VIRTUAL: &[Method] = &[Method::PromptTuning, Method::PTuning, Method::PrefixTuning];
 const ADAPTERS: &[Method] = &[
     Method::Lora,
+    Method::Adalora,
     Method::Ia3,
     Method::PromptTuning,
     Method::PTuning,
@@ -214,11 +219,11 @@ pub(crate) enum FromArg {
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Of a method")]
 pub(crate) struct MethodArgs {
-    /// lora: the rank; 8 if not given
+    /// lora: the rank, adalora: the mean rank at the end; 8 if not given
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rank: Option<usize>,
-    /// lora: alpha; twice the rank if not given
+    /// lora, adalora: alpha; twice the rank, or that at first, if not given
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) alpha: Option<f64>,
@@ -247,7 +252,27 @@ pub(crate) struct MethodArgs {
     #[arg(long, value_name = "INIT", visible_alias = "init-lora-weights")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lora_init: Option<LoraInitArg>,
-    /// lora: dropout on the adapter's input
+    /// adalora: the rank of each layer at first; half more than --rank if not given
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) init_rank: Option<usize>,
+    /// adalora: steps in which all ranks are left; a tenth of all if not given
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) t_init: Option<usize>,
+    /// adalora: steps at the end in which what is left stays; a third of all if not given
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) t_final: Option<usize>,
+    /// adalora: steps between two looks at the ranks; 1 if not given
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) delta_t: Option<usize>,
+    /// adalora: what being far from orthonormal adds to the loss; 0.5 if not given
+    #[arg(long, value_name = "WEIGHT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) orthogonal_weight: Option<f64>,
+    /// lora, adalora: dropout on the adapter's input
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dropout: Option<f64>,
@@ -322,6 +347,14 @@ impl MethodArgs {
             self.alpha.get_or_insert(2.0 * rank as f64);
             self.dropout.get_or_insert(0.0);
         }
+        if method == Method::Adalora {
+            let rank = *self.rank.get_or_insert(RANK);
+            let first = *self
+                .init_rank
+                .get_or_insert(rank.saturating_mul(3).div_ceil(2));
+            self.alpha.get_or_insert(2.0 * first as f64);
+            self.dropout.get_or_insert(0.0);
+        }
         if VIRTUAL.contains(&method) {
             self.virtual_tokens.get_or_insert(VIRTUAL_TOKENS);
         }
@@ -339,16 +372,25 @@ impl MethodArgs {
     pub(crate) fn given(&self) -> Vec<(&'static str, &'static [Method])> {
         const PROMPT_AND_PREFIX: &[Method] = &[Method::PromptTuning, Method::PrefixTuning];
         const ENCODED: &[Method] = &[Method::PTuning, Method::PrefixTuning];
-        let all: [(&str, bool, &[Method]); 24] = [
-            ("rank", self.rank.is_some(), LORA),
-            ("alpha", self.alpha.is_some(), LORA),
+        let all: [(&str, bool, &[Method]); 29] = [
+            ("rank", self.rank.is_some(), RANKED),
+            ("init-rank", self.init_rank.is_some(), ADALORA),
+            ("t-init", self.t_init.is_some(), ADALORA),
+            ("t-final", self.t_final.is_some(), ADALORA),
+            ("delta-t", self.delta_t.is_some(), ADALORA),
+            (
+                "orthogonal-weight",
+                self.orthogonal_weight.is_some(),
+                ADALORA,
+            ),
+            ("alpha", self.alpha.is_some(), RANKED),
             ("rslora", self.rslora, LORA),
             ("dora", self.dora, LORA),
             ("lora-bias", self.lora_bias, LORA),
             ("lora-fa", self.lora_fa, LORA),
             ("lora-plus-ratio", self.lora_plus_ratio.is_some(), LORA),
             ("lora-init", self.lora_init.is_some(), LORA),
-            ("dropout", self.dropout.is_some(), LORA),
+            ("dropout", self.dropout.is_some(), RANKED),
             ("targets", !self.targets.is_empty(), WEIGHTS),
             ("exclude", !self.exclude.is_empty(), WEIGHTS),
             ("last-layers", self.last_layers.is_some(), WEIGHTS),
@@ -432,6 +474,7 @@ mod tests {
             "--rank 4 --targets q_proj --modules-to-save norm",
             "--use-dora --lora-plus-ratio 16 --lora-init pissa_niter_4",
             "--lora-bias --lora-fa --init-lora-weights olora",
+            "--method adalora --rank 4 --init-rank 6 --t-final 10 --orthogonal-weight 0.1",
             "--method ia3 --targets q_proj",
             "--method prompt-tuning --virtual-tokens 4 --prompt-init text:some",
             "--method prefix-tuning --prefix-projection --encoder-hidden 8",
@@ -442,6 +485,8 @@ mod tests {
         }
         for (bad, expected) in [
             ("--method full --rank 4", "no --rank; that is for lora"),
+            ("--init-rank 4", "no --init-rank; that is for adalora"),
+            ("--method adalora --dora", "no --dora; that is for lora"),
             ("--method ia3 --dora", "no --dora; that is for lora"),
             ("--lora-init pissa_niter_0", "1 to 64 rounds"),
             ("--lora-init corda", "kaiming, gaussian, orthogonal"),

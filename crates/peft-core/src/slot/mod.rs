@@ -5,6 +5,7 @@ mod adapter;
 mod adapter_names;
 mod erased;
 mod manage;
+mod schedule;
 mod shared_matrix;
 mod traverse;
 
@@ -20,6 +21,7 @@ pub(crate) use adapter_names::{known, not_routed, valid_name};
 pub(crate) use erased::DynAdapter;
 use erased::erase;
 pub use manage::{detach, rename, replace, set_active, set_disabled};
+pub use schedule::AdapterSchedule;
 pub use shared_matrix::{SharedMatrix, set_shared_matrices, shared_matrices};
 pub(crate) use traverse::{REPARAMETERIZATION, install, strip};
 pub use traverse::{edit_all_slots, edit_slots, slots};

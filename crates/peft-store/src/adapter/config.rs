@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::module::Module;
 use peft_core::{Adapter, AttachReport, ForwardPath, PeftError, Placement};
 use peft_ia3::Ia3Config;
-use peft_lora::LoraConfig;
+use peft_lora::{AdaLoraConfig, LoraConfig};
 use peft_model::Transformer;
 use peft_prefix::{PrefixConfig, Prefixed};
 use peft_ptuning::{PTuningConfig, PromptTuningConfig, Prompted};
@@ -320,6 +320,8 @@ methods! {
     weights {
         /// LoRA.
         Lora(LoraConfig),
+        /// AdaLoRA.
+        AdaLora(AdaLoraConfig),
         /// IA3.
         Ia3(Ia3Config),
     }

@@ -23,7 +23,6 @@ mod state_file;
 mod trained;
 mod trunk;
 
-pub use adapter_schedule::AdapterSchedule;
 pub use clip::clip_global_norm;
 pub use config::TrainConfig;
 pub use diverged::Divergence;

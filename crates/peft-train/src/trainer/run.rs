@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use burn::module::Module;
-use peft_core::edit_all_slots;
+use peft_core::{AdapterSchedule, edit_all_slots};
 use peft_layerwise::{AllTrainable, Strategy};
 
 use serde_json::{Map, Value};
 
-use super::adapter_schedule::of_adapters;
+use super::adapter_schedule::{of_adapters, with_penalty};
 use super::diverged::{likely_cause, not_finite};
 use super::gradients::{SeededDevice, gradients, training_device};
 use super::initial_digests::InitialDigests;
@@ -16,8 +16,8 @@ use super::settings::settings;
 use super::stages::Stages;
 use super::trunk::Trunks;
 use super::{
-    AdapterSchedule, Divergence, Evaluations, Observer, Progress, StepReport, TrainConfig,
-    TrainState, TrunkCache, clip_global_norm,
+    Divergence, Evaluations, Observer, Progress, StepReport, TrainConfig, TrainState, TrunkCache,
+    clip_global_norm,
 };
 use crate::batch::plan;
 use crate::{Objective, Report, TrainError, TrainExample};
@@ -236,7 +236,8 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
                 SeededDevice { device, seed },
             )?;
             let (loss, n_targets) = (found.losses, found.n_targets);
-            let (grad_norm, grads) = clip_global_norm(&model, found.grads, config.max_grad_norm);
+            let grads = with_penalty(self.schedule, &model, found.grads);
+            let (grad_norm, grads) = clip_global_norm(&model, grads, config.max_grad_norm);
             // Read after the gradients are under way, so that a device which computes meanwhile is
             // waited for once.
             let loss = loss.read();

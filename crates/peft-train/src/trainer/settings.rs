@@ -3,8 +3,9 @@
 use peft_layerwise::Strategy;
 use serde_json::{Map, Value, json};
 
-use super::{AdapterSchedule, TrainConfig};
+use super::TrainConfig;
 use crate::{TrainExample, digest_of};
+use peft_core::AdapterSchedule;
 
 /// The settings that may differ between a run and the one that goes on from it: they decide nothing
 /// that is trained, or how long it goes on.

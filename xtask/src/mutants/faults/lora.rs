@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 14] = [
+pub(super) const FAULTS: [Fault; 20] = [
     Fault {
         name: "DoRA's norms have a gradient",
         file: "crates/peft-lora/src/dora.rs",
@@ -115,5 +115,47 @@ pub(super) const FAULTS: [Fault; 14] = [
         text: "*sum += x * grad;",
         instead: "*sum += 0.0 * x + grad;",
         cases: &["kernels::flex::scaled_columns"],
+    },
+    Fault {
+        name: "a rank's importance is that of its value alone",
+        file: "crates/peft-lora/src/adalora/importance.rs",
+        text: "sums.map(|((a, b), e)| a + b + e).collect()",
+        instead: "sums.map(|((a, b), e)| (a + b) * 0.0 + e).collect()",
+        cases: &["adalora::flex::a_run_equals_pefts"],
+    },
+    Fault {
+        name: "the budget falls in a straight line",
+        file: "crates/peft-lora/src/adalora/allocator.rs",
+        text: "at_first.saturating_sub(target) as f64 * left.powi(3);",
+        instead: "at_first.saturating_sub(target) as f64 * left;",
+        cases: &["adalora::flex::a_run_equals_pefts"],
+    },
+    Fault {
+        name: "nothing keeps factors orthonormal",
+        file: "crates/peft-lora/src/adalora/allocator.rs",
+        text: "Some(sum.mul_scalar(self.config.orthogonal_weight / n as f64))",
+        instead: "Some(sum.mul_scalar(0.0 * self.config.orthogonal_weight / n as f64))",
+        cases: &["adalora::flex::a_run_equals_pefts"],
+    },
+    Fault {
+        name: "ranks that were taken at the end come back",
+        file: "crates/peft-lora/src/adalora/allocator.rs",
+        text: "match looks || step > end {",
+        instead: "match looks {",
+        cases: &["adalora::flex::a_run_equals_pefts"],
+    },
+    Fault {
+        name: "a state forgets what an allocator knows",
+        file: "crates/peft-lora/src/adalora/allocator.rs",
+        text: "path.contains(&format!(\".adapters.{}.importance.\", self.name))",
+        instead: "path.is_empty()",
+        cases: &["adalora::flex::a_run_that_is_cut_moves_ranks_as_the_whole"],
+    },
+    Fault {
+        name: "ranks that are gone are saved",
+        file: "crates/peft-lora/src/adalora/adapter.rs",
+        text: "if !left.contains(&false) {",
+        instead: "if left.contains(&true) {",
+        cases: &["adalora::flex::a_run_equals_pefts"],
     },
 ];

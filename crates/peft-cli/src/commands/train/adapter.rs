@@ -3,7 +3,7 @@
 use burn::module::Module;
 use peft_core::{Choice, ForwardPath, LayerKind, Names, Targets, has_suffix, layers};
 use peft_ia3::Ia3Config;
-use peft_lora::{LoraConfig, LoraInit, LoraScaling};
+use peft_lora::{AdaLoraConfig, LoraConfig, LoraInit, LoraScaling};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixShape, Transformer};
 use peft_ptuning::{PTuningConfig, PromptEncoderConfig, PromptInit, PromptTuningConfig};
 use peft_store::{AdapterConfig, Checkpoint};
@@ -38,7 +38,7 @@ pub(super) fn adapter_config<M: Transformer>(
     let tokens = |text: &str| tokenizer.encode(text, EncodeSpecial::Both);
     check_inputs(args, model)?;
     Ok(Some(match args.method() {
-        Method::Lora | Method::Ia3 => weights(args, whole, checkpoint, model)?,
+        Method::Lora | Method::Adalora | Method::Ia3 => weights(args, whole, checkpoint, model)?,
         Method::PromptTuning => {
             let init = match &of.prompt_init {
                 None | Some(InitArg::Vocab) => PromptInit::Vocabulary,
@@ -100,7 +100,7 @@ pub(super) fn names_output_layer(args: &TrainArgs) -> bool {
     let among = |entries: &[String]| entries.iter().any(|name| has_suffix(OUTPUT_LAYER, name));
     let whole = among(&of.modules_to_save);
     match args.method() {
-        Method::Lora | Method::Ia3 => {
+        Method::Lora | Method::Adalora | Method::Ia3 => {
             let target = target_names(of).is_some_and(|names| names.has(OUTPUT_LAYER));
             whole || (target && !among(&of.exclude))
         }
@@ -178,8 +178,9 @@ fn weights<M: Module>(
         }));
     }
     let mut of = of.clone();
-    of.complete(Method::Lora);
-    let (rank, alpha) = (of.rank.unwrap_or_default(), of.alpha.unwrap_or_default());
+    of.complete(args.method());
+    let (last, alpha) = (of.rank.unwrap_or_default(), of.alpha.unwrap_or_default());
+    let rank = of.init_rank.unwrap_or(last);
     let adapted = all.iter().filter(|layer| match &names {
         Some(names) => names.has(&layer.path),
         None => layer.kind == LayerKind::Linear,
@@ -192,6 +193,15 @@ fn weights<M: Module>(
         &format!("--rank {rank}, with its gradients and moments,"),
         &shapes,
     )?;
+    if args.method() == Method::Adalora {
+        let config = AdaLoraConfig::new(rank, last, alpha)
+            .with_targets(targets)
+            .with_dropout(of.dropout.unwrap_or(0.0))
+            .with_orthogonal_weight(of.orthogonal_weight.unwrap_or(0.5))
+            .with_whole_modules(whole)
+            .with_path(ForwardPath::Factored);
+        return Ok(AdapterConfig::AdaLora(config));
+    }
     let config = LoraConfig::new(rank, alpha)
         .with_targets(targets)
         .with_dropout(of.dropout.unwrap_or(0.0))

@@ -1,11 +1,13 @@
 //! The run itself, the same for every task.
 
 use burn::module::Module;
-use peft_core::{Summary, has_suffix, module_paths};
+use peft_core::{AdapterSchedule, Summary, has_suffix, module_paths};
 use peft_layerwise::{AllTrainable, Rated, Strategy};
-use peft_lora::LoraPlus;
+use peft_lora::{AdaLoraConfig, LoraPlus, RankAllocator};
 use peft_model::Transformer;
-use peft_store::{Adaptable, AdapterInfo, Checkpoint, Companions, Labels, TaskType, adaptable};
+use peft_store::{
+    Adaptable, AdapterConfig, AdapterInfo, Checkpoint, Companions, Labels, TaskType, adaptable,
+};
 use peft_train::{
     Digest, Objective, TextTokenizer, TrainConfig, TrainExample, TrainState, Trainer, TrunkCache,
     digest_of,
@@ -69,10 +71,23 @@ where
     let (_, dtype) = placed(&args.model)?;
     let length = config.length(job.train.len());
     let init = job.init.as_ref();
+    let mut allocator = None;
     let adapter = match init.and_then(Init::adapter) {
         Some(config) => Some(config.clone()),
-        None => adapter_config(args, &job.heads, job.checkpoint, job.tokenizer, &job.model)?,
+        None => {
+            let config =
+                adapter_config(args, &job.heads, job.checkpoint, job.tokenizer, &job.model)?;
+            match config {
+                Some(AdapterConfig::AdaLora(config)) => {
+                    let config = in_steps(args, config, length.total_steps);
+                    allocator = Some(RankAllocator::new(&config, ADAPTER, length.total_steps)?);
+                    Some(AdapterConfig::AdaLora(config))
+                }
+                config => config,
+            }
+        }
     };
+    let allocator = allocator.as_ref().map(|of| of as &dyn AdapterSchedule);
     let strategy = strategy(args, &job.heads, &job.model)?;
     say_held(&job.model);
     let mut model = adaptable(job.model);
@@ -163,6 +178,7 @@ where
         .with_state(state)
         .with_context(&context)
         .with_strategy(strategy)
+        .with_adapter_schedule(allocator)
         .with_trunk_cache(trunk.as_ref())
         .run(model, objective, &mut run);
     match trained {
@@ -193,6 +209,20 @@ fn doubts(args: &TrainArgs, config: &TrainConfig) -> Vec<String> {
         ));
     }
     doubts
+}
+
+/// A budget of ranks that falls in the middle of a run of so many steps.
+fn in_steps(args: &TrainArgs, config: AdaLoraConfig, total: usize) -> AdaLoraConfig {
+    let of = &args.of_method;
+    let config = config.with_steps(
+        of.t_init.unwrap_or(total / 10),
+        of.t_final.unwrap_or(total / 3),
+        of.delta_t.unwrap_or(1),
+    );
+    AdaLoraConfig {
+        total_steps: Some(total),
+        ..config
+    }
 }
 
 /// What trains of a model with adapters: all that requires gradients, by LoRA+ at rates of its own.

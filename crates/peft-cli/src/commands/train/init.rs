@@ -75,10 +75,12 @@ fn method(saved: &SavedAdapter) -> Result<Option<Method>, CliError> {
 fn settle(args: &mut TrainArgs, saved: &SavedAdapter, dir: &Path) -> Result<(), CliError> {
     let tokens = Some(saved.n_virtual_tokens()).filter(|n| *n > 0);
     let mut dropout = None;
-    if let SavedAdapter::Peft(of) = saved
-        && let AdapterConfig::Lora(config) = of.config()
-    {
-        dropout = Some(config.dropout);
+    if let SavedAdapter::Peft(of) = saved {
+        dropout = match of.config() {
+            AdapterConfig::Lora(config) => Some(config.dropout),
+            AdapterConfig::AdaLora(config) => Some(config.dropout),
+            _ => None,
+        };
     }
     let of = &mut args.of_method;
     // These two are known to other parts of the run by their flags, and a resumed run gives them.

@@ -86,6 +86,7 @@ fn inner<M: Module>(
         Method::Badam => Box::new(BAdam::new(model, every()?, Order::Descending)?),
         Method::Full => Box::new(Full),
         Method::Lora
+        | Method::Adalora
         | Method::Ia3
         | Method::PromptTuning
         | Method::PTuning

@@ -14,7 +14,7 @@ use crate::fields::{FieldError, Fields, as_count};
 
 /// Fields that change what LoRA computes and have no counterpart here; each must be absent, null,
 /// false or empty.
-const LORA_UNSUPPORTED: [&str; 13] = [
+pub(super) const LORA_UNSUPPORTED: [&str; 13] = [
     "alora_invocation_tokens",
     "arrow_config",
     "ensure_weight_tying",
@@ -266,7 +266,7 @@ fn factors(kind: LayerKind) -> [&'static str; 2] {
     }
 }
 
-fn is_default(value: &Value) -> bool {
+pub(super) fn is_default(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Array(values) => values.is_empty(),
@@ -276,7 +276,7 @@ fn is_default(value: &Value) -> bool {
 }
 
 /// PEFT declares alpha as an integer; whole numbers are written as such.
-fn number(value: f64) -> Value {
+pub(super) fn number(value: f64) -> Value {
     if value.fract() == 0.0 && value.abs() < 1e15 {
         json!(value as i64)
     } else {

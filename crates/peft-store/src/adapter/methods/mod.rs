@@ -1,5 +1,6 @@
 //! One file a method: how its config and its tensors lie in PEFT's files.
 
+mod adalora;
 mod ia3;
 mod lora;
 mod p_tuning;
