@@ -6,7 +6,7 @@ use std::path::Path;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
-use parquet::record::{Field, List, Map as FieldMap, MapAccessor, Row};
+use parquet::record::{Field, List, Map as FieldMap, Row};
 use peft_files::guarded;
 use serde_json::{Map, Number, Value};
 
