@@ -88,9 +88,10 @@ fn what_is_wrong_is_named() {
     let rows: Vec<&str> = text.lines().collect();
     let long = json!({ "prompt": "the animal ".repeat(200), "completion": " plant" }).to_string();
     let broken = json!({ "prompt": "a \u{fffd} b", "completion": " plant" }).to_string();
+    let joined = json!({ "prompt": "the animal", "completion": "plant" }).to_string();
     let spaced = json!({ "prompt": "the animal ", "completion": "plant" }).to_string();
     let mut all = rows.clone();
-    all.extend([rows[0], &long, &broken, &spaced]);
+    all.extend([rows[0], &long, &broken, &spaced, &joined]);
     write(&place, "rows.jsonl", &all);
     let (report, status) = checked(&place, "rows.jsonl --model model --valid valid.jsonl");
     assert_eq!(status, Some(2), "{report}");
@@ -100,6 +101,7 @@ fn what_is_wrong_is_named() {
         ("without target", 1, false),
         ("not utf-8", 1, false),
         ("asked otherwise", 1, false),
+        ("joined", 1, false),
         ("leaked", 8, true),
     ] {
         let found = finding(&report, name).unwrap_or_else(|| panic!("{name}: {report}"));
@@ -114,7 +116,7 @@ fn what_is_wrong_is_named() {
     let run = "train --model model --train rows.jsonl --valid valid.jsonl --rank 1 --max-steps 1 --out run";
     let out = place.run(&run.split(' ').collect::<Vec<_>>());
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    let line = "1 of 12 training rows are repeated, and 8 of 8 validation rows are training rows too (`peft data check` names them)";
+    let line = "1 of 13 training rows are repeated, and 8 of 8 validation rows are training rows too (`peft data check` names them)";
     assert!(said.contains(line), "{said}");
     fs::create_dir(place.path("empty")).expect("a directory");
     // All rows without a target.

@@ -30,9 +30,7 @@ fn rows_are_those_of_json() {
         assert_eq!(read(&file), Ok(expected.clone()), "{name}");
         let rows = Rows::open(&file).expect("it opens");
         assert!(rows.has_nulls() && !rows.is_text());
-        let places: Vec<String> = rows
-            .map(|row| row.expect("a row").at.to_string())
-            .collect();
+        let places: Vec<String> = rows.map(|row| row.expect("a row").at.to_string()).collect();
         assert_eq!(places, ["row 1", "row 2", "row 3"]);
         // Its bytes tell what it is.
         let other = dir.path().join("rows.jsonl");

@@ -308,6 +308,14 @@ fn columns_that_nothing_reads_are_left_alone_and_misspelt_ones_are_not() {
         ),
         (json!({ "id": 3 }), "has the keys `id`"),
         (
+            json!({ "sentence1": "a", "sentence2": "b", "label": 1 }),
+            "pairs of texts are not read",
+        ),
+        (
+            json!({ "text": "a", "text_pair": "b", "label": 1 }),
+            "pairs of texts are not read",
+        ),
+        (
             json!({ "conversations": [{ "from": "human", "value": "a" }, { "from": "gtp", "value": "a" }] }),
             "message 2 is from `gtp`; known are human",
         ),

@@ -94,7 +94,10 @@ const OF_INSTRUCTION: [&str; 2] = ["input", "system"];
 /// What rows may have beside the keys of their form.
 pub(super) const OPTIONAL: [&str; 4] = ["tools", "chat_template_kwargs", "input", "system"];
 /// Words of other formats, and what they are here.
-const ELSEWHERE: [(&str, &str); 11] = [
+const ELSEWHERE: [(&str, &str); 14] = [
+    ("sentence1", PAIRS),
+    ("premise", PAIRS),
+    ("question1", PAIRS),
     ("conversation", "the key of a conversation is `messages`"),
     (
         "response",
@@ -113,6 +116,8 @@ const ELSEWHERE: [(&str, &str); 11] = [
     ("pos_tags", "the key of the words' tags is `tags`"),
     ("words", "the key of words is `tokens`"),
 ];
+/// Why a row of two texts is none.
+const PAIRS: &str = "pairs of texts are not read: a model's token types tell the two apart, and nothing gives them here; put both into one `text`";
 const FORMS: &str = "{\"text\"}, {\"prompt\", \"completion\"}, {\"messages\"}, {\"instruction\", \"output\"}, {\"text\", \"label\"} or {\"tokens\", \"tags\"}";
 
 impl RowKind {
@@ -163,8 +168,7 @@ impl Row {
         matches!(self, Self::Tagged { .. })
     }
 
-    /// What the row of a file says, by the keys of its form, among them all of `asked`; and the keys
-    /// that it has beside those.
+    /// What the row of a file says, by the keys of its form, and the keys that it has beside those.
     pub(super) fn of(
         map: &Map<String, Value>,
         options: &RowOptions,
@@ -191,6 +195,9 @@ impl Row {
             RowKind::Instruction => vec!["input".into()],
             RowKind::Completion | RowKind::Labelled | RowKind::Tagged => Vec::new(),
         };
+        if kind == RowKind::Labelled && more.iter().any(|key| key == "text_pair") {
+            return Err(PAIRS.into());
+        }
         for key in &more {
             let meant = |name: &&String| strsim::osa_distance(&key.to_lowercase(), name) < 2;
             if let Some(near) = missing
@@ -306,7 +313,9 @@ fn no_form(map: &Map<String, Value>) -> String {
     let unknown: Vec<&String> = map.keys().filter(|key| !known.contains(key)).collect();
     let elsewhere = |key: &&String| ELSEWHERE.iter().find(|(word, _)| word == key);
     if let Some((_, hint)) = unknown.iter().find_map(elsewhere) {
-        return format!("{hint} (a row is {FORMS})");
+        return format!(
+            "{hint}; --columns KEY=COLUMN reads a column as another (a row is {FORMS})"
+        );
     }
     let missing: Vec<String> = known
         .iter()

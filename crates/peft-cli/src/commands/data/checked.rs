@@ -39,6 +39,8 @@ pub(super) struct Checked {
     /// Rows in which a prompt has other tokens in training than it has when it is asked, of so many.
     pub(super) otherwise: Vec<(usize, Parting)>,
     pub(super) compared: usize,
+    /// Rows whose completion begins with a letter right behind a prompt that ends with a sign.
+    pub(super) joined: Vec<usize>,
     labels: BTreeMap<String, usize>,
     shown: Vec<ShownRow>,
 }
@@ -76,6 +78,7 @@ impl Checked {
             refused: Vec::new(),
             otherwise: Vec::new(),
             compared: 0,
+            joined: Vec::new(),
             labels: BTreeMap::new(),
             shown: Vec::new(),
         };
@@ -96,6 +99,13 @@ impl Checked {
             }
             if unknown.is_some_and(|unknown| example.ids.contains(&unknown)) {
                 found.unknown.push(i);
+            }
+            if let Row::Completion { prompt, completion } = row
+                && !prompt.is_empty()
+                && !prompt.ends_with(char::is_whitespace)
+                && completion.starts_with(|first: char| first.is_ascii_alphanumeric())
+            {
+                found.joined.push(i);
             }
             if format!("{row:?}").contains('\u{fffd}') {
                 found.replaced.push(i);

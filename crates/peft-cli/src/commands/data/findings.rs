@@ -113,13 +113,18 @@ impl Findings {
                 })
                 .collect()
         });
+        let n = checked.joined.len();
+        let text = format!(
+            "{what} rows have nothing between prompt and completion: let the completion begin with a space or the prompt end with a line, as --template $'{{prompt}}\\n' does"
+        );
+        self.add("joined", n, false, &text, || named(&checked.joined));
         if what == "training" && rows.kind() == RowKind::Completion && tokenizer.has_chat_template()
         {
             self.all.push(Finding {
                 name: "without template",
                 rows: checked.rows,
                 wrong: false,
-                text: "the model has a chat template, and these rows are trained without it: ask with `generate --raw`, or write them as {\"messages\"}".into(),
+                text: "the model has a chat template, and these rows are trained without it: ask with `generate --raw`, or read them as turns, by --columns instruction=prompt,output=completion".into(),
                 named: Vec::new(),
             });
         }
