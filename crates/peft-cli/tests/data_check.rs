@@ -176,6 +176,11 @@ fn labels_are_counted() {
     .expect("it is written");
     let refused = place.refuses(&["data", "check", "rows.csv", "--model", "texts"]);
     assert!(refused.contains("line 4: unknown label"), "{refused}");
+    let plain = place.runs(&["data", "check", "good.jsonl", "--model", "texts"]);
+    assert!(
+        plain.contains("line 1: 3 tokens, labelled bad\n"),
+        "{plain}"
+    );
     let (report, _) = checked(&place, "rows.csv --model texts --new-head");
     assert_eq!(report["labels"], json!({ "bad": 2, "best": 1 }));
 }

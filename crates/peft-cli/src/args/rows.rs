@@ -16,7 +16,7 @@ pub(crate) struct RowArgs {
     pub(crate) columns: Vec<String>,
     /// Make the prompt of a row's columns, each where it stands in braces, as {question}; {{ and }}
     /// are braces
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) template: Option<String>,
     /// Rows that are read at most, the first ones
@@ -24,7 +24,7 @@ pub(crate) struct RowArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_rows: Option<usize>,
     /// What the system says in conversations that have no message of its
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) system: Option<String>,
     /// The assistant's turns that are targets; all but those with `weight` 0 or `train` false if not

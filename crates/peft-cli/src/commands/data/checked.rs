@@ -126,8 +126,10 @@ impl Checked {
                 }
             }
             if found.shown.len() < show {
-                let row = ShownRow::new(rows.shown_place(i), &kept, tokenizer)?;
-                found.shown.push(row);
+                let place = rows.shown_place(i);
+                found
+                    .shown
+                    .push(ShownRow::new(place, row, &kept, tokenizer)?);
             }
         }
         found.lengths = Lengths::new(lengths);

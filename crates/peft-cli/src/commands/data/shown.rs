@@ -1,6 +1,6 @@
 //! [`ShownRow`]: a row's tokens, as they are trained.
 
-use peft_train::{Example, TextTokenizer, TrainError};
+use peft_train::{Example, LabelName, Row, TextTokenizer, TrainError};
 use serde_json::{Value, json};
 
 use crate::say::clean;
@@ -23,12 +23,14 @@ pub(super) struct ShownRow {
     /// The text of each token, its number, and whether it is a target.
     tokens: Vec<(String, u32, bool)>,
     more: usize,
-    targets: usize,
+    /// What the tokens are for.
+    what: String,
 }
 
 impl ShownRow {
     pub(super) fn new(
         place: String,
+        row: &Row,
         example: &Example,
         tokenizer: &TextTokenizer,
     ) -> Result<Self, TrainError> {
@@ -42,7 +44,11 @@ impl ShownRow {
                 .map(|(text, (id, target))| (text, *id, *target))
                 .collect(),
             more: example.ids.len() - shown,
-            targets: example.n_targets(),
+            what: match row {
+                Row::Labelled { label, .. } => format!("labelled {}", named(label.names())),
+                Row::Tagged { tags, .. } => format!("tagged {}", named(tags)),
+                _ => format!("{} of them targets", example.n_targets()),
+            },
         })
     }
 
@@ -50,6 +56,7 @@ impl ShownRow {
         let tokens = self.tokens.iter();
         json!({
             "at": self.place,
+            "what": self.what,
             "tokens": tokens.map(|(text, id, target)| json!([id, text, target])).collect::<Value>(),
             "more": self.more,
         })
@@ -84,11 +91,14 @@ impl ShownRow {
         }
         let n = self.tokens.len() + self.more;
         vec![
-            format!(
-                "{}: {n} tokens, {} of them targets",
-                self.place, self.targets
-            ),
+            clean(&format!("{}: {n} tokens, {}", self.place, self.what)),
             format!("  {text}"),
         ]
     }
+}
+
+/// Labels behind each other.
+fn named(labels: &[LabelName]) -> String {
+    let labels = labels.iter().map(ToString::to_string);
+    labels.collect::<Vec<_>>().join(" ")
 }
