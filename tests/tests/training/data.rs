@@ -216,3 +216,23 @@ fn packing_keeps_every_sequence_and_fills_rows() {
         longest
     );
 }
+
+#[test]
+fn files_of_other_kinds_are_named() {
+    for (text, part) in [
+        ("{\n \"text\": \"a\"\n}", "over several lines"),
+        ("text,label\na,1\n", "CSV"),
+        ("text\tlabel\na\t1\n", "tabs"),
+        ("PAR1xyz", "Parquet"),
+    ] {
+        let error = dataset(text).expect_err("it is refused");
+        assert!(matches!(error, TrainError::DataFile(_)), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    let deep = format!("{{\"text\":{}", "[".repeat(100_000));
+    for row in [&deep, "{\"text\":\"a\u{0}\"}"] {
+        assert!(matches!(dataset(row), Err(TrainError::Rows { .. })));
+    }
+    // Half a character, which Python reads.
+    assert!(dataset("{\"text\":\"\\ud800\"}").is_ok());
+}

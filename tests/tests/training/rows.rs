@@ -328,26 +328,6 @@ fn columns_that_nothing_reads_are_left_alone_and_misspelt_ones_are_not() {
 }
 
 #[test]
-fn files_of_other_kinds_are_named() {
-    for (text, part) in [
-        ("{\n \"text\": \"a\"\n}", "over several lines"),
-        ("text,label\na,1\n", "CSV"),
-        ("text\tlabel\na\t1\n", "tabs"),
-        ("PAR1xyz", "Parquet"),
-    ] {
-        let error = dataset(text).expect_err("it is refused");
-        assert!(matches!(error, TrainError::DataFile(_)), "{error}");
-        assert!(error.to_string().contains(part), "{error}");
-    }
-    let deep = format!("{{\"text\":{}", "[".repeat(100_000));
-    for row in [&deep, "{\"text\":\"a\u{0}\"}"] {
-        assert!(matches!(dataset(row), Err(TrainError::Rows { .. })));
-    }
-    // Half a character, which Python reads.
-    assert!(dataset("{\"text\":\"\\ud800\"}").is_ok());
-}
-
-#[test]
 fn what_is_no_dialogue_is_said() {
     let (user, answer) = (turns(&FOUR[..1]), turns(&FOUR[1..2]));
     let unwanted = json!([{ "role": "assistant", "content": "b", "weight": 0 }]);

@@ -120,8 +120,8 @@ pub(crate) struct TrainArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) model: ModelArgs,
-    /// Training rows: files or directories of JSONL, JSON lists, CSV, TSV or Parquet, also packed by
-    /// gzip or zstd
+    /// Training rows: files or directories of JSONL, JSON lists, CSV, TSV or Parquet, also packed
+    /// by gzip or zstd
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub(crate) train: Vec<PathBuf>,
     /// Validation rows, as those of training

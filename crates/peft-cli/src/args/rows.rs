@@ -27,8 +27,8 @@ pub(crate) struct RowArgs {
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) system: Option<String>,
-    /// The assistant's turns that are targets; all but those with `weight` 0 or `train` false if not
-    /// given
+    /// The assistant's turns that are targets; all but those with `weight` 0 or `train` false if
+    /// not given
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) train_turns: Option<TurnsArg>,

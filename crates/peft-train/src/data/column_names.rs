@@ -3,7 +3,7 @@
 use peft_core::nearest;
 use serde_json::{Map, Value};
 
-use super::row::{KEYS, OPTIONAL};
+use super::form::{KEYS, OPTIONAL};
 
 /// Which columns of a file are read as which keys of a row, where the file has other names for
 /// them.

@@ -6,6 +6,7 @@ mod column_names;
 mod conversation;
 mod dataset;
 mod example;
+mod form;
 mod instruction;
 mod label;
 mod pack;

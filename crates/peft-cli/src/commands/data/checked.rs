@@ -36,7 +36,8 @@ pub(super) struct Checked {
     pub(super) replaced: Vec<usize>,
     /// Rows that cannot be encoded, and why.
     pub(super) refused: Vec<(usize, String)>,
-    /// Rows in which a prompt has other tokens in training than it has when it is asked, of so many.
+    /// Rows in which a prompt has other tokens in training than it has when it is asked, of so
+    /// many.
     pub(super) otherwise: Vec<(usize, Parting)>,
     pub(super) compared: usize,
     /// Rows whose completion begins with a letter right behind a prompt that ends with a sign.
