@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 12] = [
+pub(super) const FAULTS: [Fault; 15] = [
     Fault {
         name: "a run goes on without a switch that it had",
         file: "crates/peft-train/src/trainer/config.rs",
@@ -99,5 +99,26 @@ pub(super) const FAULTS: [Fault; 12] = [
             "training::vocabulary::flex::an_adapted_output_layer_has_the_gradients_of_the_whole",
             "training::vocabulary::flex::a_tied_output_layer_has_the_gradients_of_the_whole",
         ],
+    },
+    Fault {
+        name: "the cells of a table are all text",
+        file: "crates/peft-train/src/data/shape.rs",
+        text: "        typed(&mut row)?;",
+        instead: "",
+        cases: &["training::shapes::cells_have_the_types_that_they_write"],
+    },
+    Fault {
+        name: "a turn that does not train is a target",
+        file: "crates/peft-train/src/data/row.rs",
+        text: "                        message.pass_over();",
+        instead: "",
+        cases: &["training::shapes::conversations_are_given_a_system_and_the_turns_that_train"],
+    },
+    Fault {
+        name: "where a row is does not decide its side of a split",
+        file: "crates/peft-train/src/data/split.rs",
+        text: "digest.add(at.number());",
+        instead: "",
+        cases: &["training::shapes::a_split_is_decided_row_by_row"],
     },
 ];

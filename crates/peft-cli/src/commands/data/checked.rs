@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use peft_train::{
-    Dataset, EncodeOptions, EncodeSpecial, EncodedRow, Example, Row, TextTokenizer, TrainError,
-    asked_tokens, encode_row,
+    Dataset, EncodeOptions, EncodeSpecial, EncodedRow, Example, Message, Row, TextTokenizer,
+    TrainError, asked_tokens, encode_row,
 };
 use serde_json::{Value, json};
 
@@ -108,7 +108,7 @@ impl Checked {
             {
                 found.joined.push(i);
             }
-            if format!("{row:?}").contains('\u{fffd}') {
+            if was_replaced(row) {
                 found.replaced.push(i);
             }
             found.note_labels(row);
@@ -207,6 +207,28 @@ impl Checked {
             more => format!(" and {more} labels more"),
         };
         print_line(format!("  labels: {}{more}", named.join(", ")))
+    }
+}
+
+/// Whether a text of the row has U+FFFD.
+fn was_replaced(row: &Row) -> bool {
+    let has = |text: &String| text.contains('\u{fffd}');
+    let in_turns = |turns: &[Message]| {
+        let mut values = turns.iter().flat_map(|turn| turn.fields().values());
+        values.any(|value| has(&value.to_string()))
+    };
+    match row {
+        Row::Text { text } | Row::Labelled { text, .. } => has(text),
+        Row::Completion { prompt, completion } => has(prompt) || has(completion),
+        Row::Instruction(row) => [&row.instruction, &row.input, &row.output]
+            .into_iter()
+            .any(has),
+        Row::Tagged { words, .. } => words.iter().any(has),
+        Row::Chat { messages, .. } => in_turns(messages),
+        Row::Dialogue {
+            prompt, completion, ..
+        } => in_turns(prompt) || in_turns(completion),
+        _ => false,
     }
 }
 
