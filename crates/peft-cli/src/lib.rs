@@ -59,6 +59,7 @@ fn run(verb: Option<Verb>) -> Result<(), CliError> {
         Verb::Eval(args) => commands::eval::run(&args),
         Verb::Generate(args) => commands::generate::run(&args),
         Verb::Chat(args) => commands::chat::run(&args),
+        Verb::Predict(args) => commands::predict::run(&args),
         Verb::Merge(args) => commands::merge::run(&args),
         Verb::Export(args) => commands::export::run(&args),
         Verb::Extract(args) => commands::extract::run(&args),

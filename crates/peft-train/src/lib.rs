@@ -4,28 +4,31 @@
 mod batch;
 mod classify;
 mod data;
+mod embed;
 mod error;
 mod eval;
 mod generate;
 mod loss;
 mod objective;
 mod padded_tokens;
+mod text_report;
 mod tokenizer;
 mod trainer;
 
 pub use batch::{Batch, plan, plan_evaluation};
 pub use classify::{
-    ClassExample, ClassificationReport, ClassifierTask, EncodedClasses, EncodedTags,
-    HeadDescription, LabelSet, ListReading, NumberReading, Prediction, ProblemType,
-    RegressionReport, SequenceClassification, SequenceReport, TagExample, Target, TaskError,
-    TokenClassification, UnknownLabel, classify, encode_classes, encode_tags, labels_fit,
-    tag_words,
+    ClassExample, ClassificationReport, ClassifierTask, EncodedClasses, EncodedTags, EntityReport,
+    HeadDescription, LabelMeasures, LabelReport, LabelSet, ListReading, NumberReading, Prediction,
+    ProblemType, RegressionReport, SequenceClassification, SequenceReport, TagExample, Target,
+    TaskError, TokenClassification, ToldReport, UnknownLabel, ValueReport, classify,
+    encode_classes, encode_tags, labels_fit, tag_words, told_of_texts, told_of_words,
 };
 pub use data::{
     ColumnNames, Dataset, EncodeOptions, EncodedExamples, EncodedRow, Example, Instruction, Label,
-    LabelName, Message, PromptTemplate, Row, RowKind, RowOptions, TrainTurns, asked_tokens,
-    conversation, encode, encode_row, pack, template_variables,
+    LabelName, Message, PromptTemplate, Questions, Row, RowKind, RowOptions, TrainTurns,
+    asked_tokens, conversation, encode, encode_row, pack, template_variables,
 };
+pub use embed::{Pool, embed};
 pub use error::{BadRow, TrainError, WrongSetting};
 pub use eval::{EvalReport, choose, evaluate};
 pub use generate::{GenerateConfig, ReadText, TokenRules, generate, generate_all, generate_behind};
@@ -38,6 +41,7 @@ pub use padded_tokens::PaddedTokens;
 pub use peft_core::{AdapterSchedule, Digest};
 pub use peft_data::{DataFileError, RowPlace};
 pub use peft_layerwise::{AllTrainable, Length, Strategy};
+pub use text_report::{TextReport, rouge_l};
 pub use tokenizer::{EncodeSpecial, Rendering, TextStream, TextToken, TextTokenizer, WordEncoding};
 pub use trainer::{
     Divergence, Evaluations, FoundState, Observer, Progress, Schedule, StateDir, StepReport,

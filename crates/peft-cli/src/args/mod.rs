@@ -7,6 +7,7 @@ mod export;
 mod method;
 mod model;
 mod numbers;
+mod predict;
 mod report;
 mod rows;
 mod sampling;
@@ -23,6 +24,7 @@ pub(crate) use self::data::{CheckArgs, DataArgs, DataVerb};
 pub(crate) use self::export::{ExportArgs, ExportFormat, ExtractArgs, QuantiseArg, SpectrumArgs};
 pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs};
 pub(crate) use self::model::{HoldArg, ModelArgs};
+pub(crate) use self::predict::{PoolArg, PredictArgs};
 pub(crate) use self::report::ReportArgs;
 pub(crate) use self::rows::RowArgs;
 pub(crate) use self::sampling::SamplingArgs;
@@ -66,6 +68,8 @@ pub(crate) enum Verb {
     Generate(GenerateArgs),
     /// Talk with a model, with or without an adapter, by its chat template
     Chat(ChatArgs),
+    /// Answers, labels, tags or vectors for the rows of files, and how good they are
+    Predict(PredictArgs),
     /// Fold an adapter into its model and write a checkpoint directory
     Merge(MergeArgs),
     /// Write a model with or without an adapter, or an adapter alone, in the format of another
@@ -91,6 +95,7 @@ impl Verb {
             Self::Eval(args) => args.model.threads,
             Self::Generate(args) => args.model.threads,
             Self::Chat(args) => args.model.threads,
+            Self::Predict(args) => args.model.threads,
             Self::Merge(_)
             | Self::Export(_)
             | Self::Extract(_)

@@ -11,8 +11,8 @@ use std::time::Instant;
 use peft_train::{Dataset, Row};
 
 use super::{
-    chat, data, eval, export, extract, generate, inspect, merge, print_line, report, spectrum,
-    train,
+    chat, data, eval, export, extract, generate, inspect, merge, predict, print_line, report,
+    spectrum, train,
 };
 use crate::args::{Cli, Verb};
 use crate::error::CliError;
@@ -172,6 +172,7 @@ fn step(words: &[&str]) -> Result<Option<serde_json::Value>, CliError> {
         Some(Verb::Spectrum(args)) => spectrum::run(&args)?,
         Some(Verb::Generate(args)) => generate::run(&args)?,
         Some(Verb::Chat(args)) => chat::run(&args)?,
+        Some(Verb::Predict(args)) => predict::run(&args)?,
         Some(Verb::Inspect(args)) => inspect::run(&args)?,
         Some(Verb::Data(args)) => data::run(&args)?,
         Some(Verb::Report(args)) => report::run(&args)?,

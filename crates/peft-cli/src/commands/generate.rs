@@ -10,13 +10,13 @@ use super::answer::{Answer, Shown, answer, generate_config};
 use super::not_finite::not_finite;
 use super::prompt::Prompt;
 use super::tokenizer::tokenizer;
-use super::{eval::print, load, predict, print_line};
+use super::{encoded, eval::print, load, print_line};
 use crate::args::GenerateArgs;
 use crate::error::CliError;
 use crate::say::say;
 
 /// Tokens at most, where neither the caller nor the model says.
-const LIMIT: usize = 64;
+pub(super) const LIMIT: usize = 64;
 
 pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
     let checkpoint = super::opened(&args.model)?;
@@ -110,7 +110,7 @@ fn encode(args: &GenerateArgs) -> Result<(), CliError> {
             args.model.model.display()
         )));
     }
-    let found = predict::of(args)?;
+    let found = encoded::of(args)?;
     if is_finite(&found) {
         return print(&found, args.json);
     }
@@ -119,14 +119,14 @@ fn encode(args: &GenerateArgs) -> Result<(), CliError> {
             adapter: None,
             ..args.clone()
         };
-        Ok(is_finite(&predict::of(&base)?))
+        Ok(is_finite(&encoded::of(&base)?))
     };
     let what = "what the model says of the text is no finite number";
     Err(not_finite(what, args.adapter.as_deref(), without))
 }
 
 /// Whether all numbers are finite: JSON has null for others, and nothing else is null.
-fn is_finite(found: &Value) -> bool {
+pub(super) fn is_finite(found: &Value) -> bool {
     match found {
         Value::Null => false,
         Value::Array(list) => list.iter().all(is_finite),

@@ -10,7 +10,7 @@ pub(super) struct Counts {
 
 impl Counts {
     /// `2 TP / (2 TP + FP + FN)`; none where the class occurs neither in truth nor in prediction.
-    fn f1(self) -> Option<f64> {
+    pub(super) fn f1(self) -> Option<f64> {
         let all = 2 * self.hits + self.false_alarms + self.misses;
         (all > 0).then(|| 2.0 * self.hits as f64 / all as f64)
     }

@@ -2,7 +2,9 @@
 
 mod class_example;
 mod classification_report;
+mod entities;
 mod fit;
+mod label_report;
 mod label_set;
 mod list_reading;
 mod measures;
@@ -17,12 +19,15 @@ mod tag_example;
 mod target;
 mod task;
 mod token;
+mod told;
 mod unknown_label;
 mod wrong_label;
 
 pub use class_example::{ClassExample, EncodedClasses, encode_classes};
 pub use classification_report::ClassificationReport;
+pub use entities::EntityReport;
 pub use fit::labels_fit;
+pub use label_report::{LabelMeasures, LabelReport};
 pub use label_set::LabelSet;
 pub use list_reading::ListReading;
 pub use number_reading::NumberReading;
@@ -36,4 +41,5 @@ pub use tag_example::{EncodedTags, TagExample, encode_tags};
 pub use target::Target;
 pub use task::{ClassifierTask, HeadDescription, TaskError};
 pub use token::TokenClassification;
+pub use told::{ToldReport, ValueReport, told_of_texts, told_of_words};
 pub use unknown_label::UnknownLabel;

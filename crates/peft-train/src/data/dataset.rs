@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use peft_data::{RowPlace, Rows, row_files};
+use serde_json::{Map, Value};
 
 use super::shape::{Writing, shaped};
 use super::{Label, LabelName, Row, RowKind, RowOptions, TrainTurns};
@@ -47,6 +48,18 @@ impl Dataset {
     ///
     /// A [`TrainError`]; bad rows are reported together, by file and line.
     pub fn read_all(paths: &[PathBuf], options: &RowOptions) -> Result<Self, TrainError> {
+        Self::read_each(paths, options, |row, writing| {
+            Row::of(&shaped(row, writing, options)?, options)
+        })
+    }
+
+    /// As [`read_all`](Self::read_all), with what `read` makes of an object: a row, and the keys
+    /// that it leaves alone.
+    pub(super) fn read_each(
+        paths: &[PathBuf],
+        options: &RowOptions,
+        mut read: impl FnMut(Map<String, Value>, Writing) -> Result<(Row, Vec<String>), String>,
+    ) -> Result<Self, TrainError> {
         let mut files = Vec::new();
         for path in paths {
             files.extend(row_files(path)?);
@@ -70,10 +83,7 @@ impl Dataset {
             while found.rows.len() + bad.count < most
                 && let Some(row) = rows.next().transpose()?
             {
-                let parsed = row.object.and_then(|row| {
-                    let row = shaped(row, writing, options)?;
-                    Row::of(&row, options)
-                });
+                let parsed = row.object.and_then(|row| read(row, writing));
                 match parsed.and_then(|(row, more)| Ok((found.of_one_kind(row)?, more))) {
                     Ok((parsed, more)) => {
                         found.rows.push(parsed);

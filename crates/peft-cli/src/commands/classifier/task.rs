@@ -70,7 +70,7 @@ impl Task {
     }
 
     /// Of a trained model.
-    pub(super) fn of_model(
+    pub(in crate::commands) fn of_model(
         checkpoint: &Checkpoint,
         saved: Option<&SavedAdapter>,
         dataset: &Dataset,
