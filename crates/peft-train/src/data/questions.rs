@@ -135,7 +135,7 @@ impl Questions {
             self.kind(),
             RowKind::Text | RowKind::Labelled | RowKind::Tagged
         ) {
-            let forms = "{\"prompt\"}, {\"messages\"} or {\"instruction\"}, each with or without its answer";
+            let forms = "{\"prompt\"}, {\"messages\"} or {\"instruction\"}, each with or without its answer (--columns prompt=text reads texts as prompts)";
             return Err(self.dataset.wrong_task("generation", forms));
         }
         let mut wrong = Vec::new();
