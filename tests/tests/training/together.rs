@@ -72,9 +72,9 @@ fn converses<M: CausalLm>(model: &M, config: &GenerateConfig) {
             assert_eq!(found.expect("it generates"), alone, "behind {text:?}");
             let all = [&text[..], &alone].concat();
             assert!(all.starts_with(read.tokens()) && read.tokens().len() >= text.len());
-            // What was said last is changed, and goes on otherwise.
+            // Of what was read, the last tokens are changed, and it goes on otherwise.
             text = all;
-            text.pop();
+            text.truncate(text.len().saturating_sub(3).max(1));
             text.extend(said);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 15] = [
+pub(super) const FAULTS: [Fault; 16] = [
     Fault {
         name: "a run goes on without a switch that it had",
         file: "crates/peft-train/src/trainer/config.rs",
@@ -120,5 +120,16 @@ pub(super) const FAULTS: [Fault; 15] = [
         text: "digest.add(at.number());",
         instead: "",
         cases: &["training::shapes::a_split_is_decided_row_by_row"],
+    },
+    Fault {
+        name: "a conversation goes on behind what was not said",
+        file: "crates/peft-train/src/generate/read_text.rs",
+        text: "cache.truncate(model.stages().n_virtual_tokens() + alike);",
+        instead: "let _ = (&mut cache, model.stages().n_virtual_tokens());",
+        cases: &[
+            "training::together::flex::a_rotary_decoder_and_one_with_windows",
+            "training::together::flex::a_rotation_that_changes_with_the_length",
+            "training::together::flex::models_with_a_prefix_and_with_a_prompt",
+        ],
     },
 ];
