@@ -6,7 +6,7 @@ use std::fs;
 
 use serde_json::{Map, Value, json};
 
-use self::common::models::{place as models, refused, write};
+use self::common::models::{edit, place as models, refused, write};
 use self::common::{Place, command};
 
 fn words(line: &str) -> Vec<&str> {
@@ -212,6 +212,39 @@ fn what_encoders_say_is_what_eval_and_generate_say() {
             assert_eq!(line.get("probabilities"), alone.get("probabilities"));
         }
     }
+    // Where each has one label, every row is counted once; where several apply, each by itself.
+    let found = report(
+        &place,
+        "predict --model texts --data good.jsonl --out one.out --json",
+    );
+    let sum = |of: &Value| -> u64 {
+        let rows = of.as_object().expect("an object").values();
+        rows.flat_map(|row| row.as_object().expect("an object").values())
+            .filter_map(Value::as_u64)
+            .sum()
+    };
+    assert_eq!((sum(&found["confusion"]), sum(&found["by_label"])), (2, 2));
+    edit(&place, "texts/config.json", |config| {
+        config["problem_type"] = "multi_label_classification".into();
+    });
+    write(
+        &place,
+        "many.jsonl",
+        &[
+            r#"{"text": "red", "label": ["bad", "good"]}"#,
+            r#"{"text": "blue", "label": []}"#,
+        ],
+    );
+    let line = "--model texts --data many.jsonl --json";
+    let found = report(&place, &format!("predict {line} --out many.out"));
+    let evaluated = report(&place, &format!("eval {line}"));
+    for measure in ["accuracy", "macro_f1", "micro_f1"] {
+        assert_eq!(found[measure], evaluated[measure], "{found}");
+    }
+    assert_eq!((sum(&found["by_label"]), found.get("confusion")), (2, None));
+    edit(&place, "texts/config.json", |config| {
+        config["problem_type"] = "single_label_classification".into();
+    });
     // A label more is none that is measured.
     write(
         &place,
