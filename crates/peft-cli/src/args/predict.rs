@@ -26,8 +26,8 @@ pub(crate) struct PredictArgs {
     /// Rows in a batch; answers do not depend on it
     #[arg(long, default_value_t = 8)]
     pub(crate) batch_size: usize,
-    /// Tokens of a text beyond this are cut off, where it is told or embedded; the model's own limit
-    /// if not given
+    /// Tokens of a text beyond this are cut off, where it is told or embedded; the model's own
+    /// limit if not given
     #[arg(long)]
     pub(crate) max_length: Option<usize>,
     /// A prompt that is a text is a user's turn in the model's chat template; it is continued as it

@@ -1,5 +1,5 @@
-//! [`Teller`]: what a model says of texts that it does not continue: their labels, the tags of their
-//! words, or their vectors.
+//! [`Teller`]: what a model says of texts that it does not continue: their labels, the tags of
+//! their words, or their vectors.
 
 use std::path::Path;
 
