@@ -38,8 +38,8 @@ enum Says {
 }
 
 impl Teller {
-    /// A model with its adapter, which gives vectors where `pool` says how, or where it has no head;
-    /// `rows` are those with labels that it is to be measured by.
+    /// A model with its adapter, which gives vectors where `pool` says how, or where it has no
+    /// head; `rows` are those with labels that it is to be measured by.
     pub(super) fn open(
         args: &ModelArgs,
         adapter: Option<&Path>,
