@@ -9,8 +9,8 @@
 //!   `seconds=S peak_kib=N trainable=N loss=X floor=S base_kib=N`.
 //!
 //! `seconds` is the median of the steps after the first, `loss` that of the first step, which is
-//! the base's. `base_kib` is what its weights take. `floor` is the time of the step's multiply-adds alone at the rate at which this
-//! machine multiplies large f32 matrices.
+//! the base's. `base_kib` is what its weights take. `floor` is the time of the step's
+//! multiply-adds alone at the rate at which this machine multiplies large f32 matrices.
 
 use std::error::Error;
 use std::path::Path;

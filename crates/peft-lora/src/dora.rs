@@ -3,8 +3,8 @@
 //! [arXiv:2402.09353](https://arxiv.org/abs/2402.09353).
 //!
 //! The norms are those of the whole weight and are made of low-rank products:
-//! `‖W + s A B‖² = ‖W‖² + 2 s ⟨Aᵀ W, B⟩ + s² ⟨Aᵀ A B, B⟩`, where `‖W‖²` is computed once. As in PEFT
-//! and in section 4.3 of the paper they are constants to a gradient.
+//! `‖W + s A B‖² = ‖W‖² + 2 s ⟨Aᵀ W, B⟩ + s² ⟨Aᵀ A B, B⟩`, where `‖W‖²` is computed once. As in
+//! PEFT and in section 4.3 of the paper they are constants to a gradient.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,5 @@
-//! [`LoraPlus`]: `B` learns faster than `A`. *LoRA+: Efficient Low Rank Adaptation of Large Models*,
-//! Hayou, Ghosh and Yu 2024, [arXiv:2402.12354](https://arxiv.org/abs/2402.12354).
+//! [`LoraPlus`]: `B` learns faster than `A`. *LoRA+: Efficient Low Rank Adaptation of Large
+//! Models*, Hayou, Ghosh and Yu 2024, [arXiv:2402.12354](https://arxiv.org/abs/2402.12354).
 
 use std::collections::BTreeMap;
 

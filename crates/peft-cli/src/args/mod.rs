@@ -5,6 +5,7 @@ mod data;
 mod default_lr;
 mod export;
 mod method;
+mod method_values;
 mod model;
 mod numbers;
 mod predict;

@@ -27,8 +27,8 @@ pub trait AdapterSchedule: Sync {
         gradients: &GradientsParams,
     );
 
-    /// What it adds to the loss of a step, of the adapters alone, `[1]`: its gradients join those of
-    /// the rows before they are clipped. The loss that is reported is without it.
+    /// What it adds to the loss of a step, of the adapters alone, `[1]`: its gradients join those
+    /// of the rows before they are clipped. The loss that is reported is without it.
     fn penalty(&self, slots: &[(String, AdapterSlot)]) -> Option<Tensor<1>> {
         let _ = slots;
         None

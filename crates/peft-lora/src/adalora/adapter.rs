@@ -27,7 +27,8 @@ pub struct AdaLora {
 
 impl AdaLora {
     /// An adapter from its parts; `kept` says of the ranks that there were at first which these
-    /// are. Where none is left, `kept` says so, and the parts are of one rank whose values are zero.
+    /// are. Where none is left, `kept` says so, and the parts are of one rank whose values
+    /// are zero.
     ///
     /// # Shapes
     ///
