@@ -66,6 +66,7 @@ fn run(verb: Option<Verb>) -> Result<(), CliError> {
         Verb::Spectrum(args) => commands::spectrum::run(&args),
         Verb::Inspect(args) => commands::inspect::run(&args),
         Verb::Data(args) => commands::data::run(&args),
+        Verb::Plan(args) => commands::plan::run(&args),
         Verb::Report(args) => commands::report::run(&args),
     }
 }

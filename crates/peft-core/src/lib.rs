@@ -13,7 +13,7 @@ mod walk;
 
 pub use attach::{
     AdaptedLayer, AttachReport, ForwardPath, ParamSet, Placement, Summary, SummaryRow, TrainBias,
-    Unmerged, Whole, attach, freeze_all_but, into_merged, merge, train_whole,
+    Unmerged, Whole, attach, chosen_layers, freeze_all_but, into_merged, merge, train_whole,
 };
 pub use digest::Digest;
 pub use error::{PeftError, nearest};

@@ -8,6 +8,7 @@ mod method;
 mod method_values;
 mod model;
 mod numbers;
+mod plan;
 mod predict;
 mod report;
 mod rows;
@@ -25,6 +26,7 @@ pub(crate) use self::data::{CheckArgs, DataArgs, DataVerb};
 pub(crate) use self::export::{ExportArgs, ExportFormat, ExtractArgs, QuantiseArg, SpectrumArgs};
 pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs};
 pub(crate) use self::model::{HoldArg, ModelArgs};
+pub(crate) use self::plan::PlanArgs;
 pub(crate) use self::predict::{PoolArg, PredictArgs};
 pub(crate) use self::report::ReportArgs;
 pub(crate) use self::rows::RowArgs;
@@ -84,6 +86,8 @@ pub(crate) enum Verb {
     Inspect(InspectArgs),
     /// What is in files of rows
     Data(DataArgs),
+    /// What a step of training costs, part by part, before anything runs
+    Plan(Box<PlanArgs>),
     /// One page of the curves and settings of runs, side by side
     Report(ReportArgs),
 }
@@ -97,6 +101,7 @@ impl Verb {
             Self::Generate(args) => args.model.threads,
             Self::Chat(args) => args.model.threads,
             Self::Predict(args) => args.model.threads,
+            Self::Plan(args) => args.model.threads,
             Self::Merge(_)
             | Self::Export(_)
             | Self::Extract(_)

@@ -11,7 +11,7 @@ use std::time::Instant;
 use peft_train::{Dataset, Row};
 
 use super::{
-    chat, data, eval, export, extract, generate, inspect, merge, predict, print_line, report,
+    chat, data, eval, export, extract, generate, inspect, merge, plan, predict, print_line, report,
     spectrum, train,
 };
 use crate::args::{Cli, Verb};
@@ -175,6 +175,7 @@ fn step(words: &[&str]) -> Result<Option<serde_json::Value>, CliError> {
         Some(Verb::Predict(args)) => predict::run(&args)?,
         Some(Verb::Inspect(args)) => inspect::run(&args)?,
         Some(Verb::Data(args)) => data::run(&args)?,
+        Some(Verb::Plan(args)) => plan::run(&args)?,
         Some(Verb::Report(args)) => report::run(&args)?,
         None => {}
     }

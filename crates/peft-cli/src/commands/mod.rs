@@ -15,6 +15,7 @@ pub(crate) mod inspect;
 mod low_rank;
 pub(crate) mod merge;
 mod not_finite;
+pub(crate) mod plan;
 pub(crate) mod predict;
 mod prompt;
 pub(crate) mod report;

@@ -62,16 +62,15 @@ pub fn attach<M: Module, A: Adapter>(
     let holders = Holders::of(model);
     let whole_modules = WholeModules::new(&placement.whole_modules, &params)?;
     holders.check(|module| !whole_modules.holds_module(module))?;
-    let mut layers = placement
-        .targets
-        .select(&params, &all_layers, A::NAME, supported)?;
-    if *placement.targets.choice() == Choice::AllLinear {
-        let matched = layers.len();
-        layers.retain(|layer| !whole_modules.holds(&layer.weight_path()));
-        if layers.is_empty() {
-            return Err(PeftError::AllExcluded { matched });
-        }
-    }
+    let chosen = choose(
+        placement,
+        &params,
+        &all_layers,
+        &whole_modules,
+        A::NAME,
+        supported,
+    )?;
+    let layers: Vec<Layer> = chosen.into_iter().map(Layer::settled).collect();
     let mut whole = whole_paths(placement, &params, &layers, &whole_modules);
     whole.retain(|path| !holders.has_state(path));
     if let Some(layer) = layers
@@ -135,6 +134,52 @@ pub fn attach<M: Module, A: Adapter>(
         summary: Summary::of(model),
         warnings: Vec::new(),
     })
+}
+
+/// The layers that [`attach`] would put a method's adapters on. A lazy model stays so: the shape of
+/// a layer in column layout is then the stored one.
+///
+/// # Errors
+///
+/// Those of the placement's targets and modules that train whole.
+pub fn chosen_layers<M: Module>(
+    model: &M,
+    placement: &Placement,
+    method: &'static str,
+    supported: &[LayerKind],
+) -> Result<Vec<Layer>, PeftError> {
+    let params = params(model);
+    let whole_modules = WholeModules::new(&placement.whole_modules, &params)?;
+    let layers = layers_of(&params);
+    choose(
+        placement,
+        &params,
+        &layers,
+        &whole_modules,
+        method,
+        supported,
+    )
+}
+
+fn choose(
+    placement: &Placement,
+    params: &[ParamInfo],
+    layers: &[Layer],
+    whole_modules: &WholeModules,
+    method: &'static str,
+    supported: &[LayerKind],
+) -> Result<Vec<Layer>, PeftError> {
+    let mut chosen = placement
+        .targets
+        .select(params, layers, method, supported)?;
+    if *placement.targets.choice() == Choice::AllLinear {
+        let matched = chosen.len();
+        chosen.retain(|layer| !whole_modules.holds(&layer.weight_path()));
+        if chosen.is_empty() {
+            return Err(PeftError::AllExcluded { matched });
+        }
+    }
+    Ok(chosen)
 }
 
 /// Put slots on a model, with copies of the parameters that train whole, each slot as `settle`

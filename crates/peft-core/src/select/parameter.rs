@@ -17,6 +17,9 @@ pub struct Parameter {
     pub container: String,
     /// How many axes it has.
     pub rank: usize,
+    /// Their lengths, as they are stored: of a linear layer `[d_in, d_out]`, but for one in column
+    /// layout that is lazy.
+    pub shape: Vec<usize>,
     /// The list of modules that it lies in and its index there, by the rule of
     /// [`Targets::layer_index`](crate::Targets::layer_index). An adapter's parameter lies where the
     /// layer does that it is on.
@@ -39,6 +42,7 @@ pub fn parameters<M: Module>(model: &M) -> Vec<Parameter> {
             name: param.name().to_owned(),
             container: param.container.trim_start_matches("Struct:").to_owned(),
             rank: param.shape.num_dims(),
+            shape: param.shape.to_vec(),
             layer: layer_in_list(module),
             in_input_adapter: param.reads_beside,
             adapter: param.adapter,

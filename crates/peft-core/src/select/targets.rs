@@ -250,7 +250,7 @@ impl Targets {
                 supported,
             ));
         }
-        Ok(kept.into_iter().cloned().map(Layer::settled).collect())
+        Ok(kept.into_iter().cloned().collect())
     }
 
     /// Every entry of `names` must match a layer; `explain` may know why one does not.

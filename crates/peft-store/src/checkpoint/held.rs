@@ -62,6 +62,31 @@ impl Checkpoint {
         })
     }
 
+    /// The bytes that the model's tensors take on a device in `dtype`, those that are packed as
+    /// such; none where there are more than a number of 64 bits counts.
+    ///
+    /// # Errors
+    ///
+    /// A [`CheckpointError`].
+    pub fn bytes_held(
+        &self,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Option<u64>, CheckpointError> {
+        let places = self.stored()?;
+        let bytes = |(path, place): (&String, &Place)| {
+            let shape = self.shape_held(path, place, device, dtype);
+            let values = shape
+                .iter()
+                .try_fold(1_u64, |all, side| all.checked_mul(*side as u64));
+            values?.checked_mul(dtype.size() as u64)
+        };
+        Ok(places
+            .iter()
+            .map(bytes)
+            .try_fold(0_u64, |sum, of| sum.checked_add(of?)))
+    }
+
     /// How many weights of linear layers lie packed in the file and are held dense, which takes
     /// several times their memory: because `device` multiplies no packed weights, or since they
     /// were asked for so ([`Quantise::Dense`]).

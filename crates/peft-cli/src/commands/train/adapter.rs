@@ -1,7 +1,11 @@
 //! From the flags to an adapter.
 
+use std::collections::BTreeSet;
+
 use burn::module::Module;
-use peft_core::{Choice, ForwardPath, LayerKind, Names, Targets, has_suffix, layers};
+use peft_core::{
+    Choice, ForwardPath, LayerKind, Names, Targets, has_suffix, layer_names, parameters,
+};
 use peft_ia3::Ia3Config;
 use peft_lora::{AdaLoraConfig, LoraConfig, LoraInit, LoraScaling};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixShape, Transformer};
@@ -95,7 +99,7 @@ pub(super) fn adapter_config<M: Transformer>(
 
 /// Whether the flags of an adapter name the output layer, as one of the targets or as what trains
 /// whole.
-pub(super) fn names_output_layer(args: &TrainArgs) -> bool {
+pub(crate) fn names_output_layer(args: &TrainArgs) -> bool {
     let of = &args.of_method;
     let among = |entries: &[String]| entries.iter().any(|name| has_suffix(OUTPUT_LAYER, name));
     let whole = among(&of.modules_to_save);
@@ -130,15 +134,16 @@ fn target_names(of: &MethodArgs) -> Option<Names> {
 }
 
 /// An adapter of weights.
-fn weights<M: Module>(
+pub(crate) fn weights<M: Module>(
     args: &TrainArgs,
     whole: Vec<String>,
     checkpoint: &Checkpoint,
     model: &M,
 ) -> Result<AdapterConfig, CliError> {
     let of = &args.of_method;
-    let all = layers(model);
-    let paths: Vec<String> = all.iter().map(|layer| layer.path.clone()).collect();
+    // The model may be lazy, and stays so.
+    let all = layer_names(model);
+    let paths: Vec<String> = all.iter().map(|(path, _)| path.clone()).collect();
     let family = checkpoint.family_targets();
     let names = target_names(of);
     let mut exclude = of.exclude.clone();
@@ -181,12 +186,16 @@ fn weights<M: Module>(
     of.complete(args.method());
     let (last, alpha) = (of.rank.unwrap_or_default(), of.alpha.unwrap_or_default());
     let rank = of.init_rank.unwrap_or(last);
-    let adapted = all.iter().filter(|layer| match &names {
-        Some(names) => names.has(&layer.path),
-        None => layer.kind == LayerKind::Linear,
+    let adapted = all.iter().filter(|(path, kind)| match &names {
+        Some(names) => names.has(path),
+        None => *kind == LayerKind::Linear,
     });
-    let shapes: Vec<Vec<usize>> = adapted
-        .flat_map(|layer| layer.shape.map(|side| vec![side, rank]))
+    let adapted: BTreeSet<String> = adapted.map(|(path, _)| format!("{path}.weight")).collect();
+    let shapes: Vec<Vec<usize>> = parameters(model)
+        .into_iter()
+        .filter(|param| adapted.contains(&param.path))
+        .flat_map(|param| param.shape)
+        .map(|side| vec![side, rank])
         .collect();
     check_memory(
         &args.model,

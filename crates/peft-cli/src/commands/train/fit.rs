@@ -22,7 +22,7 @@ use super::run::Run;
 use super::strategy::{at_first, strategy};
 use crate::args::{Method, TrainArgs};
 use crate::commands::adapted::ADAPTER;
-use crate::commands::say_held;
+use crate::commands::{plan, say_held};
 use crate::device::placed;
 use crate::error::CliError;
 use crate::say::say;
@@ -90,6 +90,11 @@ where
     let allocator = allocator.as_ref().map(|of| of as &dyn AdapterSchedule);
     let strategy = strategy(args, &job.heads, &job.model)?;
     say_held(&job.model);
+    let outputs = job.labels.as_ref().map(|labels| labels.names.len());
+    let planned = plan::of_run(args, job.checkpoint, &job.model, job.train, outputs);
+    if let Some(planned) = planned.as_ref().filter(|_| !args.model.any_size) {
+        plan::check_step(planned, &placed(&args.model)?.0)?;
+    }
     let mut model = adaptable(job.model);
     let mut begun_with = Vec::new();
     if let Some(init) = init {
@@ -167,6 +172,7 @@ where
     }
     let context = context(args, job.valid.map(digest_of));
     let mut run = Run::new(args, lock, done, save_every, what);
+    run.planned = planned.map(|plan| plan.memory.total());
     let strategy: Box<dyn Strategy> = match strategy {
         Some(strategy) => strategy,
         None => adapters_strategy(args, &model)?,

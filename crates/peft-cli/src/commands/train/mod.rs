@@ -23,12 +23,14 @@ use peft_train::{
     Warmup, encode, pack,
 };
 
+pub(crate) use self::adapter::{names_output_layer, weights};
 use self::checks::check;
 use self::classifier::Inputs;
 use self::directory::Directory;
 use self::fit::{Job, fit};
 pub(crate) use self::interrupt::{Signal, end_without_traces};
 pub(crate) use self::metrics::read_metrics;
+pub(crate) use self::strategy::strategy;
 use super::tokenizer::tokenizer;
 use crate::args::{Method, ScheduleArg, TrainArgs};
 use crate::device::{on_cores, placed};

@@ -23,6 +23,7 @@ use super::metrics::Metrics;
 use super::output::{OutputKind, RunOutput};
 use super::summary::{self, Outcome, OutputUse, Verdict};
 use crate::args::TrainArgs;
+use crate::commands::plan;
 use crate::config_file::{RESOLVED, resolved};
 use crate::error::CliError;
 use crate::progress::Display;
@@ -48,6 +49,8 @@ pub(super) struct Run<'a> {
     last: Option<TrainState>,
     evaluations: Evaluations,
     speed: Option<f64>,
+    /// The bytes that a step was planned to take.
+    pub(super) planned: Option<f64>,
     /// What has trained, by path.
     touched: BTreeSet<String>,
 }
@@ -81,6 +84,7 @@ impl<'a> Run<'a> {
             last: None,
             evaluations: Evaluations::default(),
             speed: None,
+            planned: None,
             touched,
         }
     }
@@ -197,6 +201,13 @@ impl<'a> Run<'a> {
         };
         let seconds = self.started.elapsed().as_secs_f64();
         summary::show(self.args, &outcome, seconds, self.speed);
+        if let (Some(planned), Some(peak)) = (self.planned, plan::peak()) {
+            say!(
+                "memory: {} planned, {} at most",
+                plan::bytes(planned),
+                plan::bytes(peak)
+            );
+        }
         match outcome.verdict() {
             Verdict::Worse(why) => return Err(CliError::Worse { why }),
             Verdict::NoBetter(why) => say!("warning: {why}"),

@@ -18,7 +18,7 @@ const LAYERS: usize = 2;
 
 /// The strategy that the flags ask for, with `heads` trained in every step; none for a method that
 /// adapts.
-pub(super) fn strategy<M: Module>(
+pub(crate) fn strategy<M: Module>(
     args: &TrainArgs,
     heads: &[String],
     model: &M,

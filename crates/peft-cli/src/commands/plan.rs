@@ -1,0 +1,267 @@
+//! `peft plan`: what a step of training costs, before anything runs.
+
+mod advice;
+mod probe;
+mod sizes;
+mod table;
+
+use std::cmp::Reverse;
+
+use burn::tensor::{DType, Device};
+use peft_model::Transformer;
+use peft_plan::{ModelSizes, Plan, Run, plan};
+use peft_store::{Checkpoint, CheckpointConfig, Held, MemoryError};
+use peft_train::TrainExample;
+use serde_json::{Value, json};
+
+use self::probe::Probe;
+pub(super) use self::table::bytes;
+use super::train::names_output_layer;
+use super::{opened, print_line};
+use crate::args::{Cli, HoldArg, Method, MethodArgs, ModelArgs, PlanArgs, TrainArgs, Verb};
+use crate::device::{on_cores, placed};
+use crate::error::CliError;
+use crate::say::say;
+
+pub(crate) fn run(args: &PlanArgs) -> Result<(), CliError> {
+    if args.batch_size == 0 || args.max_length == 0 || args.grad_accum == 0 {
+        return Err(CliError::Usage(
+            "--batch-size, --grad-accum and --max-length must be at least 1".into(),
+        ));
+    }
+    if !(args.targets_part > 0.0 && args.targets_part <= 1.0) {
+        return Err(CliError::Usage(format!(
+            "--targets-part is {}, but must be above 0 and at most 1",
+            args.targets_part
+        )));
+    }
+    let checkpoint = opened(&args.model)?;
+    let most = checkpoint.config().max_positions();
+    if args.max_length > most {
+        say!(
+            "warning: --max-length is {}, and the model was made for {most} positions",
+            args.max_length
+        );
+    }
+    let chosen = Case::of(args, &checkpoint)?;
+    let full = Case::of(
+        &PlanArgs {
+            method: Some(Method::Full),
+            of_method: with_defaults()?,
+            model: ModelArgs {
+                quantise: None,
+                ..args.model.clone()
+            },
+            ..args.clone()
+        },
+        &checkpoint,
+    )?;
+    let probe = match args.no_probe {
+        true => None,
+        false => Some(Probe::measure(&args.model.dtype)?),
+    };
+    let advice = args
+        .memory
+        .map(|size| advice::of(args, &checkpoint, size.0));
+    let advice = advice.transpose()?;
+    if args.json {
+        let seconds = |case: &Case| probe.as_ref().map(|probe| probe.seconds(&case.plan));
+        return print_line(json!({
+            "method": chosen.name,
+            "plan": as_json(&chosen.plan),
+            "full": as_json(&full.plan),
+            "multiply_adds_a_second": probe.as_ref().map(|probe| probe.rate),
+            "seconds_a_step": seconds(&chosen),
+            "seconds_a_step_of_full": seconds(&full),
+            "fits": advice.as_ref().map(|advice| advice.as_json()),
+        }));
+    }
+    print_line(table::of(args, &chosen, &full, probe.as_ref()))?;
+    match advice {
+        Some(advice) => print_line(advice.text()),
+        None => Ok(()),
+    }
+}
+
+fn as_json(plan: &Plan) -> Value {
+    let mut value = json!(plan);
+    value["computation"]["total"] = json!(plan.computation.total());
+    value["memory"]["total"] = json!(plan.memory.total());
+    value
+}
+
+/// A method on a model, and what its step costs.
+struct Case {
+    name: String,
+    tokens: f64,
+    plan: Plan,
+}
+
+impl Case {
+    fn of(args: &PlanArgs, checkpoint: &Checkpoint) -> Result<Self, CliError> {
+        Ok(Sized::of(args, checkpoint)?.case(args))
+    }
+}
+
+/// What a model is made of and what trains of it: enough for steps of any batch.
+struct Sized {
+    train: TrainArgs,
+    sizes: ModelSizes,
+    /// The bytes of the weights, where they are known to the byte.
+    weights: Option<u64>,
+}
+
+impl Sized {
+    fn of(args: &PlanArgs, checkpoint: &Checkpoint) -> Result<Self, CliError> {
+        let train = train_args(args)?;
+        let (device, dtype) = placed(&train.model)?;
+        let bytes = dtype.size() as f64;
+        let run = run_of(args, &train);
+        let checkpoint = checkpoint
+            .clone()
+            .with_quantise(HoldArg::of(args.model.quantise));
+        let sizes = match checkpoint.config() {
+            CheckpointConfig::LanguageModel(config) => {
+                let untied = names_output_layer(&train);
+                let tied = config.has_tied_head() && !untied;
+                let model = config.clone().with_tied_head(tied).init(&device);
+                sizes::sizes(&train, &checkpoint, &model, bytes, &run)?
+            }
+            CheckpointConfig::Encoder(config) => {
+                let model = config.encoder(true, &device);
+                sizes::sizes(&train, &checkpoint, &model, bytes, &run)?
+            }
+        };
+        let weights = match checkpoint.has_weights() {
+            true => checkpoint.bytes_held(&device, dtype)?,
+            false => None,
+        };
+        Ok(Self {
+            train,
+            sizes,
+            weights,
+        })
+    }
+
+    fn case(&self, args: &PlanArgs) -> Case {
+        let mut plan = plan(&self.sizes, &run_of(args, &self.train));
+        if let Some(bytes) = self.weights {
+            plan.memory.weights = bytes as f64;
+        }
+        Case {
+            name: self.train.method().to_string(),
+            tokens: (args.batch_size * args.grad_accum * args.max_length) as f64,
+            plan,
+        }
+    }
+}
+
+fn run_of(args: &PlanArgs, train: &TrainArgs) -> Run {
+    let dropout = train.of_method.dropout.is_some_and(|rate| rate > 0.0);
+    Run {
+        batches: args.grad_accum,
+        targets: args.targets_part,
+        recompute: args.recompute,
+        dropout,
+        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        ..Run::new(args.batch_size, args.max_length)
+    }
+}
+
+/// What a step of a run costs, whose model and rows are there; none where that is not known, as of
+/// a run that goes on from another's adapter.
+pub(super) fn of_run<M: Transformer, E: TrainExample>(
+    args: &TrainArgs,
+    checkpoint: &Checkpoint,
+    model: &M,
+    examples: &[E],
+    outputs: Option<usize>,
+) -> Option<Plan> {
+    if args.init_adapter.is_some() || !on_cores(&args.model.device) {
+        return None;
+    }
+    let (_, dtype) = placed(&args.model).ok()?;
+    let mut longest: Vec<&E> = examples.iter().collect();
+    longest.sort_by_key(|row| Reverse(row.length()));
+    longest.truncate(args.batch_size);
+    let lengths = || longest.iter().map(|row| row.length());
+    let (rows, all) = (longest.len(), lengths().sum::<usize>());
+    let targets: usize = longest.iter().map(|row| row.n_targets()).sum();
+    let of = &args.of_method;
+    let is_padded =
+        args.pad || of.cache_trunk || outputs.is_some() || of.n_virtual_tokens(args.method()) > 0;
+    let run = Run {
+        batches: args.grad_accum,
+        targets: (targets as f64 / all.max(1) as f64).min(1.0),
+        recompute: args.recompute,
+        dropout: of.dropout.is_some_and(|rate| rate > 0.0),
+        workers: args.workers.unwrap_or(1),
+        ..match is_padded {
+            true => Run::new(rows, lengths().max()?),
+            // Behind each other.
+            false => Run::new(rows, all.div_ceil(rows.max(1))),
+        }
+    };
+    let mut sizes = sizes::sizes(args, checkpoint, model, dtype.size() as f64, &run).ok()?;
+    sizes.vocabulary = outputs.unwrap_or(sizes.vocabulary);
+    let mut plan = plan(&sizes, &run);
+    plan.memory.weights = Held::of(model).bytes() as f64;
+    Some(plan)
+}
+
+/// An error where the machine does not hold what a step needs beside the weights, which are there.
+pub(super) fn check_step(plan: &Plan, device: &Device) -> Result<(), CliError> {
+    let memory = &plan.memory;
+    let needed = memory.total() - memory.weights - memory.program;
+    let shape = [(needed / 4.0) as usize];
+    MemoryError::check(
+        || "a step of this run, by its plan,".into(),
+        [&shape[..]],
+        DType::F32,
+        device,
+    )
+    .map_err(|error| {
+        CliError::Usage(format!(
+            "{error}: `peft plan` with these flags and --memory says what would fit; --any-size tries all the same"
+        ))
+    })
+}
+
+/// The most memory that this process has had, in bytes, where the system tells.
+pub(super) fn peak() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024.0)
+}
+
+/// What `train` would be given.
+fn train_args(args: &PlanArgs) -> Result<TrainArgs, CliError> {
+    let words = [
+        "peft", "train", "--model", ".", "--train", ".", "--out", ".",
+    ];
+    let Ok(Some(Verb::Train(mut train))) = Cli::read(words).map(|cli| cli.verb) else {
+        return Err(CliError::Usage("the flags of `train` have changed".into()));
+    };
+    train.model = args.model.clone();
+    train.method = args.method;
+    train.of_method = args.of_method.clone();
+    train.batch_size = args.batch_size;
+    train.grad_accum = args.grad_accum;
+    train.max_length = args.max_length;
+    train.recompute = args.recompute;
+    train.of_method.check(train.method())?;
+    train.complete();
+    Ok(*train)
+}
+
+/// The flags of methods, none of them given.
+fn with_defaults() -> Result<MethodArgs, CliError> {
+    let words = ["peft", "plan", "--model", "."];
+    match Cli::read(words).map(|cli| cli.verb) {
+        Ok(Some(Verb::Plan(args))) => Ok(args.of_method),
+        _ => Err(CliError::Usage("the flags of `plan` have changed".into())),
+    }
+}

@@ -1,0 +1,258 @@
+//! [`sizes`]: what a model is made of, and what the flags would train of it.
+
+use std::collections::BTreeMap;
+
+use peft_core::{Layer, LayerKind, Parameter, chosen_layers, parameters};
+use peft_layerwise::Length;
+use peft_model::Transformer;
+use peft_plan::{Beside, Block, Linear, ModelSizes, Role, Run, Trains, plan};
+use peft_prefix::PrefixShape;
+use peft_store::{AdapterConfig, Checkpoint, CheckpointConfig};
+
+use crate::args::{EncoderArg, HoldArg, Method, TrainArgs};
+use crate::commands::train::{strategy, weights};
+use crate::error::CliError;
+
+/// Bytes of a value in blocks: NF4 with a scale in f32 for 64, and Q8_0.
+const NF4: f64 = 4.5 / 8.0;
+const Q8: f64 = 8.5 / 8.0;
+/// Steps among whose stages the largest is looked for.
+const STEPS: usize = 512;
+
+/// The sizes of a model, which may be lazy: no value of it is made.
+pub(super) fn sizes<M: Transformer>(
+    args: &TrainArgs,
+    checkpoint: &Checkpoint,
+    model: &M,
+    bytes: f64,
+    run: &Run,
+) -> Result<ModelSizes, CliError> {
+    let of_blocks = match args.model.quantise {
+        Some(HoldArg::Nf4) => NF4,
+        Some(HoldArg::Q8) => Q8,
+        Some(HoldArg::None) | None => bytes,
+    };
+    let params = parameters(model);
+    let none = BTreeMap::new();
+    if let Some(strategy) = strategy(args, &[], model)? {
+        let base = |trains: &BTreeMap<String, Trains>| {
+            of(checkpoint, model, &params, [of_blocks, bytes], trains)
+        };
+        let length = Length {
+            steps_per_epoch: STEPS / 4,
+            total_steps: STEPS,
+        };
+        // The stage that takes most.
+        let mut stages: Vec<usize> = (0..STEPS).map(|at| strategy.stage(at, &length)).collect();
+        stages.dedup();
+        let of_stage = |stage: usize| {
+            let of = params
+                .iter()
+                .filter(|param| strategy.rate(stage, &param.path, true).is_some());
+            base(
+                &of.map(|param| (param.path.clone(), Trains::Whole))
+                    .collect(),
+            )
+        };
+        let total = |sizes: &ModelSizes| plan(sizes, run).memory.total();
+        let most = stages
+            .into_iter()
+            .map(of_stage)
+            .max_by(|a, b| total(a).total_cmp(&total(b)));
+        return Ok(most.unwrap_or_else(|| base(&none)));
+    }
+    let n = args.of_method.n_virtual_tokens(args.method());
+    let d_model = model.d_model() as f64;
+    let beside = match args.method() {
+        Method::PromptTuning => Beside::Prompt {
+            tokens: n,
+            parameters: n as f64 * d_model,
+        },
+        Method::PTuning => {
+            let hidden = args.of_method.encoder_hidden.map_or(d_model, |h| h as f64);
+            let inputs = n as f64 * d_model;
+            let encoder = match args.of_method.encoder {
+                // Two layers in both directions, of four gates each, and a network behind them.
+                Some(EncoderArg::Lstm) => {
+                    let gates = 8.0 * hidden * (d_model + hidden) + 24.0 * hidden * hidden;
+                    let behind = 2.0 * hidden * (2.0 * hidden + d_model);
+                    gates + 32.0 * hidden + behind + 2.0 * hidden + d_model
+                }
+                Some(EncoderArg::Mlp) | None => {
+                    hidden * (2.0 * d_model + hidden) + 2.0 * hidden + d_model
+                }
+            };
+            Beside::Prompt {
+                tokens: n,
+                parameters: inputs + encoder,
+            }
+        }
+        Method::PrefixTuning => {
+            let shape = PrefixShape::of(model);
+            let (width, flat) = (shape.width() as f64, shape.flat_width() as f64);
+            let parameters = match args.of_method.prefix_projection {
+                false => n as f64 * flat,
+                true => {
+                    let hidden = args.of_method.encoder_hidden.map_or(width, |h| h as f64);
+                    n as f64 * width + (width + 1.0) * hidden + (hidden + 1.0) * flat
+                }
+            };
+            Beside::Prefix {
+                tokens: n,
+                parameters,
+            }
+        }
+        _ => {
+            let trains = adapted(args, checkpoint, model)?;
+            return Ok(of(checkpoint, model, &params, [of_blocks, bytes], &trains));
+        }
+    };
+    Ok(ModelSizes {
+        beside: Some(beside),
+        ..of(checkpoint, model, &params, [of_blocks, bytes], &none)
+    })
+}
+
+/// What an adapter of weights trains beside each layer, and what whole, by the path of the weight.
+fn adapted<M: Transformer>(
+    args: &TrainArgs,
+    checkpoint: &Checkpoint,
+    model: &M,
+) -> Result<BTreeMap<String, Trains>, CliError> {
+    let config = weights(
+        args,
+        args.of_method.modules_to_save.clone(),
+        checkpoint,
+        model,
+    )?;
+    let mut found = BTreeMap::new();
+    let linear = [LayerKind::Linear, LayerKind::Embedding];
+    match &config {
+        AdapterConfig::Lora(lora) => {
+            let layers = chosen_layers(model, &lora.placement, "lora", &linear)?;
+            let rank = lora.rank;
+            let of = |layer: &Layer| (layer.weight_path(), Trains::LowRank { rank });
+            found.extend(layers.iter().map(of));
+        }
+        AdapterConfig::Ia3(ia3) => {
+            let layers = chosen_layers(model, &ia3.placement, "ia3", &linear[..1])?;
+            let of = |layer: &Layer| {
+                let of_inputs = ia3
+                    .feedforward
+                    .as_ref()
+                    .is_some_and(|of| of.has(&layer.path));
+                (layer.weight_path(), Trains::Scale { of_inputs })
+            };
+            found.extend(layers.iter().map(of));
+        }
+        _ => {
+            return Err(CliError::Usage(format!(
+                "--method {} is not planned yet; lora, ia3, soft prompts, prefixes and what trains the model's own parameters are",
+                args.method()
+            )));
+        }
+    }
+    for name in &args.of_method.modules_to_save {
+        for param in parameters(model) {
+            let module = param.path.rsplit_once('.').map_or("", |(module, _)| module);
+            if peft_core::has_suffix(module, name) {
+                found.insert(param.path.clone(), Trains::Whole);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The sizes of a model of which these parameters train; `bytes` of a value in the linear layers of
+/// blocks, and elsewhere.
+fn of<M: Transformer>(
+    checkpoint: &Checkpoint,
+    model: &M,
+    params: &[Parameter],
+    bytes: [f64; 2],
+    trains: &BTreeMap<String, Trains>,
+) -> ModelSizes {
+    let (kv_heads, head_dim) = model.kv_shape();
+    let windows = checkpoint.config().windows();
+    let n_blocks = model.n_blocks();
+    let empty = Block {
+        linears: Vec::new(),
+        queries: 0,
+        keys: kv_heads * head_dim,
+        window: None,
+        others: 0,
+        others_train: 0,
+    };
+    let mut sizes = ModelSizes {
+        d_model: model.d_model(),
+        vocabulary: checkpoint.config().vocab_size(),
+        blocks: vec![empty; n_blocks],
+        outside: 0,
+        outside_bytes: bytes[1],
+        outside_trains: 0,
+        causal: matches!(checkpoint.config(), CheckpointConfig::LanguageModel(_)),
+        reads_all: false,
+        beside: None,
+    };
+    for (block, window) in sizes.blocks.iter_mut().zip(windows) {
+        block.window = window;
+    }
+    for param in params.iter().filter(|param| param.adapter.is_none()) {
+        let values: usize = param.shape.iter().product();
+        let here = trains.get(&param.path).copied();
+        let at = param
+            .layer
+            .as_ref()
+            .map(|(_, at)| *at)
+            .filter(|at| *at < n_blocks);
+        let Some(block) = at.and_then(|at| sizes.blocks.get_mut(at)) else {
+            sizes.outside += values;
+            let [rows, columns] = [0, 1].map(|i| param.shape.get(i).copied().unwrap_or(0));
+            match here {
+                Some(Trains::LowRank { rank }) => sizes.outside_trains += rank * (rows + columns),
+                Some(_) => sizes.outside_trains += values,
+                None => continue,
+            }
+            // What the first block reads is made of it.
+            sizes.reads_all |= param.container == "Embedding";
+            continue;
+        };
+        let is_linear = param.container == "Linear" && param.rank == 2 && param.name == "weight";
+        if !is_linear {
+            block.others += values;
+            if here.is_some() {
+                block.others_train += values;
+            }
+            continue;
+        }
+        let (d_in, d_out) = (param.shape[0], param.shape[1]);
+        let linear = Linear {
+            trains: here.unwrap_or(Trains::Nothing),
+            ..Linear::frozen(
+                role(&param.path, d_in, d_out, model.d_model()),
+                d_in,
+                d_out,
+                bytes[0],
+            )
+        };
+        if linear.role == Role::AttentionOutput {
+            block.queries = d_in;
+        }
+        block.linears.push(linear);
+    }
+    sizes
+}
+
+/// What a block's layer is for, by its module's name and its sides.
+fn role(path: &str, d_in: usize, d_out: usize, d_model: usize) -> Role {
+    let names: Vec<&str> = path.split('.').collect();
+    let of_attention = names.iter().any(|name| name.to_lowercase().contains("att"));
+    let name = names.iter().rev().nth(1).copied().unwrap_or_default();
+    const OUTPUTS: [&str; 5] = ["o_proj", "c_proj", "out_lin", "Wo", "dense"];
+    match (of_attention, OUTPUTS.contains(&name)) {
+        (true, true) => Role::AttentionOutput,
+        (true, false) => Role::AttentionInput,
+        (false, _) if d_out == d_model && d_in != d_model => Role::FeedForwardOutput,
+        (false, _) => Role::FeedForwardInput,
+    }
+}

@@ -1,0 +1,142 @@
+//! `plan`: what a step costs, of checkpoints of which headers are read, and of configs alone.
+
+mod common;
+
+use serde_json::{Value, json};
+
+use self::common::Place;
+use self::common::models::{edit, refused};
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+fn plan(place: &Place, flags: &str) -> Value {
+    let line = format!("plan --no-probe --json {flags}");
+    serde_json::from_str(&place.runs(&words(&line))).expect("JSON")
+}
+
+/// What `train` says that it trains.
+fn trainable(place: &Place, flags: &str, out: &str) -> f64 {
+    let line = format!("train --train train.jsonl --max-steps 1 {flags} --out {out}");
+    let run = place.run(&words(&line));
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(run.status.success(), "{line}: {said}");
+    let total = said.lines().find_map(|line| line.strip_prefix("total  "));
+    let column = total.and_then(|line| line.split("  ").find(|part| !part.is_empty()));
+    let digits = column.map(|part| part.replace(|c: char| !c.is_ascii_digit(), ""));
+    let number = digits.and_then(|digits| digits.parse().ok());
+    number.unwrap_or_else(|| panic!("{said}"))
+}
+
+/// Of every method, the parameters that train are those that train.
+#[test]
+fn what_trains_is_what_train_trains() {
+    let place = Place::new();
+    let methods = [
+        "lora --rank 3",
+        "lora --rank 3 --last-layers 1",
+        "lora --rank 2 --targets q_proj,embed_tokens",
+        "lora --rank 2 --modules-to-save norm",
+        "ia3",
+        "prompt-tuning --virtual-tokens 3",
+        "p-tuning --virtual-tokens 3 --encoder-hidden 5",
+        "p-tuning --virtual-tokens 3 --encoder-hidden 5 --encoder lstm",
+        "prefix-tuning --virtual-tokens 3",
+        "prefix-tuning --virtual-tokens 3 --prefix-projection --encoder-hidden 5",
+        "full",
+        "top-layers --layers 1",
+        "norms",
+    ];
+    for (i, method) in methods.iter().enumerate() {
+        let flags = format!("--model model --method {method}");
+        let planned = plan(&place, &flags)["plan"]["trainable"]
+            .as_f64()
+            .expect("a number");
+        let trained = trainable(&place, &flags, &format!("run{i}"));
+        let apart = (planned - trained).abs() / trained;
+        assert!(apart < 0.02, "{method}: planned {planned}, {trained} train");
+    }
+}
+
+#[test]
+fn a_config_alone_is_planned_whatever_its_size() {
+    let place = Place::new();
+    let sizes = json!({
+        "hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80,
+        "num_attention_heads": 64, "num_key_value_heads": 8, "vocab_size": 128_256,
+        "max_position_embeddings": 8192, "tie_word_embeddings": false,
+    });
+    edit(&place, "fresh/config.json", |config| {
+        for (name, size) in sizes.as_object().expect("an object") {
+            config[name] = size.clone();
+        }
+    });
+    for method in ["lora", "full", "lisa --every 10", "prefix-tuning", "ia3"] {
+        let found = plan(
+            &place,
+            &format!("--model fresh --method {method} --dtype bf16"),
+        );
+        let parameters = found["plan"]["parameters"].as_f64().expect("a number");
+        assert!((parameters / 70.55e9 - 1.0).abs() < 1e-3, "{parameters}");
+    }
+    let text = place.runs(&words(
+        "plan --model fresh --no-probe --dtype bf16 --memory 24GB --batch-size 1",
+    ));
+    for part in [
+        "multiply-adds a step",
+        "optimizer's moments",
+        "does not fit",
+        "✗",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn settings_change_what_they_are_to_change() {
+    let place = Place::new();
+    // Rows of whole blocks.
+    edit(&place, "fresh/config.json", |config| {
+        config["hidden_size"] = 64.into();
+        config["intermediate_size"] = 128.into();
+    });
+    let of = |flags: &str| plan(&place, &format!("--model fresh {flags}"))["plan"].clone();
+    let memory = |plan: &Value, part: &str| plan["memory"][part].as_f64().expect("a number");
+    let plain = of("");
+    let again = of("--recompute");
+    assert!(memory(&again, "activations") < memory(&plain, "activations"));
+    assert!(again["computation"]["recomputation"].as_f64() > Some(0.0));
+    let narrow = of("--quantise nf4 --dtype bf16");
+    assert!(memory(&narrow, "weights") < memory(&of("--dtype bf16"), "weights"));
+    assert_eq!(
+        memory(&narrow, "activations"),
+        memory(&plain, "activations")
+    );
+    let twice = of("--batch-size 16");
+    assert_eq!(
+        memory(&twice, "activations"),
+        2.0 * memory(&plain, "activations")
+    );
+    let fits = plan(&place, "--model fresh --max-length 64 --memory 100MB")["fits"].clone();
+    let n = fits["batch_size"].as_u64().expect("a number");
+    let total = |n: u64| memory(&of(&format!("--max-length 64 --batch-size {n}")), "total");
+    assert!(total(n) <= 100e6 && total(n + 1) > 100e6, "{fits}");
+    // Of weights that are there, their bytes as they are held.
+    let held = |flags: &str| {
+        memory(
+            &plan(&place, &format!("--model model {flags}"))["plan"],
+            "weights",
+        )
+    };
+    assert_eq!(held(""), 2.0 * held("--dtype bf16"));
+    for (flags, why) in [
+        ("--model nowhere", "nowhere"),
+        ("--model fresh --memory much", "8GB"),
+        ("--model fresh --batch-size 0", "at least 1"),
+        ("--model fresh --targets-part 2", "at most 1"),
+        ("--model fresh --method ia3 --rank 4", "rank"),
+    ] {
+        refused(&place, &format!("plan {flags}"), why);
+    }
+}

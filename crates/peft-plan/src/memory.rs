@@ -1,0 +1,209 @@
+//! [`Memory`]: the bytes of a step when there are most.
+
+use serde::Serialize;
+
+use crate::model::{Block, ModelSizes, Role, Trains};
+use crate::run::Run;
+
+/// Of an f32.
+const FLOAT: f64 = 4.0;
+/// Scores that are formed at once, and their gradients beside them.
+const SCORES: f64 = 2.0 * (32 << 20) as f64;
+/// The program, its threads and their buffers.
+const PROGRAM: f64 = 40e6;
+
+/// The bytes of a step when there are most: when the loss is known and nothing has been given back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Memory {
+    /// The model's weights, as they are held.
+    pub weights: f64,
+    /// What an adapter adds to them.
+    pub adapter: f64,
+    /// Gradients of what trains.
+    pub gradients: f64,
+    /// The optimizer's two moments of what trains.
+    pub optimizer: f64,
+    /// What blocks keep for their gradients.
+    pub activations: f64,
+    /// Scores of the vocabulary, a part at a time, and the states that they are of.
+    pub loss: f64,
+    /// The program itself.
+    pub program: f64,
+}
+
+impl Memory {
+    /// All of it.
+    pub fn total(&self) -> f64 {
+        self.weights
+            + self.adapter
+            + self.gradients
+            + self.optimizer
+            + self.activations
+            + self.loss
+            + self.program
+    }
+
+    pub(crate) fn of(model: &ModelSizes, run: &Run) -> Self {
+        let blocks = model.blocks.iter();
+        let linears = blocks.clone().flat_map(|block| &block.linears);
+        let of_linears: f64 = linears
+            .clone()
+            .map(|linear| linear.values() * linear.bytes)
+            .sum();
+        let others: usize = blocks.map(|block| block.others).sum();
+        let outside = (model.outside + others) as f64 * model.outside_bytes;
+        let added: f64 = linears.map(|linear| linear.added()).sum();
+        let beside = model.beside.map_or(0.0, |beside| beside.parameters());
+        let trainable = model.trainable();
+        let rows = run.rows as f64;
+        let n = rows * (run.tokens + model.prompt_tokens()) as f64;
+        let read = rows * run.tokens as f64 * run.targets;
+        let scores = read * model.vocabulary as f64 * 2.0 * FLOAT;
+        Self {
+            weights: of_linears + outside,
+            adapter: (added + beside) * FLOAT,
+            gradients: trainable * FLOAT,
+            optimizer: 2.0 * trainable * FLOAT,
+            activations: activations(model, run, n, read),
+            loss: scores.min(SCORES * run.workers as f64)
+                + 2.0 * read * FLOAT * model.d_model as f64,
+            program: PROGRAM,
+        }
+    }
+}
+
+/// What blocks keep.
+fn activations(model: &ModelSizes, run: &Run, n: f64, read: f64) -> f64 {
+    let first = model.first_tracked();
+    let last = model.blocks.len();
+    let mut kept = 0.0;
+    let mut largest: f64 = 0.0;
+    for (i, block) in model.blocks.iter().enumerate().skip(first) {
+        let takes_gradient = i > first || model.tracks_input();
+        let here = if i + 1 == last { read } else { n };
+        let of = kept_by(block, model.d_model, run, takes_gradient, n, here);
+        match run.recompute {
+            true => {
+                kept += n * model.d_model as f64;
+                largest = largest.max(of);
+            }
+            false => kept += of,
+        }
+    }
+    FLOAT * (kept + largest)
+}
+
+/// Numbers that a block keeps: of the keys and values at `n` positions, of all else at `here`.
+fn kept_by(
+    block: &Block,
+    d_model: usize,
+    run: &Run,
+    takes_gradient: bool,
+    n: f64,
+    here: f64,
+) -> f64 {
+    let d = d_model as f64;
+    // A layer whose own gradient needs its input keeps it, once for all that read it.
+    let keeps = |role: Role| {
+        let of = block
+            .linears
+            .iter()
+            .filter(move |linear| linear.role == role);
+        of.clone().any(|linear| match linear.trains {
+            Trains::Whole | Trains::LowRank { .. } => true,
+            Trains::Scale { of_inputs } => of_inputs,
+            Trains::Nothing | Trains::Bias => false,
+        })
+    };
+    let mut kept = 0.0;
+    // What the norms read.
+    if takes_gradient {
+        kept += n * d;
+    }
+    kept += here * d;
+    if keeps(Role::AttentionInput) {
+        kept += n * d;
+    }
+    // Rotated queries and keys, values, what is mixed of them.
+    kept += here * block.queries as f64 * 2.0 + n * 2.0 * block.keys as f64;
+    if keeps(Role::FeedForwardInput) {
+        kept += here * d;
+    }
+    // What the activation reads, and what it gives.
+    let inside = block.width(Role::FeedForwardInput) as f64;
+    kept += here * inside;
+    if keeps(Role::FeedForwardOutput) {
+        let outputs = block
+            .linears
+            .iter()
+            .filter(|linear| linear.role == Role::FeedForwardOutput);
+        kept += here * outputs.map(|linear| linear.d_in as f64).sum::<f64>();
+    }
+    for linear in &block.linears {
+        match linear.trains {
+            Trains::LowRank { rank } => {
+                kept += here * rank as f64;
+                if run.dropout {
+                    kept += here * linear.d_in as f64;
+                }
+            }
+            // What is scaled.
+            Trains::Scale { of_inputs: false } => kept += here * linear.d_out as f64,
+            Trains::Scale { of_inputs: true } | Trains::Nothing | Trains::Bias | Trains::Whole => {}
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Linear;
+
+    #[test]
+    fn each_part_is_counted_by_hand() {
+        let linear = |role, d_in, d_out| Linear {
+            trains: Trains::LowRank { rank: 2 },
+            ..Linear::frozen(role, d_in, d_out, 2.0)
+        };
+        let block = Block {
+            linears: vec![
+                linear(Role::AttentionInput, 4, 8),
+                linear(Role::AttentionOutput, 4, 4),
+                linear(Role::FeedForwardInput, 4, 12),
+                linear(Role::FeedForwardOutput, 6, 4),
+            ],
+            queries: 4,
+            keys: 2,
+            window: None,
+            others: 8,
+            others_train: 0,
+        };
+        let model = ModelSizes {
+            d_model: 4,
+            vocabulary: 10,
+            blocks: vec![block; 3],
+            outside: 44,
+            outside_bytes: 4.0,
+            outside_trains: 0,
+            causal: true,
+            reads_all: false,
+            beside: None,
+        };
+        let of = Memory::of(&model, &Run::new(1, 5));
+        assert_eq!(of.weights, 3.0 * 120.0 * 2.0 + (44.0 + 24.0) * 4.0);
+        let factors = 3.0 * 2.0 * (12.0 + 8.0 + 16.0 + 10.0);
+        assert_eq!(of.adapter, factors * 4.0);
+        assert_eq!((of.gradients, of.optimizer), (factors * 4.0, factors * 8.0));
+        // States twice, two normalised ones, queries, keys, values, mixed, 12 into the activation
+        // and 6 out of it, four times two of the factors; the first block's own states are not.
+        let each = 5.0 * (8.0 + 8.0 + 8.0 + 4.0 + 12.0 + 6.0 + 8.0);
+        assert_eq!(of.activations, 4.0 * (3.0 * each - 5.0 * 4.0));
+        let again = Run {
+            recompute: true,
+            ..Run::new(1, 5)
+        };
+        let again = Memory::of(&model, &again);
+        assert_eq!(again.activations, 4.0 * (3.0 * 20.0 + each));
+    }
+}

@@ -1,0 +1,35 @@
+//! [`Run`]: how a step goes over its rows.
+
+/// How a step goes over its rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Rows of a batch, padded or packed, as the model reads them.
+    pub rows: usize,
+    /// Tokens of each.
+    pub tokens: usize,
+    /// Batches in a step.
+    pub batches: usize,
+    /// The part of tokens whose next one is asked for: 1 where all are targets.
+    pub targets: f64,
+    /// Whether each block is run again for its gradients.
+    pub recompute: bool,
+    /// Whether what adapters read is dropped out, of which a copy is kept for each.
+    pub dropout: bool,
+    /// Threads that share the rows of a batch.
+    pub workers: usize,
+}
+
+impl Run {
+    /// A batch of rows of so many tokens, every one a target.
+    pub fn new(rows: usize, tokens: usize) -> Self {
+        Self {
+            rows,
+            tokens,
+            batches: 1,
+            targets: 1.0,
+            recompute: false,
+            dropout: false,
+            workers: 1,
+        }
+    }
+}
