@@ -168,7 +168,7 @@ mod tests {
         let rank = 2;
         model.blocks[1].linears[0].trains = Trains::LowRank { rank };
         let of = Computation::of(&model, &Run::new(1, 3));
-        // Nothing before the second block, and nothing of its states: of attention and what follows.
+        // Nothing before the second block, and nothing of its states.
         assert_eq!(of.gradient_of_inputs, 3.0 * 64.0 + 5.0 * 6.0 * 4.0);
         assert_eq!(of.adapter, 3.0 * (3.0 * 24.0 - 8.0));
         assert_eq!(of.gradient_of_weights, 0.0);
