@@ -4,10 +4,12 @@
 pub mod kinds;
 pub mod measured;
 mod tensors;
+mod unwatched;
 mod words;
 
 pub use peft_conformance::{
     Invariant, adapter_suite, backend, cases, computes_in, device, read, tolerance, verified,
 };
 pub use tensors::{Tensors, is_copied_bias, read_tensors};
+pub use unwatched::Unwatched;
 pub use words::words;

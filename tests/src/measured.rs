@@ -25,10 +25,35 @@ pub fn trainable(model: &impl Module) -> usize {
 ///
 /// # Errors
 ///
-/// Where `/proc/self/status` cannot be read or does not say.
+/// Those of [`status_kib`].
 pub fn peak_kib() -> io::Result<u64> {
+    status_kib("VmHWM")
+}
+
+/// What this process's status says under a name, in KiB.
+///
+/// # Errors
+///
+/// Where `/proc/self/status` cannot be read or does not say.
+pub fn status_kib(name: &str) -> io::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
-    number.ok_or_else(|| io::Error::other("/proc/self/status has no VmHWM"))
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
+    number.ok_or_else(|| io::Error::other(format!("/proc/self/status has no {name}")))
+}
+
+/// How far `work` raises the high-water mark above what was held before it, in KiB. What was needed
+/// for a moment before is no room for it to hide in.
+///
+/// # Panics
+///
+/// Where [`status_kib`] has an error.
+pub fn grown_kib(work: impl FnOnce()) -> usize {
+    let kib = |name| status_kib(name).expect("a system that says it") as usize;
+    let before = kib("VmRSS");
+    let spare = kib("VmHWM").saturating_sub(before);
+    work();
+    kib("VmHWM").saturating_sub(before).max(spare)
 }

@@ -21,10 +21,9 @@ use peft_store::{
     AdapterConfig, AdapterDir, AdapterFileError, AdapterInfo, Checkpoint, Held, Quantise,
     fresh_config_json, save_adapter, write_checkpoint,
 };
-use peft_train::{
-    Batch, EvalReport, Example, NextToken, Observer, Progress, StepReport, TrainConfig, TrainError,
-    target_nll, train,
-};
+use peft_tests::Unwatched;
+use peft_tests::measured::{grown_kib, status_kib};
+use peft_train::{Batch, Example, NextToken, TrainConfig, Trainer, target_nll};
 use serde_json::{Value, json};
 
 /// The width of a square layer: its weight is 64 MiB in f32.
@@ -98,12 +97,11 @@ fn chained_step(device: &Device, frozen: bool) -> usize {
     };
     let layers: Vec<Linear> = (0..LAYERS).map(|_| layer()).collect();
     let x = Tensor::<2>::ones([CHAINED_ROWS, CHAINED_WIDTH], &device);
-    let before = status_kib("VmRSS:");
-    let spare = status_kib("VmHWM:").saturating_sub(before);
-    let y = layers.iter().fold(x, |x, layer| linear(layer, x));
-    let grads = y.sum().backward();
-    assert!(layers[0].weight.base().grad(&grads).is_none());
-    status_kib("VmHWM:").saturating_sub(before).max(spare)
+    grown_kib(|| {
+        let y = layers.iter().fold(x, |x, layer| linear(layer, x));
+        let grads = y.sum().backward();
+        assert!(layers[0].weight.base().grad(&grads).is_none());
+    })
 }
 
 /// A layer that trains has one gradient of its weight's shape, not one for each row of the batch.
@@ -202,9 +200,9 @@ fn load(device: &Device, checkpoint: &Checkpoint) -> usize {
     // The backend's threads and pools are there before the model is.
     let warm = Tensor::<2>::ones([64, 64], device);
     drop(warm.clone().matmul(warm).into_data());
-    let before = status_kib("VmRSS:");
+    let before = kib("VmRSS");
     let model = checkpoint.load(device, DType::F32).expect("it loads");
-    let growth = status_kib("VmHWM:").saturating_sub(before);
+    let growth = kib("VmHWM").saturating_sub(before);
     drop(model);
     growth
 }
@@ -247,12 +245,12 @@ fn refuse(device: &Device, dir: &Path) -> usize {
     };
     let mut model = checkpoint.load(device, dtype).expect("it loads");
     let adapter = AdapterDir::open(dir.join("adapter")).expect("it opens");
-    let before = status_kib("VmHWM:");
+    let before = kib("VmHWM");
     let refused = adapter.attach(&mut model, "a", ForwardPath::Factored);
     let refused = refused.expect_err("its file has none of the model's tensors");
     let missing = |error: &AdapterFileError| matches!(error, AdapterFileError::Tensors { .. });
     assert!(missing(&refused), "{refused}");
-    status_kib("VmHWM:").saturating_sub(before)
+    kib("VmHWM").saturating_sub(before)
 }
 
 /// How far a case raises the high-water mark of memory, in a process of its own.
@@ -289,16 +287,14 @@ fn step(device: &Device, path: &str) -> usize {
         .attach(&mut layer, "a")
         .expect("it attaches");
     let x = Tensor::<3>::random([2, 2, WIDTH], Distribution::Default, &device);
-    let before = status_kib("VmRSS:");
-    let spare = status_kib("VmHWM:").saturating_sub(before);
-    let y = match path {
-        "factored" | "packed" => linear(&layer, x),
-        _ => layer.forward(x),
-    };
-    let grads = y.powi_scalar(2).sum().backward();
-    assert!(layer.weight.base().grad(&grads).is_none());
-    // What the preparation needed for a moment is no room for the step to hide in.
-    status_kib("VmHWM:").saturating_sub(before).max(spare)
+    grown_kib(|| {
+        let y = match path {
+            "factored" | "packed" => linear(&layer, x),
+            _ => layer.forward(x),
+        };
+        let grads = y.powi_scalar(2).sum().backward();
+        assert!(layer.weight.base().grad(&grads).is_none());
+    })
 }
 
 /// A weight in NF4, a column of values again and again.
@@ -323,10 +319,10 @@ fn dense_step(device: &Device) -> usize {
         bias: None,
     };
     let x = Tensor::<3>::random([ROWS, 32, WIDTH], Distribution::Default, &device);
-    let before = status_kib("VmHWM:");
+    let before = kib("VmHWM");
     let grads = linear(&layer, x).sum().backward();
     assert!(layer.weight.base().grad(&grads).is_some());
-    status_kib("VmHWM:").saturating_sub(before)
+    kib("VmHWM").saturating_sub(before)
 }
 
 const LAYERS: usize = 12;
@@ -364,32 +360,11 @@ fn recomputed_step(device: &Device, way: &str) -> usize {
         recompute: way.starts_with("twice"),
         ..TrainConfig::default()
     };
-    let before = status_kib("VmRSS:");
-    let spare = status_kib("VmHWM:").saturating_sub(before);
-    let rows = vec![row; 8];
-    train(
-        model,
-        &NextToken,
-        &rows,
-        None,
-        &config,
-        None,
-        &mut Unwatched,
-    )
-    .expect("it trains");
-    status_kib("VmHWM:").saturating_sub(before).max(spare)
-}
-
-struct Unwatched;
-
-impl<M> Observer<M> for Unwatched {
-    fn on_step(&mut self, _: &StepReport, _: &Progress<'_, M>) -> Result<(), TrainError> {
-        Ok(())
-    }
-
-    fn on_eval(&mut self, _: &EvalReport, _: bool, _: &Progress<'_, M>) -> Result<(), TrainError> {
-        Ok(())
-    }
+    grown_kib(|| {
+        let rows = vec![row; 8];
+        let run = Trainer::new(&config, &rows).run(model, &NextToken, &mut Unwatched);
+        run.expect("it trains");
+    })
 }
 
 /// Forward and backward of a decoder whose upper part trains.
@@ -407,20 +382,13 @@ fn trunk_step(device: &Device, trains: &str) -> usize {
         (0..384).map(|i| i > 370).collect(),
     );
     let batch = Batch::new(&[&row; 8], &device);
-    let before = status_kib("VmRSS:");
-    let spare = status_kib("VmHWM:").saturating_sub(before);
-    let grads = target_nll(&model, &batch).sum().backward();
-    let frozen = model.model.embed_tokens.weight.base().grad(&grads);
-    assert_eq!(frozen.is_some(), trains == "all");
-    status_kib("VmHWM:").saturating_sub(before).max(spare)
+    grown_kib(|| {
+        let grads = target_nll(&model, &batch).sum().backward();
+        let frozen = model.model.embed_tokens.weight.base().grad(&grads);
+        assert_eq!(frozen.is_some(), trains == "all");
+    })
 }
 
-/// A line of this process's status.
-fn status_kib(field: &str) -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("a status");
-    let line = status.lines().find_map(|line| line.strip_prefix(field));
-    let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    number
-        .and_then(|number| number.trim().parse().ok())
-        .expect("a number")
+fn kib(field: &str) -> usize {
+    status_kib(field).expect("Linux says it") as usize
 }

@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 /// What the factors start from.
 ///
 /// Whichever is chosen, a fresh adapter does nothing. Most have a product of zero. Where the
-/// factors are parts of the weight, what acts is the difference to what they were: PEFT takes
-/// their product
-/// out of the base instead, which is the same function of other weights.
+/// factors are parts of the weight, what acts is the difference to what they were: PEFT takes their
+/// product out of the base instead, which is the same function of other weights.
 ///
 /// On an embedding `A` is zero and `B ~ N(0, 1)`, as in PEFT, whichever is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -6,13 +6,14 @@
 
 mod adamw;
 mod attention;
+mod columns;
 mod empty;
 mod stored;
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData, activation};
 use peft_kernels::{
-    Activation, is_same_tensor, layer_norm, linear, matmul, matmul_to_merge, rms_norm, rotate,
-    scale_columns, softmax, with_gradient,
+    Activation, layer_norm, linear, matmul, matmul_to_merge, rms_norm, rotate, softmax,
+    with_gradient,
 };
 use peft_tests::tolerance::PATHS;
 
@@ -25,7 +26,6 @@ peft_tests::cases!(
     norms,
     norms_of_rows,
     rotations,
-    scaled_columns,
     known_gradients,
     results_repeat_to_the_bit
 );
@@ -347,43 +347,6 @@ fn rotations(device: &Device) {
                 agree(|| rotate(input(), &cos, &sin), by_definition, &[&x]);
             }
         }
-    }
-}
-
-fn scaled_columns(device: &Device) {
-    for device in differentiated(device) {
-        for tracked in [[true, true], [true, false], [false, true]] {
-            // More than one run of a pass, and no whole number of them.
-            let x = of([700, 37], 1.0, &device).set_require_grad(tracked[0]);
-            let factors = of([37], 2.0, &device).set_require_grad(tracked[1]);
-            let inputs: [&dyn Fn() -> Tensor<2>; 3] = [&|| x.clone(), &|| x.clone() * 2.0, &|| {
-                x.clone().reshape([37, 700]).transpose()
-            }];
-            for input in inputs {
-                agree(
-                    || scale_columns(input(), factors.clone()),
-                    || input() * factors.clone().unsqueeze(),
-                    &[&x, &factors],
-                );
-            }
-        }
-    }
-}
-
-/// A tensor is told from a copy, from a part and from another view of it.
-#[test]
-fn tensors_are_told_apart() {
-    let device = peft_tests::device("flex");
-    let x = of::<2>([5, 5], 1.0, &device);
-    assert!(is_same_tensor(&x, &x.clone()));
-    assert!(is_same_tensor(&x, &x.clone().autodiff()));
-    for other in [
-        x.clone() + 0.0,
-        of([5, 5], 1.0, &device),
-        x.clone().transpose(),
-        x.clone().narrow(0, 1, 4),
-    ] {
-        assert!(!is_same_tensor(&x, &other));
     }
 }
 

@@ -7,10 +7,8 @@ use peft_ia3::Ia3Config;
 use peft_lora::LoraConfig;
 use peft_models::{LanguageModel, Transformer};
 use peft_store::{Held, base_digest};
-use peft_train::{
-    Batch, EvalReport, Example, NextToken, Observer, Progress, StepReport, TrainConfig, TrainError,
-    target_nll, train,
-};
+use peft_tests::Unwatched;
+use peft_train::{Batch, Example, NextToken, TrainConfig, TrainError, target_nll, train};
 
 use super::{NF4, Q8, dense, load, logits, packs};
 use crate::fixture::filled_adapters;
@@ -93,18 +91,6 @@ fn gradients(model: &LanguageModel, batch: &Batch) -> Vec<(String, Vec<f64>)> {
     let mut grads = Grads(loss.backward(), vec![("loss".into(), vec![value])]);
     peft_core::visit_params(model, &mut grads);
     grads.1
-}
-
-struct Unwatched;
-
-impl<M: Module> Observer<M> for Unwatched {
-    fn on_step(&mut self, _: &StepReport, _: &Progress<'_, M>) -> Result<(), TrainError> {
-        Ok(())
-    }
-
-    fn on_eval(&mut self, _: &EvalReport, _: bool, _: &Progress<'_, M>) -> Result<(), TrainError> {
-        Ok(())
-    }
 }
 
 fn trained(

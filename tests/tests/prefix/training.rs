@@ -5,10 +5,8 @@ use burn::tensor::{Device, Tensor, s};
 use peft_model::{CausalLm, Transformer};
 use peft_models::{BertForSequenceClassification, DecoderForCausalLm};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixShape, Prefixed};
-use peft_train::{
-    ClassExample, NextToken, Observer, Progress, SequenceClassification, SequenceReport,
-    StepReport, Target, TrainError, train,
-};
+use peft_tests::Unwatched;
+use peft_train::{ClassExample, NextToken, SequenceClassification, Target, train};
 
 use super::{N, prefix};
 use crate::fixture::{trained, values};
@@ -118,23 +116,6 @@ fn only_the_projection_changes(device: &Device) {
     }
 }
 
-struct Quiet;
-
-impl<M> Observer<M, SequenceReport> for Quiet {
-    fn on_step(&mut self, _: &StepReport, _: &Progress<'_, M>) -> Result<(), TrainError> {
-        Ok(())
-    }
-
-    fn on_eval(
-        &mut self,
-        _: &SequenceReport,
-        _: bool,
-        _: &Progress<'_, M>,
-    ) -> Result<(), TrainError> {
-        Ok(())
-    }
-}
-
 fn a_head_trains_beside_it(device: &Device) {
     let device = &device.clone().autodiff();
     let head = BertForSequenceClassification::new(&bert(), 3, device);
@@ -178,7 +159,7 @@ fn a_head_trains_beside_it(device: &Device) {
         None,
         &config(3, 3),
         None,
-        &mut Quiet,
+        &mut Unwatched,
     );
     let after = bits(&after.expect("it trains"));
     let differing = after.iter().filter(|(path, data)| &before[*path] != *data);

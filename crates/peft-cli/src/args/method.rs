@@ -5,7 +5,7 @@ use std::fmt;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-pub(crate) use super::method_values::{EncoderArg, EveryArg, InitArg, LoraInitArg};
+pub(crate) use super::method_values::{EncoderArg, EveryArg, FromArg, InitArg, LoraInitArg};
 use crate::error::CliError;
 
 /// What to train.
@@ -86,14 +86,6 @@ const RANK: usize = 8;
 
 /// Positions of a prompt or a prefix where the caller does not say.
 const VIRTUAL_TOKENS: usize = 20;
-
-/// Where gradual unfreezing begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum FromArg {
-    Top,
-    Bottom,
-}
 
 /// What methods take beside what every run takes.
 #[derive(Args, Clone, Serialize)]

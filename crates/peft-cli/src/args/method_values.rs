@@ -124,3 +124,11 @@ impl Serialize for EveryArg {
         }
     }
 }
+
+/// Where gradual unfreezing begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FromArg {
+    Top,
+    Bottom,
+}

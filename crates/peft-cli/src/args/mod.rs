@@ -4,6 +4,7 @@ mod chat;
 mod data;
 mod default_lr;
 mod export;
+mod generate;
 mod method;
 mod method_values;
 mod model;
@@ -24,6 +25,7 @@ use serde::Serialize;
 pub(crate) use self::chat::ChatArgs;
 pub(crate) use self::data::{CheckArgs, DataArgs, DataVerb};
 pub(crate) use self::export::{ExportArgs, ExportFormat, ExtractArgs, QuantiseArg, SpectrumArgs};
+pub(crate) use self::generate::GenerateArgs;
 pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs};
 pub(crate) use self::model::{HoldArg, ModelArgs};
 pub(crate) use self::plan::PlanArgs;
@@ -321,45 +323,6 @@ pub(crate) struct EvalArgs {
     /// One JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Args, Clone)]
-pub(crate) struct GenerateArgs {
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
-    /// Adapter directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) adapter: Option<PathBuf>,
-    /// The text to answer, to continue, or to classify: a user's turn where the model has a chat
-    /// template
-    #[arg(long, required_unless_present = "messages", allow_hyphen_values = true)]
-    pub(crate) prompt: Option<String>,
-    /// What the system is told before the prompt, for chat templates that have that
-    #[arg(
-        long,
-        value_name = "TEXT",
-        conflicts_with = "raw",
-        allow_hyphen_values = true
-    )]
-    pub(crate) system: Option<String>,
-    /// A conversation to answer: a JSON file of messages, as rows have them
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "raw"])]
-    pub(crate) messages: Option<PathBuf>,
-    /// Continue the prompt as it is, without the chat template
-    #[arg(long)]
-    pub(crate) raw: bool,
-    #[command(flatten)]
-    pub(crate) sampling: SamplingArgs,
-    /// One JSON object on standard output
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-impl GenerateArgs {
-    /// The text of a prompt.
-    pub(crate) fn text(&self) -> &str {
-        self.prompt.as_deref().unwrap_or_default()
-    }
 }
 
 #[derive(Args)]
