@@ -75,10 +75,18 @@ impl Computation {
                 }
                 match linear.trains {
                     Trains::Whole => of.gradient_of_weights += product,
-                    Trains::LowRank { rank } => {
-                        let factors = here * (rank * (linear.d_in + linear.d_out)) as f64;
-                        let first = here * (rank * linear.d_in) as f64;
-                        adapter += 3.0 * factors - if reads_tracked { 0.0 } else { first };
+                    Trains::LowRank(low) => {
+                        let factors = here * (low.rank * (linear.d_in + linear.d_out)) as f64;
+                        let first = here * (low.rank * linear.d_in) as f64;
+                        let unformed = usize::from(!reads_tracked) + usize::from(low.frozen_a);
+                        adapter += 3.0 * factors - unformed as f64 * first;
+                        if low.scales_columns {
+                            // Norms: a product of as many rows as the rank with the weight; and
+                            // what is dropped is dropped from the weight's own rows too.
+                            let again = if run.dropout { product } else { 0.0 };
+                            let steps = (run.batches * run.workers) as f64;
+                            adapter += steps * low.rank as f64 * linear.values() + again;
+                        }
                     }
                     Trains::Nothing | Trains::Bias | Trains::Scale { .. } => {}
                 }
@@ -121,7 +129,7 @@ fn seen(model: &ModelSizes, block: &Block, positions: usize, before: usize) -> f
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Linear, Role};
+    use crate::{Linear, LowRank, Role};
 
     fn model() -> ModelSizes {
         let linear = |role, d_in, d_out| Linear::frozen(role, d_in, d_out, 4.0);
@@ -165,13 +173,21 @@ mod tests {
     #[test]
     fn what_trains_decides_what_gets_a_gradient() {
         let mut model = model();
-        let rank = 2;
-        model.blocks[1].linears[0].trains = Trains::LowRank { rank };
+        model.blocks[1].linears[0].trains = Trains::LowRank(LowRank::new(2));
         let of = Computation::of(&model, &Run::new(1, 3));
         // Nothing before the second block, and nothing of its states.
         assert_eq!(of.gradient_of_inputs, 3.0 * 64.0 + 5.0 * 6.0 * 4.0);
         assert_eq!(of.adapter, 3.0 * (3.0 * 24.0 - 8.0));
         assert_eq!(of.gradient_of_weights, 0.0);
+        // Without the gradient of `A`; with norms, of two rows with the weight.
+        let low = LowRank {
+            frozen_a: true,
+            scales_columns: true,
+            ..LowRank::new(2)
+        };
+        model.blocks[1].linears[0].trains = Trains::LowRank(low);
+        let varied = Computation::of(&model, &Run::new(1, 3));
+        assert_eq!(varied.adapter, of.adapter - 3.0 * 8.0 + 2.0 * 32.0);
         model.blocks[0].linears[3].trains = Trains::Whole;
         let of = Computation::of(&model, &Run::new(1, 3));
         assert_eq!(of.gradient_of_weights, 3.0 * 24.0);

@@ -110,7 +110,8 @@ fn kept_by(
             .iter()
             .filter(move |linear| linear.role == role);
         of.clone().any(|linear| match linear.trains {
-            Trains::Whole | Trains::LowRank { .. } => true,
+            Trains::Whole => true,
+            Trains::LowRank(of) => !of.frozen_a,
             Trains::Scale { of_inputs } => of_inputs,
             Trains::Nothing | Trains::Bias => false,
         })
@@ -141,10 +142,13 @@ fn kept_by(
     }
     for linear in &block.linears {
         match linear.trains {
-            Trains::LowRank { rank } => {
-                kept += here * rank as f64;
-                if run.dropout {
+            Trains::LowRank(of) => {
+                kept += here * of.rank as f64;
+                if run.dropout && !of.frozen_a {
                     kept += here * linear.d_in as f64;
+                }
+                if of.scales_columns {
+                    kept += here * linear.d_out as f64;
                 }
             }
             // What is scaled.
@@ -158,12 +162,12 @@ fn kept_by(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Linear;
+    use crate::{Linear, LowRank};
 
     #[test]
     fn each_part_is_counted_by_hand() {
         let linear = |role, d_in, d_out| Linear {
-            trains: Trains::LowRank { rank: 2 },
+            trains: Trains::LowRank(LowRank::new(2)),
             ..Linear::frozen(role, d_in, d_out, 2.0)
         };
         let block = Block {
@@ -199,6 +203,32 @@ mod tests {
         // and 6 out of it, four times two of the factors; the first block's own states are not.
         let each = 5.0 * (8.0 + 8.0 + 8.0 + 4.0 + 12.0 + 6.0 + 8.0);
         assert_eq!(of.activations, 4.0 * (3.0 * each - 5.0 * 4.0));
+        // A frozen A needs no input, a length the output of its layer.
+        let varied = |low: LowRank| {
+            let mut model = model.clone();
+            for block in &mut model.blocks {
+                for linear in &mut block.linears {
+                    linear.trains = Trains::LowRank(low);
+                }
+            }
+            Memory::of(&model, &Run::new(1, 5)).activations
+        };
+        let frozen = LowRank {
+            frozen_a: true,
+            ..LowRank::new(2)
+        };
+        assert_eq!(
+            varied(frozen),
+            of.activations - 4.0 * 3.0 * 5.0 * (4.0 + 4.0 + 6.0)
+        );
+        let scaled = LowRank {
+            scales_columns: true,
+            ..LowRank::new(2)
+        };
+        assert_eq!(
+            varied(scaled),
+            of.activations + 4.0 * 3.0 * 5.0 * (8.0 + 4.0 + 12.0 + 4.0)
+        );
         let again = Run {
             recompute: true,
             ..Run::new(1, 5)

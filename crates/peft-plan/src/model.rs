@@ -23,15 +23,40 @@ pub enum Trains {
     /// Its bias alone.
     Bias,
     /// Two factors beside it.
-    LowRank {
-        /// Their inner side.
-        rank: usize,
-    },
+    LowRank(LowRank),
     /// A factor for each input, or each output.
     Scale {
         /// Which of the two.
         of_inputs: bool,
     },
+}
+
+/// Two factors beside a weight, `A` and `B`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LowRank {
+    /// Their inner side.
+    pub rank: usize,
+    /// Whether `A` stays as it is, so that the layer's input is not kept for it (LoRA-FA).
+    pub frozen_a: bool,
+    /// Whether each column has a length that trains, for which the layer's output is kept (DoRA).
+    pub scales_columns: bool,
+    /// Whether a bias trains.
+    pub bias: bool,
+    /// Whether there is a value for each of the inner side (AdaLoRA).
+    pub diagonal: bool,
+}
+
+impl LowRank {
+    /// LoRA of this rank.
+    pub fn new(rank: usize) -> Self {
+        Self {
+            rank,
+            frozen_a: false,
+            scales_columns: false,
+            bias: false,
+            diagonal: false,
+        }
+    }
 }
 
 /// A linear layer of a block.
@@ -72,7 +97,12 @@ impl Linear {
             Trains::Nothing => 0.0,
             Trains::Whole => self.values(),
             Trains::Bias => self.d_out as f64,
-            Trains::LowRank { rank } => (rank * (self.d_in + self.d_out)) as f64,
+            Trains::LowRank(of) => {
+                let vectors = usize::from(of.scales_columns) + usize::from(of.bias);
+                let a = if of.frozen_a { 0 } else { of.rank * self.d_in };
+                let values = if of.diagonal { of.rank } else { 0 };
+                (a + values + (of.rank + vectors) * self.d_out) as f64
+            }
             Trains::Scale { of_inputs } => match of_inputs {
                 true => self.d_in as f64,
                 false => self.d_out as f64,
@@ -84,7 +114,11 @@ impl Linear {
     pub(crate) fn added(&self) -> f64 {
         match self.trains {
             Trains::Nothing | Trains::Whole | Trains::Bias => 0.0,
-            Trains::LowRank { .. } | Trains::Scale { .. } => self.trainable(),
+            Trains::LowRank(of) => {
+                let a = if of.frozen_a { of.rank * self.d_in } else { 0 };
+                self.trainable() + a as f64
+            }
+            Trains::Scale { .. } => self.trainable(),
         }
     }
 }

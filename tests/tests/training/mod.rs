@@ -16,6 +16,7 @@ mod run;
 mod shapes;
 mod statistics;
 mod strategy;
+mod text_stream;
 mod together;
 pub(crate) mod tokenizer;
 mod vocabulary;

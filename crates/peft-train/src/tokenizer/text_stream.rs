@@ -5,6 +5,10 @@ use crate::TrainError;
 
 /// What a decoder writes for bytes that are no character yet.
 const UNFINISHED: char = '\u{fffd}';
+/// Tokens that are decoded anew with each one, at most, and those that stay when they are fewer
+/// again: what is further back decides nothing of a character.
+const WINDOW: usize = 128;
+const KEPT: usize = 32;
 
 /// The text of tokens as they come, in pieces that are whole characters. Put together the pieces
 /// are what [`TextTokenizer::decode`] gives for all tokens, where a later token changes nothing of
@@ -12,7 +16,9 @@ const UNFINISHED: char = '\u{fffd}';
 #[derive(Debug)]
 pub struct TextStream<'t> {
     tokenizer: &'t TextTokenizer,
+    /// The last ones.
     tokens: Vec<u32>,
+    /// What of their text has been given.
     shown: String,
 }
 
@@ -35,7 +41,12 @@ impl<'t> TextStream<'t> {
         self.tokens.push(token);
         let text = self.tokenizer.decode(&self.tokens)?;
         let whole = text.trim_end_matches(UNFINISHED).len();
-        Ok(self.show(&text[..whole]))
+        let new = self.show(&text[..whole]);
+        if self.tokens.len() >= WINDOW && whole == text.len() {
+            self.tokens.drain(..self.tokens.len() - KEPT);
+            self.shown = self.tokenizer.decode(&self.tokens)?;
+        }
+        Ok(new)
     }
 
     /// What was held back.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use peft_core::{Layer, LayerKind, Parameter, chosen_layers, parameters};
 use peft_layerwise::Length;
 use peft_model::Transformer;
-use peft_plan::{Beside, Block, Linear, ModelSizes, Role, Run, Trains, plan};
+use peft_plan::{Beside, Block, Linear, LowRank, ModelSizes, Role, Run, Trains, plan};
 use peft_prefix::PrefixShape;
 use peft_store::{AdapterConfig, Checkpoint, CheckpointConfig};
 
@@ -130,8 +130,23 @@ fn adapted<M: Transformer>(
     match &config {
         AdapterConfig::Lora(lora) => {
             let layers = chosen_layers(model, &lora.placement, "lora", &linear)?;
-            let rank = lora.rank;
-            let of = |layer: &Layer| (layer.weight_path(), Trains::LowRank { rank });
+            let low = LowRank {
+                rank: lora.rank,
+                frozen_a: lora.freeze_a,
+                scales_columns: lora.dora,
+                bias: lora.lora_bias,
+                diagonal: false,
+            };
+            let of = |layer: &Layer| (layer.weight_path(), Trains::LowRank(low));
+            found.extend(layers.iter().map(of));
+        }
+        AdapterConfig::AdaLora(adalora) => {
+            let layers = chosen_layers(model, &adalora.placement, "adalora", &linear[..1])?;
+            let low = LowRank {
+                diagonal: true,
+                ..LowRank::new(adalora.init_rank)
+            };
+            let of = |layer: &Layer| (layer.weight_path(), Trains::LowRank(low));
             found.extend(layers.iter().map(of));
         }
         AdapterConfig::Ia3(ia3) => {
@@ -209,7 +224,7 @@ fn of<M: Transformer>(
             sizes.outside += values;
             let [rows, columns] = [0, 1].map(|i| param.shape.get(i).copied().unwrap_or(0));
             match here {
-                Some(Trains::LowRank { rank }) => sizes.outside_trains += rank * (rows + columns),
+                Some(Trains::LowRank(low)) => sizes.outside_trains += low.rank * (rows + columns),
                 Some(_) => sizes.outside_trains += values,
                 None => continue,
             }
