@@ -133,11 +133,17 @@ fn settings_change_what_they_are_to_change() {
         )
     };
     assert_eq!(held(""), 2.0 * held("--dtype bf16"));
+    // Sizes beyond any machine are told as what they are.
+    let most = usize::MAX;
+    of(&format!(
+        "--batch-size {most} --grad-accum {most} --max-length {most}"
+    ));
     for (flags, why) in [
         ("--model nowhere", "nowhere"),
         ("--model fresh --memory much", "8GB"),
         ("--model fresh --batch-size 0", "at least 1"),
         ("--model fresh --targets-part 2", "at most 1"),
+        ("--model fresh --method full --quantise q8", "--method lora"),
         ("--model fresh --method ia3 --rank 4", "rank"),
     ] {
         refused(&place, &format!("plan {flags}"), why);

@@ -42,9 +42,9 @@ impl Computation {
     }
 
     pub(crate) fn of(model: &ModelSizes, run: &Run) -> Self {
-        let rows = (run.rows * run.batches) as f64;
-        let positions = run.tokens + model.prompt_tokens();
-        let n = rows * positions as f64;
+        let rows = run.rows as f64 * run.batches as f64;
+        let positions = run.tokens as f64 + model.prompt_tokens() as f64;
+        let n = rows * positions;
         let read = rows * run.tokens as f64 * run.targets;
         let tracked = model.first_tracked();
         let mut of = Self::default();
@@ -76,15 +76,15 @@ impl Computation {
                 match linear.trains {
                     Trains::Whole => of.gradient_of_weights += product,
                     Trains::LowRank(low) => {
-                        let factors = here * (low.rank * (linear.d_in + linear.d_out)) as f64;
-                        let first = here * (low.rank * linear.d_in) as f64;
+                        let first = here * low.rank as f64 * linear.d_in as f64;
+                        let factors = first + here * low.rank as f64 * linear.d_out as f64;
                         let unformed = usize::from(!reads_tracked) + usize::from(low.frozen_a);
                         adapter += 3.0 * factors - unformed as f64 * first;
                         if low.scales_columns {
                             // Norms: a product of as many rows as the rank with the weight; and
                             // what is dropped is dropped from the weight's own rows too.
                             let again = if run.dropout { product } else { 0.0 };
-                            let steps = (run.batches * run.workers) as f64;
+                            let steps = run.batches as f64 * run.workers as f64;
                             adapter += steps * low.rank as f64 * linear.values() + again;
                         }
                     }
@@ -115,8 +115,7 @@ impl Computation {
 }
 
 /// Pairs of a query and a key that it sees, of a row.
-fn seen(model: &ModelSizes, block: &Block, positions: usize, before: usize) -> f64 {
-    let n = positions as f64;
+fn seen(model: &ModelSizes, block: &Block, n: f64, before: usize) -> f64 {
     let window = block.window.map_or(n, |window| (window as f64).min(n));
     let pairs = match model.causal {
         // Queries that see all before them, then those that see a window.
@@ -203,15 +202,15 @@ mod tests {
     fn windows_and_prefixes_change_what_is_seen() {
         let mut model = model();
         let block = model.blocks[0].clone();
-        assert_eq!(seen(&model, &block, 4, 0), 10.0);
-        assert_eq!(seen(&model, &block, 4, 3), 22.0);
+        assert_eq!(seen(&model, &block, 4.0, 0), 10.0);
+        assert_eq!(seen(&model, &block, 4.0, 3), 22.0);
         let narrow = Block {
             window: Some(2),
             ..block
         };
         // 1, 2, 2, 2.
-        assert_eq!(seen(&model, &narrow, 4, 0), 7.0);
+        assert_eq!(seen(&model, &narrow, 4.0, 0), 7.0);
         model.causal = false;
-        assert_eq!(seen(&model, &model.blocks[1], 4, 0), 16.0);
+        assert_eq!(seen(&model, &model.blocks[1], 4.0, 0), 16.0);
     }
 }

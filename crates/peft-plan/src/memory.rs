@@ -56,7 +56,7 @@ impl Memory {
         let beside = model.beside.map_or(0.0, |beside| beside.parameters());
         let trainable = model.trainable();
         let rows = run.rows as f64;
-        let n = rows * (run.tokens + model.prompt_tokens()) as f64;
+        let n = rows * (run.tokens as f64 + model.prompt_tokens() as f64);
         let read = rows * run.tokens as f64 * run.targets;
         let scores = read * model.vocabulary as f64 * 2.0 * FLOAT;
         Self {

@@ -99,9 +99,14 @@ impl Linear {
             Trains::Bias => self.d_out as f64,
             Trains::LowRank(of) => {
                 let vectors = usize::from(of.scales_columns) + usize::from(of.bias);
-                let a = if of.frozen_a { 0 } else { of.rank * self.d_in };
-                let values = if of.diagonal { of.rank } else { 0 };
-                (a + values + (of.rank + vectors) * self.d_out) as f64
+                let rank = of.rank as f64;
+                let a = if of.frozen_a {
+                    0.0
+                } else {
+                    rank * self.d_in as f64
+                };
+                let values = if of.diagonal { rank } else { 0.0 };
+                a + values + (rank + vectors as f64) * self.d_out as f64
             }
             Trains::Scale { of_inputs } => match of_inputs {
                 true => self.d_in as f64,
@@ -115,8 +120,8 @@ impl Linear {
         match self.trains {
             Trains::Nothing | Trains::Whole | Trains::Bias => 0.0,
             Trains::LowRank(of) => {
-                let a = if of.frozen_a { of.rank * self.d_in } else { 0 };
-                self.trainable() + a as f64
+                let a = of.rank as f64 * self.d_in as f64;
+                self.trainable() + if of.frozen_a { a } else { 0.0 }
             }
             Trains::Scale { .. } => self.trainable(),
         }

@@ -22,6 +22,8 @@ use std::path::PathBuf;
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use crate::error::CliError;
+
 pub(crate) use self::chat::ChatArgs;
 pub(crate) use self::data::{CheckArgs, DataArgs, DataVerb};
 pub(crate) use self::export::{ExportArgs, ExportFormat, ExtractArgs, QuantiseArg, SpectrumArgs};
@@ -280,6 +282,20 @@ impl TrainArgs {
     /// What trains.
     pub(crate) fn method(&self) -> Method {
         self.method.unwrap_or(Method::Lora)
+    }
+
+    /// An error where what would train is asked for in few bits.
+    pub(crate) fn check_held(&self) -> Result<(), CliError> {
+        let method = self.method();
+        match self.model.quantise {
+            Some(held @ (HoldArg::Nf4 | HoldArg::Q8)) if method.trains_linear_layers() => {
+                Err(CliError::Usage(format!(
+                    "--quantise {} holds linear layers in few bits, and --method {method} trains them: leave --quantise out, or train an adapter (--method lora)",
+                    held.name()
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The peak learning rate.

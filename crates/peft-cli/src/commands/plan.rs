@@ -150,7 +150,10 @@ impl Sized {
         }
         Case {
             name: self.train.method().to_string(),
-            tokens: (args.batch_size * args.grad_accum * args.max_length) as f64,
+            tokens: [args.batch_size, args.grad_accum, args.max_length]
+                .iter()
+                .map(|n| *n as f64)
+                .product(),
             plan,
         }
     }
@@ -253,6 +256,7 @@ fn train_args(args: &PlanArgs) -> Result<TrainArgs, CliError> {
     train.max_length = args.max_length;
     train.recompute = args.recompute;
     train.of_method.check(train.method())?;
+    train.check_held()?;
     train.complete();
     Ok(*train)
 }

@@ -25,7 +25,7 @@ pub(crate) struct RunRecord {
     pub(crate) valid: BTreeMap<String, Points>,
     /// The step that is kept as the best.
     pub(crate) best: Option<f64>,
-    /// Seconds of its steps since it began or went on last.
+    /// Seconds that its steps took, at the rate of those since it began or went on last.
     pub(crate) seconds: Option<f64>,
     /// How many steps it was to have.
     pub(crate) planned: Option<f64>,

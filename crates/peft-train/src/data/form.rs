@@ -100,5 +100,8 @@ fn no_form(map: &Map<String, Value>) -> String {
         return format!("unknown key `{key}`, did you mean `{near}`? (a row is {FORMS})");
     }
     let keys: Vec<String> = map.keys().map(|key| format!("`{key}`")).collect();
-    format!("has the keys {}; a row is {FORMS}", keys.join(", "))
+    format!(
+        "has the keys {}; a row is {FORMS}, and --columns KEY=COLUMN reads a column as another",
+        keys.join(", ")
+    )
 }

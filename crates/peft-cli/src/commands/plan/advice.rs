@@ -146,7 +146,10 @@ fn variants(args: &PlanArgs, checkpoint: &Checkpoint) -> Vec<(String, PlanArgs)>
         );
     }
     if args.batch_size > 1 {
-        let (rows, batches) = (args.batch_size.div_ceil(2), args.grad_accum * 2);
+        let (rows, batches) = (
+            args.batch_size.div_ceil(2),
+            args.grad_accum.saturating_mul(2),
+        );
         add(
             &format!("--batch-size {rows} --grad-accum {batches}"),
             PlanArgs {

@@ -224,7 +224,9 @@ fn of<M: Transformer>(
             sizes.outside += values;
             let [rows, columns] = [0, 1].map(|i| param.shape.get(i).copied().unwrap_or(0));
             match here {
-                Some(Trains::LowRank(low)) => sizes.outside_trains += low.rank * (rows + columns),
+                Some(Trains::LowRank(low)) => {
+                    sizes.outside_trains += low.rank.saturating_mul(rows + columns)
+                }
                 Some(_) => sizes.outside_trains += values,
                 None => continue,
             }

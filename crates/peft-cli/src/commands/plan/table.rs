@@ -14,12 +14,12 @@ pub(super) fn of(args: &PlanArgs, chosen: &Case, full: &Case, probe: Option<&Pro
     let (plan, other) = (&chosen.plan, &full.plan);
     let _ = writeln!(
         text,
-        "{}: {} of {} parameters train ({:.2} %), steps of {} x {} tokens\n",
+        "{}: {} of {} parameters train ({:.2} %), steps of {} tokens, {} to a row\n",
         chosen.name,
         count(plan.trainable),
         count(plan.parameters),
         100.0 * plan.trainable / plan.parameters.max(1.0),
-        args.batch_size * args.grad_accum,
+        chosen.tokens,
         args.max_length,
     );
     let (a, b) = (&other.computation, &plan.computation);

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::train_config;
-use crate::args::{HoldArg, Method, TrainArgs};
+use crate::args::{Method, TrainArgs};
 use crate::device::placed;
 use crate::error::CliError;
 
@@ -23,14 +23,7 @@ pub(super) fn check(args: &TrainArgs) -> Result<(), CliError> {
             "--pack puts rows behind each other, and --method {method} stands before the first alone; leave --pack out"
         ))));
     }
-    if let Some(held @ (HoldArg::Nf4 | HoldArg::Q8)) = args.model.quantise
-        && method.trains_linear_layers()
-    {
-        note(Err(CliError::Usage(format!(
-            "--quantise {} holds linear layers in few bits, and --method {method} trains them: leave --quantise out, or train an adapter (--method lora)",
-            held.name()
-        ))));
-    }
+    note(args.check_held());
     if args.save_every == Some(0) {
         note(usage("save-every is 0, but must be at least 1"));
     }
