@@ -6,7 +6,7 @@ use crate::args::{HoldArg, ModelArgs};
 use crate::error::CliError;
 
 /// The backends of this build.
-const BACKENDS: &[&str] = &[
+pub(crate) const BACKENDS: &[&str] = &[
     #[cfg(feature = "flex")]
     "flex",
     #[cfg(feature = "ndarray")]
@@ -100,6 +100,11 @@ fn kind(index: Option<usize>) -> burn::tensor::DeviceKind {
 /// Whether a device computes on the processor's cores.
 pub(crate) fn on_cores(name: &str) -> bool {
     ["flex", "ndarray"].contains(&name)
+}
+
+/// One device of each backend of this build, the first one that computes here.
+pub(crate) fn known() -> Vec<String> {
+    BACKENDS.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// Where a model whose values are not needed is described.

@@ -68,6 +68,8 @@ pub(crate) enum CliError {
     MergeNotFinite { what: &'static str },
     #[error("{what}: {cause}")]
     NotFinite { what: String, cause: String },
+    #[error("{devices} is not to be trained on, as is said above")]
+    Unfit { devices: String },
     #[error(
         "the merged model's tokenizer gives other tokens than the one that it was copied from; nothing was written"
     )]
@@ -114,7 +116,8 @@ impl CliError {
                 | TrainError::NotFiniteLogits { .. },
             )
             | Self::Diverged { .. }
-            | Self::Worse { .. } => 1,
+            | Self::Worse { .. }
+            | Self::Unfit { .. } => 1,
             Self::Interrupted { signal, .. } => 128 + signal.number,
             Self::Several(errors) => errors.iter().map(Self::exit_status).min().unwrap_or(2),
             error => match io_cause(error) {

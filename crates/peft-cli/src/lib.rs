@@ -50,7 +50,7 @@ pub fn is_understood(args: Vec<OsString>) -> bool {
     config_file::expand(args).is_ok_and(|args| Cli::read(args).is_ok())
 }
 
-fn run(verb: Option<Verb>) -> Result<(), CliError> {
+pub(crate) fn run(verb: Option<Verb>) -> Result<(), CliError> {
     let Some(verb) = verb else {
         return commands::demo::run();
     };
@@ -66,6 +66,7 @@ fn run(verb: Option<Verb>) -> Result<(), CliError> {
         Verb::Spectrum(args) => commands::spectrum::run(&args),
         Verb::Inspect(args) => commands::inspect::run(&args),
         Verb::Data(args) => commands::data::run(&args),
+        Verb::Doctor(args) => commands::doctor::run(&args),
         Verb::Plan(args) => commands::plan::run(&args),
         Verb::Report(args) => commands::report::run(&args),
     }

@@ -145,7 +145,36 @@ fn settings_change_what_they_are_to_change() {
         ("--model fresh --targets-part 2", "at most 1"),
         ("--model fresh --method full --quantise q8", "--method lora"),
         ("--model fresh --method ia3 --rank 4", "rank"),
+        ("--model fresh --train nowhere.jsonl", "nowhere.jsonl"),
+        ("--model fresh --epochs 2", "--train"),
     ] {
         refused(&place, &format!("plan {flags}"), why);
     }
+}
+
+#[test]
+fn rows_are_planned_as_they_are() {
+    let place = Place::new();
+    let flags = "--model model --batch-size 4 --max-length 24";
+    let of = |more: &str| plan(&place, &format!("{flags} {more}"));
+    let rows = of("--train train.jsonl --epochs 2");
+    let found = |name: &str| rows["rows"][name].as_f64().expect("a number");
+    let lines = String::from_utf8(place.read("train.jsonl")).expect("UTF-8");
+    let read = found("rows") + found("left_out");
+    assert_eq!(read, lines.lines().count() as f64);
+    assert!(found("cut") > 0.0 && found("longest") == 24.0);
+    assert!(found("targets") < found("tokens"));
+    assert_eq!(found("steps"), (found("rows") / 4.0).ceil());
+    // Its largest step is at most that of rows which are all as long as they may be.
+    let total = |plan: &Value| {
+        plan["plan"]["computation"]["total"]
+            .as_f64()
+            .expect("a number")
+    };
+    assert!(total(&rows) <= total(&of("")));
+    // An epoch takes no more than its steps would if all were the largest.
+    assert!(found("computation") <= total(&rows) * found("steps") * 1.001);
+    let packed = of("--train train.jsonl --pack");
+    assert!(packed["rows"]["rows"].as_f64() < Some(found("rows")));
+    assert_eq!(packed["rows"]["tokens"], rows["rows"]["tokens"]);
 }

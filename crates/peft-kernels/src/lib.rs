@@ -4,6 +4,7 @@ mod adamw;
 mod attention;
 mod closed_form;
 mod columns;
+mod counted;
 #[cfg(feature = "flex")]
 mod flex;
 mod known;
@@ -22,6 +23,7 @@ pub use activation::Activation;
 pub use adamw::AdamWStep;
 pub use attention::{Dropout, EVERY_SEQUENCE, Sight, Visibility, attention};
 pub use columns::{is_same_tensor, scale_columns};
+pub use counted::multiply_adds;
 pub use known::with_gradient;
 pub use norm::{layer_norm, rms_norm};
 pub use packed::{

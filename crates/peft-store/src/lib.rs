@@ -44,7 +44,7 @@ pub use generation::{
 #[cfg(feature = "models")]
 pub use gguf::{with_gguf_adapter, write_gguf, write_gguf_adapter};
 pub use labels::{Labels, LabelsError};
-pub use memory::MemoryError;
+pub use memory::{MemoryError, memory_available};
 pub use own::{OwnDir, save_own};
 #[cfg(feature = "models")]
 pub use peft_gguf::TensorType;

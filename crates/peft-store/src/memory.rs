@@ -38,7 +38,7 @@ impl MemoryError {
         dtype: DType,
         device: &Device,
     ) -> Result<(), Self> {
-        let Some(available) = on_cores(device).then(available).flatten() else {
+        let Some(available) = on_cores(device).then(memory_available).flatten() else {
             return Ok(());
         };
         let needed = bytes(shapes, dtype.size());
@@ -79,8 +79,8 @@ fn on_cores(device: &Device) -> bool {
 }
 
 /// The bytes that this process can still take: what the system has, and what its control group
-/// leaves it.
-fn available() -> Option<u64> {
+/// leaves it. None where the system does not say.
+pub fn memory_available() -> Option<u64> {
     let system = fs::read_to_string("/proc/meminfo").ok();
     let system = system.and_then(|text| Some(field(&text, "MemAvailable:")?.saturating_mul(1024)));
     let group = fs::read_to_string("/proc/self/cgroup").ok();
@@ -143,7 +143,7 @@ mod tests {
         let check =
             |shape: &[usize]| MemoryError::check(|| "it".into(), [shape], DType::F32, &device);
         assert_eq!(check(&small), Ok(()));
-        if available().is_some() && on_cores(&device) {
+        if memory_available().is_some() && on_cores(&device) {
             let error = check(&large).expect_err("4 PiB");
             assert!(
                 error.to_string().contains("it takes 4194304.00 GiB"),

@@ -241,7 +241,7 @@ impl Task<'_> {
     }
 }
 
-fn peft(verb: &str, model: &Path) -> Command {
+pub(super) fn peft(verb: &str, model: &Path) -> Command {
     let mut command = Command::new(root().join("target/release/peft"));
     command.arg(verb).arg("--model").arg(model);
     command
@@ -271,27 +271,16 @@ fn trainable(said: &str) -> Option<u64> {
         .ok()
 }
 
-/// Seconds a step of the last epoch, by the targets seen so far and their number a second since the
-/// beginning.
+/// Mean seconds a step of the last epoch.
 fn seconds_per_step(metrics: &str) -> Option<f64> {
-    let mut targets = 0.0;
     let steps: Vec<(f64, f64)> = metrics
         .lines()
-        .filter_map(|line| {
-            targets += field(line, "targets")?;
-            Some((
-                field(line, "epoch")?,
-                targets / field(line, "targets_per_second")?,
-            ))
-        })
+        .filter_map(|line| Some((field(line, "epoch")?, field(line, "seconds")?)))
         .collect();
-    let (last, end) = *steps.last()?;
-    let before: Vec<&(f64, f64)> = steps
-        .iter()
-        .filter(|(epoch, _)| *epoch <= last - 1.0)
-        .collect();
-    let start = before.last().map_or(0.0, |(_, seconds)| *seconds);
-    Some((end - start) / (steps.len() - before.len()) as f64)
+    let (end, _) = *steps.last()?;
+    let last = steps.iter().filter(|(epoch, _)| *epoch > end - 1.0);
+    let seconds: Vec<f64> = last.map(|(_, seconds)| *seconds).collect();
+    Some(seconds.iter().sum::<f64>() / seconds.len() as f64)
 }
 
 /// A number of a flat JSON object.
@@ -310,14 +299,12 @@ mod tests {
         let said = "lora `default` on 2 layers\nmodule  trainable  total  %\ntotal      1,536       1,968,960     0.078\n";
         assert_eq!(trainable(said), Some(1536));
         assert_eq!(trainable("nothing"), None);
-        let line = |epoch: f64, rate: f64| {
+        let line = |epoch: f64, seconds: f64| {
             format!(
-                "{{\"step\":1,\"train\":{{\"epoch\":{epoch},\"targets\":10,\"targets_per_second\":{rate}}}}}\n"
+                "{{\"step\":1,\"train\":{{\"epoch\":{epoch},\"targets\":10,\"seconds\":{seconds}}}}}\n"
             )
         };
-        // Ten targets a step: 1 s, 2 s, then the second epoch's steps of 0.5 s.
-        let metrics =
-            line(0.5, 10.0) + &line(1.0, 20.0 / 3.0) + &line(1.5, 30.0 / 3.5) + &line(2.0, 10.0);
+        let metrics = line(0.5, 1.0) + &line(1.0, 2.0) + &line(1.5, 0.75) + &line(2.0, 0.25);
         let seconds = seconds_per_step(&metrics).expect("seconds");
         assert!((seconds - 0.5).abs() < 1e-9, "{seconds}");
         assert_eq!(

@@ -4,6 +4,7 @@ mod curves;
 mod generate;
 mod lora;
 mod methods;
+mod plan;
 mod product;
 mod sample;
 mod train;
@@ -39,6 +40,8 @@ enum Benchmark {
     Lora(lora::Args),
     /// Every method of the command on one task: quality, parameters, time, memory
     Methods(methods::Args),
+    /// What a step is planned to cost beside what it costs: memory, multiply-adds, time
+    Plan(plan::Args),
     /// Products of matrices beside the processor's peak, in f32 and bf16
     Product(product::Args),
     /// A LoRA step at real sizes: lengths, precisions, time and memory, beside PyTorch
@@ -54,6 +57,7 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
         Benchmark::Generate(args) => generate::run(args),
         Benchmark::Lora(args) => lora::run(args),
         Benchmark::Methods(args) => methods::run(args),
+        Benchmark::Plan(args) => plan::run(args),
         Benchmark::Product(args) => product::run(args),
         Benchmark::Train(args) => train::run(args),
         Benchmark::Trunk(args) => trunk::run(args),

@@ -171,7 +171,7 @@ impl Row {
 }
 
 /// A random checkpoint of these sizes, made once.
-fn made(shape: &str) -> io::Result<PathBuf> {
+pub(super) fn made(shape: &str) -> io::Result<PathBuf> {
     let dir = root().join("target/bench-train").join(shape);
     if !dir.join("config.json").exists() {
         let mut make = Command::new(root().join("target/release/examples").join(EXAMPLE));

@@ -3,6 +3,7 @@
 mod chat;
 mod data;
 mod default_lr;
+mod doctor;
 mod export;
 mod generate;
 mod method;
@@ -26,6 +27,7 @@ use crate::error::CliError;
 
 pub(crate) use self::chat::ChatArgs;
 pub(crate) use self::data::{CheckArgs, DataArgs, DataVerb};
+pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::export::{ExportArgs, ExportFormat, ExtractArgs, QuantiseArg, SpectrumArgs};
 pub(crate) use self::generate::GenerateArgs;
 pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs};
@@ -92,6 +94,8 @@ pub(crate) enum Verb {
     Data(DataArgs),
     /// What a step of training costs, part by part, before anything runs
     Plan(Box<PlanArgs>),
+    /// What this build and this machine have, and whether each device computes a LoRA step right
+    Doctor(DoctorArgs),
     /// One page of the curves and settings of runs, side by side
     Report(ReportArgs),
 }
@@ -112,6 +116,7 @@ impl Verb {
             | Self::Spectrum(_)
             | Self::Inspect(_)
             | Self::Data(_)
+            | Self::Doctor(_)
             | Self::Report(_) => None,
         }
     }

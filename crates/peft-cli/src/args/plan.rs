@@ -1,8 +1,10 @@
 //! The flags of `plan`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
-use super::{Method, MethodArgs, ModelArgs};
+use super::{Method, MethodArgs, ModelArgs, RowArgs};
 
 #[derive(Args, Clone)]
 pub(crate) struct PlanArgs {
@@ -11,13 +13,27 @@ pub(crate) struct PlanArgs {
     /// What would be trained; lora if not given
     #[arg(long, value_enum)]
     pub(crate) method: Option<Method>,
+    /// Rows that would be trained on: their own lengths, and what an epoch of them takes
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["targets_part", "steps"])]
+    pub(crate) train: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) rows: RowArgs,
+    /// Times through these rows
+    #[arg(long, default_value_t = 3, requires = "train")]
+    pub(crate) epochs: usize,
+    /// Put rows behind each other up to --max-length
+    #[arg(long, requires = "train")]
+    pub(crate) pack: bool,
+    /// Each row of a batch as long as its longest
+    #[arg(long)]
+    pub(crate) pad: bool,
     /// Rows in a batch
     #[arg(long, default_value_t = 8)]
     pub(crate) batch_size: usize,
     /// Batches in a step
     #[arg(long, default_value_t = 1)]
     pub(crate) grad_accum: usize,
-    /// Tokens of each row
+    /// Tokens of each row; with --train, at most
     #[arg(long, default_value_t = 512)]
     pub(crate) max_length: usize,
     /// The part of a row's tokens that is asked for: that of the answers in chats

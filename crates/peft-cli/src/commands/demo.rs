@@ -10,10 +10,7 @@ use std::time::Instant;
 
 use peft_train::{Dataset, Row};
 
-use super::{
-    chat, data, eval, export, extract, generate, inspect, merge, plan, predict, print_line, report,
-    spectrum, train,
-};
+use super::{eval, print_line};
 use crate::args::{Cli, Verb};
 use crate::error::CliError;
 
@@ -165,18 +162,7 @@ fn step(words: &[&str]) -> Result<Option<serde_json::Value>, CliError> {
             eval::print(&report, args.json)?;
             return Ok(Some(report));
         }
-        Some(Verb::Train(args)) => train::run(&args)?,
-        Some(Verb::Merge(args)) => merge::run(&args)?,
-        Some(Verb::Export(args)) => export::run(&args)?,
-        Some(Verb::Extract(args)) => extract::run(&args)?,
-        Some(Verb::Spectrum(args)) => spectrum::run(&args)?,
-        Some(Verb::Generate(args)) => generate::run(&args)?,
-        Some(Verb::Chat(args)) => chat::run(&args)?,
-        Some(Verb::Predict(args)) => predict::run(&args)?,
-        Some(Verb::Inspect(args)) => inspect::run(&args)?,
-        Some(Verb::Data(args)) => data::run(&args)?,
-        Some(Verb::Plan(args)) => plan::run(&args)?,
-        Some(Verb::Report(args)) => report::run(&args)?,
+        verb @ Some(_) => crate::run(verb)?,
         None => {}
     }
     Ok(None)

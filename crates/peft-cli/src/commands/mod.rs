@@ -6,6 +6,7 @@ pub(crate) mod chat;
 mod classifier;
 pub(crate) mod data;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 mod encoded;
 pub(crate) mod eval;
 pub(crate) mod export;

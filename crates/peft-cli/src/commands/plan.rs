@@ -2,6 +2,7 @@
 
 mod advice;
 mod probe;
+mod rows;
 mod sizes;
 mod table;
 
@@ -14,7 +15,8 @@ use peft_store::{Checkpoint, CheckpointConfig, Held, MemoryError};
 use peft_train::TrainExample;
 use serde_json::{Value, json};
 
-use self::probe::Probe;
+pub(super) use self::probe::Probe;
+use self::rows::PlannedRows;
 pub(super) use self::table::bytes;
 use super::train::names_output_layer;
 use super::{opened, print_line};
@@ -43,7 +45,16 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), CliError> {
             args.max_length
         );
     }
-    let chosen = Case::of(args, &checkpoint)?;
+    let rows = match args.train.as_slice() {
+        [] => None,
+        _ => Some(PlannedRows::read(args, &checkpoint)?),
+    };
+    let given = args;
+    let args = &rows
+        .as_ref()
+        .map_or_else(|| args.clone(), |rows| rows.largest(args));
+    let sized = Sized::of(args, &checkpoint)?;
+    let chosen = sized.case(args);
     let full = Case::of(
         &PlanArgs {
             method: Some(Method::Full),
@@ -60,6 +71,11 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), CliError> {
         true => None,
         false => Some(Probe::measure(&args.model.dtype)?),
     };
+    let epoch = rows.as_ref().map(|rows| rows.epoch(&sized));
+    let epoch_seconds = probe
+        .as_ref()
+        .zip(epoch)
+        .map(|(probe, epoch)| probe.seconds_of(epoch));
     let advice = args
         .memory
         .map(|size| advice::of(args, &checkpoint, size.0));
@@ -74,9 +90,13 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), CliError> {
             "seconds_a_step": seconds(&chosen),
             "seconds_a_step_of_full": seconds(&full),
             "fits": advice.as_ref().map(|advice| advice.as_json()),
+            "rows": rows.as_ref().zip(epoch).map(|(rows, epoch)| rows.as_json(given, epoch, epoch_seconds)),
         }));
     }
     print_line(table::of(args, &chosen, &full, probe.as_ref()))?;
+    if let Some(rows) = &rows {
+        print_line(format!("\n{}", rows.text(given, epoch_seconds)))?;
+    }
     match advice {
         Some(advice) => print_line(advice.text()),
         None => Ok(()),
@@ -116,7 +136,7 @@ impl Sized {
         let train = train_args(args)?;
         let (device, dtype) = placed(&train.model)?;
         let bytes = dtype.size() as f64;
-        let run = run_of(args, &train);
+        let run = run_of(&train, Run::new(args.batch_size, args.max_length));
         let checkpoint = checkpoint
             .clone()
             .with_quantise(HoldArg::of(args.model.quantise));
@@ -143,8 +163,18 @@ impl Sized {
         })
     }
 
+    /// A step of one batch of these sizes.
+    fn run(&self, rows: usize, tokens: usize) -> Run {
+        run_of(&self.train, Run::new(rows, tokens))
+    }
+
     fn case(&self, args: &PlanArgs) -> Case {
-        let mut plan = plan(&self.sizes, &run_of(args, &self.train));
+        let run = Run {
+            batches: args.grad_accum,
+            targets: args.targets_part,
+            ..self.run(args.batch_size, args.max_length)
+        };
+        let mut plan = plan(&self.sizes, &run);
         if let Some(bytes) = self.weights {
             plan.memory.weights = bytes as f64;
         }
@@ -159,16 +189,40 @@ impl Sized {
     }
 }
 
-fn run_of(args: &PlanArgs, train: &TrainArgs) -> Run {
-    let dropout = train.of_method.dropout.is_some_and(|rate| rate > 0.0);
+/// A run of these batches, by the flags that are not of their sizes.
+fn run_of(args: &TrainArgs, run: Run) -> Run {
+    let of = &args.of_method;
     Run {
-        batches: args.grad_accum,
-        targets: args.targets_part,
         recompute: args.recompute,
-        dropout,
-        workers: std::thread::available_parallelism().map_or(1, usize::from),
-        ..Run::new(args.batch_size, args.max_length)
+        dropout: of.dropout.is_some_and(|rate| rate > 0.0),
+        workers: args
+            .workers
+            .or(std::thread::available_parallelism().map(usize::from).ok())
+            .unwrap_or(1),
+        ..run
     }
+}
+
+/// The batch of a run that takes most: its rows, the tokens of each as they are read, and the part
+/// of them that are targets. Rows are `padded` to the longest, or put behind each other.
+fn largest_batch<E: TrainExample>(
+    args: &TrainArgs,
+    examples: &[E],
+    padded: bool,
+) -> (usize, usize, f64) {
+    let mut longest: Vec<&E> = examples.iter().collect();
+    longest.sort_by_key(|row| Reverse(row.length()));
+    longest.truncate(args.batch_size);
+    let lengths = || longest.iter().map(|row| row.length());
+    let (rows, all) = (longest.len(), lengths().sum::<usize>());
+    let targets: usize = longest.iter().map(|row| row.n_targets()).sum();
+    let of = &args.of_method;
+    let padded = padded || args.pad || of.cache_trunk || of.n_virtual_tokens(args.method()) > 0;
+    let tokens = match padded {
+        true => lengths().max().unwrap_or(0),
+        false => all.div_ceil(rows.max(1)),
+    };
+    (rows, tokens, (targets as f64 / all.max(1) as f64).min(1.0))
 }
 
 /// What a step of a run costs, whose model and rows are there; none where that is not known, as of
@@ -184,26 +238,11 @@ pub(super) fn of_run<M: Transformer, E: TrainExample>(
         return None;
     }
     let (_, dtype) = placed(&args.model).ok()?;
-    let mut longest: Vec<&E> = examples.iter().collect();
-    longest.sort_by_key(|row| Reverse(row.length()));
-    longest.truncate(args.batch_size);
-    let lengths = || longest.iter().map(|row| row.length());
-    let (rows, all) = (longest.len(), lengths().sum::<usize>());
-    let targets: usize = longest.iter().map(|row| row.n_targets()).sum();
-    let of = &args.of_method;
-    let is_padded =
-        args.pad || of.cache_trunk || outputs.is_some() || of.n_virtual_tokens(args.method()) > 0;
+    let (rows, tokens, targets) = largest_batch(args, examples, outputs.is_some());
     let run = Run {
         batches: args.grad_accum,
-        targets: (targets as f64 / all.max(1) as f64).min(1.0),
-        recompute: args.recompute,
-        dropout: of.dropout.is_some_and(|rate| rate > 0.0),
-        workers: args.workers.unwrap_or(1),
-        ..match is_padded {
-            true => Run::new(rows, lengths().max()?),
-            // Behind each other.
-            false => Run::new(rows, all.div_ceil(rows.max(1))),
-        }
+        targets,
+        ..run_of(args, Run::new(rows, tokens))
     };
     let mut sizes = sizes::sizes(args, checkpoint, model, dtype.size() as f64, &run).ok()?;
     sizes.vocabulary = outputs.unwrap_or(sizes.vocabulary);
@@ -255,6 +294,8 @@ fn train_args(args: &PlanArgs) -> Result<TrainArgs, CliError> {
     train.grad_accum = args.grad_accum;
     train.max_length = args.max_length;
     train.recompute = args.recompute;
+    train.pack = args.pack;
+    train.pad = args.pad;
     train.of_method.check(train.method())?;
     train.check_held()?;
     train.complete();

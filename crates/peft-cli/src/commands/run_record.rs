@@ -25,8 +25,8 @@ pub(crate) struct RunRecord {
     pub(crate) valid: BTreeMap<String, Points>,
     /// The step that is kept as the best.
     pub(crate) best: Option<f64>,
-    /// Seconds that its steps took, at the rate of those since it began or went on last.
-    pub(crate) seconds: Option<f64>,
+    /// What its last steps cost, planned and used, by name, where they were planned.
+    pub(crate) cost: BTreeMap<String, Points>,
     /// How many steps it was to have.
     pub(crate) planned: Option<f64>,
     /// Lines that could not be read.
@@ -60,7 +60,7 @@ impl RunRecord {
             train: BTreeMap::new(),
             valid: BTreeMap::new(),
             best: None,
-            seconds: None,
+            cost: BTreeMap::new(),
             planned: None,
             damaged: 0,
         };
@@ -85,24 +85,24 @@ impl RunRecord {
         };
         put(&mut self.train, &line["train"]);
         put(&mut self.valid, &line["valid"]);
+        put(&mut self.cost, &line["cost"]);
         if line["best"] == Value::Bool(true) {
             self.best = Some(step);
         }
-        if let (Some(total), Some(left)) = (
-            line["train"]["total_steps"].as_f64(),
-            line["train"]["seconds_left"].as_f64(),
-        ) {
+        if let Some(total) = line["train"]["total_steps"].as_f64() {
             self.planned = Some(total);
-            // Time left is time gone by the steps that are left.
-            if left > 0.0 && total > step {
-                self.seconds = Some(left / (total - step) * step);
-            }
         }
     }
 
     /// The last figure of a name among the steps', or the evaluations'.
     pub(crate) fn last(of: &BTreeMap<String, Points>, name: &str) -> Option<f64> {
         of.get(name)?.last().map(|point| point.1)
+    }
+
+    /// Seconds that its steps took.
+    pub(crate) fn seconds(&self) -> Option<f64> {
+        let points = self.train.get("seconds")?;
+        Some(points.iter().map(|point| point.1).sum())
     }
 
     /// Steps done.

@@ -29,6 +29,11 @@ pub struct StepReport {
     pub grad_norm: f64,
     /// Targets in the step: tokens of a language model, rows of a classifier.
     pub targets: usize,
+    /// What the step took, in seconds: without evaluations and what observers do.
+    pub seconds: f64,
+    /// The multiply-adds of its products, where they are [counted](peft_kernels::multiply_adds);
+    /// those of the whole process meanwhile.
+    pub multiply_adds: u64,
     /// Targets a second since the run began or resumed.
     pub targets_per_second: f64,
     /// Time left at that speed.

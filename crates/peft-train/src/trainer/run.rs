@@ -209,6 +209,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             let end = start.saturating_add(config.grad_accum).min(batches.len());
             let (_, batches) = planned.insert((epoch, batches));
             let rows = &batches[start..end];
+            let (began, counted) = (Instant::now(), peft_kernels::multiply_adds());
 
             let begins;
             (model, begins) = stages.before(step, model)?;
@@ -273,6 +274,8 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
                 learning_rate,
                 grad_norm,
                 targets: n_targets,
+                seconds: began.elapsed().as_secs_f64(),
+                multiply_adds: peft_kernels::multiply_adds() - counted,
                 targets_per_second: targets_seen as f64 / seconds.max(1e-9),
                 seconds_left: seconds / (done - first) as f64 * (total_steps - done) as f64,
             };

@@ -17,14 +17,14 @@ const TURNS: usize = 6;
 const PRODUCTS: f64 = 0.6;
 
 /// The rate of large products with a base of a type.
-pub(super) struct Probe {
+pub(crate) struct Probe {
     /// Multiply-adds a second.
-    pub(super) rate: f64,
+    pub(crate) rate: f64,
 }
 
 impl Probe {
     /// The best of some turns, on the processor.
-    pub(super) fn measure(dtype: &str) -> Result<Self, CliError> {
+    pub(crate) fn measure(dtype: &str) -> Result<Self, CliError> {
         let device: Device = crate::device::any()?;
         let [rows, d_in, d_out] = SIDES;
         let of = |dims: [usize; 2]| Tensor::<2>::random(dims, Distribution::Default, &device);
@@ -42,7 +42,12 @@ impl Probe {
     }
 
     /// Of a step.
-    pub(super) fn seconds(&self, plan: &Plan) -> f64 {
-        plan.computation.total() / self.rate / PRODUCTS
+    pub(crate) fn seconds(&self, plan: &Plan) -> f64 {
+        self.seconds_of(plan.computation.total())
+    }
+
+    /// Of so many multiply-adds in steps.
+    pub(crate) fn seconds_of(&self, multiply_adds: f64) -> f64 {
+        multiply_adds / self.rate / PRODUCTS
     }
 }

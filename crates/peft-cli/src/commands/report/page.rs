@@ -81,11 +81,22 @@ fn escaped(text: &str) -> String {
 fn outcomes(runs: &[RunRecord]) -> String {
     let mut html = String::from(
         "<table><tr><th>run</th><th>method</th><th>steps</th><th>training loss</th>\
-<th>validation loss before</th><th>best</th><th>at step</th><th>minutes</th></tr>\n",
+<th>validation loss before</th><th>best</th><th>at step</th><th>minutes</th>\
+<th>memory, MB (planned)</th><th>s a step (planned)</th></tr>\n",
     );
     for run in runs {
         let number = |value: Option<f64>, digits: usize| {
             value.map_or_else(|| "–".into(), |value| format!("{value:.digits$}"))
+        };
+        let cost = |name: &str, unit: f64, digits: usize| {
+            let of = |name: &str| RunRecord::last(&run.cost, name).map(|value| value / unit);
+            let planned = of(&format!("planned_{name}"));
+            match (of(name), planned) {
+                (used, None) => number(used, digits),
+                (used, planned) => {
+                    format!("{} ({})", number(used, digits), number(planned, digits))
+                }
+            }
         };
         let of_all = run.planned.filter(|planned| *planned != run.steps());
         let steps = match of_all {
@@ -99,7 +110,9 @@ fn outcomes(runs: &[RunRecord]) -> String {
             number(run.valid_loss(0.0), 4),
             number(run.best_loss(), 4),
             number(run.best, 0),
-            number(run.seconds.map(|seconds| seconds / 60.0), 1),
+            number(run.seconds().map(|seconds| seconds / 60.0), 1),
+            cost("memory", 1e6, 0),
+            cost("seconds", 1.0, 2),
         ];
         let _ = write!(
             html,

@@ -15,6 +15,7 @@ use peft_train::{
 use serde_json::{Map, Value, json};
 
 use super::adapter::adapter_config;
+use super::cost::Cost;
 use super::directory::{Directory, holds_result};
 use super::init::Init;
 use super::output::{OutputKind, RunOutput};
@@ -172,7 +173,7 @@ where
     }
     let context = context(args, job.valid.map(digest_of));
     let mut run = Run::new(args, lock, done, save_every, what);
-    run.planned = planned.map(|plan| plan.memory.total());
+    run.cost = Cost::new(planned, &args.model.dtype);
     let strategy: Box<dyn Strategy> = match strategy {
         Some(strategy) => strategy,
         None => adapters_strategy(args, &model)?,

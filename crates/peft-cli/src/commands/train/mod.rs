@@ -4,6 +4,7 @@ mod adapter;
 mod cadence;
 mod checks;
 mod classifier;
+mod cost;
 mod directory;
 mod fit;
 mod init;
@@ -19,8 +20,8 @@ mod sweep;
 use peft_models::LanguageModel;
 use peft_store::{Checkpoint, Quantise, TaskType};
 use peft_train::{
-    Dataset, EncodeOptions, EncodedExamples, PackedNextToken, RowKind, Schedule, TrainConfig,
-    Warmup, encode, pack,
+    Dataset, EncodeOptions, EncodedExamples, PackedNextToken, RowKind, Schedule, TextTokenizer,
+    TrainConfig, Warmup, encode, pack,
 };
 
 pub(crate) use self::adapter::{names_output_layer, weights};
@@ -46,7 +47,6 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     args.complete();
     let args = &args;
     check(args)?;
-    let virtual_tokens = args.of_method.n_virtual_tokens(args.method());
     let directory = Directory::open(args)?;
     if let Some(found) = &directory.found {
         found.state.check_context(&fit::flags(args))?;
@@ -95,16 +95,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
                 .into(),
         ));
     }
-    let options = EncodeOptions {
-        max_length: args.max_length.min(left(&checkpoint, virtual_tokens)?),
-        append_eos: !args.no_eos,
-        vocab_size: checkpoint.config().vocab_size(),
-    };
-    super::check_end(&train_rows, &tokenizer, &options)?;
-    let mut train_set = encode(&train_rows, &tokenizer, &options)?;
-    if args.pack {
-        train_set.examples = pack(train_set.examples, options.max_length);
-    }
+    let options = encode_options(args, &checkpoint)?;
+    let train_set = encoded(args, &checkpoint, &tokenizer, &train_rows)?;
     config.check_length(train_set.examples.len())?;
     let valid_set = valid_rows
         .map(|rows| encode(&rows, &tokenizer, &options))
@@ -158,6 +150,31 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         },
     };
     fit(args, &config, &objective, job)
+}
+
+/// Rows of text as a run trains on them.
+pub(crate) fn encoded(
+    args: &TrainArgs,
+    checkpoint: &Checkpoint,
+    tokenizer: &TextTokenizer,
+    rows: &Dataset,
+) -> Result<EncodedExamples, CliError> {
+    let options = encode_options(args, checkpoint)?;
+    super::check_end(rows, tokenizer, &options)?;
+    let mut set = encode(rows, tokenizer, &options)?;
+    if args.pack {
+        set.examples = pack(set.examples, options.max_length);
+    }
+    Ok(set)
+}
+
+fn encode_options(args: &TrainArgs, checkpoint: &Checkpoint) -> Result<EncodeOptions, CliError> {
+    let virtual_tokens = args.of_method.n_virtual_tokens(args.method());
+    Ok(EncodeOptions {
+        max_length: args.max_length.min(left(checkpoint, virtual_tokens)?),
+        append_eos: !args.no_eos,
+        vocab_size: checkpoint.config().vocab_size(),
+    })
 }
 
 /// The rows of training, and those of validation if there are any.

@@ -16,6 +16,7 @@ use peft_train::{
 use serde_json::{Value, json};
 
 use super::cadence::Cadence;
+use super::cost::Cost;
 use super::directory::has_begun;
 use super::interrupt::Interrupts;
 use super::lock::Lock;
@@ -23,7 +24,6 @@ use super::metrics::Metrics;
 use super::output::{OutputKind, RunOutput};
 use super::summary::{self, Outcome, OutputUse, Verdict};
 use crate::args::TrainArgs;
-use crate::commands::plan;
 use crate::config_file::{RESOLVED, resolved};
 use crate::error::CliError;
 use crate::progress::Display;
@@ -49,8 +49,8 @@ pub(super) struct Run<'a> {
     last: Option<TrainState>,
     evaluations: Evaluations,
     speed: Option<f64>,
-    /// The bytes that a step was planned to take.
-    pub(super) planned: Option<f64>,
+    /// What a step was planned to cost, and did cost.
+    pub(super) cost: Cost,
     /// What has trained, by path.
     touched: BTreeSet<String>,
 }
@@ -84,7 +84,7 @@ impl<'a> Run<'a> {
             last: None,
             evaluations: Evaluations::default(),
             speed: None,
-            planned: None,
+            cost: Cost::default(),
             touched,
         }
     }
@@ -201,12 +201,8 @@ impl<'a> Run<'a> {
         };
         let seconds = self.started.elapsed().as_secs_f64();
         summary::show(self.args, &outcome, seconds, self.speed);
-        if let (Some(planned), Some(peak)) = (self.planned, plan::peak()) {
-            say!(
-                "memory: {} planned, {} at most",
-                plan::bytes(planned),
-                plan::bytes(peak)
-            );
+        if let Some(line) = self.cost.line() {
+            say!("{line}");
         }
         match outcome.verdict() {
             Verdict::Worse(why) => return Err(CliError::Worse { why }),
@@ -318,7 +314,11 @@ impl<M: Transformer, R: Report> Observer<Adaptable<M>, R> for Run<'_> {
         self.note(progress.trained());
         self.speed = Some(report.targets_per_second);
         self.record(&json!({ "step": report.step, "train": report }))?;
+        self.cost.note(report);
         if progress.ends {
+            if let Some(cost) = self.cost.as_json() {
+                self.record(&json!({ "step": report.step, "cost": cost }))?;
+            }
             if report.step < report.total_steps {
                 self.display.line(&format!(
                     "ended after step {} of {}: the last {} evaluations were no better",

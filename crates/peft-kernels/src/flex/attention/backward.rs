@@ -7,6 +7,7 @@ use super::heads::Heads;
 use super::product::{STRIP, add_product, add_transposed};
 use super::rowwise::{add, exp2, multiply, scale};
 use crate::attention::rule::TILE;
+use crate::counted::count;
 use crate::flex::simd::{Arithmetic, Work};
 
 /// Whether the gradients of queries, keys and values are wanted.
@@ -57,6 +58,7 @@ impl Work for Backward<'_, '_> {
         let mut k_columns = vec![0.0; width * TILE];
         let mut v_columns = vec![0.0; width * TILE];
         let mut factors = [1.0; TILE];
+        let mut read = 0;
         for block in &self.blocks {
             let rows = block.positions * groups;
             let q = inputs.rows(&inputs.q, block, LOG2_E);
@@ -83,6 +85,7 @@ impl Work for Backward<'_, '_> {
                         continue;
                     }
                     seen = seen.start.min(first)..first + n;
+                    read += (2 + usize::from(of_queries)) * n;
                     let weights = &mut weights[first * TILE..][..n * TILE];
                     let of_scores = &mut of_scores[first * TILE..][..n * TILE];
                     add_product::<A>(
@@ -148,6 +151,7 @@ impl Work for Backward<'_, '_> {
                 }
                 let at = tile * TILE * padded;
                 let n = seen.len();
+                read += (usize::from(of_keys) + usize::from(of_values)) * n;
                 if of_keys {
                     add_transposed::<A>(
                         (&mut of_k[at..], padded),
@@ -171,6 +175,7 @@ impl Work for Backward<'_, '_> {
             }
             of_q.push(grad_of_q);
         }
+        count(read * TILE * width);
         scale(&mut of_k, LN_2); // queries were in units of ln 2
         Gradients {
             q: of_q,

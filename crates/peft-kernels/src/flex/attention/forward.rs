@@ -9,6 +9,7 @@ use super::product::{LANES, STRIP, add_product};
 use super::rowwise::{add, exp2, exponentials, max, multiply, scale, total};
 use crate::attention::HIDDEN;
 use crate::attention::rule::TILE;
+use crate::counted::count;
 use crate::flex::simd::{Arithmetic, Work};
 
 /// What a block of queries gives.
@@ -42,6 +43,7 @@ impl Work for Forward<'_, '_> {
         let mut views = Views::new(&block);
         let mut factors = [1.0; TILE];
         let mut scores = [0.0; STRIP * TILE];
+        let mut read = 0;
         for tile in 0..inputs.tiles() {
             if !views.look(inputs.rule, &block, tile) {
                 continue;
@@ -53,6 +55,7 @@ impl Work for Forward<'_, '_> {
                 if views.hides(first, first + n - 1, groups) {
                     continue;
                 }
+                read += n;
                 scores.fill(0.0);
                 add_product::<A>(
                     (&mut scores, TILE),
@@ -94,6 +97,7 @@ impl Work for Forward<'_, '_> {
                 );
             }
         }
+        count(2 * read * TILE * width);
         let log_sums = (0..rows)
             .map(|row| {
                 let sum = total(sums[row]);

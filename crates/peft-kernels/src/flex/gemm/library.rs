@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 use rayon::prelude::*;
 
 use super::storage::Plain;
+use crate::counted::count;
 
 /// Multiplications below which a product is left to one core, as in Burn's backend.
 pub(super) const ONE_CORE: usize = 192 * 192 * 192;
@@ -159,6 +160,7 @@ pub(in crate::flex) fn products(pairs: &[(Matrix<'_>, Matrix<'_>)], woven: usize
     if n == 0 {
         return Vec::new();
     }
+    count(n * inner);
     let mut out = Vec::with_capacity(n); // not set first, which would be a pass of one core
     let memory = &mut out.spare_capacity_mut()[..n];
     let cores = match pairs {

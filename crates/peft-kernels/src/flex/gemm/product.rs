@@ -12,6 +12,7 @@ use super::library::ONE_CORE;
 use super::line::{Element, LINE, Line};
 use super::pack::Factor;
 use super::storage::{Plain, Stored};
+use crate::counted::count;
 
 /// Units along the inner axis of a packed block: its panels stay in the cache.
 const UNITS: usize = 768;
@@ -71,6 +72,7 @@ pub(super) fn multiply<E: Element>(
     if n == 0 || a.inner == 0 {
         return vec![0.0; n];
     }
+    count(n * a.inner);
     let mut out = Vec::with_capacity(n); // not set first, which would be a pass of one core
     let output = Output {
         start: out.spare_capacity_mut()[..n].as_mut_ptr().cast(),
