@@ -21,7 +21,8 @@ pub enum LoraInit {
     Gaussian,
     /// Random combinations of the odd and of the even rows of a random orthogonal matrix, a tenth
     /// of them, so that both factors begin with values and the product is zero up to rounding. An
-    /// even rank. *Rethinking LoRA initialisation*, <https://datta0.github.io/posts/rethink-lora-init>.
+    /// even rank. *Rethinking LoRA initialisation*,
+    /// <https://datta0.github.io/posts/rethink-lora-init>.
     Orthogonal,
     /// The largest singular values of the weight: `A = U √(S/s)`, `B = √(S/s) Vᵀ`. *PiSSA*, Meng
     /// et al. 2024, [arXiv:2404.02948](https://arxiv.org/abs/2404.02948). With the crate's feature

@@ -180,8 +180,8 @@ const FAULTS: [Fault; 31] = [
     Fault {
         name: "LoRA's scale is dropped",
         file: "crates/peft-lora/src/lora.rs",
-        text: "peft_kernels::linear(x, self.lora_a.val(), None).mul_scalar(self.scale);",
-        instead: "peft_kernels::linear(x, self.lora_a.val(), None);",
+        text: "peft_kernels::linear(x, a, None).mul_scalar(self.scale);",
+        instead: "peft_kernels::linear(x, a, None);",
         cases: &[
             "conformance::lora::flex::paths_agree",
             "lora::flex::the_output_is_the_formula",

@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn columns_stand_in_braces_and_braces_are_doubled() {
-        let row = json!({ "q": "why?", "n": 3, "none": null, "list": [], "{q": "odd" });
+        let row =
+            json!({ "q": "why?", "n": 3, "none": null, "list": [], "{q": "odd", "answer": "so" });
         let row = row.as_object().expect("an object");
         for (source, expected) in [
             ("{q}", "why?"),
@@ -140,7 +141,7 @@ mod tests {
         }
         let fill = |source: &str| PromptTemplate::parse(source).expect("a template").fill(row);
         assert!(fill("{list}").expect_err("a list").contains("no text"));
-        let near = fill("{nn}").expect_err("none");
-        assert!(near.contains("did you mean `n`"), "{near}");
+        let near = fill("{anwser}").expect_err("none");
+        assert!(near.contains("did you mean `answer`"), "{near}");
     }
 }
