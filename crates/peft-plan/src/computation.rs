@@ -76,8 +76,8 @@ impl Computation {
                 match linear.trains {
                     Trains::Whole => of.gradient_of_weights += product,
                     Trains::LowRank(low) => {
-                        let first = here * low.rank as f64 * linear.d_in as f64;
-                        let factors = first + here * low.rank as f64 * linear.d_out as f64;
+                        let first = here * low.acting() * linear.d_in as f64;
+                        let factors = first + here * low.acting() * linear.d_out as f64;
                         let unformed = usize::from(!reads_tracked) + usize::from(low.frozen_a);
                         adapter += 3.0 * factors - unformed as f64 * first;
                         if low.scales_columns {
@@ -85,7 +85,7 @@ impl Computation {
                             // what is dropped is dropped from the weight's own rows too.
                             let again = if run.dropout { product } else { 0.0 };
                             let steps = run.batches as f64 * run.workers as f64;
-                            adapter += steps * low.rank as f64 * linear.values() + again;
+                            adapter += steps * low.acting() * linear.values() + again;
                         }
                     }
                     Trains::Nothing | Trains::Bias | Trains::Scale { .. } => {}

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{Block, ModelSizes, Role, Trains};
+use crate::model::{Block, Linear, ModelSizes, Role, Trains};
 use crate::run::Run;
 
 /// Of an f32.
@@ -21,7 +21,7 @@ pub struct Memory {
     pub adapter: f64,
     /// Gradients of what trains.
     pub gradients: f64,
-    /// The optimizer's two moments of what trains.
+    /// The optimizer's two moments of what trains, and what AdaLoRA keeps to choose its ranks.
     pub optimizer: f64,
     /// What blocks keep for their gradients.
     pub activations: f64,
@@ -52,6 +52,12 @@ impl Memory {
             .sum();
         let others: usize = blocks.map(|block| block.others).sum();
         let outside = (model.outside + others) as f64 * model.outside_bytes;
+        // AdaLoRA's two averages of each element, as large as the two moments.
+        let weighs = |linear: &&Linear| match linear.trains {
+            Trains::LowRank(of) => of.diagonal,
+            _ => false,
+        };
+        let weighed: f64 = linears.clone().filter(weighs).map(Linear::trainable).sum();
         let added: f64 = linears.map(|linear| linear.added()).sum();
         let beside = model.beside.map_or(0.0, |beside| beside.parameters());
         let trainable = model.trainable();
@@ -63,7 +69,7 @@ impl Memory {
             weights: of_linears + outside,
             adapter: (added + beside) * FLOAT,
             gradients: trainable * FLOAT,
-            optimizer: 2.0 * trainable * FLOAT,
+            optimizer: 2.0 * (trainable + weighed) * FLOAT,
             activations: activations(model, run, n, read),
             loss: scores.min(SCORES * run.workers as f64)
                 + 2.0 * read * FLOAT * model.d_model as f64,
@@ -143,7 +149,7 @@ fn kept_by(
     for linear in &block.linears {
         match linear.trains {
             Trains::LowRank(of) => {
-                kept += here * of.rank as f64;
+                kept += here * of.acting();
                 if run.dropout && !of.frozen_a {
                     kept += here * linear.d_in as f64;
                 }
@@ -162,7 +168,7 @@ fn kept_by(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Linear, LowRank};
+    use crate::LowRank;
 
     #[test]
     fn each_part_is_counted_by_hand() {
@@ -204,15 +210,16 @@ mod tests {
         let each = 5.0 * (8.0 + 8.0 + 8.0 + 4.0 + 12.0 + 6.0 + 8.0);
         assert_eq!(of.activations, 4.0 * (3.0 * each - 5.0 * 4.0));
         // A frozen A needs no input, a length the output of its layer.
-        let varied = |low: LowRank| {
+        let whole = |low: LowRank| {
             let mut model = model.clone();
             for block in &mut model.blocks {
                 for linear in &mut block.linears {
                     linear.trains = Trains::LowRank(low);
                 }
             }
-            Memory::of(&model, &Run::new(1, 5)).activations
+            Memory::of(&model, &Run::new(1, 5))
         };
+        let varied = |low: LowRank| whole(low).activations;
         let frozen = LowRank {
             frozen_a: true,
             ..LowRank::new(2)
@@ -229,6 +236,19 @@ mod tests {
             varied(scaled),
             of.activations + 4.0 * 3.0 * 5.0 * (8.0 + 4.0 + 12.0 + 4.0)
         );
+        // Two factors that it began with, and two averages of each element of AdaLoRA's.
+        let begun = LowRank {
+            initial: true,
+            ..LowRank::new(2)
+        };
+        assert_eq!(whole(begun).adapter, 2.0 * factors * 4.0);
+        assert_eq!(whole(begun).optimizer, of.optimizer);
+        let chosen = LowRank {
+            diagonal: true,
+            ..LowRank::new(2)
+        };
+        let values = 3.0 * 4.0 * 2.0;
+        assert_eq!(whole(chosen).optimizer, 4.0 * (factors + values) * 4.0);
         let again = Run {
             recompute: true,
             ..Run::new(1, 5)

@@ -42,8 +42,11 @@ pub struct LowRank {
     pub scales_columns: bool,
     /// Whether a bias trains.
     pub bias: bool,
-    /// Whether there is a value for each of the inner side (AdaLoRA).
+    /// Whether there is a value for each of the inner side, and two averages of every element by
+    /// which ranks are left (AdaLoRA).
     pub diagonal: bool,
+    /// Whether the factors that it began with are held beside and taken off (PiSSA, OLoRA).
+    pub initial: bool,
 }
 
 impl LowRank {
@@ -55,7 +58,14 @@ impl LowRank {
             scales_columns: false,
             bias: false,
             diagonal: false,
+            initial: false,
         }
+    }
+
+    /// The inner side of what acts.
+    pub(crate) fn acting(self) -> f64 {
+        let rank = self.rank as f64;
+        if self.initial { 2.0 * rank } else { rank }
     }
 }
 
@@ -120,8 +130,10 @@ impl Linear {
         match self.trains {
             Trains::Nothing | Trains::Whole | Trains::Bias => 0.0,
             Trains::LowRank(of) => {
-                let a = of.rank as f64 * self.d_in as f64;
-                self.trainable() + if of.frozen_a { a } else { 0.0 }
+                let [a, b] = [self.d_in, self.d_out].map(|d| of.rank as f64 * d as f64);
+                let frozen = if of.frozen_a { a } else { 0.0 };
+                let initial = if of.initial { a + b } else { 0.0 };
+                self.trainable() + frozen + initial
             }
             Trains::Scale { .. } => self.trainable(),
         }

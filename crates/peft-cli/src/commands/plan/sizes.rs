@@ -136,6 +136,7 @@ fn adapted<M: Transformer>(
                 scales_columns: lora.dora,
                 bias: lora.lora_bias,
                 diagonal: false,
+                initial: lora.init.begins_elsewhere(),
             };
             let of = |layer: &Layer| (layer.weight_path(), Trains::LowRank(low));
             found.extend(layers.iter().map(of));
