@@ -92,8 +92,10 @@ impl Computation {
                 }
             }
             let share = if is_last { run.targets } else { 1.0 };
-            of.forward += forward;
-            of.attention += ATTENTION_FORWARD * attention * share;
+            if is_tracked || !run.cached {
+                of.forward += forward;
+                of.attention += ATTENTION_FORWARD * attention * share;
+            }
             of.adapter += adapter;
             of.gradient_of_inputs += inputs;
             if is_tracked {
@@ -196,6 +198,26 @@ mod tests {
         };
         let again = Computation::of(&model, &again);
         assert!(again.recomputation >= again.forward + again.attention);
+    }
+
+    #[test]
+    fn a_cached_trunk_is_not_computed() {
+        let mut model = model();
+        for linear in &mut model.blocks[1].linears {
+            linear.trains = Trains::Whole;
+        }
+        let of = |cached| {
+            let run = Run {
+                cached,
+                ..Run::new(1, 5)
+            };
+            Computation::of(&model, &run)
+        };
+        let (computed, cached) = (of(false), of(true));
+        // The first block: its layers at five positions, and two products of fifteen pairs.
+        assert_eq!(computed.forward - cached.forward, 5.0 * 96.0);
+        assert_eq!(computed.attention - cached.attention, 2.0 * 15.0 * 4.0);
+        assert_eq!(computed.gradient_of_inputs, cached.gradient_of_inputs);
     }
 
     #[test]

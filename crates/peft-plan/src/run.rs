@@ -15,6 +15,8 @@ pub struct Run {
     pub recompute: bool,
     /// Whether what adapters read is dropped out, of which a copy is kept for each.
     pub dropout: bool,
+    /// Whether the states before the first block that trains are kept and read, not computed.
+    pub cached: bool,
     /// Threads that share the rows of a batch.
     pub workers: usize,
 }
@@ -29,6 +31,7 @@ impl Run {
             targets: 1.0,
             recompute: false,
             dropout: false,
+            cached: false,
             workers: 1,
         }
     }

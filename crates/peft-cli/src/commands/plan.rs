@@ -86,6 +86,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), CliError> {
             "method": chosen.name,
             "plan": as_json(&chosen.plan),
             "full": as_json(&full.plan),
+            "later": chosen.later.as_ref().map(as_json),
             "multiply_adds_a_second": probe.as_ref().map(|probe| probe.rate),
             "seconds_a_step": seconds(&chosen),
             "seconds_a_step_of_full": seconds(&full),
@@ -115,6 +116,8 @@ struct Case {
     name: String,
     tokens: f64,
     plan: Plan,
+    /// A step of an epoch after the first, where the trunk is cached.
+    later: Option<Plan>,
 }
 
 impl Case {
@@ -174,6 +177,13 @@ impl Sized {
             targets: args.targets_part,
             ..self.run(args.batch_size, args.max_length)
         };
+        let later = self.train.of_method.cache_trunk.then(|| {
+            let cached = Run {
+                cached: true,
+                ..run.clone()
+            };
+            plan(&self.sizes, &cached)
+        });
         let mut plan = plan(&self.sizes, &run);
         if let Some(bytes) = self.weights {
             plan.memory.weights = bytes as f64;
@@ -185,6 +195,7 @@ impl Sized {
                 .map(|n| *n as f64)
                 .product(),
             plan,
+            later,
         }
     }
 }

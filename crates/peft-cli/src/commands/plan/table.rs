@@ -54,6 +54,15 @@ pub(super) fn of(args: &PlanArgs, chosen: &Case, full: &Case, probe: Option<&Pro
         "a token: {:.1} M\n",
         plan.computation.total() / chosen.tokens / 1e6
     );
+    if let Some(later) = &chosen.later {
+        let (first, later) = (plan.computation.total(), later.computation.total());
+        let _ = writeln!(
+            text,
+            "with the trunk cached, a step after the first epoch: {:.1} G, {:.2} of one before\n",
+            later / 1e9,
+            later / first
+        );
+    }
     let (a, b) = (&other.memory, &plan.memory);
     let memory: [Row; 7] = [
         ("weights of the model", a.weights, b.weights),
