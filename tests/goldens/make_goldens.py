@@ -7,6 +7,7 @@ import transformers
 
 import adapters
 import allocated
+import combined
 import decoders
 import encoders
 import inits
@@ -18,6 +19,7 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 
 makers = [(decoders.make_model, decoders.MODELS), (encoders.make_model, encoders.MODELS), (adapters.make_adapter, adapters.ADAPTERS),
+          (combined.make_combined, combined.COMBINED),
           (inits.make_init, inits.INITS),
           (allocated.make_allocated, allocated.ALLOCATED),
           (prefixes.make_prefix, prefixes.PREFIXES), (prompts.make_prompt, prompts.PROMPTS)]

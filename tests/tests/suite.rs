@@ -4,6 +4,7 @@ mod adalora;
 mod adapter_files;
 mod adapters;
 mod checkpointing;
+mod combine;
 mod conformance;
 mod core_slots;
 mod dora;

@@ -2,6 +2,8 @@
 #![deny(missing_docs)]
 
 mod adalora;
+#[cfg(feature = "svd")]
+mod combine;
 mod config;
 mod dora;
 mod init;
@@ -13,6 +15,8 @@ mod low_rank;
 mod spectrum;
 
 pub use adalora::{AdaLora, AdaLoraConfig, Importance, RankAllocator};
+#[cfg(feature = "svd")]
+pub use combine::{Combination, Combined, MajoritySign, Part, Rule};
 pub use config::{LoraConfig, LoraScaling};
 pub use dora::Magnitude;
 pub use init::LoraInit;

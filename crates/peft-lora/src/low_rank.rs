@@ -95,6 +95,29 @@ impl LowRank {
         Some(Self::made_of(found, rank, energy, &device))
     }
 
+    /// Of this rank, or less where the factors have less: exact, by the factors alone. None where
+    /// one is not finite.
+    ///
+    /// # Shapes
+    ///
+    /// `a` is `[d_in, n]`, `b` is `[n, d_out]`.
+    pub(crate) fn of_product(a: Tensor<2>, b: Tensor<2>, rank: usize) -> Option<Self> {
+        let device = a.device();
+        let matrix = |factor: Tensor<2>| {
+            let [rows, columns] = factor.dims();
+            let values: Vec<f64> = factor.into_data().iter::<f64>().collect();
+            let finite = values.iter().all(|value| value.is_finite());
+            finite.then(|| DMatrix::from_row_iterator(rows, columns, values))
+        };
+        let (a, b) = (matrix(a)?.qr(), matrix(b)?.transpose().qr());
+        // A B = Q_a (R_a R_bᵀ) Q_bᵀ, and the middle one is small.
+        let (u, s, v) = exact(&(a.r() * b.r().transpose()))?;
+        let energy = s.iter().map(|s| s * s).sum();
+        let rank = rank.min(s.len());
+        let found = (a.q() * u, s, b.q() * v);
+        Some(Self::made_of(found, rank, energy, &device))
+    }
+
     /// Of the first of these, where all together have this sum of squares.
     fn made_of((u, s, v): Decomposed, rank: usize, all: f64, device: &Device) -> Self {
         let singular_values = s[..rank].to_vec();
@@ -200,14 +223,18 @@ fn sought(matrix: &DMatrix<f64>, rank: usize, rounds: usize) -> Option<Decompose
     Some((u, found.singular_values.iter().copied().collect(), v))
 }
 
-/// The next number of a sequence in `[−1, 1)`: splitmix64.
-fn uniform(seed: &mut u64) -> f64 {
+/// The next number of a sequence in `[−1, 1)`.
+pub(crate) fn uniform(seed: &mut u64) -> f64 {
+    (splitmix64(seed) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+}
+
+/// The next number of a sequence: splitmix64.
+pub(crate) fn splitmix64(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *seed;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^= z >> 31;
-    (z >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ mod tensor_problem;
 mod trained;
 
 pub use adapter::{
-    Adaptable, AdapterConfig, AdapterDir, AdapterFileError, AdapterInfo, TaskType, adaptable,
-    save_adapter, save_prefix, save_prompt,
+    Adaptable, AdapterConfig, AdapterDir, AdapterFileError, AdapterInfo, LoraLayer, LoraLayers,
+    TaskType, adaptable, save_adapter, save_prefix, save_prompt,
 };
 pub use base_digest::base_digest;
 #[cfg(feature = "models")]

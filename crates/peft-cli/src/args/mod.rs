@@ -1,6 +1,7 @@
 //! The command line.
 
 mod chat;
+mod combine;
 mod data;
 mod default_lr;
 mod doctor;
@@ -26,6 +27,7 @@ use serde::Serialize;
 use crate::error::CliError;
 
 pub(crate) use self::chat::ChatArgs;
+pub(crate) use self::combine::{CombineArgs, HowArg, MajorityArg};
 pub(crate) use self::data::{CheckArgs, DataArgs, DataVerb};
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::export::{ExportArgs, ExportFormat, ExtractArgs, QuantiseArg, SpectrumArgs};
@@ -86,6 +88,8 @@ pub(crate) enum Verb {
     Export(ExportArgs),
     /// Make an adapter of what a model differs by from its base
     Extract(ExtractArgs),
+    /// Make one adapter of several
+    Combine(CombineArgs),
     /// The singular values of a model's weights, or of what an adapter or tuning adds to them
     Spectrum(SpectrumArgs),
     /// What a model or an adapter directory holds
@@ -113,6 +117,7 @@ impl Verb {
             Self::Merge(_)
             | Self::Export(_)
             | Self::Extract(_)
+            | Self::Combine(_)
             | Self::Spectrum(_)
             | Self::Inspect(_)
             | Self::Data(_)

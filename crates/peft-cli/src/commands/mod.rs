@@ -4,6 +4,7 @@ mod adapted;
 mod answer;
 pub(crate) mod chat;
 mod classifier;
+pub(crate) mod combine;
 pub(crate) mod data;
 pub(crate) mod demo;
 pub(crate) mod doctor;

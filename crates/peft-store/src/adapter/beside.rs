@@ -110,6 +110,17 @@ pub(super) fn common_fields<M: Module>(
     modules_to_save: &[String],
     model: &M,
 ) -> Map<String, Value> {
+    let mut fields = method_fields(peft_type);
+    if !modules_to_save.is_empty() {
+        // By names that PEFT finds them by.
+        let names = told_apart(modules_to_save, &module_paths(model));
+        fields.insert("modules_to_save".into(), names.into());
+    }
+    fields
+}
+
+/// The fields that PEFT writes for every method, where no module trains whole.
+pub(super) fn method_fields(peft_type: &str) -> Map<String, Value> {
     let fields = json!({
         "auto_mapping": null,
         "base_model_name_or_path": null,
@@ -120,16 +131,10 @@ pub(super) fn common_fields<M: Module>(
         "revision": null,
         "task_type": null,
     });
-    let mut fields = match fields {
+    match fields {
         Value::Object(fields) => fields,
         _ => Map::new(),
-    };
-    if !modules_to_save.is_empty() {
-        // By names that PEFT finds them by.
-        let names = told_apart(modules_to_save, &module_paths(model));
-        fields.insert("modules_to_save".into(), names.into());
     }
-    fields
 }
 
 /// Write the two files of a directory: the tensors, with the digest of the base under adapter

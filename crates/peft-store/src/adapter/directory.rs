@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::config::{complete, complete_by_keys};
 use super::files::{AdapterFiles, read_fields};
 use super::fitted::{OUTPUT_LAYER, fitted_modules};
+use super::tensors::TensorsFile;
 use super::{Adaptable, AdapterConfig, AdapterFileError, AdapterInfo};
 
 /// What layers are adapted where a config names none.
@@ -90,6 +91,11 @@ impl AdapterDir {
     /// All fields of the file, those that nothing here reads included.
     pub fn fields(&self) -> &Map<String, Value> {
         &self.files.fields
+    }
+
+    /// The file of tensors.
+    pub(super) fn tensors(&self) -> Result<TensorsFile, AdapterFileError> {
+        self.files.tensors()
     }
 
     /// The shapes of the tensors in the file, by key.

@@ -23,6 +23,22 @@ pub enum AdapterFileError {
         /// Why.
         source: std::io::Error,
     },
+    /// The directory holds something else than plain LoRA.
+    #[error("{} has {found}, and two factors a layer are what is asked for", dir.display())]
+    NotLora {
+        /// The directory.
+        dir: PathBuf,
+        /// What it has.
+        found: String,
+    },
+    /// Two directories hold other values of one weight of the base.
+    #[error("{} has other values than another adapter in `{key}`, a weight of the base: they are of different bases", dir.display())]
+    UnlikeBases {
+        /// One of the directories.
+        dir: PathBuf,
+        /// The tensor's key.
+        key: String,
+    },
     /// The directory holds no adapter.
     #[error(
         "{} is no adapter directory: it has no adapter_config.json of PEFT{found}", dir.display()

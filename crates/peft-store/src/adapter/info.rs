@@ -85,6 +85,16 @@ impl AdapterInfo {
         }
     }
 
+    /// What these fields say of the base and the task alone.
+    pub(super) fn of_base(fields: &Map<String, Value>) -> Self {
+        let of = |field: &&str| {
+            fields
+                .get(*field)
+                .map(|value| ((*field).into(), value.clone()))
+        };
+        Self::of_fields(DESCRIPTIVE.iter().filter_map(|field| of(&field)).collect())
+    }
+
     /// The base model's name or path, as readers of the directory are to find it.
     #[must_use]
     pub fn with_base(self, name: impl Into<String>) -> Self {

@@ -21,6 +21,7 @@ mod fitted;
 mod heads;
 mod info;
 mod input;
+mod lora_layers;
 mod weights;
 mod whole;
 
@@ -41,4 +42,5 @@ pub use directory::AdapterDir;
 pub(crate) use directory::DefaultLayers;
 pub use error::AdapterFileError;
 pub use info::{AdapterInfo, TaskType};
+pub use lora_layers::{LoraLayer, LoraLayers};
 pub use save::{save_adapter, save_prefix, save_prompt};

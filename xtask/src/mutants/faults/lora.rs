@@ -2,7 +2,28 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 20] = [
+pub(super) const FAULTS: [Fault; 23] = [
+    Fault {
+        name: "the sign that wins is that of weighted values",
+        file: "crates/peft-lora/src/combine/rule.rs",
+        text: "if signum(value) == winner {",
+        instead: "if signum(value * weight) == winner {",
+        cases: &["combine::flex::combinations_equal_peft"],
+    },
+    Fault {
+        name: "a negative weight turns both factors round",
+        file: "crates/peft-lora/src/combine/mod.rs",
+        text: "let of_b: Vec<f64> = weights.map(root).collect();",
+        instead: "let of_b = of_a.clone();",
+        cases: &["combine::flex::combinations_equal_peft"],
+    },
+    Fault {
+        name: "layers are written with the first one's rank",
+        file: "crates/peft-store/src/adapter/lora_layers.rs",
+        text: ".with_rank_pattern(Patterns::new(ranks))",
+        instead: "",
+        cases: &["combine::flex::layers_are_read_and_written_as_they_are"],
+    },
     Fault {
         name: "DoRA's norms have a gradient",
         file: "crates/peft-lora/src/dora.rs",

@@ -259,7 +259,7 @@ const MAGNITUDE: &str = "lora_magnitude_vector";
 const BIAS: &str = "lora_B.bias";
 
 /// `A`, `[rank, in]` in a file, and `B`, `[out, rank]`.
-fn factors(kind: LayerKind) -> [&'static str; 2] {
+pub(in super::super) fn factors(kind: LayerKind) -> [&'static str; 2] {
     match kind {
         LayerKind::Embedding => ["lora_embedding_A", "lora_embedding_B"],
         LayerKind::Linear => ["lora_A.weight", "lora_B.weight"],

@@ -9,6 +9,8 @@ mod prompt;
 mod prompt_encoder;
 mod prompt_tuning;
 
+pub(super) use self::lora::factors;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use peft_core::{Adapter, AttachReport, LayerKind, PeftError, Placement};
