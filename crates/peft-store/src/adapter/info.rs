@@ -92,7 +92,7 @@ impl AdapterInfo {
                 .get(*field)
                 .map(|value| ((*field).into(), value.clone()))
         };
-        Self::of_fields(DESCRIPTIVE.iter().filter_map(|field| of(&field)).collect())
+        Self::of_fields(DESCRIPTIVE.iter().filter_map(of).collect())
     }
 
     /// The base model's name or path, as readers of the directory are to find it.

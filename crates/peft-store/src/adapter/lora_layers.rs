@@ -28,6 +28,10 @@ pub struct LoraLayer {
     pub lora: Lora,
 }
 
+/// LoRA by the layers' paths, and weights of the base by their keys.
+type Layers = BTreeMap<String, LoraLayer>;
+type Copies = BTreeMap<String, TensorData>;
+
 /// Plain LoRA, layer by layer, by the layers' paths: as it is in a directory, whatever its base is.
 #[derive(Debug, Clone)]
 pub struct LoraLayers {
@@ -37,7 +41,7 @@ pub struct LoraLayers {
     fields: Map<String, Value>,
     targets: Targets,
     /// Weights of the base that the file has beside the factors, as PEFT saves embeddings.
-    copies: BTreeMap<String, TensorData>,
+    copies: Copies,
     /// The digest of the base, if it is known.
     digest: Option<String>,
 }
@@ -212,7 +216,7 @@ fn layers(
     mut file: TensorsFile,
     config: &LoraConfig,
     device: &Device,
-) -> Result<(BTreeMap<String, LoraLayer>, BTreeMap<String, TensorData>), AdapterFileError> {
+) -> Result<(Layers, Copies), AdapterFileError> {
     let mut found: BTreeMap<String, (LayerKind, [usize; 2])> = BTreeMap::new();
     let tensors = <LoraConfig as WeightMethod>::TENSORS;
     for (key, place) in file.places() {
