@@ -57,6 +57,11 @@ ADAPTERS = {
     "adalora_attn": ("gqa", peft.AdaLoraConfig(init_r=4, target_r=2, lora_alpha=6, total_step=10, target_modules=QV)),
     # Of one layer nothing is left.
     "adalora_ranks": ("biased", peft.AdaLoraConfig(init_r=4, target_r=2, lora_alpha=6, total_step=10, target_modules=["q_proj", "down_proj"])),
+    # Rows of the embedding; a tied output layer has them too.
+    "tokens": ("gqa", peft.TrainableTokensConfig(token_indices=[3, 7, 90, 11], target_modules=["embed_tokens"])),
+    "tokens_tied": ("tied", peft.TrainableTokensConfig(token_indices=[3, 7, 90, 11])),
+    "lora_tokens": ("gqa", L(r=4, lora_alpha=6, target_modules=QV, trainable_token_indices=[3, 7, 90, 11])),
+    "lora_tokens_tied": ("tied", L(r=4, lora_alpha=6, target_modules=QV, trainable_token_indices={"embed_tokens": [3, 7, 90, 11]})),
     "ia3_default": ("gqa", peft.IA3Config(**IA3)),
     "ia3_biased": ("biased", peft.IA3Config(**IA3)),
 }
@@ -75,6 +80,7 @@ ADAPTERS |= {
     "gpt2_lora_head": ("gpt2", L(r=3, lora_alpha=8, target_modules=["lm_head", "c_fc"])),
     "gpt2_adalora": ("gpt2", peft.AdaLoraConfig(
         init_r=3, target_r=2, lora_alpha=8, total_step=10, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True)),
+    "gpt2_lora_tokens": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_fc"], trainable_token_indices=[5, 2, 40])),
     "gpt2_dora_all_linear": ("gpt2", L(r=2, lora_alpha=5, target_modules="all-linear", use_dora=True)),
     # Norms that train whole where all biases do.
     "gpt2_lora_bias_all": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_attn"], bias="all", modules_to_save=["ln_f", "ln_1"])),

@@ -25,5 +25,6 @@ mod properties;
 mod routing;
 mod swap;
 mod tied;
+mod token_rows;
 mod trained_files;
 mod training;

@@ -17,7 +17,7 @@ fn words<'a>(line: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// Flags, and the files that hold what trained.
-const ADAPTERS: [(&str, &[&str]); 13] = [
+const ADAPTERS: [(&str, &[&str]); 15] = [
     ("lora --rank 2", &["adapter_model.safetensors"]),
     ("ia3", &["adapter_model.safetensors"]),
     (
@@ -61,6 +61,14 @@ const ADAPTERS: [(&str, &[&str]); 13] = [
         &["adapter_model.safetensors"],
     ),
     ("adalora --rank 2", &["adapter_model.safetensors"]),
+    (
+        "trainable-tokens --token-ids 1,5,300",
+        &["adapter_model.safetensors"],
+    ),
+    (
+        "lora --rank 2 --token-ids 1,5",
+        &["adapter_model.safetensors"],
+    ),
 ];
 
 fn loss(place: &Place, adapter: &str) -> f64 {

@@ -42,6 +42,8 @@ fn what_trains_is_what_train_trains() {
         "lora --rank 2 --lora-fa",
         "adalora --rank 2",
         "ia3",
+        "trainable-tokens --token-ids 1,5,300",
+        "lora --rank 2 --token-ids 1,5",
         "prompt-tuning --virtual-tokens 3",
         "p-tuning --virtual-tokens 3 --encoder-hidden 5",
         "p-tuning --virtual-tokens 3 --encoder-hidden 5 --encoder lstm",

@@ -12,14 +12,15 @@ mod statistics;
 mod walk;
 
 pub use attach::{
-    AdaptedLayer, AttachReport, ForwardPath, ParamSet, Placement, Summary, SummaryRow, TrainBias,
-    Unmerged, Whole, attach, chosen_layers, freeze_all_but, into_merged, merge, train_whole,
+    AdaptedLayer, AttachReport, ForwardPath, ParamSet, Placement, Summary, SummaryRow, TokenChoice,
+    TokenRows, TokenRowsConfig, TrainBias, Unmerged, Whole, attach, chosen_layers, freeze_all_but,
+    into_merged, merge, train_whole,
 };
 pub use digest::Digest;
 pub use error::{PeftError, nearest};
 pub use forward::{
     FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput, embedding, features, linear,
-    shared_embedding,
+    shared_embedding, tied_output,
 };
 pub use route::{route, unroute};
 pub use select::{

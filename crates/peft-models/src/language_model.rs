@@ -126,7 +126,10 @@ impl LanguageModel {
     /// merged, or the output layer would change with it.
     pub fn untie_if_adapted(self) -> Self {
         let embedding = format!("{}.weight", self.embedding_path());
-        match slots(&self).iter().any(|(path, _)| *path == embedding) {
+        let apart = slots(&self)
+            .iter()
+            .any(|(path, slot)| *path == embedding && slot.leaves_tied());
+        match apart {
             true => self.untie(),
             false => self,
         }

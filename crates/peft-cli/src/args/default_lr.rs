@@ -15,7 +15,7 @@ impl Method {
             | Self::Matching
             | Self::Gradual
             | Self::Badam => 1e-3,
-            Self::PTuning | Self::Head | Self::Bitfit | Self::Norms => 1e-2,
+            Self::TrainableTokens | Self::PTuning | Self::Head | Self::Bitfit | Self::Norms => 1e-2,
             Self::Ia3 | Self::PromptTuning | Self::PrefixTuning => 3e-2,
         }
     }

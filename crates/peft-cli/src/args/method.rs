@@ -1,7 +1,5 @@
 //! The flags of methods: each is for some of them only.
 
-use std::fmt;
-
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -18,6 +16,8 @@ pub(crate) enum Method {
     Adalora,
     /// Learned rescaling of keys, values and the feed-forward input
     Ia3,
+    /// Rows of the embedding, those of --token-ids
+    TrainableTokens,
     /// Vectors before the input
     PromptTuning,
     /// Vectors before the input, made by an encoder that trains with them
@@ -62,10 +62,12 @@ const ADAPTERS: &[Method] = &[
     Method::Lora,
     Method::Adalora,
     Method::Ia3,
+    Method::TrainableTokens,
     Method::PromptTuning,
     Method::PTuning,
     Method::PrefixTuning,
 ];
+const TOKENS: &[Method] = &[Method::Lora, Method::TrainableTokens];
 const LAYERED: &[Method] = &[Method::TopLayers, Method::FreezeBottom, Method::Lisa];
 const SCHEDULED: &[Method] = &[Method::Gradual, Method::Lisa, Method::Badam];
 const LAYERWISE: &[Method] = &[
@@ -163,6 +165,16 @@ pub(crate) struct MethodArgs {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_layers: Option<usize>,
+    /// trainable-tokens: the tokens whose rows of the embedding train, by their numbers; lora: those
+    /// that train beside it
+    #[arg(
+        long,
+        value_name = "N,N",
+        value_delimiter = ',',
+        visible_alias = "trainable-token-indices"
+    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) token_ids: Vec<usize>,
     /// Adapters and prompts: modules that train whole beside them, by suffix
     #[arg(long, value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -245,7 +257,7 @@ impl MethodArgs {
     pub(crate) fn given(&self) -> Vec<(&'static str, &'static [Method])> {
         const PROMPT_AND_PREFIX: &[Method] = &[Method::PromptTuning, Method::PrefixTuning];
         const ENCODED: &[Method] = &[Method::PTuning, Method::PrefixTuning];
-        let all: [(&str, bool, &[Method]); 29] = [
+        let all: [(&str, bool, &[Method]); 30] = [
             ("rank", self.rank.is_some(), RANKED),
             ("init-rank", self.init_rank.is_some(), ADALORA),
             ("t-init", self.t_init.is_some(), ADALORA),
@@ -272,6 +284,7 @@ impl MethodArgs {
                 !self.modules_to_save.is_empty(),
                 ADAPTERS,
             ),
+            ("token-ids", !self.token_ids.is_empty(), TOKENS),
             ("virtual-tokens", self.virtual_tokens.is_some(), VIRTUAL),
             ("prompt-init", self.prompt_init.is_some(), PROMPT_AND_PREFIX),
             ("encoder", self.encoder.is_some(), &[Method::PTuning]),
@@ -313,13 +326,6 @@ impl MethodArgs {
             ));
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.to_possible_value();
-        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
     }
 }
 

@@ -8,6 +8,15 @@ use peft_layerwise::Every;
 use peft_lora::LoraInit;
 use serde::{Serialize, Serializer};
 
+use super::Method;
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
 /// What a prompt or a prefix starts from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum InitArg {

@@ -5,6 +5,8 @@ mod merge;
 mod placement;
 mod report;
 mod summary;
+mod token_rows;
+mod token_rows_config;
 mod train_whole;
 mod whole;
 
@@ -13,6 +15,8 @@ pub use merge::{Unmerged, into_merged, merge};
 pub use placement::{ForwardPath, Placement, TrainBias};
 pub use report::{AdaptedLayer, AttachReport};
 pub use summary::{Summary, SummaryRow};
+pub use token_rows::{TokenChoice, TokenRows};
+pub use token_rows_config::TokenRowsConfig;
 pub use train_whole::train_whole;
 pub use whole::Whole;
 
@@ -106,7 +110,25 @@ pub fn attach<M: Module, A: Adapter>(
         }
     }
 
+    let token_rows = match &placement.token_rows {
+        None => None,
+        Some(choice) => {
+            let layer = choice.layer(&all_layers)?;
+            let path = layer.weight_path();
+            if layers.iter().any(|of| of.path == layer.path) || whole.contains(&path) {
+                return Err(PeftError::TargetedTwice {
+                    path: layer.path.clone(),
+                    name: name.into(),
+                });
+            }
+            Some((path, TokenRows::of(layer, choice)?))
+        }
+    };
+
     let mut slots: HashMap<String, AdapterSlot> = existing.into_iter().collect();
+    if let Some((path, rows)) = token_rows {
+        slots.entry(path).or_default().insert(name, rows);
+    }
     for (layer, adapter) in layers.iter().zip(adapters) {
         slots
             .entry(layer.weight_path())

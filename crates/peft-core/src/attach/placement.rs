@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::TokenChoice;
 use crate::Targets;
 
 /// Which biases train beside the adapters.
@@ -40,6 +41,9 @@ pub struct Placement {
     /// Modules, by suffix, that train whole: a fresh head for instance.
     #[serde(alias = "modules_to_save")]
     pub whole_modules: Vec<String>,
+    /// Rows of an embedding that train too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_rows: Option<TokenChoice>,
     /// How the model reads its layers.
     pub path: ForwardPath,
 }
@@ -51,6 +55,7 @@ impl Placement {
             targets,
             train_bias: TrainBias::None,
             whole_modules: Vec::new(),
+            token_rows: None,
             path: ForwardPath::Weight,
         }
     }

@@ -5,6 +5,7 @@ use burn::nn::{Embedding, Linear};
 use burn::tensor::{Int, Tensor};
 
 use crate::route;
+use crate::slot::effective_weight;
 use crate::{AdapterSlot, FrozenEmbedding, FrozenLinear, FrozenWeight};
 
 /// `layer`'s forward, with the adapters on its weight in factored form.
@@ -77,6 +78,34 @@ pub fn embedding(layer: &Embedding, ids: Tensor<2, Int>) -> Tensor<3> {
         below: &acting,
     }
     .forward(ids)
+}
+
+/// What an output layer gives that is the transposed embedding: the frozen one, as changed by the
+/// adapters that [change it](crate::Adapter::changes_tied).
+///
+/// # Shapes
+///
+/// `states` is `[batch, positions, d_model]`, the result `[batch, positions, n_embeddings]`.
+pub fn tied_output(layer: &Embedding, states: Tensor<3>) -> Tensor<3> {
+    let base = FrozenWeight::of(&layer.weight);
+    let mut below = base.transposed_product(states.clone());
+    let slot = layer.weight.reparameterization::<AdapterSlot>();
+    let acting = slot.map(|slot| slot.acting()).unwrap_or_default();
+    let mut weight = base;
+    for (i, active) in acting.iter().enumerate() {
+        if !active.adapter.changes_tied() {
+            continue;
+        }
+        let adapted = || {
+            let adapter = active.adapter;
+            adapter.tied_dyn(states.clone(), below.clone(), &weight)
+        };
+        below = active.blend(|| below.clone(), adapted);
+        if i + 1 < acting.len() {
+            weight = effective_weight(weight, &acting[i..=i]);
+        }
+    }
+    below
 }
 
 /// As [`embedding`], of ids that stand beside every row of a batch: those of positions, for

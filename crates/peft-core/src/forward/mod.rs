@@ -7,4 +7,4 @@ mod linear;
 
 pub use frozen_layer::{FrozenEmbedding, FrozenLinear, LayerInput};
 pub use frozen_weight::FrozenWeight;
-pub use linear::{embedding, features, linear, shared_embedding};
+pub use linear::{embedding, features, linear, shared_embedding, tied_output};

@@ -12,7 +12,7 @@ pub(crate) use routed::{embedding, features, linear, routes_of};
 pub(crate) use routes::Routes;
 
 use crate::slot::known;
-use crate::{PeftError, adapter_names, edit_slots, slots};
+use crate::{Adapter, AdapterSlot, PeftError, TokenRows, adapter_names, edit_slots, slots};
 
 /// Give each row of a batch its own adapter: row `i` goes through the adapter `rows[i]` alone, as
 /// it was trained, or through the base where that is `None`.
@@ -64,6 +64,17 @@ pub fn route<M: Module>(model: &mut M, rows: &[Option<&str>]) -> Result<(), Peft
         return Err(PeftError::Statistics {
             path: statistics.module().into(),
             problem: "are in the model once and cannot differ from row to row; activate one adapter for all rows",
+        });
+    }
+    let is_tied = |slot: &AdapterSlot| {
+        let mut names = slot.names();
+        names.any(|name| slot.method(name) == Some(TokenRows::NAME))
+    };
+    if all.iter().any(|(_, slot)| is_tied(slot)) {
+        return Err(PeftError::InvalidSetting {
+            field: "what rows go through".into(),
+            value: "an adapter that trains rows of an embedding".into(),
+            expected: "none such, which an output layer that is tied reads for all rows alike",
         });
     }
     // A copy on each device, for all slots there.

@@ -76,6 +76,25 @@ pub trait Adapter: Module + Sync + 'static {
         weight.product(x.into_rows(), base.bias().map(|bias| self.bias(bias)))
     }
 
+    /// Whether an output layer that is tied to the embedding is changed by it too: where it is not,
+    /// that layer is the base's, and what is merged makes two of them.
+    fn changes_tied(&self) -> bool {
+        false
+    }
+
+    /// What an output layer gives that is tied to the adapted embedding, where the adapter
+    /// [changes](Self::changes_tied) it: `below` is what it gives without, and `base` the weight
+    /// that `below` was made of.
+    ///
+    /// # Shapes
+    ///
+    /// `states` is `[batch, positions, d_model]`, `below` and the result `[batch, positions,
+    /// n_embeddings]`.
+    fn tied(&self, states: Tensor<3>, below: Tensor<3>, base: &FrozenWeight) -> Tensor<3> {
+        let _ = (states, base);
+        below
+    }
+
     /// The rows of the adapted embedding.
     ///
     /// # Shapes

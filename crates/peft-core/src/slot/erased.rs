@@ -27,6 +27,8 @@ pub(crate) trait DynAdapter: Debug + Send + Sync {
     fn shared(&mut self) -> Vec<&mut SharedMatrix>;
     fn linear_dyn(&self, x: LayerInput, base: &FrozenLinear<'_>) -> Tensor<2>;
     fn embedding_dyn(&self, ids: Tensor<2, Int>, base: &FrozenEmbedding<'_>) -> Tensor<3>;
+    fn changes_tied(&self) -> bool;
+    fn tied_dyn(&self, states: Tensor<3>, below: Tensor<3>, base: &FrozenWeight) -> Tensor<3>;
     fn visit_dyn(&self, visitor: &mut dyn DynVisitor);
     fn map_dyn(self: Box<Self>, mapper: &mut dyn DynMapper) -> Box<dyn DynAdapter>;
     fn to_device_dyn(self: Box<Self>, device: &Device) -> Box<dyn DynAdapter>;
@@ -112,6 +114,14 @@ impl<A: Adapter> DynAdapter for Erased<A> {
 
     fn embedding_dyn(&self, ids: Tensor<2, Int>, base: &FrozenEmbedding<'_>) -> Tensor<3> {
         self.0.embedding(ids, base)
+    }
+
+    fn changes_tied(&self) -> bool {
+        self.0.changes_tied()
+    }
+
+    fn tied_dyn(&self, states: Tensor<3>, below: Tensor<3>, base: &FrozenWeight) -> Tensor<3> {
+        self.0.tied(states, below, base)
     }
 
     fn visit_dyn(&self, visitor: &mut dyn DynVisitor) {

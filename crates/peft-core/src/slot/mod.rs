@@ -259,6 +259,13 @@ impl AdapterSlot {
             .collect()
     }
 
+    /// Whether it has an adapter that a layer tied to the parameter is
+    /// [not changed by](Adapter::changes_tied).
+    pub fn leaves_tied(&self) -> bool {
+        let mut all = self.entries.iter();
+        all.any(|entry| !entry.adapter.changes_tied())
+    }
+
     /// The method of an acting adapter that a merged model cannot hold, and why.
     pub(crate) fn cannot_merge(&self) -> Option<(&'static str, &'static str)> {
         self.acting().iter().find_map(|active| {

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Int, Tensor};
-use peft_core::{FrozenWeight, linear};
+use peft_core::{linear, tied_output};
 use peft_kernels::softcap;
 use peft_model::{Attention, CausalLm, Context, Look, Sight, Spec, Stages, Transformer};
 
@@ -41,8 +41,8 @@ impl DecoderForCausalLm {
 
     /// Give a tied output layer weights of its own, equal to the embedding's base.
     ///
-    /// An adapter on the embedding does not change a tied output layer; once it is merged into the
-    /// embedding, the two differ.
+    /// An adapter on the embedding does not change a tied output layer, unless it trains rows of
+    /// both; once it is merged into the embedding, the two differ.
     pub fn untie(mut self) -> Self {
         if self.lm_head.is_none() {
             self.lm_head = Some(untied(&self.model.embed_tokens));
@@ -108,7 +108,7 @@ impl CausalLm for DecoderForCausalLm {
     }
 }
 
-/// The output layer, or the transposed base of the embedding where there is none.
+/// The output layer, or the transposed embedding where there is none.
 pub(crate) fn tied_logits(
     head: &Option<Linear>,
     embedding: &Embedding,
@@ -116,6 +116,6 @@ pub(crate) fn tied_logits(
 ) -> Tensor<3> {
     match head {
         Some(head) => linear(head, hidden),
-        None => FrozenWeight::of(&embedding.weight).transposed_product(hidden),
+        None => tied_output(embedding, hidden),
     }
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::DType;
-use peft_core::{AdapterSlot, AttachReport, Layer, module_paths, set_statistics, slots};
+use peft_core::{
+    AdapterSlot, AttachReport, Layer, TokenRowsConfig, module_paths, set_statistics, slots,
+};
 use serde_json::{Map, Value, json};
 
 use super::base::{BASE_DIGEST, other_base_warning, whole};
@@ -15,7 +17,9 @@ use super::files::{AdapterFiles, create, pretty, replace, write};
 use super::fitted::told_apart;
 use super::found::{CONFIG, TENSORS};
 use super::key_forms::copied_bias;
+use super::methods::WeightMethod;
 use super::tensors::{NamedTensors, TensorsFile};
+use super::token_rows::{load_rows, rows_beside};
 use super::whole::{load_whole, running, whole_params};
 use super::{AdapterFileError, AdapterInfo};
 
@@ -50,7 +54,11 @@ pub(super) fn load_beside<M: Module>(
         }
     }
     let device = layers.first().map(|layer| layer.device.clone());
-    load_whole(model, name, &params, &mut file, &device.unwrap_or_default())?;
+    let device = device.unwrap_or_default();
+    load_whole(model, name, &params, &mut file, &device)?;
+    if files.text("peft_type") != Some(TokenRowsConfig::PEFT_TYPE) {
+        load_rows(model, (name, prefix), &mut file, &device)?;
+    }
     let mut values = BTreeMap::new();
     for (path, key, now) in running.values {
         if let Some(data) = file.take(&key, &now.shape().to_vec())? {
@@ -91,7 +99,10 @@ pub(super) fn tensors_beside<M: Module>(
         if let Some(param) = params.next_if(|param| param.path == path) {
             let data = param.read(&slot, name);
             tensors.extend(data.map(|data| (param.key.clone(), data.convert_dtype(DType::F32))));
-        } else if !has_form(&slot) {
+        } else if has_form(&slot) {
+        } else if let Some(rows) = rows_beside((&path, &slot), (name, prefix)) {
+            tensors.push(rows);
+        } else {
             return Err(AdapterFileError::UnsupportedMethod {
                 adapter: name.into(),
                 path,

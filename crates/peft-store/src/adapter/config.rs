@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use burn::module::Module;
-use peft_core::{Adapter, AttachReport, ForwardPath, PeftError, Placement};
+use peft_core::{Adapter, AttachReport, ForwardPath, PeftError, Placement, TokenRowsConfig};
 use peft_ia3::Ia3Config;
 use peft_lora::{AdaLoraConfig, LoraConfig};
 use peft_model::Transformer;
@@ -324,6 +324,8 @@ methods! {
         AdaLora(AdaLoraConfig),
         /// IA3.
         Ia3(Ia3Config),
+        /// Rows of an embedding.
+        TokenRows(TokenRowsConfig),
     }
     /// Put a fresh soft prompt of this config before a model.
     Prompted, attach_prompt, attach_prompt_of, save_prompt, |model| *model, {

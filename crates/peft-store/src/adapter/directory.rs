@@ -13,6 +13,7 @@ use super::config::{complete, complete_by_keys};
 use super::files::{AdapterFiles, read_fields};
 use super::fitted::{OUTPUT_LAYER, fitted_modules};
 use super::tensors::TensorsFile;
+use super::token_rows::ROWS;
 use super::{Adaptable, AdapterConfig, AdapterFileError, AdapterInfo};
 
 /// What layers are adapted where a config names none.
@@ -127,6 +128,8 @@ impl AdapterDir {
             let mut names = key.split('.').skip_while(|name| *name != OUTPUT_LAYER);
             match names.nth(1) {
                 Some("weight") => whole,
+                // Of a tied output layer PEFT saves the embedding's rows once more.
+                Some(ROWS) => false,
                 Some(name) => name == "modules_to_save" || tensors.contains(&name),
                 None => false,
             }

@@ -76,6 +76,10 @@ impl LoraLayers {
                 "whole modules (`modules_to_save`)",
                 !placement.whole_modules.is_empty(),
             ),
+            (
+                "rows of an embedding (`trainable_token_indices`)",
+                placement.token_rows.is_some(),
+            ),
         ];
         if let Some((what, _)) = beside.iter().find(|(_, has)| *has) {
             return Err(not_lora(format!("{what} beside its factors")));

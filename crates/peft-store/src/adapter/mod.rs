@@ -9,6 +9,7 @@ mod files;
 mod found;
 mod key_forms;
 mod tensors;
+mod token_rows;
 
 mod methods;
 mod placement;

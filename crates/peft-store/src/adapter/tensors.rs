@@ -248,6 +248,11 @@ impl<'a> LayerTensors<'a> {
         Some(in_out(data, (self.device(of), DType::F32)))
     }
 
+    /// Take a tensor of the model without its values, if it is there.
+    pub(super) fn pass_over(&mut self, name: &str) {
+        self.file.pass_over(&format!("{WRAPPED_MODEL}{name}"));
+    }
+
     fn device<'b>(&'b self, of: Option<&'b Layer>) -> &'b Device {
         of.map_or(&self.device, |layer| &layer.device)
     }

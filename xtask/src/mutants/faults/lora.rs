@@ -2,7 +2,24 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 23] = [
+pub(super) const FAULTS: [Fault; 25] = [
+    Fault {
+        name: "a tied output layer has not the rows that train",
+        file: "crates/peft-core/src/forward/linear.rs",
+        text: "if !active.adapter.changes_tied() {",
+        instead: "if active.adapter.changes_tied() {",
+        cases: &[
+            "token_rows::flex::a_tied_output_layer_has_the_rows_and_stays_tied",
+            "adapters::flex::adapters_equal_peft",
+        ],
+    },
+    Fault {
+        name: "what is merged of rows is untied",
+        file: "crates/peft-core/src/slot/mod.rs",
+        text: "all.any(|entry| !entry.adapter.changes_tied())",
+        instead: "all.next().is_some()",
+        cases: &["token_rows::flex::a_tied_output_layer_has_the_rows_and_stays_tied"],
+    },
     Fault {
         name: "the sign that wins is that of weighted values",
         file: "crates/peft-lora/src/combine/rule.rs",

@@ -10,7 +10,7 @@ use peft_prefix::PrefixShape;
 use peft_store::{AdapterConfig, Checkpoint, CheckpointConfig};
 
 use crate::args::{EncoderArg, HoldArg, Method, TrainArgs};
-use crate::commands::train::{strategy, weights};
+use crate::commands::train::{strategy, token_choice, weights};
 use crate::error::CliError;
 
 /// Bytes of a value in blocks: NF4 with a scale in f32 for 64, and Q8_0.
@@ -104,7 +104,12 @@ pub(super) fn sizes<M: Transformer>(
         }
         _ => {
             let trains = adapted(args, checkpoint, model)?;
-            return Ok(of(checkpoint, model, &params, [of_blocks, bytes], &trains));
+            let mut sizes = of(checkpoint, model, &params, [of_blocks, bytes], &trains);
+            let rows = token_choice(&args.of_method).map_or(0, |choice| choice.tokens.len());
+            sizes.outside_trains += rows.saturating_mul(model.d_model());
+            // What the first block reads is made of them.
+            sizes.reads_all |= rows > 0;
+            return Ok(sizes);
         }
     };
     Ok(ModelSizes {
@@ -119,6 +124,9 @@ fn adapted<M: Transformer>(
     checkpoint: &Checkpoint,
     model: &M,
 ) -> Result<BTreeMap<String, Trains>, CliError> {
+    if args.method() == Method::TrainableTokens {
+        return whole_modules(args, model, BTreeMap::new());
+    }
     let config = weights(
         args,
         args.of_method.modules_to_save.clone(),
@@ -168,6 +176,15 @@ fn adapted<M: Transformer>(
             )));
         }
     }
+    whole_modules(args, model, found)
+}
+
+/// With what trains whole.
+fn whole_modules<M: Transformer>(
+    args: &TrainArgs,
+    model: &M,
+    mut found: BTreeMap<String, Trains>,
+) -> Result<BTreeMap<String, Trains>, CliError> {
     for name in &args.of_method.modules_to_save {
         for param in parameters(model) {
             let module = param.path.rsplit_once('.').map_or("", |(module, _)| module);

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use burn::module::Module;
 use peft_core::{
-    Choice, ForwardPath, LayerKind, Names, Targets, has_suffix, layer_names, parameters,
+    Choice, ForwardPath, LayerKind, Names, Targets, TokenChoice, TokenRowsConfig, has_suffix,
+    layer_names, layers, parameters,
 };
 use peft_ia3::Ia3Config;
 use peft_lora::{AdaLoraConfig, LoraConfig, LoraInit, LoraScaling};
@@ -43,6 +44,16 @@ pub(super) fn adapter_config<M: Transformer>(
     check_inputs(args, model)?;
     Ok(Some(match args.method() {
         Method::Lora | Method::Adalora | Method::Ia3 => weights(args, whole, checkpoint, model)?,
+        Method::TrainableTokens => {
+            let choice = token_choice(of).ok_or_else(|| {
+                let what = "--method trainable-tokens trains rows of the embedding; give their numbers, --token-ids 5,17";
+                CliError::Usage(what.into())
+            })?;
+            let layers = layers(model);
+            let path = choice.layer(&layers)?.path.clone();
+            let config = TokenRowsConfig::new(choice.tokens, path).with_whole_modules(whole);
+            AdapterConfig::TokenRows(config.with_path(ForwardPath::Factored))
+        }
         Method::PromptTuning => {
             let init = match &of.prompt_init {
                 None | Some(InitArg::Vocab) => PromptInit::Vocabulary,
@@ -108,7 +119,9 @@ pub(crate) fn names_output_layer(args: &TrainArgs) -> bool {
             let target = target_names(of).is_some_and(|names| names.has(OUTPUT_LAYER));
             whole || (target && !among(&of.exclude))
         }
-        Method::PromptTuning | Method::PTuning | Method::PrefixTuning => whole,
+        Method::TrainableTokens | Method::PromptTuning | Method::PTuning | Method::PrefixTuning => {
+            whole
+        }
         Method::Full
         | Method::Head
         | Method::TopLayers
@@ -211,7 +224,7 @@ pub(crate) fn weights<M: Module>(
             .with_path(ForwardPath::Factored);
         return Ok(AdapterConfig::AdaLora(config));
     }
-    let config = LoraConfig::new(rank, alpha)
+    let mut config = LoraConfig::new(rank, alpha)
         .with_targets(targets)
         .with_dropout(of.dropout.unwrap_or(0.0))
         .with_scaling(match of.rslora {
@@ -224,7 +237,16 @@ pub(crate) fn weights<M: Module>(
         .with_init(of.lora_init.map_or_else(LoraInit::default, |init| init.0))
         .with_whole_modules(whole)
         .with_path(ForwardPath::Factored);
+    config.placement.token_rows = token_choice(&of);
     Ok(AdapterConfig::Lora(config))
+}
+
+/// The rows of the embedding that the flags name.
+pub(crate) fn token_choice(of: &MethodArgs) -> Option<TokenChoice> {
+    // One that is larger is beyond every vocabulary.
+    let tokens = of.token_ids.iter();
+    let tokens = tokens.map(|token| u32::try_from(*token).unwrap_or(u32::MAX));
+    (!of.token_ids.is_empty()).then(|| TokenChoice::new(tokens))
 }
 
 /// Whether the machine holds the encoder of a prompt or a prefix.

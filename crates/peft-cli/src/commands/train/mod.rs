@@ -24,7 +24,7 @@ use peft_train::{
     TrainConfig, Warmup, encode, pack,
 };
 
-pub(crate) use self::adapter::{names_output_layer, weights};
+pub(crate) use self::adapter::{names_output_layer, token_choice, weights};
 use self::checks::check;
 use self::classifier::Inputs;
 use self::directory::Directory;

@@ -88,6 +88,7 @@ fn inner<M: Module>(
         Method::Lora
         | Method::Adalora
         | Method::Ia3
+        | Method::TrainableTokens
         | Method::PromptTuning
         | Method::PTuning
         | Method::PrefixTuning => return Ok(None),

@@ -20,9 +20,10 @@ impl WeightMethod for AdaLoraConfig {
     const TENSORS: &'static [&'static str] = &["lora_A", "lora_B", E];
 
     fn read(fields: &Fields<'_>) -> Result<Self, FieldError> {
-        for field in LORA_UNSUPPORTED
-            .into_iter()
-            .chain(["lora_bias", "use_dora"])
+        for field in
+            LORA_UNSUPPORTED
+                .into_iter()
+                .chain(["lora_bias", "trainable_token_indices", "use_dora"])
         {
             if !is_default(fields.get(field)) {
                 return Err(fields.unsupported(field, "null"));

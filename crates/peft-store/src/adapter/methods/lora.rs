@@ -9,12 +9,13 @@ use serde_json::{Map, Value, json};
 use super::super::fields::as_f32_number;
 use super::super::placement::read_placement;
 use super::super::tensors::{LayerTensors, TensorsFile, built};
+use super::super::token_rows::{read_choice, write_choice};
 use super::{DefaultTargets, ExcessiveRank, LayerAdapter, WeightMethod, insert};
 use crate::fields::{FieldError, Fields, as_count};
 
 /// Fields that change what LoRA computes and have no counterpart here; each must be absent, null,
 /// false or empty.
-pub(super) const LORA_UNSUPPORTED: [&str; 13] = [
+pub(super) const LORA_UNSUPPORTED: [&str; 12] = [
     "alora_invocation_tokens",
     "arrow_config",
     "ensure_weight_tying",
@@ -23,7 +24,6 @@ pub(super) const LORA_UNSUPPORTED: [&str; 13] = [
     "megatron_config",
     "monteclora_config",
     "target_parameters",
-    "trainable_token_indices",
     "use_bdlora",
     "use_qalora",
     "velora_config",
@@ -54,6 +54,7 @@ impl WeightMethod for LoraConfig {
             Some("lora_only") => TrainBias::Adapted,
             Some(_) => return Err(fields.wrong("bias", "`none`, `all` or `lora_only`")),
         };
+        placement.token_rows = read_choice(fields)?;
         let init = match fields.get("init_lora_weights") {
             Value::Null | Value::Bool(_) => LoraInit::KaimingUniform,
             Value::String(init) if init == "gaussian" => LoraInit::Gaussian,
@@ -151,7 +152,6 @@ impl WeightMethod for LoraConfig {
             "r": of.rank,
             "rank_pattern": ranks,
             "target_parameters": null,
-            "trainable_token_indices": null,
             "use_bdlora": null,
             "use_dora": self.dora,
             "use_qalora": false,
@@ -159,6 +159,7 @@ impl WeightMethod for LoraConfig {
             "velora_config": null,
         });
         insert(fields, own);
+        write_choice(fields, self.placement.token_rows.as_ref());
     }
 
     fn placement(&self) -> &Placement {

@@ -8,6 +8,7 @@ mod prefix;
 mod prompt;
 mod prompt_encoder;
 mod prompt_tuning;
+mod token_rows;
 
 pub(super) use self::lora::factors;
 
