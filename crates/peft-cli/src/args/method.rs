@@ -165,8 +165,8 @@ pub(crate) struct MethodArgs {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_layers: Option<usize>,
-    /// trainable-tokens: the tokens whose rows of the embedding train, by their numbers; lora: those
-    /// that train beside it
+    /// trainable-tokens: the tokens whose rows of the embedding train, by their numbers; lora:
+    /// those that train beside it
     #[arg(
         long,
         value_name = "N,N",
