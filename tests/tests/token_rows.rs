@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_core::{
     ForwardPath, PeftError, Summary, Targets, TokenChoice, TokenRows, TokenRowsConfig, merge,
     route, slots,
@@ -20,6 +20,7 @@ peft_tests::cases!(
     a_fresh_one_does_nothing_and_trains_its_rows_alone,
     a_tied_output_layer_has_the_rows_and_stays_tied,
     paths_agree,
+    a_larger_vocabulary_scores_the_old_one_as_before,
     what_cannot_be_is_named,
 );
 
@@ -110,6 +111,40 @@ fn paths_agree(device: &Device) {
     let rows = slot.get::<TokenRows>("default").expect("rows");
     assert_eq!(rows.tokens(), TOKENS);
     assert_same(&logits(&both, device), &logits(&base, device));
+}
+
+fn a_larger_vocabulary_scores_the_old_one_as_before(device: &Device) {
+    for name in ["gqa", "tied", "gpt2"] {
+        let (_, base) = base(name, device);
+        let (size, of) = (base.vocab_size(), [vec![], vec![3, 5]]);
+        // Behind all, and in the place of the last one.
+        for first in [size, size - 1] {
+            let grown = base.clone().with_tokens(first, &of);
+            assert_eq!(grown.vocab_size(), first + 2, "{name}");
+            assert_eq!(
+                grown.config().has_tied_head(),
+                base.config().has_tied_head()
+            );
+            let known = |scores: Tensor<3>| scores.narrow(2, 0, first);
+            let states = states(&base, device);
+            let scores = grown.logits(states.clone());
+            let before = base.logits(states);
+            assert_same(&known(scores.clone()), &known(before.clone()));
+            // A row that is a mean scores the mean.
+            let of = |token: usize| before.clone().narrow(2, token, 1);
+            let text = (of(3) + of(5)).div_scalar(2.0);
+            assert_close(&scores.clone().narrow(2, first + 1, 1), &text, PATHS);
+            let all = known(before.clone()).mean_dim(2);
+            assert_close(&scores.narrow(2, first, 1), &all, PATHS);
+            // And is read as the mean.
+            let embedded = |token: i32| {
+                let ids = TensorData::new(vec![token], [1, 1]);
+                grown.stages().embed(Tensor::from_data(ids, device))
+            };
+            let text = (embedded(3) + embedded(5)).div_scalar(2.0);
+            assert_close(&embedded(first as i32 + 1), &text, PATHS);
+        }
+    }
 }
 
 fn what_cannot_be_is_named(device: &Device) {

@@ -63,6 +63,7 @@ pub(crate) fn run(verb: Option<Verb>) -> Result<(), CliError> {
         Verb::Merge(args) => commands::merge::run(&args),
         Verb::Export(args) => commands::export::run(&args),
         Verb::Extract(args) => commands::extract::run(&args),
+        Verb::AddTokens(args) => commands::add_tokens::run(&args),
         Verb::Combine(args) => commands::combine::run(&args),
         Verb::Spectrum(args) => commands::spectrum::run(&args),
         Verb::Inspect(args) => commands::inspect::run(&args),

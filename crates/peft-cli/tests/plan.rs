@@ -135,7 +135,10 @@ fn settings_change_what_they_are_to_change() {
         )
     };
     assert_eq!(held(""), 2.0 * held("--dtype bf16"));
-    let trunk = plan(&place, "--model fresh --method top-layers --layers 1 --cache-trunk");
+    let trunk = plan(
+        &place,
+        "--model fresh --method top-layers --layers 1 --cache-trunk",
+    );
     let total = |of: &Value| of["computation"]["total"].as_f64().expect("a number");
     assert!(total(&trunk["later"]) < total(&trunk["plan"]));
     // Sizes beyond any machine are told as what they are.

@@ -11,6 +11,7 @@ mod layer_norm;
 mod norm;
 mod rows;
 mod transparent;
+mod vocabulary;
 
 pub use config_error::ModelConfigError;
 pub use decoder::{

@@ -42,7 +42,10 @@ pub use peft_core::{AdapterSchedule, Digest};
 pub use peft_data::{DataFileError, RowPlace};
 pub use peft_layerwise::{AllTrainable, Length, Strategy};
 pub use text_report::{TextReport, rouge_l};
-pub use tokenizer::{EncodeSpecial, Rendering, TextStream, TextToken, TextTokenizer, WordEncoding};
+pub use tokenizer::{
+    AddTokensError, EncodeSpecial, Rendering, TextStream, TextToken, TextTokenizer, WordEncoding,
+    with_tokens,
+};
 pub use trainer::{
     Divergence, Evaluations, FoundState, Observer, Progress, Schedule, StateDir, StepReport,
     TrainConfig, TrainState, Trainer, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse, Warmup,

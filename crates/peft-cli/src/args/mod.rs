@@ -1,5 +1,6 @@
 //! The command line.
 
+mod add_tokens;
 mod chat;
 mod combine;
 mod data;
@@ -26,6 +27,7 @@ use serde::Serialize;
 
 use crate::error::CliError;
 
+pub(crate) use self::add_tokens::AddTokensArgs;
 pub(crate) use self::chat::ChatArgs;
 pub(crate) use self::combine::{CombineArgs, HowArg, MajorityArg};
 pub(crate) use self::data::{CheckArgs, DataArgs, DataVerb};
@@ -88,6 +90,8 @@ pub(crate) enum Verb {
     Export(ExportArgs),
     /// Make an adapter of what a model differs by from its base
     Extract(ExtractArgs),
+    /// Give a model a larger vocabulary
+    AddTokens(AddTokensArgs),
     /// Make one adapter of several
     Combine(CombineArgs),
     /// The singular values of a model's weights, or of what an adapter or tuning adds to them
@@ -117,6 +121,7 @@ impl Verb {
             Self::Merge(_)
             | Self::Export(_)
             | Self::Extract(_)
+            | Self::AddTokens(_)
             | Self::Combine(_)
             | Self::Spectrum(_)
             | Self::Inspect(_)

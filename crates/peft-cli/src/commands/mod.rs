@@ -1,6 +1,7 @@
 //! One file a verb, and what they share.
 
 mod adapted;
+pub(crate) mod add_tokens;
 mod answer;
 pub(crate) mod chat;
 mod classifier;

@@ -39,6 +39,10 @@ impl DecoderForCausalLm {
         &self.config
     }
 
+    pub(crate) fn set_vocab_size(&mut self, size: usize) {
+        self.config.vocab_size = size;
+    }
+
     /// Give a tied output layer weights of its own, equal to the embedding's base.
     ///
     /// An adapter on the embedding does not change a tied output layer, unless it trains rows of

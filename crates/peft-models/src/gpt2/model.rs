@@ -40,6 +40,10 @@ impl Gpt2LmHeadModel {
         &self.config
     }
 
+    pub(crate) fn set_vocab_size(&mut self, size: usize) {
+        self.config.vocab_size = size;
+    }
+
     /// Give a tied output layer weights of its own, equal to the embedding's base.
     pub fn untie(mut self) -> Self {
         if self.lm_head.is_none() {

@@ -7,6 +7,7 @@ mod enclosing_tokens;
 mod encode;
 mod end_tokens;
 mod files;
+mod grown;
 mod outline;
 mod pattern;
 mod special;
@@ -23,6 +24,7 @@ use tokenizers::{PostProcessorWrapper, Tokenizer};
 
 pub use chat_template::Rendering;
 pub use encode::{EncodeSpecial, TextToken};
+pub use grown::{AddTokensError, with_tokens};
 pub use text_stream::TextStream;
 pub use words::WordEncoding;
 

@@ -2,7 +2,14 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 25] = [
+pub(super) const FAULTS: [Fault; 26] = [
+    Fault {
+        name: "a new row is the first token's of its text",
+        file: "crates/peft-models/src/vocabulary.rs",
+        text: "known.clone().select(0, ids).mean_dim(0)",
+        instead: "known.clone().select(0, ids).narrow(0, 0, 1)",
+        cases: &["token_rows::flex::a_larger_vocabulary_scores_the_old_one_as_before"],
+    },
     Fault {
         name: "a tied output layer has not the rows that train",
         file: "crates/peft-core/src/forward/linear.rs",

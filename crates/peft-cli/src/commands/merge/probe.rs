@@ -163,6 +163,12 @@ impl Logits {
         Self { values, width }
     }
 
+    /// Whether both have the same bits.
+    pub(in crate::commands) fn is_same(&self, other: &Self) -> bool {
+        let bits = |of: &Self| of.values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        bits(self) == bits(other)
+    }
+
     /// The place of the largest at each position.
     pub(in crate::commands) fn likeliest(&self) -> Vec<usize> {
         let largest = |values: &[f32]| {
