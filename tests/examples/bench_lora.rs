@@ -11,7 +11,7 @@ use std::time::Instant;
 use burn::module::{Lora, Module, ParamGroup};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::Device;
-use peft_lora::{LoraConfig, Targets};
+use peft_lora::{LoraConfig, Placed, Targets};
 use peft_models::{DecoderConfig, DecoderForCausalLm};
 use peft_tests::measured::{peak_kib, trainable};
 use peft_train::{Batch, Example, target_nll};

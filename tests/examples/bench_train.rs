@@ -19,7 +19,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use peft_kernels::PackedFormat;
-use peft_lora::{LoraConfig, Targets};
+use peft_lora::{LoraConfig, Placed, Targets};
 use peft_models::{DecoderConfig, LanguageModel, ProjectionBias, RopeConfig};
 use peft_store::{Checkpoint, Held, Quantise, write_checkpoint};
 use peft_tests::measured::{peak_kib, trainable};

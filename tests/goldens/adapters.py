@@ -4,6 +4,7 @@ import re
 
 import peft
 import torch
+from peft.tuners.boft import layer as boft_layer
 from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file
 from transformers import BertForSequenceClassification, RobertaForSequenceClassification
@@ -62,6 +63,27 @@ ADAPTERS = {
     "tokens_tied": ("tied", peft.TrainableTokensConfig(token_indices=[3, 7, 90, 11])),
     "lora_tokens": ("gqa", L(r=4, lora_alpha=6, target_modules=QV, trainable_token_indices=[3, 7, 90, 11])),
     "lora_tokens_tied": ("tied", L(r=4, lora_alpha=6, target_modules=QV, trainable_token_indices={"embed_tokens": [3, 7, 90, 11]})),
+    "loha_attn": ("gqa", peft.LoHaConfig(r=3, alpha=8, target_modules=QV)),
+    # A rank whose square is so large that the dense change is less work.
+    "loha_all_linear": ("biased", peft.LoHaConfig(r=2, alpha=6, target_modules="all-linear", rank_pattern={"up_proj": 6}, alpha_pattern={"k_proj": 3})),
+    "lokr_attn": ("gqa", peft.LoKrConfig(r=1, alpha=3, target_modules=QV)),
+    "lokr_all_linear": ("biased", peft.LoKrConfig(r=16, alpha=24, decompose_factor=4, target_modules="all-linear")),
+    "lokr_both": ("gqa", peft.LoKrConfig(r=1, alpha=3, decompose_both=True, target_modules=QKVO, rank_pattern={"o_proj": 2}, init_weights="lycoris")),
+    "vera_attn": ("gqa", peft.VeraConfig(r=6, target_modules=QV)),
+    # The matrices are those of the seed.
+    "vera_all_linear": ("biased", peft.VeraConfig(r=5, d_initial=0.5, projection_prng_key=7, save_projection=False, bias="vera_only", target_modules="all-linear")),
+    "randlora_attn": ("gqa", peft.RandLoraConfig(r=3, randlora_alpha=8, target_modules=QV)),
+    "randlora_all_linear": ("biased", peft.RandLoraConfig(r=4, randlora_alpha=8, projection_prng_key=3, target_modules="all-linear")),
+    "oft_attn": ("gqa", peft.OFTConfig(oft_block_size=4, target_modules=QV)),
+    "oft_exact": ("biased", peft.OFTConfig(r=2, oft_block_size=0, use_cayley_neumann=False, bias="oft_only", target_modules="all-linear")),
+    "oft_shared": ("gqa", peft.OFTConfig(oft_block_size=8, block_share=True, num_cayley_neumann_terms=3, target_modules=["o_proj", "down_proj"])),
+    "boft_attn": ("biased", peft.BOFTConfig(boft_block_size=4, target_modules=["q_proj", "down_proj"])),
+    "boft_butterfly": ("gqa", peft.BOFTConfig(boft_block_size=4, boft_n_butterfly_factor=2, target_modules=["q_proj", "o_proj"])),
+    "hra_attn": ("gqa", peft.HRAConfig(r=4, target_modules=QV)),
+    "hra_all_linear": ("biased", peft.HRAConfig(r=3, target_modules="all-linear")),
+    "road_attn": ("gqa", peft.RoadConfig(group_size=4, target_modules=QV)),
+    "road_2": ("biased", peft.RoadConfig(variant="road_2", group_size=2, target_modules=["q_proj", "up_proj"])),
+    "road_4": ("biased", peft.RoadConfig(variant="road_4", group_size=4, target_modules=["q_proj", "down_proj"])),
     "ia3_default": ("gqa", peft.IA3Config(**IA3)),
     "ia3_biased": ("biased", peft.IA3Config(**IA3)),
 }
@@ -81,6 +103,7 @@ ADAPTERS |= {
     "gpt2_adalora": ("gpt2", peft.AdaLoraConfig(
         init_r=3, target_r=2, lora_alpha=8, total_step=10, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True)),
     "gpt2_lora_tokens": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_fc"], trainable_token_indices=[5, 2, 40])),
+    "gpt2_vera": ("gpt2", peft.VeraConfig(r=4, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True)),
     "gpt2_dora_all_linear": ("gpt2", L(r=2, lora_alpha=5, target_modules="all-linear", use_dora=True)),
     # Norms that train whole where all biases do.
     "gpt2_lora_bias_all": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_attn"], bias="all", modules_to_save=["ln_f", "ln_1"])),
@@ -108,6 +131,12 @@ ADAPTERS |= {
     "bert_adalora_sequence": (ENCODER + "bert_sequence", peft.AdaLoraConfig(
         # With its penalty the model's own loss would be another than that of the rows.
         init_r=3, target_r=2, lora_alpha=8, total_step=10, orth_reg_weight=0.0, task_type="SEQ_CLS", target_modules=["query", "value"])),
+    "bert_loha_sequence": (ENCODER + "bert_sequence", peft.LoHaConfig(r=2, alpha=6, task_type="SEQ_CLS", target_modules=["query", "dense"])),
+    "modernbert_lokr_all_linear": (ENCODER + "modernbert_sequence_mean", peft.LoKrConfig(r=2, alpha=6, task_type="SEQ_CLS", target_modules="all-linear")),
+    "bert_vera_sequence": (ENCODER + "bert_sequence", peft.VeraConfig(r=5, task_type="SEQ_CLS", target_modules=["query", "dense"])),
+    "bert_oft_sequence": (ENCODER + "bert_sequence", peft.OFTConfig(oft_block_size=4, task_type="SEQ_CLS", target_modules=["query", "dense"])),
+    "bert_hra_sequence": (ENCODER + "bert_sequence", peft.HRAConfig(r=2, task_type="SEQ_CLS", target_modules=["query", "dense"])),
+    "bert_road_sequence": (ENCODER + "bert_sequence", peft.RoadConfig(group_size=4, task_type="SEQ_CLS", target_modules=["query", "dense"])),
     "bert_dora_sequence": (ENCODER + "bert_sequence", cls(target_modules=["query", "dense"], use_dora=True)),
     "modernbert_dora_all_linear": (ENCODER + "modernbert_sequence_mean", cls(2, 5, target_modules="all-linear", use_dora=True)),
     "bert_lora_b_bias": (ENCODER + "bert_sequence", cls(target_modules=["query", "value"], lora_bias=True)),
@@ -120,6 +149,18 @@ ADAPTERS |= {
     "modernbert_lora_sequence": (ENCODER + "modernbert_sequence", cls(target_modules=["Wqkv"])),
     "modernbert_lora_all_linear": (ENCODER + "modernbert_sequence_mean", cls(2, 5, target_modules="all-linear")),
 }
+
+
+class BlockDiagonal:
+    """What PEFT's CUDA extension computes, without which it makes BOFT of one factor whatever is asked for."""
+
+    @staticmethod
+    def apply(blocks):
+        return torch.stack([torch.block_diag(*factor.unbind()) for factor in blocks])
+
+
+boft_layer.get_fbd_cuda = lambda: True
+boft_layer.FastBlockDiag = BlockDiagonal
 
 
 def load(name, base):

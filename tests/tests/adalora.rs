@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use peft_core::{ForwardPath, Targets, edit_all_slots, slots};
+use peft_core::{ForwardPath, Placed, Targets, edit_all_slots, slots};
 use peft_lora::{AdaLora, AdaLoraConfig, RankAllocator};
 use peft_models::LanguageModel;
 use peft_store::{AdapterDir, AdapterInfo, Checkpoint, save_adapter};

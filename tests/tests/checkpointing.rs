@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, TensorData};
 use peft_conformance::{Invariant, with_gradient};
-use peft_core::{ForwardPath, Names, ParamSet, Targets, freeze_all_but, train_whole};
+use peft_core::{ForwardPath, Names, ParamSet, Placed, Targets, freeze_all_but, train_whole};
 use peft_ia3::Ia3Config;
 use peft_lora::{AdaLoraConfig, LoraConfig};
+use peft_lycoris::{LoHaConfig, LoKrConfig};
 use peft_models::DecoderForCausalLm;
+use peft_oft::{Blocks, BoftConfig, HraConfig, OftConfig, RoadConfig};
 use peft_prefix::{PrefixConfig, Prefixed};
 use peft_ptuning::{PTuningConfig, PromptEncoderConfig, PromptTuningConfig, Prompted};
 use peft_train::{Batch, target_nll};
+use peft_vera::{RandLoraConfig, VeraConfig};
 
 use crate::fixture::filled;
 use crate::models::{spread, tiny};
@@ -27,7 +30,7 @@ type Model = Prompted<Prefixed<DecoderForCausalLm>>;
 type Attach = fn(&mut Model);
 
 /// The methods by name, and by the column of the table that they are in.
-const METHODS: [(&str, &str, Attach); 10] = [
+const METHODS: [(&str, &str, Attach); 18] = [
     ("lora", "lora", |model| {
         let config = LoraConfig::new(2, 4.0)
             .with_targets(Targets::all_linear())
@@ -44,6 +47,40 @@ const METHODS: [(&str, &str, Attach); 10] = [
     ("adalora", "adalora", |model| {
         let config = AdaLoraConfig::new(3, 2, 4.0)
             .with_targets(Targets::all_linear())
+            .with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("loha", "loha", |model| {
+        let config = LoHaConfig::new(2, 4.0).with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("lokr", "lokr", |model| {
+        let config = LoKrConfig::new(1, 4.0).with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("vera", "vera", |model| {
+        let config = VeraConfig::new(3).with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("randlora", "randlora", |model| {
+        let config = RandLoraConfig::new(3, 6.0).with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("oft", "oft", |model| {
+        let config = OftConfig::new(Blocks::Size(4)).with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("boft", "boft", |model| {
+        let config = BoftConfig::new(Blocks::Number(1)).with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("hra", "hra", |model| {
+        let config = HraConfig::new(2).with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("road", "road", |model| {
+        let config = RoadConfig::new(2)
+            .with_targets(Targets::suffixes(["q_proj", "down_proj"]))
             .with_path(ForwardPath::Factored);
         drop(config.attach(model, NAME).expect("it attaches"));
     }),

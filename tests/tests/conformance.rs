@@ -5,10 +5,15 @@ mod models;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use peft_conformance::{AdapterFixture, Invariant, perturbed, verified};
-use peft_core::{AttachReport, LayerKind, Names, PeftError, Placement, Whole, with_value};
+use peft_core::{AttachReport, LayerKind, Names, PeftError, Placed, Placement, Whole, with_value};
 use peft_ia3::{Ia3, Ia3Config};
 use peft_lora::{AdaLora, AdaLoraConfig, Lora, LoraConfig, LoraInit, LoraScaling};
+use peft_lycoris::{LoHa, LoHaConfig, LoKr, LoKrConfig};
+use peft_oft::{
+    Blocks, Boft, BoftConfig, Cayley, Hra, HraConfig, Oft, OftConfig, Road, RoadConfig, RoadVariant,
+};
 use peft_tests::tolerance::PATHS;
+use peft_vera::{RandLora, RandLoraConfig, Vera, VeraConfig};
 
 const BOTH_KINDS: &[LayerKind] = &[LayerKind::Linear, LayerKind::Embedding];
 
@@ -166,6 +171,192 @@ impl AdapterFixture for Principal {
     }
 }
 
+/// LoHa of scale 1.5.
+struct Hadamard;
+
+impl AdapterFixture for Hadamard {
+    type Adapter = LoHa;
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = LoHaConfig::new(2, 3.0);
+        config.settings.placement = placement.clone();
+        config.attach(model, name)
+    }
+
+    /// Four values multiply.
+    fn perturb<M: Module>(model: M) -> M {
+        ["a1", "b1", "a2"]
+            .into_iter()
+            .fold(perturbed(model), |model, name| raised(model, name, 0.7))
+    }
+}
+
+/// LoKr of scale 3, the second factor of rank 1 where its sides are above 2.
+struct Kronecker;
+
+impl AdapterFixture for Kronecker {
+    type Adapter = LoKr;
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = LoKrConfig::new(1, 3.0);
+        config.settings.placement = placement.clone();
+        config.attach(model, name)
+    }
+}
+
+/// VeRA.
+struct SharedVectors;
+
+impl AdapterFixture for SharedVectors {
+    type Adapter = Vera;
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = VeraConfig::new(3);
+        config.placement = placement.clone();
+        config.attach(model, name)
+    }
+
+    /// A vector that begins at 0.1 and one at zero multiply.
+    fn perturb<M: Module>(model: M) -> M {
+        raised(perturbed(model), "lambda_d", 0.7)
+    }
+}
+
+/// RandLoRA of scale 2.
+struct SharedBases;
+
+impl AdapterFixture for SharedBases {
+    type Adapter = RandLora;
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = RandLoraConfig::new(3, 6.0);
+        config.placement = placement.clone();
+        config.attach(model, name)
+    }
+}
+
+/// OFT in blocks of about four, by the series.
+struct Rotated;
+
+impl AdapterFixture for Rotated {
+    type Adapter = Oft;
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = OftConfig::new(Blocks::Size(4));
+        config.placement = placement.clone();
+        config.attach(model, name)
+    }
+}
+
+/// OFT in about two blocks, exact.
+struct RotatedExactly;
+
+impl AdapterFixture for RotatedExactly {
+    type Adapter = Oft;
+    /// A product of what undoes itself is one up to rounding.
+    const STARTS_WITHIN: Option<f32> = Some(PATHS);
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = OftConfig::new(Blocks::Number(2)).with_cayley(Cayley::Exact);
+        config.placement = placement.clone();
+        config.attach(model, name)
+    }
+}
+
+/// BOFT in blocks that are the inputs.
+struct RotatedWhole;
+
+impl AdapterFixture for RotatedWhole {
+    type Adapter = Boft;
+    /// A product of what undoes itself is one up to rounding.
+    const STARTS_WITHIN: Option<f32> = Some(PATHS);
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = BoftConfig::new(Blocks::Number(1));
+        config.placement = placement.clone();
+        config.attach(model, name)
+    }
+
+    /// Scales are about one.
+    fn perturb<M: Module>(model: M) -> M {
+        raised(perturbed(model), "scales", 0.8)
+    }
+}
+
+/// HRA of two pairs.
+struct Reflected;
+
+impl AdapterFixture for Reflected {
+    type Adapter = Hra;
+    /// A product of what undoes itself is one up to rounding.
+    const STARTS_WITHIN: Option<f32> = Some(PATHS);
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = HraConfig::new(4);
+        config.placement = placement.clone();
+        config.attach(model, name)
+    }
+}
+
+/// RoAd in groups of two, but on the head.
+struct Turned;
+
+impl AdapterFixture for Turned {
+    type Adapter = Road;
+    const BIASED_IN_WEIGHT_SPACE: bool = false;
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = RoadConfig::new(2).with_variant(RoadVariant::Output);
+        config.placement = placement.clone();
+        // It has five outputs, which fall into no pairs.
+        if placement.targets.exclude().is_none() {
+            config = config.with_targets(placement.targets.clone().excluding(["head"]));
+        }
+        config.attach(model, name)
+    }
+
+    /// Scales are about one.
+    fn perturb<M: Module>(model: M) -> M {
+        raised(perturbed(model), "alpha", 0.5)
+    }
+}
+
 /// IA3 on outputs, biases included.
 struct Outputs;
 
@@ -244,6 +435,71 @@ mod lora_fa {
 
 mod pissa {
     peft_tests::adapter_suite!(super::Principal);
+}
+
+mod loha {
+    peft_tests::adapter_suite!(super::Hadamard);
+}
+
+mod lokr {
+    peft_tests::adapter_suite!(super::Kronecker);
+}
+
+mod vera {
+    peft_tests::adapter_suite!(super::SharedVectors);
+}
+
+mod randlora {
+    peft_tests::adapter_suite!(super::SharedBases);
+}
+
+mod oft {
+    peft_tests::adapter_suite!(super::Rotated);
+}
+
+mod oft_exact {
+    peft_tests::adapter_suite!(super::RotatedExactly);
+}
+
+mod boft {
+    peft_tests::adapter_suite!(super::RotatedWhole);
+}
+
+mod hra {
+    peft_tests::adapter_suite!(super::Reflected);
+}
+
+mod road {
+    // Biases of all adapted layers are the head's too, on which it is not.
+    peft_tests::adapter_suite!(@cases super::Turned:
+        starts_as_the_base,
+        acts,
+        trains,
+        gradients_are_finite_differences,
+        paths_agree,
+        forms_no_gradient_of_the_weights_shape,
+        merges,
+        a_merge_is_undone,
+        refuses_to_merge,
+        switches_off,
+        waits_until_activated,
+        composes_in_order,
+        interpolates,
+        names_are_whole,
+        detaches,
+        refuses_a_taken_name,
+        refuses_what_cannot_be,
+        records,
+        takes_half_precision,
+        takes_a_packed_base,
+        goes_where_it_is_sent,
+        rows_are_independent,
+        embeds,
+        another_changes_nothing_that_trains,
+        moves,
+        rows_choose_their_adapter,
+        replaces,
+    );
 }
 
 mod ia3_outputs {

@@ -4,7 +4,8 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::{
-    Adapter, ForwardPath, FrozenLinear, FrozenWeight, Targets, linear, merge, set_active, slots,
+    Adapter, ForwardPath, FrozenLinear, FrozenWeight, Placed, Targets, linear, merge, set_active,
+    slots,
 };
 use peft_kernels::PackedFormat;
 use peft_lora::{Lora, LoraConfig};

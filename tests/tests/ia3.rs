@@ -2,7 +2,7 @@
 
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
-use peft_core::{ForwardPath, Names, Targets, linear, merge, set_active, slots};
+use peft_core::{ForwardPath, Names, Placed, Targets, linear, merge, set_active, slots};
 use peft_ia3::{Ia3, Ia3Config, Ia3Side};
 use peft_lora::{Lora, LoraConfig};
 use peft_tests::tolerance::PATHS;

@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::nn::{EmbeddingConfig, LinearConfig};
 use burn::tensor::{Device, Tensor, s};
 use peft_core::{
-    Adapter, ForwardPath, FrozenLinear, PeftError, Targets, TrainBias, embedding, linear, merge,
-    slots,
+    Adapter, ForwardPath, FrozenLinear, PeftError, Placed, Targets, TrainBias, embedding, linear,
+    merge, slots,
 };
 use peft_lora::{Lora, LoraConfig, LoraInit, LoraScaling};
 use peft_models::{BertForSequenceClassification, SequenceClassifier};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{DType, Device, Tensor};
-use peft_core::{ForwardPath, FrozenWeight, Names, Patterns, Targets, slots};
+use peft_core::{ForwardPath, FrozenWeight, Names, Patterns, Placed, Targets, slots};
 use peft_kernels::{PackedFormat, Packer};
 use peft_lora::{Lora, LoraConfig, LoraInit, LoraScaling};
 use peft_models::{CausalLm, LanguageModel, Transformer};

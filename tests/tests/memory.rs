@@ -13,7 +13,7 @@ use std::process::Command;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Distribution, Tensor};
-use peft_core::{ForwardPath, Names, ParamSet, Targets, freeze_all_but, linear};
+use peft_core::{ForwardPath, Names, ParamSet, Placed, Targets, freeze_all_but, linear};
 use peft_kernels::{PackedFormat, Packer, multiplies_packed};
 use peft_lora::LoraConfig;
 use peft_models::DecoderConfig;

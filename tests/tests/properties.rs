@@ -10,8 +10,8 @@ use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::{DType, Device};
 use peft_core::{
-    ForwardPath, LayerRange, Names, ParamSet, Patterns, Targets, TrainBias, freeze_all_but, layers,
-    linear, merge, set_active,
+    ForwardPath, LayerRange, Names, ParamSet, Patterns, Placed, Targets, TrainBias, freeze_all_but,
+    layers, linear, merge, set_active,
 };
 use peft_lora::{LoraConfig, LoraScaling};
 use peft_store::{AdapterConfig, AdapterDir, AdapterInfo, Checkpoint, save_adapter};

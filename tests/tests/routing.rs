@@ -8,7 +8,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Int, Tensor, s};
 use peft_core::{
     Adapter, AttachReport, ForwardPath, FrozenLinear, FrozenWeight, LayerInput, LayerKind, Names,
-    PeftError, Placement, Targets, TrainBias, attach, linear, route, set_active, unroute,
+    PeftError, Placed, Placement, Targets, TrainBias, attach, linear, route, set_active, unroute,
 };
 use peft_ia3::Ia3Config;
 use peft_lora::{LoraConfig, LoraScaling};

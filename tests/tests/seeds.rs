@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use peft_core::ForwardPath;
+use peft_core::{ForwardPath, Placed};
 use peft_lora::LoraConfig;
 use peft_models::{DecoderConfig, DecoderForCausalLm};
 use peft_train::{

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
-use peft_core::{ForwardPath, PeftError, Targets, adapter_names, detach, replace, set_active};
+use peft_core::{
+    ForwardPath, PeftError, Placed, Targets, adapter_names, detach, replace, set_active,
+};
 use peft_lora::LoraConfig;
 use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{AdapterConfig, AdapterDir, AdapterInfo, Checkpoint, save_adapter};

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Tensor};
-use peft_core::{Choice, ForwardPath, PeftError, Placement, Targets, merge};
+use peft_core::{Choice, ForwardPath, PeftError, Placed, Placement, Targets, merge};
 use peft_lora::LoraConfig;
 use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{

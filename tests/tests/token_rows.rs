@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_core::{
-    ForwardPath, PeftError, Summary, Targets, TokenChoice, TokenRows, TokenRowsConfig, merge,
-    route, slots,
+    ForwardPath, PeftError, Placed, Summary, Targets, TokenChoice, TokenRows, TokenRowsConfig,
+    merge, route, slots,
 };
 use peft_lora::LoraConfig;
 use peft_models::{CausalLm, LanguageModel, Transformer};

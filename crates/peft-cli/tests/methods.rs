@@ -17,7 +17,7 @@ fn words<'a>(line: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// Flags, and the files that hold what trained.
-const ADAPTERS: [(&str, &[&str]); 15] = [
+const ADAPTERS: [(&str, &[&str]); 23] = [
     ("lora --rank 2", &["adapter_model.safetensors"]),
     ("ia3", &["adapter_model.safetensors"]),
     (
@@ -69,6 +69,32 @@ const ADAPTERS: [(&str, &[&str]); 15] = [
         "lora --rank 2 --token-ids 1,5",
         &["adapter_model.safetensors"],
     ),
+    (
+        "loha --rank 2 --module-dropout 0.2",
+        &["adapter_model.safetensors"],
+    ),
+    (
+        "lokr --rank 2 --rank-dropout 0.1 --decompose-both",
+        &["adapter_model.safetensors"],
+    ),
+    (
+        "vera --rank 16 --dropout 0.1 --no-save-projection",
+        &["adapter_model.safetensors"],
+    ),
+    (
+        "randlora --rank 4 --projection-seed 5",
+        &["adapter_model.safetensors"],
+    ),
+    ("oft --block-size 4", &["adapter_model.safetensors"]),
+    (
+        "boft --block-size 4 --butterfly-factors 2",
+        &["adapter_model.safetensors"],
+    ),
+    ("hra --rank 4", &["adapter_model.safetensors"]),
+    (
+        "road --group-size 4 --variant road-2",
+        &["adapter_model.safetensors"],
+    ),
 ];
 
 fn loss(place: &Place, adapter: &str) -> f64 {
@@ -108,6 +134,14 @@ fn an_adapter_of_each_kind_trains_and_is_taken_by_the_other_verbs() {
             let message = place.refuses(&words("merge --model model --out m --adapter", &[&out]));
             assert!(message.contains("cannot be merged"), "{message}");
             assert!(message.contains("--method lora"), "{message}");
+        } else if !flags.contains("--lora-bias") {
+            let merged = format!("{out}-merged");
+            let line = words("merge --model model --adapter", &[&out, "--out", &merged]);
+            place.runs(&line);
+            let line = words("eval --data train.jsonl --json --model", &[&merged]);
+            let report: Value = serde_json::from_str(&place.runs(&line)).expect("JSON");
+            let apart = report["loss"].as_f64().expect("a loss") - after;
+            assert!(apart.abs() < 1e-5, "{flags}: {apart}");
         }
     }
 }

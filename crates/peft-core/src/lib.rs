@@ -12,9 +12,9 @@ mod statistics;
 mod walk;
 
 pub use attach::{
-    AdaptedLayer, AttachReport, ForwardPath, ParamSet, Placement, Summary, SummaryRow, TokenChoice,
-    TokenRows, TokenRowsConfig, TrainBias, Unmerged, Whole, attach, chosen_layers, freeze_all_but,
-    into_merged, merge, train_whole,
+    AdaptedLayer, AdapterCost, AttachReport, ForwardPath, ParamSet, Placed, Placement, Summary,
+    SummaryRow, TokenChoice, TokenRows, TokenRowsConfig, TrainBias, Unmerged, Whole, attach,
+    attach_each, chosen_layers, freeze_all_but, into_merged, merge, train_whole,
 };
 pub use digest::Digest;
 pub use error::{PeftError, nearest};

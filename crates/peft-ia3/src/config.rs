@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{DType, Tensor};
 use peft_core::{
-    AttachReport, ForwardPath, Layer, LayerKind, Names, PeftError, Placement, Targets, attach,
+    AttachReport, Layer, LayerKind, Names, PeftError, Placed, Placement, Targets, attach,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,16 @@ pub struct Ia3Config {
     pub placement: Placement,
 }
 
+impl Placed for Ia3Config {
+    fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    fn placement_mut(&mut self) -> &mut Placement {
+        &mut self.placement
+    }
+}
+
 impl Ia3Config {
     /// IA3 on the outputs of `targets`.
     pub fn new(targets: Targets) -> Self {
@@ -30,21 +40,6 @@ impl Ia3Config {
     /// The targets whose input is rescaled, and not their output.
     pub fn with_feedforward(mut self, names: Names) -> Self {
         self.feedforward = Some(names);
-        self
-    }
-
-    /// Modules that train whole, by suffix.
-    pub fn with_whole_modules<S: Into<String>>(
-        mut self,
-        modules: impl IntoIterator<Item = S>,
-    ) -> Self {
-        self.placement.whole_modules = modules.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// How the model reads its layers. A layer with a bias needs [`ForwardPath::Factored`].
-    pub fn with_path(mut self, path: ForwardPath) -> Self {
-        self.placement.path = path;
         self
     }
 

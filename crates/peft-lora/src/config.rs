@@ -3,8 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{DType, Tensor};
 use peft_core::{
-    AttachReport, ForwardPath, Layer, LayerKind, Patterns, PeftError, Placement, Targets,
-    TrainBias, attach,
+    AttachReport, Layer, LayerKind, Patterns, PeftError, Placed, Placement, Targets, attach,
 };
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +61,16 @@ pub struct LoraConfig {
     pub placement: Placement,
 }
 
+impl Placed for LoraConfig {
+    fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    fn placement_mut(&mut self) -> &mut Placement {
+        &mut self.placement
+    }
+}
+
 impl LoraConfig {
     /// LoRA of this rank and alpha on every linear layer.
     pub fn new(rank: usize, alpha: f64) -> Self {
@@ -78,12 +87,6 @@ impl LoraConfig {
             alpha_pattern: Patterns::default(),
             placement: Placement::new(Targets::all_linear()),
         }
-    }
-
-    /// The layers to adapt.
-    pub fn with_targets(mut self, targets: Targets) -> Self {
-        self.placement.targets = targets;
-        self
     }
 
     /// The scaling rule.
@@ -131,27 +134,6 @@ impl LoraConfig {
     /// Other alphas for some layers.
     pub fn with_alpha_pattern(mut self, pattern: Patterns<f64>) -> Self {
         self.alpha_pattern = pattern;
-        self
-    }
-
-    /// Which biases train beside the adapters.
-    pub fn with_train_bias(mut self, bias: TrainBias) -> Self {
-        self.placement.train_bias = bias;
-        self
-    }
-
-    /// Modules that train whole, by suffix.
-    pub fn with_whole_modules<S: Into<String>>(
-        mut self,
-        modules: impl IntoIterator<Item = S>,
-    ) -> Self {
-        self.placement.whole_modules = modules.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// How the model reads its layers.
-    pub fn with_path(mut self, path: ForwardPath) -> Self {
-        self.placement.path = path;
         self
     }
 
@@ -272,17 +254,8 @@ impl LoraConfig {
         let alphas = self
             .alpha_pattern
             .resolve("alpha pattern", &paths, &self.alpha)?;
-        if let Some((layer, rank)) = layers
-            .iter()
-            .zip(&ranks)
-            .find(|(layer, rank)| **rank > largest_rank(layer.shape))
-        {
-            return Err(PeftError::InvalidSetting {
-                field: format!("rank of `{}`", layer.path),
-                value: rank.to_string(),
-                expected: "at most 1024, or the larger side of the layer",
-            });
-        }
+        let mut each = layers.iter().zip(&ranks);
+        each.try_for_each(|(layer, rank)| layer.check_rank(*rank))?;
         let scale = |(rank, alpha)| (rank, self.scaling.scale(rank, alpha));
         Ok(ranks.into_iter().zip(alphas).map(scale).collect())
     }
@@ -337,12 +310,6 @@ impl LoraConfig {
             false => lora,
         }
     }
-}
-
-/// A rank above a layer's sides adds nothing, and one from a file or a flag may be any number: it
-/// is bounded before anything of its size is made.
-fn largest_rank([d_in, d_out]: [usize; 2]) -> usize {
-    d_in.max(d_out).max(1024)
 }
 
 /// `rank`, or `rank of PATTERN`.

@@ -25,8 +25,9 @@ pub use lora_plus::LoraPlus;
 #[cfg(feature = "svd")]
 pub use low_rank::{LowRank, Size};
 pub use peft_core::{
-    AttachReport, ForwardPath, LayerRange, Patterns, PeftError, Placement, Targets, TrainBias,
-    Unmerged, detach, embedding, linear, merge, replace, route, set_active, set_disabled, unroute,
+    AttachReport, ForwardPath, LayerRange, Patterns, PeftError, Placed, Placement, Targets,
+    TrainBias, Unmerged, detach, embedding, linear, merge, replace, route, set_active,
+    set_disabled, unroute,
 };
 #[cfg(feature = "svd")]
 pub use spectrum::Spectrum;

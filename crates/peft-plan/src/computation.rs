@@ -88,6 +88,7 @@ impl Computation {
                             adapter += steps * low.acting() * linear.values() + again;
                         }
                     }
+                    Trains::Beside(added) => adapter += 3.0 * here * added.products,
                     Trains::Nothing | Trains::Bias | Trains::Scale { .. } => {}
                 }
             }

@@ -7,7 +7,7 @@ mod run;
 
 pub use computation::Computation;
 pub use memory::Memory;
-pub use model::{Beside, Block, Linear, LowRank, ModelSizes, Role, Trains};
+pub use model::{Added, Beside, Block, Linear, LowRank, ModelSizes, Role, Trains};
 pub use run::Run;
 
 use serde::Serialize;

@@ -117,6 +117,7 @@ fn kept_by(
             .filter(move |linear| linear.role == role);
         of.clone().any(|linear| match linear.trains {
             Trains::Whole => true,
+            Trains::Beside(added) => added.keeps_input,
             Trains::LowRank(of) => !of.frozen_a,
             Trains::Scale { of_inputs } => of_inputs,
             Trains::Nothing | Trains::Bias => false,
@@ -157,6 +158,7 @@ fn kept_by(
                     kept += here * linear.d_out as f64;
                 }
             }
+            Trains::Beside(added) => kept += here * added.kept,
             // What is scaled.
             Trains::Scale { of_inputs: false } => kept += here * linear.d_out as f64,
             Trains::Scale { of_inputs: true } | Trains::Nothing | Trains::Bias | Trains::Whole => {}

@@ -24,6 +24,8 @@ pub enum Trains {
     Bias,
     /// Two factors beside it.
     LowRank(LowRank),
+    /// Something else beside it.
+    Beside(Added),
     /// A factor for each input, or each output.
     Scale {
         /// Which of the two.
@@ -67,6 +69,19 @@ impl LowRank {
         let rank = self.rank as f64;
         if self.initial { 2.0 * rank } else { rank }
     }
+}
+
+/// What another method adds to a layer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Added {
+    /// Values that train.
+    pub parameters: f64,
+    /// Multiply-adds for each row, in a forward pass.
+    pub products: f64,
+    /// Numbers of each row that are kept for gradients, beside the layer's input.
+    pub kept: f64,
+    /// Whether the layer's input is kept too.
+    pub keeps_input: bool,
 }
 
 /// A linear layer of a block.
@@ -118,6 +133,7 @@ impl Linear {
                 let values = if of.diagonal { rank } else { 0.0 };
                 a + values + (rank + vectors as f64) * self.d_out as f64
             }
+            Trains::Beside(of) => of.parameters,
             Trains::Scale { of_inputs } => match of_inputs {
                 true => self.d_in as f64,
                 false => self.d_out as f64,
@@ -135,7 +151,7 @@ impl Linear {
                 let initial = if of.initial { a + b } else { 0.0 };
                 self.trainable() + frozen + initial
             }
-            Trains::Scale { .. } => self.trainable(),
+            Trains::Scale { .. } | Trains::Beside(_) => self.trainable(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::path::Path;
 
 use burn::tensor::{DType, Device};
-use peft_core::Targets;
+use peft_core::{Placed, Targets};
 use peft_lora::LoraConfig;
 use peft_prefix::PrefixConfig;
 use peft_store::{AdapterConfig, AdapterInfo, Checkpoint, SavedAdapter, TaskType, adaptable};

@@ -9,7 +9,7 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Distribution, Tensor};
-use peft_lora::{ForwardPath, LoraConfig, Targets, linear, merge};
+use peft_lora::{ForwardPath, LoraConfig, Placed, Targets, linear, merge};
 use peft_store::{AdapterConfig, AdapterDir, AdapterInfo, save_adapter};
 
 #[derive(Module, Debug)]

@@ -14,7 +14,7 @@ use burn_train::metric::LossMetric;
 use burn_train::{
     InferenceStep, Learner, RegressionOutput, SupervisedTraining, TrainOutput, TrainStep,
 };
-use peft_lora::{ForwardPath, LoraConfig, Targets, linear};
+use peft_lora::{ForwardPath, LoraConfig, Placed, Targets, linear};
 use peft_store::{AdapterInfo, AdapterConfig, save_adapter};
 
 #[derive(Module, Debug)]

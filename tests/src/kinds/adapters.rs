@@ -23,7 +23,7 @@ pub(super) const FILES: [&str; 4] = [
 ];
 
 /// Adapters of each method, and the models that they are for.
-const ADAPTERS: [(&str, &str); 12] = [
+const ADAPTERS: [(&str, &str); 20] = [
     ("adapters/lora_all_linear", "biased"),
     ("adapters/lora_modules_to_save", "gqa"),
     ("adapters/lora_patterns", "gqa"),
@@ -32,6 +32,14 @@ const ADAPTERS: [(&str, &str); 12] = [
     ("adapters/dora_rslora", "gqa"),
     ("adapters/lora_b_bias", "biased"),
     ("adapters/adalora_ranks", "biased"),
+    ("adapters/loha_all_linear", "biased"),
+    ("adapters/lokr_both", "gqa"),
+    ("adapters/vera_attn", "gqa"),
+    ("adapters/randlora_all_linear", "biased"),
+    ("adapters/oft_exact", "biased"),
+    ("adapters/boft_butterfly", "gqa"),
+    ("adapters/hra_attn", "gqa"),
+    ("adapters/road_4", "biased"),
     ("adapters/ia3_default", "gqa"),
     ("prompts/llama_prompt_tuning", "gqa"),
     ("prompts/llama_mlp", "gqa"),

@@ -7,7 +7,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, TensorData};
 use peft_conformance::{filled_adapters, params};
-use peft_core::Targets;
+use peft_core::{Placed, Targets};
 use peft_lora::LoraConfig;
 use peft_models::LanguageModel;
 use peft_mutate::Kind;

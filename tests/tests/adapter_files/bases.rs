@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{DType, Device};
-use peft_core::{AttachReport, ForwardPath};
+use peft_core::{AttachReport, ForwardPath, Placed};
 use peft_lora::{LoraConfig, Targets};
 use peft_models::LanguageModel;
 use peft_prefix::{PrefixConfig, Prefixed};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;
-use peft_core::{ForwardPath, Names, Targets};
+use peft_core::{ForwardPath, Names, Placed, Targets};
 use peft_ia3::Ia3Config;
 use peft_lora::LoraConfig;
 use peft_store::{AdapterConfig, AdapterInfo, save_adapter};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use burn::tensor::Device;
-use peft_core::{ForwardPath, Targets, layers};
+use peft_core::{ForwardPath, Placed, Targets, layers};
 use peft_lora::LoraConfig;
 use peft_models::LanguageModel;
 use peft_store::{AdapterConfig, AdapterDir, AdapterInfo, Checkpoint, save_adapter};

@@ -26,11 +26,10 @@ peft_tests::cases!(
 fn what_changes_the_result_and_is_not_supported_is_refused_by_name() {
     for (field, value) in [
         ("target_parameters", json!(["experts.up"])),
-        ("trainable_token_indices", json!([1, 2])),
         ("layer_replication", json!([[0, 2], [1, 2]])),
         ("alora_invocation_tokens", json!([5])),
         ("init_lora_weights", json!("pissa")),
-        ("peft_type", json!("VERA")),
+        ("peft_type", json!("FOURIERFT")),
     ] {
         let dir = copied("lora_attn");
         edit(dir.path(), json!({ field: value }));

@@ -3,7 +3,8 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use peft_core::{
-    ForwardPath, Names, ParamSet, Summary, Targets, TrainBias, freeze_all_but, merge, set_disabled,
+    ForwardPath, Names, ParamSet, Placed, Summary, Targets, TrainBias, freeze_all_but, merge,
+    set_disabled,
 };
 use peft_lora::LoraConfig;
 

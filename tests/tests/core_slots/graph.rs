@@ -6,7 +6,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::{
     Adapter, ForwardPath, FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput, LayerKind,
-    Placement, Targets, attach, embedding, linear, slots,
+    Placed, Placement, Targets, attach, embedding, linear, slots,
 };
 use peft_lora::Lora;
 use peft_tests::tolerance::PATHS;

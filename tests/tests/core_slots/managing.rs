@@ -3,8 +3,8 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use peft_core::{
-    AdapterSlot, ForwardPath, PeftError, Targets, Whole, adapter_names, detach, edit_slots, rename,
-    set_active, set_disabled, slots,
+    AdapterSlot, ForwardPath, PeftError, Placed, Targets, Whole, adapter_names, detach, edit_slots,
+    rename, set_active, set_disabled, slots,
 };
 use peft_lora::{Lora, LoraConfig};
 

@@ -2,7 +2,7 @@
 
 use burn::module::{Lora as BurnLora, Module};
 use burn::tensor::{DType, Device, Tensor};
-use peft_core::{ForwardPath, PeftError, Targets, TrainBias, edit_slots, merge, slots};
+use peft_core::{ForwardPath, PeftError, Placed, Targets, TrainBias, edit_slots, merge, slots};
 use peft_lora::{Lora, LoraConfig};
 use peft_tests::tolerance::PATHS;
 

@@ -14,7 +14,7 @@ mod targets;
 mod traversal;
 
 use burn::tensor::Device;
-use peft_core::{ForwardPath, Targets};
+use peft_core::{ForwardPath, Placed, Targets};
 use peft_lora::LoraConfig;
 
 use crate::fixture::{Net, filled_adapters};

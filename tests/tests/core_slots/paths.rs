@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::{LinearConfig, LinearLayout};
 use burn::tensor::Device;
-use peft_core::{ForwardPath, Names, Targets, TrainBias, linear, merge, set_active, slots};
+use peft_core::{ForwardPath, Names, Placed, Targets, TrainBias, linear, merge, set_active, slots};
 use peft_ia3::Ia3Config;
 use peft_lora::{Lora, LoraConfig, LoraScaling};
 use peft_tests::tolerance::PATHS;

@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::Device;
 use peft_core::{
-    ForwardPath, LayerRange, Names, ParamSet, Patterns, PeftError, Targets, detach, freeze_all_but,
-    rename, set_active,
+    ForwardPath, LayerRange, Names, ParamSet, Patterns, PeftError, Placed, Targets, detach,
+    freeze_all_but, rename, set_active,
 };
 use peft_ia3::Ia3Config;
 use peft_lora::LoraConfig;

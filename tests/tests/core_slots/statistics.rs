@@ -7,8 +7,9 @@ use burn::nn::{BatchNormConfig, Linear, LinearConfig};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Distribution, Tensor};
 use peft_core::{
-    ForwardPath, ParamSet, PeftError, Targets, detach, freeze_all_but, merge, moving_statistics,
-    rename, replace, route, set_active, set_disabled, set_statistics, statistics, train_whole,
+    ForwardPath, ParamSet, PeftError, Placed, Targets, detach, freeze_all_but, merge,
+    moving_statistics, rename, replace, route, set_active, set_disabled, set_statistics,
+    statistics, train_whole,
 };
 use peft_lora::LoraConfig;
 

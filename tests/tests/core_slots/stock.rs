@@ -6,7 +6,7 @@ use burn::nn::transformer::{
     TransformerEncoder, TransformerEncoderConfig, TransformerEncoderInput,
 };
 use burn::tensor::{Device, Tensor};
-use peft_core::{Names, Targets, merge};
+use peft_core::{Names, Placed, Targets, merge};
 use peft_ia3::Ia3Config;
 use peft_lora::LoraConfig;
 use peft_tests::tolerance::PATHS;

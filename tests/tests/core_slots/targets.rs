@@ -3,7 +3,9 @@
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
-use peft_core::{LayerKind, LayerRange, Names, Patterns, PeftError, Targets, layers, slots};
+use peft_core::{
+    LayerKind, LayerRange, Names, Patterns, PeftError, Placed, Targets, layers, slots,
+};
 use peft_lora::{Lora, LoraConfig};
 
 use crate::fixture::{Net, params, values};

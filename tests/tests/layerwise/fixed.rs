@@ -1,7 +1,7 @@
 //! Strategies of one stage: exactly what they name changes, and all of it.
 
 use burn::tensor::Device;
-use peft_core::{ForwardPath, Targets};
+use peft_core::{ForwardPath, Placed, Targets};
 use peft_layerwise::{
     AllTrainable, AmongTrainable, BitFit, FreezeBottom, Full, Head, Matching, Norms, PeftError,
     Strategy, TopLayers, Union,

@@ -4,7 +4,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, s};
-use peft_core::{Summary, Targets};
+use peft_core::{Placed, Summary, Targets};
 use peft_lora::LoraConfig;
 use peft_models::{
     CausalLm, DecoderAttention, DecoderConfig, ProjectionBias, RmsNorm, SplitAttention, Transformer,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Tensor};
-use peft_core::slots;
+use peft_core::{Placed, slots};
 use peft_gguf::{Contents, TensorPlace, Value};
 use peft_lora::{Lora, LoraConfig, LoraScaling};
 use peft_models::{CausalLm, LanguageModel, Transformer};

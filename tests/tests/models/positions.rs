@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, s};
-use peft_core::{ForwardPath, Targets};
+use peft_core::{ForwardPath, Placed, Targets};
 use peft_lora::LoraConfig;
 use peft_models::{
     EncoderConfig, ModernBertForSequenceClassification, Pooling, SequenceClassifier, Transformer,

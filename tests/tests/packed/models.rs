@@ -6,7 +6,7 @@ use std::path::Path;
 
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor};
-use peft_core::{ForwardPath, FrozenWeight, Targets, merge};
+use peft_core::{ForwardPath, FrozenWeight, Placed, Targets, merge};
 use peft_kernels::PackedFormat;
 use peft_lora::LoraConfig;
 use peft_models::{CausalLm, LanguageModel, Transformer};

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use peft_core::{ForwardPath, Names, ParamSet, Targets, freeze_all_but};
+use peft_core::{ForwardPath, Names, ParamSet, Placed, Targets, freeze_all_but};
 use peft_ia3::Ia3Config;
 use peft_lora::LoraConfig;
 use peft_models::{LanguageModel, Transformer};

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, s};
-use peft_core::{ForwardPath, Targets, set_active, slots};
+use peft_core::{ForwardPath, Placed, Targets, set_active, slots};
 use peft_lora::LoraConfig;
 use peft_model::{Context, EVERY_SEQUENCE, InputAdapter, KvCache, Transformer, WithInput};
 use peft_models::DecoderForCausalLm;

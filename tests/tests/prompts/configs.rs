@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Tensor};
-use peft_core::{AttachReport, ForwardPath, PeftError, Targets, detach, layers};
+use peft_core::{AttachReport, ForwardPath, PeftError, Placed, Targets, detach, layers};
 use peft_lora::LoraConfig;
 use peft_models::{DecoderForCausalLm, LanguageModel, Transformer};
 use peft_ptuning::{

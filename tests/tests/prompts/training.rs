@@ -4,7 +4,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
-use peft_core::{ForwardPath, Targets};
+use peft_core::{ForwardPath, Placed, Targets};
 use peft_lora::LoraConfig;
 use peft_models::DecoderForCausalLm;
 use peft_ptuning::{PromptEncoderConfig, PromptTuningConfig, Prompted};

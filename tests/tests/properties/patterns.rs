@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use burn::tensor::Device;
-use peft_core::{LayerRange, Names, Targets};
+use peft_core::{LayerRange, Names, Placed, Targets};
 use peft_lora::LoraConfig;
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::{Device, TensorData};
-use peft_core::{ForwardPath, Targets};
+use peft_core::{ForwardPath, Placed, Targets};
 use peft_lora::LoraConfig;
 use peft_models::DecoderForCausalLm;
 use peft_train::{

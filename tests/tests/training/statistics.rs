@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::{BatchNormConfig, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
-use peft_core::{ForwardPath, Targets, linear, moving_statistics};
+use peft_core::{ForwardPath, Placed, Targets, linear, moving_statistics};
 use peft_layerwise::{Length, Strategy};
 use peft_lora::LoraConfig;
 use peft_train::{

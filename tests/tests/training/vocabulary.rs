@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
-use peft_core::Targets;
+use peft_core::{Placed, Targets};
 use peft_lora::LoraConfig;
 use peft_models::{DecoderConfig, DecoderForCausalLm};
 use peft_tests::tolerance::PATHS;

@@ -6,6 +6,7 @@ mod layerwise;
 mod lora;
 mod packed;
 mod passes;
+mod siblings;
 mod store;
 mod training;
 
@@ -31,6 +32,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Fault> {
         .chain(&passes::FAULTS)
         .chain(&FAULTS)
         .chain(&lora::FAULTS)
+        .chain(&siblings::FAULTS)
         .chain(&files::FAULTS)
         .chain(&store::FAULTS)
         .chain(&training::FAULTS)

@@ -14,8 +14,16 @@ impl Method {
             | Self::FreezeBottom
             | Self::Matching
             | Self::Gradual
-            | Self::Badam => 1e-3,
-            Self::TrainableTokens | Self::PTuning | Self::Head | Self::Bitfit | Self::Norms => 1e-2,
+            | Self::Badam
+            | Self::Randlora => 1e-3,
+            Self::Loha | Self::Lokr | Self::Oft | Self::Boft | Self::Hra => 3e-3,
+            Self::TrainableTokens
+            | Self::PTuning
+            | Self::Head
+            | Self::Bitfit
+            | Self::Norms
+            | Self::Vera
+            | Self::Road => 1e-2,
             Self::Ia3 | Self::PromptTuning | Self::PrefixTuning => 3e-2,
         }
     }

@@ -1,90 +1,26 @@
 //! The flags of methods: each is for some of them only.
 
-use clap::{Args, ValueEnum};
+mod name;
+mod siblings;
+
+use clap::Args;
 use serde::Serialize;
 
+pub(crate) use self::name::Method;
+use self::name::{
+    ADALORA, ADAPTERS, DROPPING, LAYERED, LAYERWISE, LORA, RANKED, SCALED, SCHEDULED, TOKENS,
+    VIRTUAL, WEIGHTS,
+};
+use self::siblings::SiblingArgs;
+pub(crate) use self::siblings::VariantArg;
 pub(crate) use super::method_values::{EncoderArg, EveryArg, FromArg, InitArg, LoraInitArg};
 use crate::error::CliError;
 
-/// What to train.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Method {
-    /// Low-rank adapters
-    Lora,
-    /// Low-rank adapters whose ranks go where they matter
-    Adalora,
-    /// Learned rescaling of keys, values and the feed-forward input
-    Ia3,
-    /// Rows of the embedding, those of --token-ids
-    TrainableTokens,
-    /// Vectors before the input
-    PromptTuning,
-    /// Vectors before the input, made by an encoder that trains with them
-    PTuning,
-    /// Keys and values before those of every layer
-    PrefixTuning,
-    /// All parameters
-    Full,
-    /// The head alone
-    Head,
-    /// The last --layers blocks, the final norm and the head
-    TopLayers,
-    /// All but the embeddings and the first --layers blocks
-    FreezeBottom,
-    /// Biases
-    Bitfit,
-    /// Weights and biases of normalisation layers
-    Norms,
-    /// The parameters whose paths match --params
-    Matching,
-    /// One more block every --every steps, from the top or the bottom
-    Gradual,
-    /// --layers blocks drawn anew every --every steps, embeddings and head always
-    Lisa,
-    /// One block at a time, --every steps each
-    Badam,
-}
-
-impl Method {
-    /// What trains parameters of the model itself.
-    pub(crate) fn is_layerwise(self) -> bool {
-        !ADAPTERS.contains(&self)
-    }
-}
-
-const WEIGHTS: &[Method] = &[Method::Lora, Method::Adalora, Method::Ia3];
-const RANKED: &[Method] = &[Method::Lora, Method::Adalora];
-const ADALORA: &[Method] = &[Method::Adalora];
-const LORA: &[Method] = &[Method::Lora];
-const VIRTUAL: &[Method] = &[Method::PromptTuning, Method::PTuning, Method::PrefixTuning];
-const ADAPTERS: &[Method] = &[
-    Method::Lora,
-    Method::Adalora,
-    Method::Ia3,
-    Method::TrainableTokens,
-    Method::PromptTuning,
-    Method::PTuning,
-    Method::PrefixTuning,
-];
-const TOKENS: &[Method] = &[Method::Lora, Method::TrainableTokens];
-const LAYERED: &[Method] = &[Method::TopLayers, Method::FreezeBottom, Method::Lisa];
-const SCHEDULED: &[Method] = &[Method::Gradual, Method::Lisa, Method::Badam];
-const LAYERWISE: &[Method] = &[
-    Method::Full,
-    Method::Head,
-    Method::TopLayers,
-    Method::FreezeBottom,
-    Method::Bitfit,
-    Method::Norms,
-    Method::Matching,
-    Method::Gradual,
-    Method::Lisa,
-    Method::Badam,
-];
-
 /// LoRA's rank where the caller does not say.
 const RANK: usize = 8;
+/// Those of methods whose rank costs little, or nothing.
+const VERA_RANK: usize = 256;
+const RANDLORA_RANK: usize = 32;
 
 /// Positions of a prompt or a prefix where the caller does not say.
 const VIRTUAL_TOKENS: usize = 20;
@@ -94,11 +30,13 @@ const VIRTUAL_TOKENS: usize = 20;
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Of a method")]
 pub(crate) struct MethodArgs {
-    /// lora: the rank, adalora: the mean rank at the end; 8 if not given
+    /// The rank, of adalora the mean rank at the end; 8 if not given, of vera 256, of
+    /// randlora 32
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rank: Option<usize>,
-    /// lora, adalora: alpha; twice the rank, or that at first, if not given
+    /// alpha, which by the rank is the scale; twice the rank, or that at first, if not given,
+    /// of randlora twenty times
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) alpha: Option<f64>,
@@ -147,21 +85,21 @@ pub(crate) struct MethodArgs {
     #[arg(long, value_name = "WEIGHT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) orthogonal_weight: Option<f64>,
-    /// lora, adalora: dropout on the adapter's input
+    /// lora, adalora, vera, randlora: dropout on the adapter's input
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dropout: Option<f64>,
-    /// lora, ia3: layers to adapt by suffix, or by one regular expression over whole paths as
-    /// regex:EXPRESSION, or all-linear, which it is if not given; ia3 takes keys, values and the
-    /// feed-forward input for all-linear
+    /// Adapters of weights: layers to adapt by suffix, or by one regular expression over whole
+    /// paths as regex:EXPRESSION, or all-linear, which it is if not given; ia3 takes keys, values
+    /// and the feed-forward input for all-linear
     #[arg(long, value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) targets: Vec<String>,
-    /// lora, ia3: layers to leave out by suffix
+    /// Adapters of weights: layers to leave out by suffix
     #[arg(long, value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) exclude: Vec<String>,
-    /// lora, ia3: adapt only the last N layers
+    /// Adapters of weights: adapt only the last N layers
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_layers: Option<usize>,
@@ -175,6 +113,9 @@ pub(crate) struct MethodArgs {
     )]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) token_ids: Vec<usize>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) sibling: SiblingArgs,
     /// Adapters and prompts: modules that train whole beside them, by suffix
     #[arg(long, value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -227,17 +168,26 @@ pub(crate) struct MethodArgs {
 impl MethodArgs {
     /// Put in what a method takes where the caller does not say.
     pub(crate) fn complete(&mut self, method: Method) {
-        if method == Method::Lora {
-            let rank = *self.rank.get_or_insert(RANK);
-            self.alpha.get_or_insert(2.0 * rank as f64);
-            self.dropout.get_or_insert(0.0);
+        if RANKED.contains(&method) {
+            let rank = *self.rank.get_or_insert(match method {
+                Method::Vera => VERA_RANK,
+                Method::Randlora => RANDLORA_RANK,
+                _ => RANK,
+            });
+            let alpha = match method {
+                Method::Adalora => {
+                    let more = rank.saturating_mul(3).div_ceil(2);
+                    2.0 * *self.init_rank.get_or_insert(more) as f64
+                }
+                // As PEFT's.
+                Method::Randlora => 20.0 * rank as f64,
+                _ => 2.0 * rank as f64,
+            };
+            if SCALED.contains(&method) {
+                self.alpha.get_or_insert(alpha);
+            }
         }
-        if method == Method::Adalora {
-            let rank = *self.rank.get_or_insert(RANK);
-            let first = *self
-                .init_rank
-                .get_or_insert(rank.saturating_mul(3).div_ceil(2));
-            self.alpha.get_or_insert(2.0 * first as f64);
+        if DROPPING.contains(&method) {
             self.dropout.get_or_insert(0.0);
         }
         if VIRTUAL.contains(&method) {
@@ -268,14 +218,14 @@ impl MethodArgs {
                 self.orthogonal_weight.is_some(),
                 ADALORA,
             ),
-            ("alpha", self.alpha.is_some(), RANKED),
+            ("alpha", self.alpha.is_some(), SCALED),
             ("rslora", self.rslora, LORA),
             ("dora", self.dora, LORA),
             ("lora-bias", self.lora_bias, LORA),
             ("lora-fa", self.lora_fa, LORA),
             ("lora-plus-ratio", self.lora_plus_ratio.is_some(), LORA),
             ("lora-init", self.lora_init.is_some(), LORA),
-            ("dropout", self.dropout.is_some(), RANKED),
+            ("dropout", self.dropout.is_some(), DROPPING),
             ("targets", !self.targets.is_empty(), WEIGHTS),
             ("exclude", !self.exclude.is_empty(), WEIGHTS),
             ("last-layers", self.last_layers.is_some(), WEIGHTS),
@@ -301,7 +251,8 @@ impl MethodArgs {
             ("layer-decay", self.layer_decay.is_some(), LAYERWISE),
             ("cache-trunk", self.cache_trunk, LAYERWISE),
         ];
-        let given = all.into_iter().filter(|(_, given, _)| *given);
+        let all = all.into_iter().chain(self.sibling.all());
+        let given = all.filter(|(_, given, _)| *given);
         given.map(|(flag, _, methods)| (flag, methods)).collect()
     }
 
@@ -355,6 +306,7 @@ mod tests {
             "--lora-bias --lora-fa --init-lora-weights olora",
             "--method adalora --rank 4 --init-rank 6 --t-final 10 --orthogonal-weight 0.1",
             "--method ia3 --targets q_proj",
+            "--method lokr --rank 2 --factor 4 --decompose-both --module-dropout 0.1",
             "--method prompt-tuning --virtual-tokens 4 --prompt-init text:some",
             "--method prefix-tuning --prefix-projection --encoder-hidden 8",
             "--method lisa --layers 2 --every 5 --layer-decay 0.9",
@@ -367,6 +319,7 @@ mod tests {
             ("--init-rank 4", "no --init-rank; that is for adalora"),
             ("--method adalora --dora", "no --dora; that is for lora"),
             ("--method ia3 --dora", "no --dora; that is for lora"),
+            ("--method loha --factor 4", "no --factor; that is for lokr"),
             ("--lora-init pissa_niter_0", "1 to 64 rounds"),
             ("--lora-init corda", "kaiming, gaussian, orthogonal"),
             (

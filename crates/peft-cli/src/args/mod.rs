@@ -34,7 +34,7 @@ pub(crate) use self::data::{CheckArgs, DataArgs, DataVerb};
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::export::{ExportArgs, ExportFormat, ExtractArgs, QuantiseArg, SpectrumArgs};
 pub(crate) use self::generate::GenerateArgs;
-pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs};
+pub(crate) use self::method::{EncoderArg, FromArg, InitArg, Method, MethodArgs, VariantArg};
 pub(crate) use self::model::{HoldArg, ModelArgs};
 pub(crate) use self::plan::PlanArgs;
 pub(crate) use self::predict::{PoolArg, PredictArgs};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use peft_core::{ParamPlace, Patterns, Targets, VisitParams, visit_params};
+use peft_core::{ParamPlace, Patterns, Placed, Targets, VisitParams, visit_params};
 use peft_lora::{Lora, LoraConfig, LowRank, Size};
 use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{

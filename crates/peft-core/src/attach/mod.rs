@@ -1,5 +1,7 @@
 //! [`attach`]: the one way in which adapters get onto a model.
 
+mod cost;
+mod each;
 mod freeze_all_but;
 mod merge;
 mod placement;
@@ -10,9 +12,11 @@ mod token_rows_config;
 mod train_whole;
 mod whole;
 
+pub use cost::AdapterCost;
+pub use each::attach_each;
 pub use freeze_all_but::{ParamSet, freeze_all_but};
 pub use merge::{Unmerged, into_merged, merge};
-pub use placement::{ForwardPath, Placement, TrainBias};
+pub use placement::{ForwardPath, Placed, Placement, TrainBias};
 pub use report::{AdaptedLayer, AttachReport};
 pub use summary::{Summary, SummaryRow};
 pub use token_rows::{TokenChoice, TokenRows};

@@ -1,4 +1,4 @@
-//! [`Placement`]: where an adapter goes, and what trains beside it.
+//! [`Placement`]: where an adapter goes, and what trains beside it; [`Placed`], which has one.
 
 use serde::{Deserialize, Serialize};
 
@@ -58,5 +58,38 @@ impl Placement {
             token_rows: None,
             path: ForwardPath::Weight,
         }
+    }
+}
+
+/// The config of a method that adapts weights: it has a [`Placement`], which is set alike in all.
+pub trait Placed: Sized {
+    /// Where the adapters go and what trains beside them.
+    fn placement(&self) -> &Placement;
+
+    /// The same, to change it.
+    fn placement_mut(&mut self) -> &mut Placement;
+
+    /// The layers to adapt.
+    fn with_targets(mut self, targets: Targets) -> Self {
+        self.placement_mut().targets = targets;
+        self
+    }
+
+    /// Which biases train beside the adapters.
+    fn with_train_bias(mut self, bias: TrainBias) -> Self {
+        self.placement_mut().train_bias = bias;
+        self
+    }
+
+    /// Modules that train whole, by suffix.
+    fn with_whole_modules<S: Into<String>>(mut self, modules: impl IntoIterator<Item = S>) -> Self {
+        self.placement_mut().whole_modules = modules.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How the model reads its layers.
+    fn with_path(mut self, path: ForwardPath) -> Self {
+        self.placement_mut().path = path;
+        self
     }
 }

@@ -4,8 +4,8 @@ use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AttachReport, ForwardPath, Layer, LayerKind, PeftError, Placement, Targets, TokenChoice,
-    TokenRows, attach,
+    AttachReport, Layer, LayerKind, PeftError, Placed, Placement, Targets, TokenChoice, TokenRows,
+    attach,
 };
 
 /// Rows of an embedding that train alone: PEFT's `TRAINABLE_TOKENS`.
@@ -17,6 +17,16 @@ pub struct TokenRowsConfig {
     pub placement: Placement,
 }
 
+impl Placed for TokenRowsConfig {
+    fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    fn placement_mut(&mut self) -> &mut Placement {
+        &mut self.placement
+    }
+}
+
 impl TokenRowsConfig {
     /// These rows of the embedding at `path`, which may be its last names.
     pub fn new(tokens: impl IntoIterator<Item = u32>, path: impl Into<String>) -> Self {
@@ -24,21 +34,6 @@ impl TokenRowsConfig {
             tokens: tokens.into_iter().collect(),
             placement: Placement::new(Targets::suffixes([path])),
         }
-    }
-
-    /// Modules that train whole, by suffix.
-    pub fn with_whole_modules<S: Into<String>>(
-        mut self,
-        modules: impl IntoIterator<Item = S>,
-    ) -> Self {
-        self.placement.whole_modules = modules.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// How the model reads its layers.
-    pub fn with_path(mut self, path: ForwardPath) -> Self {
-        self.placement.path = path;
-        self
     }
 
     /// Attach to `model` under `name`, the rows as they are. Base parameters are frozen.

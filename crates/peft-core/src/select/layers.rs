@@ -4,10 +4,12 @@ use std::any::Any;
 use std::collections::HashSet;
 
 use burn::module::{Module, Param, Reparameterization};
-use burn::tensor::{Device, Shape, Tensor};
+use burn::tensor::{DType, Device, Distribution, Shape, Tensor};
 
 use crate::slot::REPARAMETERIZATION;
-use crate::{AdapterSlot, FrozenWeight, LayerKind, ParamPlace, VisitParams, visit_params};
+use crate::{
+    AdapterSlot, FrozenWeight, LayerKind, ParamPlace, PeftError, VisitParams, visit_params,
+};
 
 /// The type under which a traversal shows what a model reads beside its text, such as a soft
 /// prompt: `peft_model::INPUT_ADAPTER`.
@@ -42,6 +44,41 @@ impl Layer {
     pub(crate) fn settled(mut self) -> Self {
         self.shape = self.frozen_weight().dims();
         self
+    }
+
+    /// Whether it takes factors of this rank. One above a layer's sides adds nothing, and one from
+    /// a file or a flag may be any number: it is bounded before anything of its size is made.
+    ///
+    /// # Errors
+    ///
+    /// [`PeftError::InvalidSetting`] for 0 and for more than 1024 and the larger side.
+    pub fn check_rank(&self, rank: usize) -> Result<(), PeftError> {
+        let [d_in, d_out] = self.shape;
+        let expected = match rank {
+            0 => "at least 1",
+            rank if rank > d_in.max(d_out).max(1024) => {
+                "at most 1024, or the larger side of the layer"
+            }
+            _ => return Ok(()),
+        };
+        Err(PeftError::InvalidSetting {
+            field: format!("rank of `{}`", self.path),
+            value: rank.to_string(),
+            expected,
+        })
+    }
+
+    /// A matrix of zeros for an adapter, in f32 and where the layer is.
+    pub fn zeros<const D: usize>(&self, shape: [usize; D]) -> Tensor<D> {
+        Tensor::zeros(shape, (&self.device, DType::F32))
+    }
+
+    /// A random one, uniform between `±1/√n` where it multiplies rows of `n`, its first axis:
+    /// PyTorch's `kaiming_uniform_` with `a = √5`.
+    pub fn kaiming(&self, shape: [usize; 2]) -> Tensor<2> {
+        let bound = 1.0 / (shape[0].max(1) as f64).sqrt();
+        let uniform = Distribution::Uniform(-bound, bound);
+        Tensor::random(shape, uniform, (&self.device, DType::F32))
     }
 
     /// The path of its weight.

@@ -196,7 +196,7 @@ fn allocate(adapters: &mut [(usize, AdaLora)], n: usize) {
 
 #[cfg(test)]
 mod tests {
-    use peft_core::Targets;
+    use peft_core::{Placed, Targets};
 
     use super::*;
 

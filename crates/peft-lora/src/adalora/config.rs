@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{DType, Distribution, Tensor};
 use peft_core::{
-    AttachReport, ForwardPath, Layer, LayerKind, PeftError, Placement, Targets, attach,
+    AttachReport, Layer, LayerKind, PeftError, Placed, Placement, Targets, attach_each,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,16 @@ pub struct AdaLoraConfig {
     pub placement: Placement,
 }
 
+impl Placed for AdaLoraConfig {
+    fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    fn placement_mut(&mut self) -> &mut Placement {
+        &mut self.placement
+    }
+}
+
 impl AdaLoraConfig {
     /// From a rank to another on every linear layer.
     pub fn new(init_rank: usize, target_rank: usize, alpha: f64) -> Self {
@@ -62,12 +72,6 @@ impl AdaLoraConfig {
         }
     }
 
-    /// The layers to adapt.
-    pub fn with_targets(mut self, targets: Targets) -> Self {
-        self.placement.targets = targets;
-        self
-    }
-
     /// Steps before the budget falls and after it has, and between two looks at the ranks.
     pub fn with_steps(mut self, t_init: usize, t_final: usize, delta_t: usize) -> Self {
         (self.t_init, self.t_final, self.delta_t) = (t_init, t_final, delta_t);
@@ -83,21 +87,6 @@ impl AdaLoraConfig {
     /// What being far from orthonormal adds to the loss.
     pub fn with_orthogonal_weight(mut self, weight: f64) -> Self {
         self.orthogonal_weight = weight;
-        self
-    }
-
-    /// Modules, by suffix, that train whole.
-    pub fn with_whole_modules<S: Into<String>>(
-        mut self,
-        modules: impl IntoIterator<Item = S>,
-    ) -> Self {
-        self.placement.whole_modules = modules.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// How the model reads its layers.
-    pub fn with_path(mut self, path: ForwardPath) -> Self {
-        self.placement.path = path;
         self
     }
 
@@ -139,28 +128,13 @@ impl AdaLoraConfig {
     ) -> Result<AttachReport, PeftError> {
         self.check()?;
         let supported = [LayerKind::Linear];
-        attach(model, name, &self.placement, &supported, |layers| {
-            let large = layers.iter().find(|layer| {
-                let [d_in, d_out] = layer.shape;
-                self.init_rank > d_in.max(d_out).max(1024)
-            });
-            if let Some(layer) = large {
-                return Err(PeftError::InvalidSetting {
-                    field: format!("rank of `{}` at first", layer.path),
-                    value: self.init_rank.to_string(),
-                    expected: "at most 1024, or the larger side of the layer",
-                });
+        attach_each(model, name, &self.placement, &supported, |layer| {
+            layer.check_rank(self.init_rank)?;
+            let mut told = self.ranks.iter();
+            match told.find(|(path, _)| *path == layer.path) {
+                Some((_, ranks)) => build(layer, ranks),
+                None => build(layer, &vec![true; self.init_rank]),
             }
-            let all = vec![true; self.init_rank];
-            let ranks = |layer: &Layer| {
-                let found = self.ranks.iter().find(|(path, _)| *path == layer.path);
-                found.map_or(all.as_slice(), |(_, ranks)| ranks.as_slice())
-            };
-            let built: Vec<Result<AdaLora, PeftError>> = layers
-                .iter()
-                .map(|layer| build(layer, ranks(layer)))
-                .collect();
-            built.into_iter().collect()
         })
     }
 

@@ -1,21 +1,24 @@
 //! [`AdapterConfig`]: the methods that are registered, and every choice by method.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use burn::module::Module;
-use peft_core::{Adapter, AttachReport, ForwardPath, PeftError, Placement, TokenRowsConfig};
+use peft_core::{
+    Adapter, AttachReport, ForwardPath, PeftError, Placed, Placement, TokenRowsConfig,
+};
 use peft_ia3::Ia3Config;
 use peft_lora::{AdaLoraConfig, LoraConfig};
+use peft_lycoris::{LoHaConfig, LoKrConfig};
 use peft_model::Transformer;
+use peft_oft::{BoftConfig, HraConfig, OftConfig, RoadConfig};
 use peft_prefix::{PrefixConfig, Prefixed};
 use peft_ptuning::{PTuningConfig, PromptTuningConfig, Prompted};
+use peft_vera::{RandLoraConfig, VeraConfig};
 use serde_json::{Map, Value, json};
 
 use super::files::{AdapterFiles, OWN};
 use super::input::{attach_input, save_input};
 use super::methods::{InputMethod, WeightMethod};
-use super::placement::TARGETS;
 use super::weights::{attach_weights, save_weights};
 use super::{Adaptable, AdapterFileError, AdapterInfo};
 use crate::fields::{FieldError, Fields};
@@ -89,7 +92,7 @@ macro_rules! methods {
         }
 
         /// Whether tensors of a method that adapts weights are called so in a key.
-        fn is_tensor(name: &str) -> bool {
+        pub(super) fn is_tensor(name: &str) -> bool {
             let all = [$(<$WeightsConfig>::TENSORS,)+];
             all.iter().any(|names| names.contains(&name))
         }
@@ -98,7 +101,7 @@ macro_rules! methods {
             /// Where the adapters go, of a method that adapts weights.
             pub fn placement(&self) -> Option<&Placement> {
                 match self {
-                    $(Self::$Weights(config) => Some(WeightMethod::placement(config)),)+
+                    $(Self::$Weights(config) => Some(Placed::placement(config)),)+
                     $($(Self::$Input(_) => None,)+)+
                 }
             }
@@ -106,7 +109,7 @@ macro_rules! methods {
             /// Where the adapters go, to change it, of a method that adapts weights.
             pub fn placement_mut(&mut self) -> Option<&mut Placement> {
                 match self {
-                    $(Self::$Weights(config) => Some(WeightMethod::placement_mut(config)),)+
+                    $(Self::$Weights(config) => Some(Placed::placement_mut(config)),)+
                     $($(Self::$Input(_) => None,)+)+
                 }
             }
@@ -114,7 +117,7 @@ macro_rules! methods {
             /// The modules, by suffix, that train whole.
             pub fn modules_to_save(&self) -> &[String] {
                 match self {
-                    $(Self::$Weights(config) => &WeightMethod::placement(config).whole_modules,)+
+                    $(Self::$Weights(config) => &Placed::placement(config).whole_modules,)+
                     $($(Self::$Input(config) => InputMethod::modules_to_save(config),)+)+
                 }
             }
@@ -326,6 +329,22 @@ methods! {
         Ia3(Ia3Config),
         /// Rows of an embedding.
         TokenRows(TokenRowsConfig),
+        /// LoHa.
+        LoHa(LoHaConfig),
+        /// LoKr.
+        LoKr(LoKrConfig),
+        /// VeRA.
+        Vera(VeraConfig),
+        /// RandLoRA.
+        RandLora(RandLoraConfig),
+        /// OFT.
+        Oft(OftConfig),
+        /// BOFT.
+        Boft(BoftConfig),
+        /// HRA.
+        Hra(HraConfig),
+        /// RoAd.
+        Road(RoadConfig),
     }
     /// Put a fresh soft prompt of this config before a model.
     Prompted, attach_prompt, attach_prompt_of, save_prompt, |model| *model, {
@@ -358,27 +377,6 @@ impl AdapterConfig {
         }
         let supported = || fields.unsupported("peft_type", PEFT_TYPES.join(", "));
         Ok(read(method, &fields).unwrap_or_else(|| Err(supported()))?)
-    }
-}
-
-/// Put the layers that these keys are of in the place of a list that is missing or null.
-pub(super) fn complete_by_keys<'a>(
-    fields: &mut Map<String, Value>,
-    keys: impl Iterator<Item = &'a String>,
-) {
-    let layer = |key: &'a String| {
-        let mut layer = None;
-        for segment in key.split('.') {
-            if is_tensor(segment) {
-                return layer;
-            }
-            layer = Some(segment);
-        }
-        None
-    };
-    let layers: BTreeSet<&str> = keys.filter_map(layer).collect();
-    if let (None | Some(Value::Null), false) = (fields.get(TARGETS), layers.is_empty()) {
-        fields.insert(TARGETS.into(), json!(layers));
     }
 }
 

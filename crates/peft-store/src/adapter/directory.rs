@@ -9,7 +9,8 @@ use peft_prefix::Prefixed;
 use peft_ptuning::Prompted;
 use serde_json::{Map, Value};
 
-use super::config::{complete, complete_by_keys};
+use super::config::complete;
+use super::default_layers::complete_by_keys;
 use super::files::{AdapterFiles, read_fields};
 use super::fitted::{OUTPUT_LAYER, fitted_modules};
 use super::tensors::TensorsFile;

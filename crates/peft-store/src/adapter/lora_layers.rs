@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, TensorData};
-use peft_core::{Choice, LayerKind, LayerRange, Names, Patterns, Targets, TrainBias};
+use peft_core::{Choice, LayerKind, LayerRange, Names, Patterns, Placed, Targets, TrainBias};
 use peft_lora::{Lora, LoraConfig};
 use serde_json::{Map, Value};
 
@@ -14,7 +14,7 @@ use super::files::{create, pretty, replace, write};
 use super::found::{CONFIG, TENSORS};
 use super::key_forms::forms;
 use super::methods::{LayerAdapter, WeightMethod, factors};
-use super::placement::write_placement;
+use super::placement::{LayerFields, write_placement};
 use super::tensors::{NamedTensors, TensorsFile, WRAPPED_MODEL};
 use super::{AdapterConfig, AdapterDir, AdapterFileError, AdapterInfo};
 use crate::params::in_out;
@@ -185,11 +185,8 @@ impl LoraLayers {
             })
             .collect();
         let mut fields = method_fields(LoraConfig::PEFT_TYPE);
-        write_placement(
-            &mut fields,
-            &config.placement,
-            adapted.iter().map(|on| on.path),
-        );
+        let paths: Vec<&str> = adapted.iter().map(|on| on.path).collect();
+        write_placement(&mut fields, &config.placement, &paths, &LayerFields::ALL);
         config.write(&mut fields, &adapted);
         let straight = self.fields.get("fan_in_fan_out").cloned();
         fields.insert("fan_in_fan_out".into(), straight.unwrap_or(false.into()));

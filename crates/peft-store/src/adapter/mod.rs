@@ -27,6 +27,7 @@ mod weights;
 mod whole;
 
 mod config;
+mod default_layers;
 mod directory;
 mod save;
 

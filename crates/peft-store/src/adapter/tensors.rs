@@ -248,7 +248,8 @@ impl<'a> LayerTensors<'a> {
         Some(in_out(data, (self.device(of), DType::F32)))
     }
 
-    /// Take a tensor of the model without its values, if it is there.
+    /// Take a tensor without its values, if it is there: by its name in the model, layers' paths
+    /// included.
     pub(super) fn pass_over(&mut self, name: &str) {
         self.file.pass_over(&format!("{WRAPPED_MODEL}{name}"));
     }

@@ -116,7 +116,8 @@ pub(super) fn save_weights<W: WeightMethod, M: Module>(
 
     let placement = config.placement();
     let mut fields = common_fields(W::PEFT_TYPE, &placement.whole_modules, model);
-    write_placement(&mut fields, placement, adapted.iter().map(|on| on.path));
+    let paths: Vec<&str> = adapted.iter().map(|on| on.path).collect();
+    write_placement(&mut fields, placement, &paths, &W::LAYER_FIELDS);
     let stored = stored_params(model).into_iter();
     let stored: HashMap<String, bool> =
         stored.map(|param| (param.path, param.transposed)).collect();
@@ -125,7 +126,9 @@ pub(super) fn save_weights<W: WeightMethod, M: Module>(
         kinds.get(on.path) == Some(&LayerKind::Linear) && stored.get(&weight) == Some(&false)
     };
     let straight = adapted.iter().any(straight);
-    fields.insert("fan_in_fan_out".into(), straight.into());
+    if W::LAYER_FIELDS.fan_in_fan_out {
+        fields.insert("fan_in_fan_out".into(), straight.into());
+    }
     config.write(&mut fields, &adapted);
     write_directory(dir, (model, name), tensors, fields, about)
 }

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use peft_core::{
     Adapter, ForwardPath, FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput, LayerKind,
-    Placement, Targets, attach, layers, merge,
+    Placed, Placement, Targets, attach, layers, merge,
 };
 use peft_lora::LoraConfig;
 use peft_model::Transformer;

@@ -1,7 +1,7 @@
 //! What is of encoders alone, by a second way to compute the same, and the paths of adapters.
 
 use burn::tensor::{Device, Tensor, s};
-use peft_core::Targets;
+use peft_core::{Placed, Targets};
 use peft_lora::LoraConfig;
 use peft_models::{
     BertForSequenceClassification, BertForTokenClassification, DistilBertForSequenceClassification,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::Param;
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData, bf16};
-use peft_core::{MapParams, ParamPlace, VisitParams, map_params, visit_params};
+use peft_core::{MapParams, ParamPlace, Placed, VisitParams, map_params, visit_params};
 use peft_lora::{LoraConfig, Targets};
 use peft_models::{DecoderConfig, DecoderForCausalLm};
 use peft_train::{Example, NextToken, Objective};

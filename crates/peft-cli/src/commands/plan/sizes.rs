@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use peft_core::{Layer, LayerKind, Parameter, chosen_layers, parameters};
+use peft_core::{AdapterCost, Layer, LayerKind, Parameter, chosen_layers, parameters};
 use peft_layerwise::Length;
 use peft_model::Transformer;
-use peft_plan::{Beside, Block, Linear, LowRank, ModelSizes, Role, Run, Trains, plan};
+use peft_plan::{Added, Beside, Block, Linear, LowRank, ModelSizes, Role, Run, Trains, plan};
 use peft_prefix::PrefixShape;
 use peft_store::{AdapterConfig, Checkpoint, CheckpointConfig};
 
@@ -134,46 +134,16 @@ fn adapted<M: Transformer>(
         model,
     )?;
     let mut found = BTreeMap::new();
-    let linear = [LayerKind::Linear, LayerKind::Embedding];
-    match &config {
-        AdapterConfig::Lora(lora) => {
-            let layers = chosen_layers(model, &lora.placement, "lora", &linear)?;
-            let low = LowRank {
-                rank: lora.rank,
-                frozen_a: lora.freeze_a,
-                scales_columns: lora.dora,
-                bias: lora.lora_bias,
-                diagonal: false,
-                initial: lora.init.begins_elsewhere(),
-            };
-            let of = |layer: &Layer| (layer.weight_path(), Trains::LowRank(low));
-            found.extend(layers.iter().map(of));
-        }
-        AdapterConfig::AdaLora(adalora) => {
-            let layers = chosen_layers(model, &adalora.placement, "adalora", &linear[..1])?;
-            let low = LowRank {
-                diagonal: true,
-                ..LowRank::new(adalora.init_rank)
-            };
-            let of = |layer: &Layer| (layer.weight_path(), Trains::LowRank(low));
-            found.extend(layers.iter().map(of));
-        }
-        AdapterConfig::Ia3(ia3) => {
-            let layers = chosen_layers(model, &ia3.placement, "ia3", &linear[..1])?;
-            let of = |layer: &Layer| {
-                let of_inputs = ia3
-                    .feedforward
-                    .as_ref()
-                    .is_some_and(|of| of.has(&layer.path));
-                (layer.weight_path(), Trains::Scale { of_inputs })
-            };
-            found.extend(layers.iter().map(of));
-        }
-        _ => {
-            return Err(CliError::Usage(format!(
-                "--method {} is not planned yet; lora, ia3, soft prompts, prefixes and what trains the model's own parameters are",
-                args.method()
-            )));
+    let kinds: &[LayerKind] = match &config {
+        AdapterConfig::Lora(_) => &[LayerKind::Linear, LayerKind::Embedding],
+        _ => &[LayerKind::Linear],
+    };
+    if let Some(placement) = config.placement() {
+        for layer in chosen_layers(model, placement, config.method(), kinds)? {
+            let trains = trains(&config, &layer).ok_or_else(|| {
+                CliError::Usage(format!("--method {} is not planned", args.method()))
+            })?;
+            found.insert(layer.weight_path(), trains);
         }
     }
     whole_modules(args, model, found)
@@ -194,6 +164,47 @@ fn whole_modules<M: Transformer>(
         }
     }
     Ok(found)
+}
+
+/// What an adapter of weights trains on a layer; none of a method that adapts no weights.
+fn trains(config: &AdapterConfig, layer: &Layer) -> Option<Trains> {
+    let beside = |cost: AdapterCost| {
+        Trains::Beside(Added {
+            parameters: cost.parameters as f64,
+            products: cost.products as f64,
+            kept: cost.kept as f64,
+            keeps_input: cost.keeps_input,
+        })
+    };
+    Some(match config {
+        AdapterConfig::Lora(lora) => Trains::LowRank(LowRank {
+            rank: lora.rank,
+            frozen_a: lora.freeze_a,
+            scales_columns: lora.dora,
+            bias: lora.lora_bias,
+            diagonal: false,
+            initial: lora.init.begins_elsewhere(),
+        }),
+        AdapterConfig::AdaLora(adalora) => Trains::LowRank(LowRank {
+            diagonal: true,
+            ..LowRank::new(adalora.init_rank)
+        }),
+        AdapterConfig::Ia3(ia3) => {
+            let inputs = ia3.feedforward.as_ref();
+            Trains::Scale {
+                of_inputs: inputs.is_some_and(|of| of.has(&layer.path)),
+            }
+        }
+        AdapterConfig::LoHa(loha) => beside(loha.cost(layer.shape)),
+        AdapterConfig::LoKr(lokr) => beside(lokr.cost(layer.shape)),
+        AdapterConfig::Vera(vera) => beside(vera.cost(layer.shape)),
+        AdapterConfig::RandLora(randlora) => beside(randlora.cost(layer.shape)),
+        AdapterConfig::Oft(oft) => beside(oft.cost(layer.shape)),
+        AdapterConfig::Boft(boft) => beside(boft.cost(layer.shape)),
+        AdapterConfig::Hra(hra) => beside(hra.cost(layer.shape)),
+        AdapterConfig::Road(road) => beside(road.cost(layer.shape)),
+        _ => return None,
+    })
 }
 
 /// The sizes of a model of which these parameters train; `bytes` of a value in the linear layers of
@@ -245,6 +256,7 @@ fn of<M: Transformer>(
                 Some(Trains::LowRank(low)) => {
                     sizes.outside_trains += low.rank.saturating_mul(rows + columns)
                 }
+                Some(Trains::Beside(added)) => sizes.outside_trains += added.parameters as usize,
                 Some(_) => sizes.outside_trains += values,
                 None => continue,
             }

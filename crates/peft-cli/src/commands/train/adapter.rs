@@ -1,25 +1,15 @@
 //! From the flags to an adapter.
 
-use std::collections::BTreeSet;
-
-use burn::module::Module;
-use peft_core::{
-    Choice, ForwardPath, LayerKind, Names, Targets, TokenChoice, TokenRowsConfig, has_suffix,
-    layer_names, layers, parameters,
-};
-use peft_ia3::Ia3Config;
-use peft_lora::{AdaLoraConfig, LoraConfig, LoraInit, LoraScaling};
+use peft_core::{ForwardPath, Placed, TokenChoice, TokenRowsConfig, has_suffix, layers};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixShape, Transformer};
 use peft_ptuning::{PTuningConfig, PromptEncoderConfig, PromptInit, PromptTuningConfig};
 use peft_store::{AdapterConfig, Checkpoint};
 use peft_train::{EncodeSpecial, TextTokenizer};
 
+use super::weights::{target_names, weights};
 use crate::args::{EncoderArg, InitArg, Method, MethodArgs, TrainArgs};
 use crate::commands::{OUTPUT_LAYER, check_memory};
 use crate::error::CliError;
-
-/// What tells a regular expression over whole paths from suffixes.
-const REGEX: &str = "regex:";
 
 /// The adapter that the flags ask for, with `heads` trained whole; none for a method that trains
 /// the model's own parameters.
@@ -43,7 +33,7 @@ pub(super) fn adapter_config<M: Transformer>(
     let tokens = |text: &str| tokenizer.encode(text, EncodeSpecial::Both);
     check_inputs(args, model)?;
     Ok(Some(match args.method() {
-        Method::Lora | Method::Adalora | Method::Ia3 => weights(args, whole, checkpoint, model)?,
+        method if method.adapts_weights() => weights(args, whole, checkpoint, model)?,
         Method::TrainableTokens => {
             let choice = token_choice(of).ok_or_else(|| {
                 let what = "--method trainable-tokens trains rows of the embedding; give their numbers, --token-ids 5,17";
@@ -95,16 +85,7 @@ pub(super) fn adapter_config<M: Transformer>(
             };
             AdapterConfig::Prefix(config.with_whole_modules(whole))
         }
-        Method::Full
-        | Method::Head
-        | Method::TopLayers
-        | Method::FreezeBottom
-        | Method::Bitfit
-        | Method::Norms
-        | Method::Matching
-        | Method::Gradual
-        | Method::Lisa
-        | Method::Badam => return Ok(None),
+        _ => return Ok(None),
     }))
 }
 
@@ -114,131 +95,12 @@ pub(crate) fn names_output_layer(args: &TrainArgs) -> bool {
     let of = &args.of_method;
     let among = |entries: &[String]| entries.iter().any(|name| has_suffix(OUTPUT_LAYER, name));
     let whole = among(&of.modules_to_save);
-    match args.method() {
-        Method::Lora | Method::Adalora | Method::Ia3 => {
-            let target = target_names(of).is_some_and(|names| names.has(OUTPUT_LAYER));
-            whole || (target && !among(&of.exclude))
-        }
-        Method::TrainableTokens | Method::PromptTuning | Method::PTuning | Method::PrefixTuning => {
-            whole
-        }
-        Method::Full
-        | Method::Head
-        | Method::TopLayers
-        | Method::FreezeBottom
-        | Method::Bitfit
-        | Method::Norms
-        | Method::Matching
-        | Method::Gradual
-        | Method::Lisa
-        | Method::Badam => false,
+    let method = args.method();
+    if method.is_layerwise() {
+        return false;
     }
-}
-
-/// The names by which the flags choose layers; none for all linear ones.
-fn target_names(of: &MethodArgs) -> Option<Names> {
-    // One expression, put together again where it has a comma; PEFT takes a string for one too.
-    let joined = of.targets.join(",");
-    match joined.strip_prefix(REGEX) {
-        Some(pattern) => Some(Names::Regex(pattern.into())),
-        None if of.targets.is_empty() || of.targets == ["all-linear"] => None,
-        None => Some(Names::suffixes(of.targets.clone())),
-    }
-}
-
-/// An adapter of weights.
-pub(crate) fn weights<M: Module>(
-    args: &TrainArgs,
-    whole: Vec<String>,
-    checkpoint: &Checkpoint,
-    model: &M,
-) -> Result<AdapterConfig, CliError> {
-    let of = &args.of_method;
-    // The model may be lazy, and stays so.
-    let all = layer_names(model);
-    let paths: Vec<String> = all.iter().map(|(path, _)| path.clone()).collect();
-    let family = checkpoint.family_targets();
-    let names = target_names(of);
-    let mut exclude = of.exclude.clone();
-    let mut targets = match (&names, args.method()) {
-        (None, Method::Ia3) => Targets::suffixes(family.ia3.iter().copied()),
-        (None, _) => {
-            if paths.iter().any(|path| path == OUTPUT_LAYER) {
-                exclude.push(OUTPUT_LAYER.into());
-            }
-            Targets::all_linear()
-        }
-        (Some(names), _) => Targets::new(Choice::Names(names.clone())),
-    };
-    // A feed-forward layer that is a target at all is one by its input.
-    let feedforward = paths.iter().any(|path| {
-        family
-            .ia3_feedforward
-            .iter()
-            .any(|name| has_suffix(path, name))
-            && names.as_ref().is_none_or(|names| names.has(path))
-            && !exclude.iter().any(|entry| has_suffix(path, entry))
-    });
-    if !exclude.is_empty() {
-        targets = targets.excluding(exclude);
-    }
-    if let Some(n) = of.last_layers {
-        targets = targets.last(n);
-    }
-    if args.method() == Method::Ia3 {
-        let config = Ia3Config::new(targets)
-            .with_whole_modules(whole)
-            .with_path(ForwardPath::Factored);
-        let inputs = || Names::suffixes(family.ia3_feedforward.iter().copied());
-        return Ok(AdapterConfig::Ia3(match feedforward {
-            true => config.with_feedforward(inputs()),
-            false => config,
-        }));
-    }
-    let mut of = of.clone();
-    of.complete(args.method());
-    let (last, alpha) = (of.rank.unwrap_or_default(), of.alpha.unwrap_or_default());
-    let rank = of.init_rank.unwrap_or(last);
-    let adapted = all.iter().filter(|(path, kind)| match &names {
-        Some(names) => names.has(path),
-        None => *kind == LayerKind::Linear,
-    });
-    let adapted: BTreeSet<String> = adapted.map(|(path, _)| format!("{path}.weight")).collect();
-    let shapes: Vec<Vec<usize>> = parameters(model)
-        .into_iter()
-        .filter(|param| adapted.contains(&param.path))
-        .flat_map(|param| param.shape)
-        .map(|side| vec![side, rank])
-        .collect();
-    check_memory(
-        &args.model,
-        &format!("--rank {rank}, with its gradients and moments,"),
-        &shapes,
-    )?;
-    if args.method() == Method::Adalora {
-        let config = AdaLoraConfig::new(rank, last, alpha)
-            .with_targets(targets)
-            .with_dropout(of.dropout.unwrap_or(0.0))
-            .with_orthogonal_weight(of.orthogonal_weight.unwrap_or(0.5))
-            .with_whole_modules(whole)
-            .with_path(ForwardPath::Factored);
-        return Ok(AdapterConfig::AdaLora(config));
-    }
-    let mut config = LoraConfig::new(rank, alpha)
-        .with_targets(targets)
-        .with_dropout(of.dropout.unwrap_or(0.0))
-        .with_scaling(match of.rslora {
-            true => LoraScaling::RankStabilised,
-            false => LoraScaling::Standard,
-        })
-        .with_dora(of.dora)
-        .with_lora_bias(of.lora_bias)
-        .with_freeze_a(of.lora_fa)
-        .with_init(of.lora_init.map_or_else(LoraInit::default, |init| init.0))
-        .with_whole_modules(whole)
-        .with_path(ForwardPath::Factored);
-    config.placement.token_rows = token_choice(&of);
-    Ok(AdapterConfig::Lora(config))
+    let target = || target_names(of).is_some_and(|names| names.has(OUTPUT_LAYER));
+    whole || (method.adapts_weights() && target() && !among(&of.exclude))
 }
 
 /// The rows of the embedding that the flags name.

@@ -79,6 +79,8 @@ fn settle(args: &mut TrainArgs, saved: &SavedAdapter, dir: &Path) -> Result<(), 
         dropout = match of.config() {
             AdapterConfig::Lora(config) => Some(config.dropout),
             AdapterConfig::AdaLora(config) => Some(config.dropout),
+            AdapterConfig::Vera(config) => Some(config.dropout),
+            AdapterConfig::RandLora(config) => Some(config.dropout),
             _ => None,
         };
     }

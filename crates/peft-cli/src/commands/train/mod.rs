@@ -16,6 +16,7 @@ mod run;
 mod strategy;
 mod summary;
 mod sweep;
+mod weights;
 
 use peft_models::LanguageModel;
 use peft_store::{Checkpoint, Quantise, TaskType};
@@ -24,7 +25,7 @@ use peft_train::{
     TrainConfig, Warmup, encode, pack,
 };
 
-pub(crate) use self::adapter::{names_output_layer, token_choice, weights};
+pub(crate) use self::adapter::{names_output_layer, token_choice};
 use self::checks::check;
 use self::classifier::Inputs;
 use self::directory::Directory;
@@ -32,6 +33,7 @@ use self::fit::{Job, fit};
 pub(crate) use self::interrupt::{Signal, end_without_traces};
 pub(crate) use self::metrics::read_metrics;
 pub(crate) use self::strategy::strategy;
+pub(crate) use self::weights::weights;
 use super::tokenizer::tokenizer;
 use crate::args::{Method, ScheduleArg, TrainArgs};
 use crate::device::{on_cores, placed};

@@ -85,13 +85,7 @@ fn inner<M: Module>(
         Method::Lisa => Box::new(Lisa::new(model, layers, every()?, args.seed)?),
         Method::Badam => Box::new(BAdam::new(model, every()?, Order::Descending)?),
         Method::Full => Box::new(Full),
-        Method::Lora
-        | Method::Adalora
-        | Method::Ia3
-        | Method::TrainableTokens
-        | Method::PromptTuning
-        | Method::PTuning
-        | Method::PrefixTuning => return Ok(None),
+        _ => return Ok(None),
     }))
 }
 

@@ -2,14 +2,14 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Tensor, TensorData};
-use peft_core::{AttachReport, LayerKind, PeftError, Placement, TrainBias};
-use peft_lora::{AdaLora, AdaLoraConfig, LoraConfig};
+use peft_core::{AttachReport, LayerKind, PeftError};
+use peft_lora::{AdaLora, AdaLoraConfig};
 use serde_json::{Map, Value, json};
 
-use super::super::placement::read_placement;
+use super::super::placement::{bias_value, read_bias, read_placement};
 use super::super::tensors::{LayerTensors, TensorsFile, built};
 use super::lora::{LORA_UNSUPPORTED, is_default, number};
-use super::{DefaultTargets, ExcessiveRank, LayerAdapter, WeightMethod, insert};
+use super::{DefaultTargets, ExcessiveRank, LayerAdapter, WeightMethod, insert, lora_targets};
 use crate::fields::{FieldError, Fields};
 
 const E: &str = "lora_E";
@@ -30,11 +30,7 @@ impl WeightMethod for AdaLoraConfig {
             }
         }
         let mut placement = read_placement(fields)?;
-        placement.train_bias = match fields.string("bias")? {
-            None | Some("none") => TrainBias::None,
-            Some("all") => TrainBias::All,
-            Some(_) => return Err(fields.unsupported("bias", "`none` or `all`")),
-        };
+        placement.train_bias = read_bias(fields, None)?;
         let init_rank = fields.count_or("init_r", 12)?;
         let expected = "an object of lists of true and false, one of `init_r` for each layer";
         let ranks = fields.read("rank_pattern", expected, |value| {
@@ -88,10 +84,7 @@ impl WeightMethod for AdaLoraConfig {
         let own = json!({
             "beta1": self.beta_1,
             "beta2": self.beta_2,
-            "bias": match self.placement.train_bias {
-                TrainBias::All => "all",
-                TrainBias::Adapted | TrainBias::None => "none",
-            },
+            "bias": bias_value(self.placement.train_bias, "none"),
             "deltaT": self.delta_t,
             "init_lora_weights": true,
             "init_r": self.init_rank,
@@ -108,19 +101,11 @@ impl WeightMethod for AdaLoraConfig {
         insert(fields, own);
     }
 
-    fn placement(&self) -> &Placement {
-        &self.placement
-    }
-
-    fn placement_mut(&mut self) -> &mut Placement {
-        &mut self.placement
-    }
-
     fn default_targets(family: &str) -> DefaultTargets {
         match family {
             // PEFT has none for these.
             "modernbert" | "distilbert" => Vec::new(),
-            family => LoraConfig::default_targets(family),
+            family => lora_targets(family),
         }
     }
 

@@ -2,12 +2,12 @@
 
 use burn::module::Module;
 use burn::tensor::TensorData;
-use peft_core::{AttachReport, LayerKind, LayerRange, Names, PeftError, Placement};
+use peft_core::{AttachReport, LayerKind, Names, PeftError};
 use peft_ia3::{Ia3, Ia3Config, Ia3Side};
 use serde_json::{Map, Value, json};
 
 use super::super::fitted::{chosen, fit};
-use super::super::placement::{names_value, read_placement, sorted};
+use super::super::placement::{LayerFields, names_value, read_placement, sorted};
 use super::super::tensors::{LayerTensors, built};
 use super::{DefaultTargets, LayerAdapter, WeightMethod, insert};
 use crate::fields::{FieldError, Fields};
@@ -18,6 +18,10 @@ impl WeightMethod for Ia3Config {
     type Adapter = Ia3;
     const PEFT_TYPE: &'static str = "IA3";
     const TENSORS: &'static [&'static str] = &[VECTOR];
+    const LAYER_FIELDS: LayerFields = LayerFields {
+        layers: false,
+        ..LayerFields::ALL
+    };
 
     fn read(fields: &Fields<'_>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -29,9 +33,8 @@ impl WeightMethod for Ia3Config {
         })
     }
 
-    /// An IA3's file has no layer indices, and PEFT takes only feed-forward modules that are
-    /// literally among the targets. Where that does not say which layers are adapted, and how,
-    /// their paths do.
+    /// PEFT takes only feed-forward modules that are literally among the targets. Where that does
+    /// not say how layers are adapted, their paths do.
     fn write(&self, fields: &mut Map<String, Value>, adapted: &[LayerAdapter<'_, Ia3>]) {
         let own = json!({
             "feedforward_modules": self.feedforward.as_ref().map_or(json!([]), names_value),
@@ -45,7 +48,7 @@ impl WeightMethod for Ia3Config {
             }
             (Some(Names::Regex(_)) | None, _) | (_, None) => true,
         };
-        if *self.placement.targets.range() == LayerRange::All && among_targets {
+        if among_targets {
             return;
         }
         let of_inputs = |on: &&LayerAdapter<'_, Ia3>| on.adapter.side() == Ia3Side::Input;
@@ -55,14 +58,6 @@ impl WeightMethod for Ia3Config {
             "exclude_modules": null,
         });
         insert(fields, own);
-    }
-
-    fn placement(&self) -> &Placement {
-        &self.placement
-    }
-
-    fn placement_mut(&mut self) -> &mut Placement {
-        &mut self.placement
     }
 
     fn default_targets(family: &str) -> DefaultTargets {

@@ -2,15 +2,15 @@
 
 use burn::module::Module;
 use burn::tensor::TensorData;
-use peft_core::{AttachReport, LayerKind, LayerRange, Patterns, PeftError, Placement, TrainBias};
+use peft_core::{AttachReport, LayerKind, Patterns, PeftError};
 use peft_lora::{Lora, LoraConfig, LoraInit, LoraScaling};
 use serde_json::{Map, Value, json};
 
 use super::super::fields::as_f32_number;
-use super::super::placement::read_placement;
+use super::super::placement::{bias_value, read_bias, read_placement};
 use super::super::tensors::{LayerTensors, TensorsFile, built};
 use super::super::token_rows::{read_choice, write_choice};
-use super::{DefaultTargets, ExcessiveRank, LayerAdapter, WeightMethod, insert};
+use super::{ExcessiveRank, LayerAdapter, WeightMethod, insert};
 use crate::fields::{FieldError, Fields, as_count};
 
 /// Fields that change what LoRA computes and have no counterpart here; each must be absent, null,
@@ -48,12 +48,7 @@ impl WeightMethod for LoraConfig {
             }
         }
         let mut placement = read_placement(fields)?;
-        placement.train_bias = match fields.string("bias")? {
-            None | Some("none") => TrainBias::None,
-            Some("all") => TrainBias::All,
-            Some("lora_only") => TrainBias::Adapted,
-            Some(_) => return Err(fields.wrong("bias", "`none`, `all` or `lora_only`")),
-        };
+        placement.train_bias = read_bias(fields, Some("lora_only"))?;
         placement.token_rows = read_choice(fields)?;
         let init = match fields.get("init_lora_weights") {
             Value::Null | Value::Bool(_) => LoraInit::KaimingUniform,
@@ -92,21 +87,8 @@ impl WeightMethod for LoraConfig {
         })
     }
 
-    fn write(&self, fields: &mut Map<String, Value>, adapted: &[LayerAdapter<'_, Lora>]) {
+    fn write(&self, fields: &mut Map<String, Value>, _: &[LayerAdapter<'_, Lora>]) {
         let of = self.of_acting();
-        let targets = &self.placement.targets;
-        let layers = (*targets.range() != LayerRange::All).then(|| {
-            let mut indices: Vec<usize> = adapted
-                .iter()
-                .filter_map(|on| targets.layer_index(on.path))
-                .collect();
-            indices.sort_unstable();
-            indices.dedup();
-            indices
-        });
-        // The first that matches counts.
-        let after =
-            Some(targets.index_after()).filter(|after| layers.is_some() && !after.is_empty());
         let alphas = of.alpha_pattern.iter();
         let alphas: Map<String, Value> = alphas
             .map(|(at, alpha)| (at.to_owned(), number(*alpha)))
@@ -119,11 +101,7 @@ impl WeightMethod for LoraConfig {
             "alora_invocation_tokens": null,
             "alpha_pattern": alphas,
             "arrow_config": null,
-            "bias": match self.placement.train_bias {
-                TrainBias::All => "all",
-                TrainBias::Adapted => "lora_only",
-                TrainBias::None => "none",
-            },
+            "bias": bias_value(self.placement.train_bias, "lora_only"),
             "corda_config": null,
             "ensure_weight_tying": false,
             "eva_config": null,
@@ -138,8 +116,6 @@ impl WeightMethod for LoraConfig {
             },
             "kasa_config": null,
             "layer_replication": null,
-            "layers_pattern": after,
-            "layers_to_transform": layers,
             "loftq_config": {},
             "lora_alpha": number(of.alpha),
             "lora_bias": self.lora_bias,
@@ -160,26 +136,6 @@ impl WeightMethod for LoraConfig {
         });
         insert(fields, own);
         write_choice(fields, self.placement.token_rows.as_ref());
-    }
-
-    fn placement(&self) -> &Placement {
-        &self.placement
-    }
-
-    fn placement_mut(&mut self) -> &mut Placement {
-        &mut self.placement
-    }
-
-    fn default_targets(family: &str) -> DefaultTargets {
-        let targets: &'static [&'static str] = match family {
-            "llama" | "mistral" | "qwen2" | "qwen3" | "gemma2" | "gemma3_text" => {
-                &["q_proj", "v_proj"]
-            }
-            "gpt2" => &["c_attn"],
-            "bert" | "roberta" | "xlm-roberta" => &["query", "value"],
-            _ => return Vec::new(),
-        };
-        vec![("target_modules", targets)]
     }
 
     fn keep_what_matches(&mut self, layers: &[String]) {

@@ -3,27 +3,31 @@
 mod adalora;
 mod ia3;
 mod lora;
+mod lycoris;
+mod oft;
 mod p_tuning;
 mod prefix;
 mod prompt;
 mod prompt_encoder;
 mod prompt_tuning;
 mod token_rows;
+mod vera;
 
 pub(super) use self::lora::factors;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use peft_core::{Adapter, AttachReport, LayerKind, PeftError, Placement};
+use peft_core::{Adapter, AttachReport, LayerKind, PeftError, Placed};
 use peft_model::{InputAdapter, Transformer, WithInput};
 use serde_json::{Map, Value};
 
 use super::AdapterFileError;
+use super::placement::LayerFields;
 use super::tensors::{LayerTensors, NamedTensors, TensorsFile};
 use crate::fields::{FieldError, Fields};
 
 /// A method that adapts weights: `impl` it for the method's config.
-pub(super) trait WeightMethod: Sized {
+pub(super) trait WeightMethod: Placed {
     /// What the method puts on a layer.
     type Adapter: Adapter;
 
@@ -34,6 +38,9 @@ pub(super) trait WeightMethod: Sized {
     /// `q_proj.lora_A.weight`. In the state of a whole model the adapter's name follows.
     const TENSORS: &'static [&'static str];
 
+    /// Which fields on layers PEFT's config of the method has.
+    const LAYER_FIELDS: LayerFields = LayerFields::ALL;
+
     /// The config that a file's fields say. [`read_placement`](super::placement::read_placement)
     /// reads what all methods have.
     fn read(fields: &Fields<'_>) -> Result<Self, FieldError>;
@@ -42,17 +49,10 @@ pub(super) trait WeightMethod: Sized {
     /// placement; `adapted` are the adapters that are written.
     fn write(&self, fields: &mut Map<String, Value>, adapted: &[LayerAdapter<'_, Self::Adapter>]);
 
-    /// Where the adapters go.
-    fn placement(&self) -> &Placement;
-
-    /// Where the adapters go, to change it.
-    fn placement_mut(&mut self) -> &mut Placement;
-
     /// The lists of layers that PEFT takes where a config of a base of this family, its
-    /// `model_type`, has none: field by field.
+    /// `model_type`, has none: field by field. Most methods have LoRA's.
     fn default_targets(family: &str) -> DefaultTargets {
-        let _ = family;
-        Vec::new()
+        lora_targets(family)
     }
 
     /// Leave out of the method's own settings what is for layers that a model has not; `layers` are
@@ -94,6 +94,17 @@ pub(super) trait WeightMethod: Sized {
 
 /// Fields with the lists of layers that PEFT has for them.
 pub(super) type DefaultTargets = Vec<(&'static str, &'static [&'static str])>;
+
+/// LoRA's.
+fn lora_targets(family: &str) -> DefaultTargets {
+    let targets: &'static [&'static str] = match family {
+        "llama" | "mistral" | "qwen2" | "qwen3" | "gemma2" | "gemma3_text" => &["q_proj", "v_proj"],
+        "gpt2" => &["c_attn"],
+        "bert" | "roberta" | "xlm-roberta" => &["query", "value"],
+        _ => return Vec::new(),
+    };
+    vec![("target_modules", targets)]
+}
 
 /// An adapter that is written, and the path of the layer that it is on.
 pub(super) struct LayerAdapter<'a, A> {

@@ -2,11 +2,11 @@
 
 use burn::module::Module;
 use burn::tensor::TensorData;
-use peft_core::{AttachReport, LayerKind, PeftError, Placement, TokenRows, TokenRowsConfig};
+use peft_core::{AttachReport, LayerKind, PeftError, TokenRows, TokenRowsConfig};
 use serde_json::{Map, Value, json};
 
 use super::super::fitted::OUTPUT_LAYER;
-use super::super::placement::read_placement;
+use super::super::placement::{LayerFields, read_placement};
 use super::super::tensors::LayerTensors;
 use super::super::token_rows::{ROWS, as_token};
 use super::{DefaultTargets, LayerAdapter, WeightMethod, insert};
@@ -26,6 +26,11 @@ impl WeightMethod for TokenRowsConfig {
     type Adapter = TokenRows;
     const PEFT_TYPE: &'static str = "TRAINABLE_TOKENS";
     const TENSORS: &'static [&'static str] = &[ROWS];
+    const LAYER_FIELDS: LayerFields = LayerFields {
+        exclude: false,
+        layers: false,
+        fan_in_fan_out: false,
+    };
 
     fn read(fields: &Fields<'_>) -> Result<Self, FieldError> {
         let tokens = fields.read("token_indices", "a list of tokens' numbers", |value| {
@@ -38,22 +43,10 @@ impl WeightMethod for TokenRowsConfig {
     }
 
     fn write(&self, fields: &mut Map<String, Value>, _adapted: &[LayerAdapter<'_, TokenRows>]) {
-        // PEFT's config of this method has none of these.
-        for field in ["exclude_modules", "fan_in_fan_out"] {
-            fields.remove(field);
-        }
         insert(
             fields,
             json!({ "init_weights": true, "token_indices": self.tokens }),
         );
-    }
-
-    fn placement(&self) -> &Placement {
-        &self.placement
-    }
-
-    fn placement_mut(&mut self) -> &mut Placement {
-        &mut self.placement
     }
 
     fn default_targets(family: &str) -> DefaultTargets {
