@@ -1,4 +1,4 @@
-"""LoRA that begins with parts of the weight, what one step makes of it, and PEFT's conversion to plain LoRA: `inits/NAME`."""
+"""LoRA that begins with parts of the weight, what one step makes of it, and PEFT's conversion to plain LoRA: `inits/NAME`. And `eva/NAME`."""
 
 import tempfile
 
@@ -47,3 +47,34 @@ def make_init(name):
     assert torch.allclose(answer(again, name, base)[0]["logits"], expected["logits_after"], atol=1e-4)
     save(expected, dir / "expected.safetensors")
     print("init", name, saved["r"], saved["lora_alpha"], f"loss {loss.item():.4f}")
+
+
+# No two of these layers read one input: how PEFT shares ranks among such is a matter of a sort that is not stable.
+EVAS = {
+    "eva": ("gqa", L(r=4, lora_alpha=6, target_modules=["q_proj", "o_proj", "down_proj"], init_lora_weights="eva",
+                     eva_config=peft.tuners.lora.EvaConfig(rho=2.0))),
+    "eva_rslora": ("biased", L(r=3, lora_alpha=6, use_rslora=True, target_modules=["o_proj", "up_proj"], rank_pattern={"up_proj": 2},
+                               init_lora_weights="eva", eva_config=peft.tuners.lora.EvaConfig(rho=3.0))),
+}
+
+
+def make_eva(name):
+    """Ranks and directions by the inputs of one batch, at the tokens that have a label."""
+    base, config = EVAS[name]
+    torch.manual_seed(len(name))
+    config.task_type = "CAUSAL_LM"
+    config.base_model_name_or_path = base
+    model = peft.get_peft_model(decoders.load(base), config).eval()
+    with torch.no_grad():
+        out, _ = answer(model, name, base)
+    batch = {"input_ids": out["input_ids"], "labels": out["labels"], "attention_mask": torch.ones_like(out["input_ids"])}
+    peft.initialize_lora_eva_weights(model, [batch], show_progress_bar=False)
+    dir = fresh("eva", name)
+    model.save_pretrained(dir)
+    (dir / "README.md").unlink(missing_ok=True)
+    (dir / "base.txt").write_text(base + "\n")
+    saved = read_json(dir / "adapter_config.json") | {"base_model_name_or_path": base}
+    saved["target_modules"] = sorted(set(saved["target_modules"]))
+    write_json(saved, dir / "adapter_config.json")
+    save({key: out[key] for key in ("input_ids", "labels")}, dir / "expected.safetensors")
+    print("eva", name, saved["rank_pattern"], saved["alpha_pattern"])

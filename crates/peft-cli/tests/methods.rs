@@ -17,7 +17,7 @@ fn words<'a>(line: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// Flags, and the files that hold what trained.
-const ADAPTERS: [(&str, &[&str]); 23] = [
+const ADAPTERS: [(&str, &[&str]); 24] = [
     ("lora --rank 2", &["adapter_model.safetensors"]),
     ("ia3", &["adapter_model.safetensors"]),
     (
@@ -58,6 +58,10 @@ const ADAPTERS: [(&str, &[&str]); 23] = [
     ),
     (
         "lora --rank 2 --lora-init olora --dora",
+        &["adapter_model.safetensors"],
+    ),
+    (
+        "lora --rank 2 --lora-init eva",
         &["adapter_model.safetensors"],
     ),
     ("adalora --rank 2", &["adapter_model.safetensors"]),

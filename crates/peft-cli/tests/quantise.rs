@@ -187,3 +187,29 @@ fn bitsandbytes_directories_are_taken() {
         assert!(message.contains("--quantise nf4"), "{message}");
     }
 }
+
+/// A run that hardly moves leaves what it began with, which is nearer to the dense model.
+#[test]
+fn loftq_begins_nearer_to_the_dense_model() {
+    let place = Place::new();
+    let run = "train --model model --train train.jsonl --quantise nf4 --lora-init loftq --rank 8 \
+               --lr 1e-12 --save-every 1 --batch-size 4 --out run";
+    place.runs(&words(&format!("{run} --max-steps 2")));
+    let eval = "eval --model model --data train.jsonl --json";
+    let dense = loss(&place, eval);
+    let held = format!("{eval} --quantise nf4");
+    let packed = (loss(&place, &held) - dense).abs();
+    let begun = (loss(&place, &format!("{held} --adapter run")) - dense).abs();
+    assert!(begun < packed / 2.0, "{begun}, without {packed}");
+    let config: Value =
+        serde_json::from_slice(&place.read("run/adapter_config.json")).expect("JSON");
+    assert_eq!(config["r"], 8);
+    assert_eq!(config["init_lora_weights"], true);
+    // It goes on by itself.
+    place.runs(&words(&format!("{run} --max-steps 3 --resume")));
+    let plain = run
+        .replace("--quantise nf4", "")
+        .replace("--out run", "--out other");
+    let message = place.refuses(&words(&plain));
+    assert!(message.contains("not packed"), "{message}");
+}

@@ -245,6 +245,13 @@ impl LoraConfig {
         Ok(())
     }
 
+    /// The rank and the scale on each of these layers, of a config whose settings are sound.
+    #[cfg(feature = "svd")]
+    pub(crate) fn sizes_of(&self, layers: &[Layer]) -> Result<Vec<(usize, f64)>, PeftError> {
+        self.check()?;
+        self.sizes(layers)
+    }
+
     /// The rank and the scale on each of these layers.
     fn sizes(&self, layers: &[Layer]) -> Result<Vec<(usize, f64)>, PeftError> {
         let paths: Vec<&str> = layers.iter().map(|layer| layer.path.as_str()).collect();
@@ -266,6 +273,11 @@ impl LoraConfig {
             true => Lora::from_initial(a, b, scale, self.dropout),
             false => Lora::new(a, b, scale, self.dropout),
         };
+        self.dressed(lora, layer)
+    }
+
+    /// Fresh factors with what the config has beside them.
+    pub(crate) fn dressed(&self, lora: Lora, layer: &Layer) -> Result<Lora, PeftError> {
         let lora = match self.lora_bias {
             true => {
                 let [_, d_out] = layer.shape;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// What the factors start from.
 ///
-/// Whichever is chosen, a fresh adapter does nothing. Most have a product of zero. Where the
+/// Whichever is chosen but [`Loftq`](Self::Loftq), a fresh adapter does nothing. Most have a
+/// product of zero. Where the
 /// factors are parts of the weight, what acts is the difference to what they were: PEFT takes their
 /// product out of the base instead, which is the same function of other weights.
 ///
@@ -38,20 +39,36 @@ pub enum LoraInit {
     /// `B` is the first columns of `Q` and `A` the first rows of `R`. *OLoRA*, Büyükakyüz 2024,
     /// [arXiv:2406.01775](https://arxiv.org/abs/2406.01775).
     Olora,
+    /// What packing the weight in few bits has left out of it, as near as the rank comes: `s A B ≈
+    /// W − Q(W)`, so that the packed layer begins nearer to the dense one. The first step of
+    /// *LoftQ*, Li et al. 2023, [arXiv:2310.08659](https://arxiv.org/abs/2310.08659), which leaves
+    /// the base as it is; attached by
+    /// [`LoraConfig::attach_to_packed`](crate::LoraConfig::attach_to_packed). With the crate's
+    /// feature `svd`.
+    Loftq,
+    /// The principal directions of the layer's inputs, with ranks that went where they explain
+    /// most; `B` zero. Attached by [`EvaStart`](crate::EvaStart), which has looked at the inputs.
+    /// With the crate's feature `svd`.
+    Eva,
 }
 
 impl LoraInit {
     /// Whether the product is not zero at first, so that what acts is the difference to it.
     pub fn begins_elsewhere(self) -> bool {
         match self {
-            Self::KaimingUniform | Self::Gaussian | Self::Orthogonal => false,
+            Self::KaimingUniform | Self::Gaussian | Self::Orthogonal | Self::Loftq | Self::Eva => {
+                false
+            }
             Self::Pissa | Self::PissaRandomised { .. } | Self::Olora => true,
         }
     }
 
     /// Whether it takes a decomposition in singular values.
     pub(crate) fn decomposes(self) -> bool {
-        matches!(self, Self::Pissa | Self::PissaRandomised { .. })
+        matches!(
+            self,
+            Self::Pissa | Self::PissaRandomised { .. } | Self::Loftq | Self::Eva
+        )
     }
 
     /// Fresh factors for a layer: `[d_in, rank]` and `[rank, d_out]`.
@@ -106,6 +123,13 @@ impl LoraInit {
             }
             Self::Pissa => principal(layer, rank, scale, None)?,
             Self::PissaRandomised { rounds } => principal(layer, rank, scale, Some(rounds))?,
+            Self::Loftq | Self::Eva => {
+                return Err(PeftError::InvalidSetting {
+                    field: format!("init of `{}`", layer.path),
+                    value: format!("{self:?}"),
+                    expected: "another one where what it begins with is not given, as `LoraConfig::attach_to_packed` and `EvaStart` have it",
+                });
+            }
             Self::Olora => {
                 let weight = layer
                     .frozen_weight()

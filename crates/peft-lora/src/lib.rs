@@ -6,7 +6,11 @@ mod adalora;
 mod combine;
 mod config;
 mod dora;
+#[cfg(feature = "svd")]
+mod eva;
 mod init;
+#[cfg(feature = "svd")]
+mod loftq;
 mod lora;
 mod lora_plus;
 #[cfg(feature = "svd")]
@@ -19,6 +23,8 @@ pub use adalora::{AdaLora, AdaLoraConfig, Importance, RankAllocator};
 pub use combine::{Combination, Combined, MajoritySign, Part, Rule};
 pub use config::{LoraConfig, LoraScaling};
 pub use dora::Magnitude;
+#[cfg(feature = "svd")]
+pub use eva::{EvaStart, InputReader};
 pub use init::LoraInit;
 pub use lora::Lora;
 pub use lora_plus::LoraPlus;

@@ -151,7 +151,7 @@ impl LowRank {
 }
 
 /// `U`, `S` and `V`.
-type Decomposed = (DMatrix<f64>, Vec<f64>, DMatrix<f64>);
+pub(crate) type Decomposed = (DMatrix<f64>, Vec<f64>, DMatrix<f64>);
 
 /// How many of these singular values have this sum of squares.
 fn needed(values: &[f64], energy: f64) -> Option<usize> {
@@ -166,7 +166,7 @@ fn needed(values: &[f64], energy: f64) -> Option<usize> {
 }
 
 /// `U`, `S` and `V` of the largest singular values, at least `rank` of them.
-fn leading(matrix: &DMatrix<f64>, rank: usize) -> Option<Decomposed> {
+pub(crate) fn leading(matrix: &DMatrix<f64>, rank: usize) -> Option<Decomposed> {
     let (rows, columns) = matrix.shape();
     match rank.saturating_mul(MANY) < rows.min(columns) {
         true => sought(matrix, rank, ROUNDS),

@@ -33,8 +33,8 @@ pub use adapter::{
 pub use base_digest::base_digest;
 #[cfg(feature = "models")]
 pub use checkpoint::{
-    Checkpoint, CheckpointConfig, CheckpointError, FamilyTargets, HeadedModel, Precision,
-    checkpoint_config, fresh_config_json, write_checkpoint,
+    Checkpoint, CheckpointConfig, CheckpointError, DenseWeights, FamilyTargets, HeadedModel,
+    Precision, checkpoint_config, fresh_config_json, write_checkpoint,
 };
 #[cfg(feature = "models")]
 pub use companions::Companions;

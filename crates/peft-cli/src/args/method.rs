@@ -59,9 +59,9 @@ pub(crate) struct MethodArgs {
     #[arg(long, value_name = "RATIO", visible_alias = "loraplus-lr-ratio")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lora_plus_ratio: Option<f64>,
-    /// lora: what the factors start from: kaiming, which it is if not given, gaussian, orthogonal,
-    /// olora, pissa, or pissa_niter_N in N rounds; the last three begin with parts of the weight
-    /// and are saved as LoRA of twice the rank
+    /// lora: what the factors start from: kaiming, as if not given, gaussian, orthogonal; olora,
+    /// pissa, pissa_niter_N (N rounds), parts of the weight, saved as LoRA of twice the rank;
+    /// loftq, what --quantise leaves out; eva, what layers read of the training rows
     #[arg(long, value_name = "INIT", visible_alias = "init-lora-weights")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lora_init: Option<LoraInitArg>,

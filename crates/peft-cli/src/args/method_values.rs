@@ -69,6 +69,8 @@ impl FromStr for LoraInitArg {
             ("gaussian", _) => LoraInit::Gaussian,
             ("orthogonal", _) => LoraInit::Orthogonal,
             ("olora", _) => LoraInit::Olora,
+            ("loftq", _) => LoraInit::Loftq,
+            ("eva", _) => LoraInit::Eva,
             ("pissa", _) => LoraInit::Pissa,
             (_, Some(n)) => {
                 let rounds = rounds(n).ok_or("pissa_niter_N takes 1 to 64 rounds")?;
@@ -76,7 +78,8 @@ impl FromStr for LoraInitArg {
             }
             _ => {
                 return Err(
-                    "it is kaiming, gaussian, orthogonal, olora, pissa or pissa_niter_N".into(),
+                    "it is kaiming, gaussian, orthogonal, olora, pissa, pissa_niter_N, loftq or eva"
+                        .into(),
                 );
             }
         }))
@@ -90,6 +93,8 @@ impl Serialize for LoraInitArg {
             LoraInit::Gaussian => serializer.serialize_str("gaussian"),
             LoraInit::Orthogonal => serializer.serialize_str("orthogonal"),
             LoraInit::Olora => serializer.serialize_str("olora"),
+            LoraInit::Loftq => serializer.serialize_str("loftq"),
+            LoraInit::Eva => serializer.serialize_str("eva"),
             LoraInit::Pissa => serializer.serialize_str("pissa"),
             LoraInit::PissaRandomised { rounds } => {
                 serializer.collect_str(&format_args!("pissa_niter_{rounds}"))

@@ -6,6 +6,7 @@
 //! that another process shortens ends the program; no safe code can rule that out.)
 
 mod config;
+mod dense_weights;
 mod encoder;
 mod error;
 mod file;
@@ -19,6 +20,7 @@ mod targets;
 mod write;
 
 pub use config::{CheckpointConfig, checkpoint_config, fresh_config_json};
+pub use dense_weights::DenseWeights;
 pub use encoder::HeadedModel;
 pub use error::CheckpointError;
 pub use load::Checkpoint;

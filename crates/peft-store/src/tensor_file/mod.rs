@@ -17,6 +17,8 @@ pub(crate) use own::tensors_at;
 #[cfg(feature = "models")]
 pub(crate) use place::Place;
 pub(crate) use place::Source;
+#[cfg(feature = "models")]
+pub(crate) use read::read;
 pub(crate) use read::{problems, read_f32, run_dtype};
 pub(crate) use write::StoredTensor;
 pub(crate) use write::write_tensors;

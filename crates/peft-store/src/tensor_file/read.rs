@@ -25,7 +25,7 @@ pub(crate) fn run_dtype(dtype: Dtype) -> Option<DType> {
 /// straight into their place.
 ///
 /// Where they are to be `finite`, one that is not is refused, or that is not any more in `dtype`.
-pub(super) fn read(
+pub(crate) fn read(
     place: &impl Source,
     transposed: bool,
     dtype: DType,

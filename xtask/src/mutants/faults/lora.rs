@@ -2,7 +2,21 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 26] = [
+pub(super) const FAULTS: [Fault; 28] = [
+    Fault {
+        name: "EVA's ranks go by singular values and not by what they explain",
+        file: "crates/peft-lora/src/eva/pca.rs",
+        text: "self.singular.iter().map(move |s| s * s / all)",
+        instead: "self.singular.iter().map(move |s| s / all)",
+        cases: &["eva::flex::ranks_and_directions_equal_peft"],
+    },
+    Fault {
+        name: "LoftQ begins with what packing leaves out times the scale",
+        file: "crates/peft-lora/src/loftq.rs",
+        text: "b.div_scalar(scale), scale, self.dropout",
+        instead: "b, scale, self.dropout",
+        cases: &["loftq::flex::loftq_begins_with_what_packing_leaves_out"],
+    },
     Fault {
         name: "a new row is the first token's of its text",
         file: "crates/peft-models/src/vocabulary.rs",

@@ -154,6 +154,7 @@ where
         valid: valid.as_deref(),
         directory: inputs.directory,
         init: inputs.init,
+        begun: None,
         heads: fresh,
         fields: inputs.checkpoint.classifier_fields(&labels, of_tokens)?,
         uniform,

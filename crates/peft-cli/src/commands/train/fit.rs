@@ -1,9 +1,9 @@
 //! The run itself, the same for every task.
 
 use burn::module::Module;
-use peft_core::{AdapterSchedule, Summary, has_suffix, module_paths};
+use peft_core::{AdapterSchedule, AttachReport, PeftError, Summary, has_suffix, module_paths};
 use peft_layerwise::{AllTrainable, Rated, Strategy};
-use peft_lora::{AdaLoraConfig, LoraPlus, RankAllocator};
+use peft_lora::{AdaLoraConfig, EvaStart, LoraConfig, LoraInit, LoraPlus, RankAllocator};
 use peft_model::Transformer;
 use peft_store::{
     Adaptable, AdapterConfig, AdapterInfo, Checkpoint, Companions, Labels, TaskType, adaptable,
@@ -40,6 +40,8 @@ pub(super) struct Job<'a, M, E> {
     pub(super) directory: Directory,
     /// What the run begins with, where it does not begin anew.
     pub(super) init: Option<Init>,
+    /// What LoRA begins with, where it has looked at the rows.
+    pub(super) begun: Option<EvaStart>,
     /// Modules that train whole whatever the method.
     pub(super) heads: Vec<String>,
     pub(super) labels: Option<Labels>,
@@ -84,6 +86,11 @@ where
                     allocator = Some(RankAllocator::new(&config, ADAPTER, length.total_steps)?);
                     Some(AdapterConfig::AdaLora(config))
                 }
+                Some(AdapterConfig::Lora(config)) => {
+                    let begun = job.begun.as_ref();
+                    let config = begun.map_or(config, |begun| begun.config().clone());
+                    Some(AdapterConfig::Lora(config))
+                }
                 config => config,
             }
         }
@@ -105,7 +112,17 @@ where
     }
     match (&adapter, &strategy) {
         _ if init.is_some() => {}
-        (Some(adapter), _) => say!("{}", adapter.attach_any(&mut model, ADAPTER)?),
+        (Some(AdapterConfig::Lora(lora)), _) if lora.init == LoraInit::Loftq => {
+            let report = on_packed(lora, &mut model, job.checkpoint)?;
+            say!("{report}");
+        }
+        (Some(adapter), _) => say!(
+            "{}",
+            match &job.begun {
+                Some(begun) => begun.attach(&mut model, ADAPTER)?,
+                None => adapter.attach_any(&mut model, ADAPTER)?,
+            }
+        ),
         (None, Some(strategy)) => say!(
             "{}, in the first step:\n{}",
             args.method(),
@@ -191,6 +208,27 @@ where
     match trained {
         Ok(model) => run.finish(&model.valid()),
         Err(error) => Err(run.ended(error)),
+    }
+}
+
+/// LoRA that begins with what packing has left out of the checkpoint's weights.
+fn on_packed<M: Module>(
+    config: &LoraConfig,
+    model: &mut M,
+    checkpoint: &Checkpoint,
+) -> Result<AttachReport, CliError> {
+    let weights = checkpoint.dense_weights()?;
+    let mut failed = None;
+    let attached = config.attach_to_packed(model, ADAPTER, |layer| {
+        let device = layer.device.clone().without_autodiff();
+        weights.read(&layer.path, &device).map_err(|error| {
+            failed = Some(error);
+            PeftError::NoAdapter
+        })
+    });
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(attached?),
     }
 }
 

@@ -6,6 +6,7 @@ mod checks;
 mod classifier;
 mod cost;
 mod directory;
+mod eva;
 mod fit;
 mod init;
 mod interrupt;
@@ -129,6 +130,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     if let Some(valid) = &valid_set {
         describe(valid, "validation");
     }
+    let begun = eva::begin(args, &checkpoint, &tokenizer, &model, &train_set.examples)?;
     let fields = checkpoint.fields_of(&model);
     let job = Job {
         checkpoint: &checkpoint,
@@ -139,6 +141,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         valid: valid_set.as_ref().map(|set| set.examples.as_slice()),
         directory,
         init,
+        begun,
         uniform: Some((options.vocab_size as f64).ln()),
         heads: Vec::new(),
         labels: None,

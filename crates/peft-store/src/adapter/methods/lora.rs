@@ -108,11 +108,13 @@ impl WeightMethod for LoraConfig {
             "init_lora_weights": match of.init {
                 LoraInit::Gaussian => json!("gaussian"),
                 LoraInit::Orthogonal => json!("orthogonal"),
-                // The last three are saved as what acts, which begins with a product of zero.
+                // These begin with others, and are saved as what acts.
                 LoraInit::KaimingUniform
                 | LoraInit::Pissa
                 | LoraInit::PissaRandomised { .. }
-                | LoraInit::Olora => json!(true),
+                | LoraInit::Olora
+                | LoraInit::Loftq
+                | LoraInit::Eva => json!(true),
             },
             "kasa_config": null,
             "layer_replication": null,
