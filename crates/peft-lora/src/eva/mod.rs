@@ -30,8 +30,8 @@ const PROBE: &str = "inputs";
 ///
 /// All directions of all layers, as many as `ρ` times the rank of each, are put in one order by the
 /// part of their layer's variance that they explain, and as many are kept as the layers have ranks
-/// together. A layer that keeps none is left out. The scale of each layer is what it was: alpha goes
-/// with the rank. As in PEFT, of which the order is.
+/// together. A layer that keeps none is left out. The scale of each layer is what it was: alpha
+/// goes with the rank. The order is PEFT's.
 #[derive(Debug, Clone)]
 pub struct EvaStart {
     config: LoraConfig,
