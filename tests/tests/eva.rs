@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_core::{ForwardPath, Names, Patterns, Targets, slots};
+use peft_core::{ForwardPath, Names, Patterns, Placed, Targets, slots};
 use peft_lora::{EvaStart, InputReader, Lora, LoraConfig, LoraInit, LoraScaling};
 use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{AdapterDir, AdapterInfo, Checkpoint, save_adapter};
