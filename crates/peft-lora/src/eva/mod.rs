@@ -56,7 +56,7 @@ impl EvaStart {
         model: &M,
         mut read: impl FnMut(&M, &InputReader, usize),
     ) -> Result<Self, PeftError> {
-        if !(rho >= 1.0 && rho <= 1000.0) {
+        if !(1.0..=1000.0).contains(&rho) {
             return Err(PeftError::InvalidSetting {
                 field: "rho".into(),
                 value: rho.to_string(),
