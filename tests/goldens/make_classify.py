@@ -138,6 +138,11 @@ def tokens():
         cases = []
         for text, n in texts:
             cases.append(dict(text=text, max_length=n, ids=fast(text, truncation=True, max_length=n)["input_ids"]))
+        pairs = []
+        for first, second in ((CORPUS[1], "Foxes !"), ("Foxes !", CORPUS[2]), (CORPUS[0], CORPUS[3])):
+            for n in (9, 10, 14, 64):
+                found = fast(first, second, truncation=True, max_length=n, return_token_type_ids=True)
+                pairs.append(dict(text=first, pair=second, max_length=n, ids=found["input_ids"], types=found["token_type_ids"]))
         tagged = []
         for row, n in words:
             found = split(row, is_split_into_words=True, truncation=True, max_length=n)
@@ -147,7 +152,7 @@ def tokens():
                 before = word
             tagged.append(dict(tokens=row, tags=[i % 3 for i in range(len(row))], max_length=n,
                                ids=found["input_ids"], labels=tags))
-        dump(HERE / name / "expected.json", dict(texts=cases, words=tagged))
+        dump(HERE / name / "expected.json", dict(texts=cases, pairs=pairs, words=tagged))
 
 
 def dump(path, value):

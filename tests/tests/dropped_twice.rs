@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use peft_model::{CausalLm, Context, Stages};
+use peft_model::{CausalLm, Context, Pass, Stages};
 use peft_train::{
     BlockwiseLoss, EvalReport, Example, NextToken, Objective, TrainConfig, TrunkStates, train,
 };
@@ -44,12 +44,7 @@ impl<M: CausalLm> BlockwiseLoss<M, Example> for Watched {
         model.stages()
     }
 
-    fn tokens(
-        &self,
-        model: &M,
-        rows: &[&Example],
-        device: &Device,
-    ) -> (Tensor<2, Int>, Option<Tensor<2, Int>>) {
+    fn tokens(&self, model: &M, rows: &[&Example], device: &Device) -> (Tensor<2, Int>, Pass) {
         NextToken.tokens(model, rows, device)
     }
 

@@ -21,6 +21,7 @@ pub struct Context {
     cached: usize,
     segments: Option<Tensor<2, Int>>,
     lengths: Option<Vec<usize>>,
+    types: Option<Tensor<2, Int>>,
     at: Option<Tensor<2, Int>>,
     reads_virtual: bool,
     is_first: bool,
@@ -51,6 +52,7 @@ impl Context {
         let Pass {
             segments,
             lengths,
+            types,
             read,
         } = pass;
         let reads_virtual = matches!(read, Read::All | Read::First);
@@ -60,6 +62,7 @@ impl Context {
             cached: cache.map_or(0, KvCache::len),
             segments,
             lengths: lengths.filter(|lengths| lengths.iter().any(|length| *length != positions)),
+            types,
             at: match read {
                 Read::Text | Read::All => None,
                 Read::At(at) => Some(at),
@@ -143,6 +146,11 @@ impl Context {
             first.expand([segments.dims()[0], positions])
         });
         self.positions += positions;
+        self.types = self.types.take().map(|types| {
+            let options = (&types.device(), types.dtype());
+            let before = Tensor::zeros([types.dims()[0], positions], options);
+            Tensor::cat(vec![before, types], 1)
+        });
         for length in self.lengths.iter_mut().flatten() {
             *length += positions;
         }
@@ -189,6 +197,12 @@ impl Context {
             *k = k.clone().set_require_grad(key.is_tracked());
             *v = v.clone().set_require_grad(value.is_tracked());
         }
+    }
+
+    /// The type of each new position, virtual ones included, `[batch, positions]`; none where all
+    /// are 0.
+    pub fn types(&self) -> Option<&Tensor<2, Int>> {
+        self.types.as_ref()
     }
 
     /// What was given, a pair a layer.

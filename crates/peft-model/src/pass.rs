@@ -17,6 +17,9 @@ pub struct Pass {
     /// neither seen nor counted. None where all are. For rows that are one sequence each: with
     /// segments, padding is a segment.
     pub lengths: Option<Vec<usize>>,
+    /// The type of each new position of the text, `[batch, positions]`, for models that have types:
+    /// 1 in the second text of a pair. None where all are 0.
+    pub types: Option<Tensor<2, Int>>,
     /// Which states are read.
     pub read: Read,
 }
@@ -51,6 +54,11 @@ impl Pass {
             lengths: Some(lengths),
             ..Self::default()
         }
+    }
+
+    /// The same, with these types.
+    pub fn typed(self, types: Option<Tensor<2, Int>>) -> Self {
+        Self { types, ..self }
     }
 
     /// The same, with these states read.

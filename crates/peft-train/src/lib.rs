@@ -20,7 +20,7 @@ pub use classify::{
     ClassExample, ClassificationReport, ClassifierTask, EncodedClasses, EncodedTags, EntityReport,
     HeadDescription, LabelMeasures, LabelReport, LabelSet, ListReading, NumberReading, Prediction,
     ProblemType, RegressionReport, SequenceClassification, SequenceReport, TagExample, Target,
-    TaskError, TokenClassification, ToldReport, UnknownLabel, ValueReport, classify,
+    TaskError, TextInput, TokenClassification, ToldReport, UnknownLabel, ValueReport, classify,
     encode_classes, encode_tags, labels_fit, tag_words, told_of_texts, told_of_words,
 };
 pub use data::{
@@ -43,8 +43,8 @@ pub use peft_data::{DataFileError, RowPlace};
 pub use peft_layerwise::{AllTrainable, Length, Strategy};
 pub use text_report::{TextReport, rouge_l};
 pub use tokenizer::{
-    AddTokensError, EncodeSpecial, Rendering, TextStream, TextToken, TextTokenizer, WordEncoding,
-    with_tokens,
+    AddTokensError, EncodeSpecial, Rendering, TextEncoding, TextStream, TextToken, TextTokenizer,
+    WordEncoding, with_tokens,
 };
 pub use trainer::{
     Divergence, Evaluations, FoundState, Observer, Progress, Schedule, StateDir, StepReport,

@@ -9,6 +9,8 @@ pub struct PaddedTokens {
     pub ids: Tensor<2, Int>,
     /// 0 for text and 1 for padding, `[rows, positions]`; none where nothing is padded.
     pub segments: Option<Tensor<2, Int>>,
+    /// The type of each, `[rows, positions]`; none where all are 0.
+    pub types: Option<Tensor<2, Int>>,
     /// The length that all have now.
     pub positions: usize,
 }
@@ -38,7 +40,30 @@ impl PaddedTokens {
         Self {
             ids: tensor(ids),
             segments: padded.then(|| tensor(segments)),
+            types: None,
             positions,
         }
+    }
+
+    /// The same with the type of each token, of rows that may have none: all of theirs are 0.
+    ///
+    /// # Panics
+    ///
+    /// If there are other rows than these, or a row is longer than they are.
+    pub fn with_types(mut self, rows: &[&[u32]]) -> Self {
+        if rows.iter().all(|row| row.is_empty()) {
+            return self;
+        }
+        let shape = self.ids.dims();
+        assert_eq!(shape[0], rows.len(), "types of other rows");
+        let mut types = vec![0i64; shape[0] * shape[1]];
+        for (row, start) in rows.iter().zip((0..).step_by(shape[1].max(1))) {
+            for (i, of) in row.iter().enumerate() {
+                types[start + i] = i64::from(*of);
+            }
+        }
+        let data = TensorData::new(types, shape);
+        self.types = Some(Tensor::from_data(data, (&self.ids.device(), DType::I64)));
+        self
     }
 }

@@ -109,7 +109,8 @@ fn check(tokenizer: &TextTokenizer, text: &str) {
     }
     let ids: Vec<u32> = whole.iter().map(|token| token.id).collect();
     let _ = tokenizer.decode(&ids);
-    let _ = tokenizer.encode_within(text, 9);
+    let _ = tokenizer.encode_within(text, None, 9);
+    let _ = tokenizer.encode_within(text, Some(text), 9);
 }
 
 /// Tokenizers of each model, read and used on texts.

@@ -50,6 +50,7 @@ pub(crate) fn encoder(device: &Device) -> BertForSequenceClassification {
 /// Texts of unequal lengths.
 pub(crate) fn texts(n: usize) -> Vec<ClassExample> {
     let row = |i: usize| ClassExample {
+        types: Vec::new(),
         ids: (0..2 + i * 5 % 7)
             .map(|j| ((i * 3 + j * 7) % 23) as u32)
             .collect(),

@@ -64,6 +64,7 @@ fn prefixes_equal_peft(device: &Device) {
                 model.expect("it loads").model,
                 &SequenceClassification::default(),
                 |ids, labels| ClassExample {
+                    types: Vec::new(),
                     ids,
                     target: Target::Class(labels[0] as usize),
                 },

@@ -144,6 +144,7 @@ fn a_head_trains_beside_it(device: &Device) {
     assert_eq!(trained(&model), expected);
     let rows: Vec<ClassExample> = (0..6u32)
         .map(|i| ClassExample {
+            types: Vec::new(),
             ids: (0..3 + i % 4)
                 .map(|j| (i * 7 + j * j + 3 * j) % 23)
                 .collect(),

@@ -114,6 +114,7 @@ fn prompts_equal_peft(device: &Device) {
             let rows = rows(&expected)
                 .into_iter()
                 .map(|(ids, labels)| ClassExample {
+                    types: Vec::new(),
                     ids,
                     target: Target::Class(labels[0] as usize),
                 });

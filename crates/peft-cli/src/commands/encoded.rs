@@ -7,8 +7,8 @@ use burn::module::Module;
 use peft_models::{LanguageModel, TextClassifier, TextEncoder, TokenTagger, Transformer};
 use peft_store::{Adaptable, CheckpointConfig, adaptable};
 use peft_train::{
-    ClassifierTask, Dataset, Pool, Prediction, TextTokenizer, TrainError, classify, embed,
-    tag_words,
+    ClassifierTask, Dataset, Pool, Prediction, TextInput, TextTokenizer, TrainError, classify,
+    embed, tag_words,
 };
 use serde_json::{Map, Value, json};
 
@@ -112,7 +112,7 @@ impl Teller {
     }
 
     /// What each text is.
-    pub(super) fn texts(&self, texts: &[String]) -> Result<Vec<Told>, CliError> {
+    pub(super) fn texts(&self, texts: &[TextInput]) -> Result<Vec<Told>, CliError> {
         match &self.says {
             Says::Labels(model, task) => {
                 let told = classify(
@@ -127,7 +127,8 @@ impl Teller {
                 Ok(told.into_iter().map(Told::Text).collect())
             }
             Says::Tags(..) => {
-                let words = |text: &String| text.split_whitespace().map(str::to_owned).collect();
+                let words =
+                    |of: &TextInput| of.text.split_whitespace().map(str::to_owned).collect();
                 self.words(texts.iter().map(words).collect())
             }
             Says::Vectors(model, pool) => self.vectors(&model.valid(), texts, *pool),
@@ -154,12 +155,12 @@ impl Teller {
     fn vectors<M: Transformer>(
         &self,
         model: &M,
-        texts: &[String],
+        texts: &[TextInput],
         pool: Pool,
     ) -> Result<Vec<Told>, CliError> {
-        let rows = texts.iter().map(|text| {
-            let (ids, _) = self.tokenizer.encode_within(text, self.longest)?;
-            Ok(ids)
+        let rows = texts.iter().map(|of| {
+            let found = self.tokenizer.encode_within(&of.text, None, self.longest)?;
+            Ok(found.ids)
         });
         let rows = rows.collect::<Result<Vec<_>, TrainError>>()?;
         if rows.iter().any(Vec::is_empty) {
@@ -206,6 +207,6 @@ fn by_name(pairs: &[Value]) -> Value {
 /// What an encoder says of the prompt.
 pub(super) fn of(args: &GenerateArgs) -> Result<Value, CliError> {
     let teller = Teller::open(&args.model, args.adapter.as_deref(), None, None)?;
-    let told = teller.texts(&[args.text().to_owned()])?;
+    let told = teller.texts(&[args.text().to_owned().into()])?;
     Ok(told.first().map(Told::shown).unwrap_or_default())
 }

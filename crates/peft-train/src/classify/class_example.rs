@@ -3,6 +3,7 @@
 use super::wrong_label::note;
 use super::{LabelSet, ProblemType, Target};
 use crate::data::check_vocabulary;
+use crate::tokenizer::TextEncoding;
 use crate::{Dataset, Digest, Row, TextTokenizer, TrainError, TrainExample};
 
 /// As many decisions as the rows of a file may ask for, where each class applies or not.
@@ -13,6 +14,8 @@ const DECISIONS: usize = 1 << 31;
 pub struct ClassExample {
     /// The tokens, special ones included.
     pub ids: Vec<u32>,
+    /// The type of each, 1 in the second text of a pair; empty where all are 0.
+    pub types: Vec<u32>,
     /// What the text is.
     pub target: Target,
 }
@@ -56,7 +59,7 @@ pub fn encode_classes(
     };
     let mut wrong = Vec::new();
     for (i, row) in dataset.rows().iter().enumerate() {
-        let Row::Labelled { text, label } = row else {
+        let Row::Labelled { text, pair, label } = row else {
             return Err(dataset.wrong_task("a classifier of texts", "{\"text\", \"label\"}"));
         };
         let target = match Target::new(label, problem, labels) {
@@ -66,7 +69,8 @@ pub fn encode_classes(
                 continue;
             }
         };
-        let (ids, cut) = tokenizer.encode_within(text, max_length)?;
+        let TextEncoding { ids, types, cut } =
+            tokenizer.encode_within(text, pair.as_deref(), max_length)?;
         if let Err(error) = check_vocabulary(&ids, vocab_size) {
             note(&mut wrong, i, error);
             continue;
@@ -76,7 +80,7 @@ pub fn encode_classes(
             note(&mut wrong, i, "the text has no tokens");
             continue;
         }
-        encoded.examples.push(ClassExample { ids, target });
+        encoded.examples.push(ClassExample { ids, types, target });
     }
     match wrong.is_empty() {
         true => Ok(encoded),
@@ -105,7 +109,8 @@ impl TrainExample for ClassExample {
 
     fn digest(&self, digest: &mut Digest) {
         digest.add(self.ids.len() as u64);
-        self.ids.iter().for_each(|id| digest.add(u64::from(*id)));
+        let of = self.ids.iter().chain(&self.types);
+        of.for_each(|id| digest.add(u64::from(*id)));
         match &self.target {
             Target::Class(class) => digest.add(*class as u64),
             Target::Classes(applies) => applies.iter().for_each(|on| digest.add(u64::from(*on))),

@@ -31,7 +31,7 @@ pub use label_report::{LabelMeasures, LabelReport};
 pub use label_set::LabelSet;
 pub use list_reading::ListReading;
 pub use number_reading::NumberReading;
-pub use predict::{classify, tag_words};
+pub use predict::{TextInput, classify, tag_words};
 pub use prediction::Prediction;
 pub use problem::ProblemType;
 pub use regression_report::RegressionReport;

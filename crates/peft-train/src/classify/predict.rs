@@ -8,7 +8,23 @@ use super::token::logits_at;
 use super::{LabelSet, Prediction, ProblemType};
 use crate::data::check_vocabulary;
 use crate::eval::{check_batch_size, device_of};
+use crate::tokenizer::TextEncoding;
 use crate::{PaddedTokens, TextTokenizer, TrainError};
+
+/// A text that a model is asked about, or a pair of texts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TextInput {
+    /// The text.
+    pub text: String,
+    /// The second one of a pair.
+    pub pair: Option<String>,
+}
+
+impl From<String> for TextInput {
+    fn from(text: String) -> Self {
+        Self { text, pair: None }
+    }
+}
 
 /// What a model says of each text.
 ///
@@ -21,7 +37,7 @@ pub fn classify<M: SequenceClassifier>(
     tokenizer: &TextTokenizer,
     problem: ProblemType,
     labels: &LabelSet,
-    texts: &[String],
+    texts: &[TextInput],
     max_length: usize,
     batch_size: usize,
 ) -> Result<Vec<Prediction>, TrainError> {
@@ -29,21 +45,25 @@ pub fn classify<M: SequenceClassifier>(
     let device = device_of(model);
     let rows = texts
         .iter()
-        .map(|text| {
-            let (ids, _) = tokenizer.encode_within(text, max_length)?;
-            check_vocabulary(&ids, model.vocab_size())?;
-            match ids.is_empty() {
+        .map(|TextInput { text, pair }| {
+            let found = tokenizer.encode_within(text, pair.as_deref(), max_length)?;
+            check_vocabulary(&found.ids, model.vocab_size())?;
+            match found.ids.is_empty() {
                 true => Err(no_tokens(text)),
-                false => Ok(ids),
+                false => Ok(found),
             }
         })
         .collect::<Result<Vec<_>, _>>()?;
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_key(|i| rows[*i].len());
+    order.sort_by_key(|i| rows[*i].ids.len());
     let mut predictions = vec![None; rows.len()];
     for batch in order.chunks(batch_size) {
-        let ids: Vec<&[u32]> = batch.iter().map(|i| rows[*i].as_slice()).collect();
-        let scores = score_rows(class_logits(model, PaddedTokens::new(&ids, &device), None));
+        let of = |part: fn(&TextEncoding) -> &[u32]| -> Vec<&[u32]> {
+            batch.iter().map(|i| part(&rows[*i])).collect()
+        };
+        let tokens = PaddedTokens::new(&of(|row| &row.ids), &device);
+        let tokens = tokens.with_types(&of(|row| &row.types));
+        let scores = score_rows(class_logits(model, tokens, None));
         for (i, scores) in batch.iter().zip(scores) {
             predictions[*i] = Some(prediction(&scores, problem, labels));
         }

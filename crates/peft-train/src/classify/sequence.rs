@@ -4,7 +4,7 @@
 //! the mean over labels of `−y log σ(x) − (1−y) log(1−σ(x))`, or `(x − y)²`.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_model::{Read, SequenceClassifier, Stages};
+use peft_model::{Pass, Read, SequenceClassifier, Stages};
 
 use super::classification_report::{ClassificationReport, Size};
 use super::measures::{count, count_each, pearson, spearman};
@@ -103,7 +103,7 @@ impl<M: SequenceClassifier> Objective<M> for SequenceClassification {
     }
 
     fn loss_sum(&self, model: &M, rows: &[&ClassExample], device: &Device) -> Tensor<1> {
-        let batch = PaddedTokens::new(&ids(rows), device);
+        let batch = padded(rows, device);
         self.losses(class_logits(model, batch, None), rows).sum()
     }
 
@@ -120,9 +120,8 @@ impl<M: SequenceClassifier> Objective<M> for SequenceClassification {
             ..Size::default()
         };
         for batch in plan_evaluation(examples, batch_size) {
-            let ids = ids(&batch);
-            size.tokens += ids.iter().map(|ids| ids.len()).sum::<usize>();
-            let logits = class_logits(model, PaddedTokens::new(&ids, &device), None);
+            size.tokens += batch.iter().map(|row| row.ids.len()).sum::<usize>();
+            let logits = class_logits(model, padded(&batch, &device), None);
             let losses = self.losses(logits.clone(), &batch).into_data();
             size.loss_sum += losses.iter::<f32>().map(f64::from).sum::<f64>();
             scores.extend(score_rows(logits));
@@ -142,9 +141,9 @@ impl<M: SequenceClassifier> BlockwiseLoss<M, ClassExample> for SequenceClassific
         _model: &M,
         rows: &[&ClassExample],
         device: &Device,
-    ) -> (Tensor<2, Int>, Option<Tensor<2, Int>>) {
-        let batch = PaddedTokens::new(&ids(rows), device);
-        (batch.ids, batch.segments)
+    ) -> (Tensor<2, Int>, Pass) {
+        let batch = padded(rows, device);
+        (batch.ids, Pass::new(batch.segments).typed(batch.types))
     }
 
     fn loss_sum_from(
@@ -154,14 +153,17 @@ impl<M: SequenceClassifier> BlockwiseLoss<M, ClassExample> for SequenceClassific
         trunk: TrunkStates,
         device: &Device,
     ) -> Tensor<1> {
-        let batch = PaddedTokens::new(&ids(rows), device);
+        let batch = padded(rows, device);
         self.losses(class_logits(model, batch, Some(trunk)), rows)
             .sum()
     }
 }
 
-fn ids<'a>(rows: &[&'a ClassExample]) -> Vec<&'a [u32]> {
-    rows.iter().map(|row| row.ids.as_slice()).collect()
+fn padded(rows: &[&ClassExample], device: &Device) -> PaddedTokens {
+    let of = |part: fn(&ClassExample) -> &[u32]| -> Vec<&[u32]> {
+        rows.iter().map(|row| part(row)).collect()
+    };
+    PaddedTokens::new(&of(|row| &row.ids), device).with_types(&of(|row| &row.types))
 }
 
 /// The scores of each label in f32, `[rows, n_labels]`, from tokens or from what the trunk gave.
@@ -170,7 +172,7 @@ pub(super) fn class_logits<M: SequenceClassifier>(
     batch: PaddedTokens,
     trunk: Option<TrunkStates>,
 ) -> Tensor<2> {
-    let mut pass = model.class_pass(batch.segments);
+    let mut pass = model.class_pass(batch.segments).typed(batch.types);
     if trunk
         .as_ref()
         .is_some_and(|trunk| trunk.block == model.n_blocks())

@@ -1,7 +1,7 @@
 //! [`TokenClassification`]: what each word is: `−Σ log softmax(x)_tag` over the words.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_model::{Stages, TokenClassifier};
+use peft_model::{Pass, Stages, TokenClassifier};
 
 use super::TagExample;
 use super::classification_report::{ClassificationReport, Size};
@@ -64,14 +64,9 @@ impl<M: TokenClassifier> BlockwiseLoss<M, TagExample> for TokenClassification {
         model.stages()
     }
 
-    fn tokens(
-        &self,
-        _model: &M,
-        rows: &[&TagExample],
-        device: &Device,
-    ) -> (Tensor<2, Int>, Option<Tensor<2, Int>>) {
+    fn tokens(&self, _model: &M, rows: &[&TagExample], device: &Device) -> (Tensor<2, Int>, Pass) {
         let batch = PaddedTokens::new(&ids(rows), device);
-        (batch.ids, batch.segments)
+        (batch.ids, Pass::new(batch.segments))
     }
 
     fn loss_sum_from(

@@ -17,13 +17,18 @@ pub(super) const KEYS: [(RowKind, &[&str]); 6] = [
 pub(super) const OF_CHAT: [&str; 2] = ["tools", "chat_template_kwargs"];
 /// What an instruction may have beside its answer.
 pub(super) const OF_INSTRUCTION: [&str; 2] = ["input", "system"];
+/// What a label may have beside its text.
+pub(super) const OF_LABELLED: [&str; 1] = ["text_pair"];
 /// What rows may have beside the keys of their form.
-pub(super) const OPTIONAL: [&str; 4] = ["tools", "chat_template_kwargs", "input", "system"];
+pub(super) const OPTIONAL: [&str; 5] = [
+    "tools",
+    "chat_template_kwargs",
+    "input",
+    "system",
+    "text_pair",
+];
 /// Words of other formats, and what they are here.
-const ELSEWHERE: [(&str, &str); 14] = [
-    ("sentence1", PAIRS),
-    ("premise", PAIRS),
-    ("question1", PAIRS),
+const ELSEWHERE: [(&str, &str); 11] = [
     ("conversation", "the key of a conversation is `messages`"),
     (
         "response",
@@ -42,8 +47,6 @@ const ELSEWHERE: [(&str, &str); 14] = [
     ("pos_tags", "the key of the words' tags is `tags`"),
     ("words", "the key of words is `tokens`"),
 ];
-/// Why a row of two texts is none.
-pub(super) const PAIRS: &str = "pairs of texts are not read: a model's token types tell the two apart, and nothing gives them here; put both into one `text`";
 /// All forms, for messages.
 pub(super) const FORMS: &str = "{\"text\"}, {\"prompt\", \"completion\"}, {\"messages\"}, {\"instruction\", \"output\"}, {\"text\", \"label\"} or {\"tokens\", \"tags\"}";
 

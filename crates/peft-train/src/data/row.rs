@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::chat::{Message, conversation, template_variables};
-use super::form::{FORMS, OF_CHAT, OF_INSTRUCTION, PAIRS, form};
+use super::form::{FORMS, OF_CHAT, OF_INSTRUCTION, OF_LABELLED, form};
 use super::{Instruction, Label, LabelName, RowOptions, TrainTurns};
 
 /// A row of training data.
@@ -43,10 +43,12 @@ pub enum Row {
     },
     /// An instruction and its answer, which is the target.
     Instruction(Instruction),
-    /// A text with what it is.
+    /// A text, or a pair of texts, with what it is.
     Labelled {
         /// The text.
         text: String,
+        /// The second one of a pair.
+        pair: Option<String>,
         /// Its class, its classes or its value.
         label: Label,
     },
@@ -142,7 +144,8 @@ impl Row {
         let optional: &[&str] = match kind {
             RowKind::Chat | RowKind::Dialogue => &OF_CHAT,
             RowKind::Instruction => &OF_INSTRUCTION,
-            RowKind::Text | RowKind::Completion | RowKind::Labelled | RowKind::Tagged => &[],
+            RowKind::Labelled => &OF_LABELLED,
+            RowKind::Text | RowKind::Completion | RowKind::Tagged => &[],
         };
         let used =
             |key: &&String| !keys.contains(&key.as_str()) && !optional.contains(&key.as_str());
@@ -152,11 +155,9 @@ impl Row {
             RowKind::Text => vec!["label".into()],
             RowKind::Chat | RowKind::Dialogue => OF_CHAT.map(str::to_owned).to_vec(),
             RowKind::Instruction => vec!["input".into()],
-            RowKind::Completion | RowKind::Labelled | RowKind::Tagged => Vec::new(),
+            RowKind::Labelled => OF_LABELLED.map(str::to_owned).to_vec(),
+            RowKind::Completion | RowKind::Tagged => Vec::new(),
         };
-        if kind == RowKind::Labelled && more.iter().any(|key| key == "text_pair") {
-            return Err(PAIRS.into());
-        }
         for key in &more {
             let meant = |name: &&String| strsim::osa_distance(&key.to_lowercase(), name) < 2;
             if let Some(near) = missing
@@ -183,6 +184,10 @@ impl Row {
             },
             RowKind::Labelled => Self::Labelled {
                 text: string(map, "text")?,
+                pair: match map.contains_key("text_pair") {
+                    true => Some(string(map, "text_pair")?),
+                    false => None,
+                },
                 label: Label::parse(&map["label"])?,
             },
             RowKind::Tagged => tagged(&map["tokens"], &map["tags"])?,

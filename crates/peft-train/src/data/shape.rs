@@ -14,6 +14,14 @@ const OF_JSON: [&str; 6] = [
     "tools",
     "chat_template_kwargs",
 ];
+/// Names of the two texts of a pair, of which a row has both.
+const PAIRS: [[&str; 2]; 5] = [
+    ["sentence1", "sentence2"],
+    ["premise", "hypothesis"],
+    ["question1", "question2"],
+    ["text1", "text2"],
+    ["text_a", "text_b"],
+];
 /// Who speaks in ShareGPT's conversations, and what the role is.
 const ROLES: [(&str, &[&str]); 4] = [
     ("user", &["human", "user"]),
@@ -40,7 +48,8 @@ pub(super) struct Writing {
 }
 
 /// The row with its columns under the keys of this crate's forms: by the options, and where it is
-/// of a known shape: ShareGPT's conversations, Alpaca's and Dolly's instructions.
+/// of a known shape: ShareGPT's conversations, Alpaca's and Dolly's instructions, GLUE's pairs of
+/// texts.
 ///
 /// # Errors
 ///
@@ -94,6 +103,19 @@ pub(super) fn shaped(
             && turns.first().is_none_or(|turn| turn["role"] != "system")
         {
             turns.insert(0, json!({ "role": "system", "content": system }));
+        }
+    }
+    let of_pair = |row: &Map<String, Value>| {
+        let whole = |names: &&[&str; 2]| names.iter().all(|name| row.contains_key(*name));
+        PAIRS.iter().find(whole)
+    };
+    if !row.contains_key("text")
+        && let Some(names) = of_pair(&row)
+    {
+        for (name, key) in names.iter().zip(["text", "text_pair"]) {
+            if let Some(text) = row.shift_remove(*name) {
+                row.insert(key.into(), text);
+            }
         }
     }
     if row.contains_key("instruction") {

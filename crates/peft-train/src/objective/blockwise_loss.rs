@@ -26,21 +26,12 @@ pub trait BlockwiseLoss<M, E>: Sync {
     fn stages<'m>(&self, model: &'m M) -> &'m dyn Stages;
 
     /// The tokens of these rows, padded on the right to the longest one's length or put behind each
-    /// other, and the sequence that each is of, where that is not one a row.
-    ///
-    /// # Shapes
-    ///
-    /// Each is `[rows, positions]`.
+    /// other, `[rows, positions]`, and the pass over them.
     ///
     /// # Panics
     ///
     /// If there is no row.
-    fn tokens(
-        &self,
-        model: &M,
-        rows: &[&E],
-        device: &Device,
-    ) -> (Tensor<2, Int>, Option<Tensor<2, Int>>);
+    fn tokens(&self, model: &M, rows: &[&E], device: &Device) -> (Tensor<2, Int>, Pass);
 
     /// As [`Objective::loss_sum`](super::Objective::loss_sum), from there.
     ///
@@ -80,9 +71,9 @@ pub trait BlockwiseLoss<M, E>: Sync {
         device: &Device,
     ) -> (TrunkStates, Context) {
         let stages = self.stages(model);
-        let (ids, segments) = self.tokens(model, rows, device);
+        let (ids, pass) = self.tokens(model, rows, device);
         // All positions, whatever is read above.
-        let pass = Pass::new(segments).reading(Read::All);
+        let pass = pass.reading(Read::All);
         let context = stages.context(ids.dims(), pass, None, &ids.device());
         let trunk = trunk.unwrap_or_else(|| TrunkStates {
             block: 0,

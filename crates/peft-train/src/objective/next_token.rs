@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::Digest;
-use peft_model::{CausalLm, Stages};
+use peft_model::{CausalLm, Pass, Stages};
 
 use super::{BlockwiseLoss, Objective, Report, TrainExample, TrunkStates};
 use crate::loss::target_loss;
@@ -38,14 +38,9 @@ impl<M: CausalLm> BlockwiseLoss<M, Example> for NextToken {
         model.stages()
     }
 
-    fn tokens(
-        &self,
-        _model: &M,
-        rows: &[&Example],
-        device: &Device,
-    ) -> (Tensor<2, Int>, Option<Tensor<2, Int>>) {
+    fn tokens(&self, _model: &M, rows: &[&Example], device: &Device) -> (Tensor<2, Int>, Pass) {
         let batch = Batch::new(rows, device);
-        (batch.ids, batch.segments)
+        (batch.ids, Pass::new(batch.segments))
     }
 
     fn loss_sum_from(

@@ -1,7 +1,7 @@
 //! [`PackedNextToken`]: the next token, with the short rows of a batch behind each other.
 
 use burn::tensor::{Device, Int, Tensor};
-use peft_model::{CausalLm, Stages};
+use peft_model::{CausalLm, Pass, Stages};
 
 use super::{BlockwiseLoss, NextToken, Objective, TrunkStates};
 use crate::loss::target_loss;
@@ -66,14 +66,9 @@ impl<M: CausalLm> BlockwiseLoss<M, Example> for PackedNextToken {
         model.stages()
     }
 
-    fn tokens(
-        &self,
-        model: &M,
-        rows: &[&Example],
-        device: &Device,
-    ) -> (Tensor<2, Int>, Option<Tensor<2, Int>>) {
+    fn tokens(&self, model: &M, rows: &[&Example], device: &Device) -> (Tensor<2, Int>, Pass) {
         let batch = self.batch(model, rows, device);
-        (batch.ids, batch.segments)
+        (batch.ids, Pass::new(batch.segments))
     }
 
     fn loss_sum_from(

@@ -26,12 +26,12 @@ pub use chat_template::Rendering;
 pub use encode::{EncodeSpecial, TextToken};
 pub use grown::{AddTokensError, with_tokens};
 pub use text_stream::TextStream;
-pub use words::WordEncoding;
+pub use words::{TextEncoding, WordEncoding};
 
 use self::chat_template::ChatTemplate;
 use self::classes::Class;
 use self::declared_tokens::DeclaredTokens;
-use self::enclosing_tokens::EnclosingTokens;
+use self::enclosing_tokens::{EnclosingPair, EnclosingTokens};
 use self::end_tokens::EndTokens;
 use self::files::{DEFAULT, read, read_json, templates, wrong};
 use self::outline::{Growth, Outline};
@@ -56,6 +56,8 @@ pub struct TextTokenizer {
     inner: Tokenizer,
     /// What the post-processor puts around a text.
     around: EnclosingTokens,
+    /// And around a pair of them, or why it is not known.
+    around_pair: Result<EnclosingPair, String>,
     growth: Growth,
     special: Special,
     ends: EndTokens,
@@ -108,11 +110,15 @@ impl TextTokenizer {
         let mut inner = guarded(|| text.parse::<Tokenizer>())
             .and_then(|inner| inner.map_err(|error| error.to_string()))
             .map_err(failed)?;
-        let mut around = take_around(&mut inner).map_err(failed)?;
+        let (mut around, mut around_pair) = take_around(&mut inner).map_err(failed)?;
         let special =
             guarded(|| Special::of(said, &class, &path, &mut inner)).map_err(failed)??;
         if let Some(names) = class.around() {
             around = special.around(names, &class, &inner).map_err(failed)?;
+            let pair = class
+                .between()
+                .ok_or_else(|| format!("{} has no way of its own to write two", class.name));
+            around_pair = pair.map(|(times, of)| EnclosingPair::by(&around, times, of));
         }
         if let Some(split) = tokenizer_config["split_special_tokens"].as_bool() {
             inner.set_encode_special_tokens(split);
@@ -131,6 +137,7 @@ impl TextTokenizer {
             path,
             inner,
             around,
+            around_pair,
             growth,
             special,
             ends,
@@ -153,7 +160,7 @@ impl TextTokenizer {
         template: Option<String>,
     ) -> Result<Self, TrainError> {
         let around = take_around(&mut inner);
-        let around = around.map_err(|reason| TrainError::Tokenize { reason })?;
+        let (around, around_pair) = around.map_err(|reason| TrainError::Tokenize { reason })?;
         let special = Special::new([("bos_token", bos), ("eos_token", eos)]);
         let end = special.id("eos_token", &inner);
         let template = template.map(|source| (DEFAULT.to_owned(), ChatTemplate::new(source)));
@@ -161,6 +168,7 @@ impl TextTokenizer {
             path: PathBuf::new(),
             inner,
             around,
+            around_pair,
             growth: Growth {
                 encoded: 1,
                 decoded: 1,
@@ -361,15 +369,17 @@ impl TextTokenizer {
     }
 }
 
-/// Take the post-processor out of a tokenizer.
-fn take_around(inner: &mut Tokenizer) -> Result<EnclosingTokens, String> {
+/// Take the post-processor out of a tokenizer: what it puts around a text, and around a pair.
+fn take_around(
+    inner: &mut Tokenizer,
+) -> Result<(EnclosingTokens, Result<EnclosingPair, String>), String> {
     let around = guarded(|| {
-        inner
-            .get_post_processor()
-            .map(EnclosingTokens::of)
-            .transpose()
+        let processor = inner.get_post_processor();
+        let one = processor.map(EnclosingTokens::of).transpose();
+        Ok::<_, String>((one?, EnclosingPair::of(processor)))
     })
-    .map_err(|reason| format!("its post-processor fails: {reason}"))??;
+    .map_err(|reason| format!("its post-processor fails: {reason}"))?;
     inner.with_post_processor(None::<PostProcessorWrapper>);
-    Ok(around.unwrap_or_default())
+    let (one, pair) = around?;
+    Ok((one.unwrap_or_default(), pair))
 }

@@ -235,6 +235,17 @@ impl Class {
             | Kind::Qwen3_5 => None,
         }
     }
+
+    /// How often the token at the end stands between the texts of a pair, and the type of the
+    /// second one; none where it is not known of the class.
+    pub(super) fn between(&self) -> Option<(usize, u32)> {
+        match self.kind {
+            Kind::Bert => Some((1, 1)),
+            Kind::Roberta | Kind::XlmRoberta => Some((2, 0)),
+            Kind::T5 => Some((1, 0)),
+            _ => None,
+        }
+    }
 }
 
 /// A vocabulary that is a list, by the places of its tokens.

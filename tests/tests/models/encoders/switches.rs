@@ -11,12 +11,16 @@ use peft_models::{
     TokenClassifier, Transformer,
 };
 
+use peft_ptuning::{PromptTuningConfig, Prompted};
+use peft_train::{ClassExample, Objective, SequenceClassification, Target};
+
 use super::{bert, distilbert, modernbert, roberta, spread};
 use crate::models::{assert_close, ids};
 
 peft_tests::cases!(
     dropout_acts_while_training_only,
     token_types_change_the_states,
+    a_pair_is_told_by_its_types,
 );
 
 fn class_logits<M: SequenceClassifier>(model: &M, device: &Device) -> Tensor<3> {
@@ -103,15 +107,69 @@ fn dropout_acts_while_training_only(device: &Device) {
 fn token_types_change_the_states(device: &Device) {
     let model = spread(bert().init(device));
     let embeds = || model.embed(ids(2, 5, 23, device));
-    let context = model.context([2, 5], Pass::default(), None, device);
+    let of = |pass| {
+        let context = model.context([2, 5], pass, None, device);
+        model.stages().begin(embeds(), &context)
+    };
     let typed = |value: i64| {
         let types = Tensor::zeros([2, 5], device) + value;
-        model.begin_typed(embeds(), types, &context)
+        of(Pass::default().typed(Some(types)))
     };
-    let begun = model.stages().begin(embeds(), &context);
+    let begun = of(Pass::default());
     assert_close(&typed(0), &begun, 0.0);
     let apart = (typed(1) - typed(0)).abs().max();
     assert!(apart.into_scalar::<f32>() > 1e-3);
+}
+
+/// The second text of a pair is of type 1, also behind a prompt, whose positions are of type 0; a
+/// model without types reads the tokens alone.
+fn a_pair_is_told_by_its_types(device: &Device) {
+    let row = |types: &[u32]| ClassExample {
+        ids: vec![2, 5, 9, 3, 7, 8, 3],
+        types: types.to_vec(),
+        target: Target::Class(1),
+    };
+    let rows = [
+        row(&[]),
+        row(&[0; 7]),
+        row(&[0, 0, 0, 0, 1, 1, 1]),
+        row(&[1, 1, 1, 1, 0, 0, 0]),
+    ];
+    fn losses<M: SequenceClassifier>(
+        model: &M,
+        rows: &[ClassExample],
+        device: &Device,
+    ) -> Vec<f32> {
+        let one = SequenceClassification::default();
+        let of = |row| one.loss_sum(model, &[row], device).into_scalar::<f32>();
+        let alone: Vec<f32> = rows.iter().map(of).collect();
+        // In one batch, some of whose rows have no types.
+        let rows: Vec<&ClassExample> = rows.iter().collect();
+        let sum = one.loss_sum(model, &rows, device).into_scalar::<f32>();
+        assert!((sum - alone.iter().sum::<f32>()).abs() < 1e-4);
+        alone
+    }
+    let model = spread(BertForSequenceClassification::new(&bert(), 3, device));
+    let apart = |found: &[f32]| {
+        assert_eq!(found[0], found[1]);
+        assert!((found[0] - found[2]).abs() > 1e-4, "{found:?}");
+        assert!((found[3] - found[2]).abs() > 1e-4, "{found:?}");
+    };
+    let bare = losses(&model, &rows, device);
+    apart(&bare);
+    let mut prompted = Prompted::new(model);
+    let prompt = PromptTuningConfig::new(3);
+    prompt.attach(&mut prompted, "p").expect("it attaches");
+    let found = losses(&prompted, &rows, device);
+    apart(&found);
+    assert!((found[2] - bare[2]).abs() > 1e-5);
+    let model = spread(DistilBertForSequenceClassification::new(
+        &distilbert(),
+        3,
+        device,
+    ));
+    let found = losses(&model, &rows, device);
+    assert!(found.iter().all(|loss| *loss == found[0]), "{found:?}");
 }
 
 #[test]

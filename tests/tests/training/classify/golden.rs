@@ -10,7 +10,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use peft_tests::tolerance::GOLDEN_GRADIENTS;
 use peft_train::{
     ClassExample, Dataset, LabelSet, Objective, ProblemType, SequenceClassification,
-    SequenceReport, TagExample, Target, TextTokenizer, TokenClassification, encode_tags,
+    SequenceReport, TagExample, Target, TextEncoding, TextTokenizer, TokenClassification,
+    encode_tags,
 };
 use serde_json::{Value, json};
 
@@ -77,6 +78,7 @@ fn losses_and_gradients_are_torchs(device: &Device) {
             .iter()
             .zip(labels.map(|label| target(label, problem)))
             .map(|(ids, target)| ClassExample {
+                types: Vec::new(),
                 ids: ids.clone(),
                 target,
             })
@@ -155,6 +157,7 @@ fn measures_are_scikit_learns(device: &Device) {
         let examples: Vec<ClassExample> = (0..)
             .zip(labels)
             .map(|(id, label)| ClassExample {
+                types: Vec::new(),
                 ids: vec![id],
                 target: target(label, problem),
             })
@@ -187,11 +190,35 @@ fn tokens_are_transformers() {
         for case in expected["texts"].as_array().expect("texts") {
             let text = case["text"].as_str().expect("a text");
             let max = case["max_length"].as_u64().expect("a length") as usize;
-            let (found, was_cut) = tokenizer.encode_within(text, max).expect("it encodes");
+            let TextEncoding {
+                ids: found,
+                cut: was_cut,
+                ..
+            } = tokenizer
+                .encode_within(text, None, max)
+                .expect("it encodes");
             assert_eq!(found, ids(&case["ids"]), "{name}: {text} in {max}");
             cut += usize::from(was_cut);
         }
         assert!(cut >= 6, "{cut}");
+        for case in expected["pairs"].as_array().expect("pairs") {
+            let [text, pair] = ["text", "pair"].map(|key| case[key].as_str().expect("a text"));
+            let max = case["max_length"].as_u64().expect("a length") as usize;
+            let found = tokenizer
+                .encode_within(text, Some(pair), max)
+                .expect("it encodes");
+            assert_eq!(
+                found.ids,
+                ids(&case["ids"]),
+                "{name}: {text}, {pair} in {max}"
+            );
+            let types = ids(&case["types"]);
+            match found.types.is_empty() {
+                true => assert!(types.iter().all(|of| *of == 0), "{name}"),
+                false => assert_eq!(found.types, types, "{name}"),
+            }
+            assert_eq!(found.types.is_empty(), name == "bytelevel");
+        }
         for case in expected["words"].as_array().expect("words") {
             let row = json!({ "tokens": case["tokens"], "tags": case["tags"] });
             let file = tempfile::NamedTempFile::new().expect("a file");
@@ -210,6 +237,6 @@ fn tokens_are_transformers() {
             };
             assert_eq!(found.examples, [expected], "{name}");
         }
-        assert!(tokenizer.encode_within("a", 2).is_err());
+        assert!(tokenizer.encode_within("a", None, 2).is_err());
     }
 }

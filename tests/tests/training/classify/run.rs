@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use peft_train::{
     ClassExample, EvalReport, LabelSet, Objective, Observer, Prediction, ProblemType, Progress,
-    Report, SequenceClassification, SequenceReport, StepReport, TagExample, Target,
+    Report, SequenceClassification, SequenceReport, StepReport, TagExample, Target, TextInput,
     TokenClassification, TrainConfig, TrainError, TrainState, Trainer, Warmup, classify, tag_words,
     train,
 };
@@ -28,6 +28,7 @@ fn texts(n: u32) -> Vec<ClassExample> {
         let first = 4 + i % 3;
         let rest = (0..i * 5 % 4).map(|j| 1 + (i + j) % 3);
         ClassExample {
+            types: Vec::new(),
             ids: [first, first].into_iter().chain(rest).collect(),
             target: Target::Class((i % 3) as usize),
         }
@@ -161,6 +162,7 @@ fn scores_of_zero_have_a_gradient(device: &Device) {
         .bias
         .map(|bias| bias.map(|bias| bias.zeros_like().require_grad()));
     let row = ClassExample {
+        types: Vec::new(),
         ids: vec![1, 2],
         target: Target::Classes(vec![true, false]),
     };
@@ -269,7 +271,9 @@ fn predictions_are_those_of_the_evaluation(device: &Device) {
     let model = Tiny::new(3, device).valid();
     let tokenizer = tokenizer("");
     let labels = LabelSet::new(["x", "y", "z"].map(str::to_owned).to_vec()).expect("labels");
-    let texts: Vec<String> = ["a b", "c", "e e f a", "d"].map(str::to_owned).to_vec();
+    let texts: Vec<TextInput> = ["a b", "c", "e e f a", "d"]
+        .map(|text| text.to_owned().into())
+        .to_vec();
     let predict = |problem, batch_size| {
         classify(&model, &tokenizer, problem, &labels, &texts, 8, batch_size).expect("it predicts")
     };
@@ -287,13 +291,17 @@ fn predictions_are_those_of_the_evaluation(device: &Device) {
         };
         let total: f64 = probabilities.iter().map(|(_, p)| p).sum();
         assert!((total - 1.0).abs() < 1e-9);
-        let (ids, _) = tokenizer.encode_within(text, 8).expect("it encodes");
+        let ids = tokenizer
+            .encode_within(&text.text, None, 8)
+            .expect("it encodes")
+            .ids;
         let class = labels
             .names()
             .iter()
             .position(|name| name == label)
             .expect("a label");
         let row = ClassExample {
+            types: Vec::new(),
             ids,
             target: Target::Class(class),
         };

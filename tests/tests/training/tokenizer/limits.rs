@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use peft_train::{EncodeSpecial, TextTokenizer, TrainError};
+use peft_train::{EncodeSpecial, TextEncoding, TextTokenizer, TrainError};
 use serde_json::{Value, json};
 
 use super::{read, read_text, words};
@@ -228,7 +228,9 @@ fn a_long_text_is_not_read_to_its_end() {
             let expected = ([2, 0][i % 2], 2 * i..2 * i + 1);
             assert_eq!((token.id, token.bytes.clone()), expected);
         }
-        let (ids, cut) = tokenizer.encode_within(&text, at_most).expect("it encodes");
+        let TextEncoding { ids, cut, .. } = tokenizer
+            .encode_within(&text, None, at_most)
+            .expect("it encodes");
         assert!(cut && ids.len() == at_most);
     }
     // Nor is one without white space, by a tokenizer of letters.

@@ -218,7 +218,8 @@ fn was_replaced(row: &Row) -> bool {
         values.any(|value| has(&value.to_string()))
     };
     match row {
-        Row::Text { text } | Row::Labelled { text, .. } => has(text),
+        Row::Text { text } => has(text),
+        Row::Labelled { text, pair, .. } => has(text) || pair.as_ref().is_some_and(has),
         Row::Completion { prompt, completion } => has(prompt) || has(completion),
         Row::Instruction(row) => [&row.instruction, &row.input, &row.output]
             .into_iter()
@@ -234,12 +235,13 @@ fn was_replaced(row: &Row) -> bool {
 
 /// The tokens of a row for a classifier, none of which is a target.
 fn of_label(row: &Row, tokenizer: &TextTokenizer) -> Option<Result<Example, TrainError>> {
-    let text = match row {
-        Row::Labelled { text, .. } => text.clone(),
-        Row::Tagged { words, .. } => words.join(" "),
+    let ids = match row {
+        Row::Labelled { text, pair, .. } => tokenizer
+            .encode_within(text, pair.as_deref(), usize::MAX)
+            .map(|found| found.ids),
+        Row::Tagged { words, .. } => tokenizer.encode(&words.join(" "), EncodeSpecial::Both),
         _ => return None,
     };
-    let ids = tokenizer.encode(&text, EncodeSpecial::Both);
     Some(ids.map(|ids| {
         let targets = vec![false; ids.len()];
         Example::new(ids, targets)

@@ -112,8 +112,12 @@ impl Probe {
 
 /// The tokens of a row's whole text.
 fn tokens(row: &Row, tokenizer: &TextTokenizer) -> Result<Vec<u32>, CliError> {
+    if let Row::Labelled { text, pair, .. } = row {
+        let found = tokenizer.encode_within(text, pair.as_deref(), usize::MAX)?;
+        return Ok(found.ids);
+    }
     let (text, special) = match row {
-        Row::Text { text } | Row::Labelled { text, .. } => (text.clone(), EncodeSpecial::Both),
+        Row::Text { text } => (text.clone(), EncodeSpecial::Both),
         Row::Completion { prompt, completion } => {
             (format!("{prompt}{completion}"), EncodeSpecial::Both)
         }

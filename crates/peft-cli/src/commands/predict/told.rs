@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use peft_train::{Dataset, Prediction, Questions, Row, RowKind, told_of_texts, told_of_words};
+use peft_train::{
+    Dataset, Prediction, Questions, Row, RowKind, TextInput, told_of_texts, told_of_words,
+};
 use serde_json::{Map, Value, json};
 
 use super::Predictor;
@@ -77,7 +79,10 @@ fn tell(teller: &Teller, rows: &[Row]) -> Result<Vec<Told>, CliError> {
     let (mut texts, mut words) = (Vec::new(), Vec::new());
     for row in rows {
         match row {
-            Row::Labelled { text, .. } => texts.push(text.clone()),
+            Row::Labelled { text, pair, .. } => texts.push(TextInput {
+                text: text.clone(),
+                pair: pair.clone(),
+            }),
             Row::Tagged { words: row, .. } => words.push(row.clone()),
             _ => {}
         }
@@ -85,7 +90,7 @@ fn tell(teller: &Teller, rows: &[Row]) -> Result<Vec<Told>, CliError> {
     match words.is_empty() {
         true => teller.texts(&texts),
         false if teller.task().is_none() => {
-            let texts: Vec<String> = words.iter().map(|words| words.join(" ")).collect();
+            let texts: Vec<TextInput> = words.iter().map(|words| words.join(" ").into()).collect();
             teller.texts(&texts)
         }
         false => teller.words(words),

@@ -60,17 +60,13 @@ impl BertEmbeddings {
         embeds + (embedding(table, counted) - shared_embedding(table, all))
     }
 
-    /// With what is added to them; of the same shape. Tokens without types are of type 0.
+    /// With what is added to them; of the same shape. Positions without types are of type 0, and so
+    /// are all where the model knows no other.
     ///
     /// # Panics
     ///
-    /// If there are more positions than the model has, or types where it has none.
-    pub(in crate::encoder) fn begin(
-        &self,
-        embeds: Tensor<3>,
-        types: Option<Tensor<2, Int>>,
-        context: &Context,
-    ) -> Tensor<3> {
+    /// If there are more positions than the model has.
+    pub(in crate::encoder) fn begin(&self, embeds: Tensor<3>, context: &Context) -> Tensor<3> {
         let rows = self.position_embeddings.weight.lazy_shape()[0];
         let (known, end) = (
             rows - self.position_offset,
@@ -80,12 +76,11 @@ impl BertEmbeddings {
         let device = embeds.device();
         let mut x = embeds;
         if let Some(table) = &self.token_type_embeddings {
-            x = x + match types {
-                Some(types) => embedding(table, types),
+            let known = table.weight.lazy_shape()[0];
+            x = x + match context.types().filter(|_| known > 1) {
+                Some(types) => embedding(table, types.clone()),
                 None => shared_embedding(table, Tensor::zeros([1, 1], &device)),
             };
-        } else {
-            assert!(types.is_none(), "token types, but the model has none");
         }
         let places = context.places() + self.position_offset as i64;
         let x = x + shared_embedding(&self.position_embeddings, places);

@@ -48,24 +48,6 @@ impl BertModel {
     pub fn config(&self) -> &BertConfig {
         &self.config
     }
-
-    /// As [`begin`](Stages::begin), with the type of each token: 1 in the second text of a pair.
-    ///
-    /// # Shapes
-    ///
-    /// `embeds` and the result are `[batch, positions, d_model]`, `types` `[batch, positions]`.
-    ///
-    /// # Panics
-    ///
-    /// If there are more positions than the model has.
-    pub fn begin_typed(
-        &self,
-        embeds: Tensor<3>,
-        types: Tensor<2, Int>,
-        context: &Context,
-    ) -> Tensor<3> {
-        self.embeddings.begin(embeds, Some(types), context)
-    }
 }
 
 impl Stages for BertModel {
@@ -90,7 +72,7 @@ impl Stages for BertModel {
     }
 
     fn begin(&self, embeds: Tensor<3>, context: &Context) -> Tensor<3> {
-        self.embeddings.begin(embeds, None, context)
+        self.embeddings.begin(embeds, context)
     }
 
     fn look(&self, _block: usize) -> Look<'_> {

@@ -54,7 +54,7 @@ impl Stages for DistilBertModel {
     }
 
     fn begin(&self, embeds: Tensor<3>, context: &Context) -> Tensor<3> {
-        self.embeddings.begin(embeds, None, context)
+        self.embeddings.begin(embeds, context)
     }
 
     fn look(&self, _block: usize) -> Look<'_> {
