@@ -78,25 +78,35 @@ impl Memory {
     }
 }
 
-/// What blocks keep.
+/// Bytes that blocks keep.
 fn activations(model: &ModelSizes, run: &Run, n: f64, read: f64) -> f64 {
     let first = model.first_tracked();
-    let last = model.blocks.len();
-    let mut kept = 0.0;
-    let mut largest: f64 = 0.0;
-    for (i, block) in model.blocks.iter().enumerate().skip(first) {
-        let takes_gradient = i > first || model.tracks_input();
-        let here = if i + 1 == last { read } else { n };
-        let of = kept_by(block, model.d_model, run, takes_gradient, n, here);
-        match run.recompute {
-            true => {
-                kept += n * model.d_model as f64;
-                largest = largest.max(of);
-            }
-            false => kept += of,
-        }
+    if !run.recompute {
+        return kept(model, run, first, n, read);
     }
-    FLOAT * (kept + largest)
+    let blocks = first..model.blocks.len();
+    let states = n * model.d_model as f64 * blocks.len() as f64;
+    let largest = blocks.map(|i| kept_of(model, run, i, first, n, read));
+    FLOAT * (states + largest.fold(0.0, f64::max))
+}
+
+/// Bytes that blocks keep which run as if what trains began at one of them.
+pub(crate) fn kept(model: &ModelSizes, run: &Run, first: usize, n: f64, read: f64) -> f64 {
+    let of = |i| kept_of(model, run, i, first, n, read);
+    FLOAT * (first..model.blocks.len()).map(of).sum::<f64>()
+}
+
+fn kept_of(model: &ModelSizes, run: &Run, i: usize, first: usize, n: f64, read: f64) -> f64 {
+    let takes_gradient = i > first || model.tracks_input();
+    let here = if i + 1 == model.blocks.len() { read } else { n };
+    kept_by(
+        &model.blocks[i],
+        model.d_model,
+        run,
+        takes_gradient,
+        n,
+        here,
+    )
 }
 
 /// Numbers that a block keeps: of the keys and values at `n` positions, of all else at `here`.
@@ -118,7 +128,8 @@ fn kept_by(
         of.clone().any(|linear| match linear.trains {
             Trains::Whole => true,
             Trains::Beside(added) => added.keeps_input,
-            Trains::LowRank(of) => !of.frozen_a,
+            // What is dropped has a copy of its own.
+            Trains::LowRank(of) => !of.frozen_a && !run.dropout,
             Trains::Scale { of_inputs } => of_inputs,
             Trains::Nothing | Trains::Bias => false,
         })
@@ -151,8 +162,10 @@ fn kept_by(
         match linear.trains {
             Trains::LowRank(of) => {
                 kept += here * of.acting();
-                if run.dropout && !of.frozen_a {
-                    kept += here * linear.d_in as f64;
+                if run.dropout {
+                    // What is dropped, and what of it is left.
+                    let copies = if of.frozen_a { 1.0 } else { 2.0 };
+                    kept += copies * here * linear.d_in as f64;
                 }
                 if of.scales_columns {
                     kept += here * linear.d_out as f64;

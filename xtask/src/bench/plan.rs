@@ -43,7 +43,7 @@ const CASES: [(usize, usize, &str); 30] = [
     (2, 256, "--rank 64"),
     (2, 256, "--grad-accum 2"),
     (2, 256, "--dropout 0.1"),
-    (2, 256, "--target-modules q_proj,v_proj"),
+    (2, 256, "--targets q_proj,v_proj"),
     (2, 256, "--dora"),
     (2, 256, "--lora-fa"),
     (2, 256, "--method adalora"),

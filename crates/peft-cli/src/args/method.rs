@@ -92,11 +92,11 @@ pub(crate) struct MethodArgs {
     /// Adapters of weights: layers to adapt by suffix, or by one regular expression over whole
     /// paths as regex:EXPRESSION, or all-linear, which it is if not given; ia3 takes keys, values
     /// and the feed-forward input for all-linear
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, visible_alias = "target-modules", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) targets: Vec<String>,
     /// Adapters of weights: layers to leave out by suffix
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, visible_alias = "exclude-modules", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) exclude: Vec<String>,
     /// Adapters of weights: adapt only the last N layers

@@ -71,11 +71,11 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), CliError> {
         true => None,
         false => Some(Probe::measure(&args.model.dtype)?),
     };
-    let epoch = rows.as_ref().map(|rows| rows.epoch(&sized));
+    let epoch = |of: &dyn Fn(&Plan) -> f64| rows.as_ref().map(|rows| rows.epoch(given, &sized, of));
     let epoch_seconds = probe
         .as_ref()
-        .zip(epoch)
-        .map(|(probe, epoch)| probe.seconds_of(epoch));
+        .and_then(|probe| epoch(&|plan| probe.seconds(plan)));
+    let epoch = epoch(&|plan| plan.computation.total());
     let advice = args
         .memory
         .map(|size| advice::of(args, &checkpoint, size.0));
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), CliError> {
             "plan": as_json(&chosen.plan),
             "full": as_json(&full.plan),
             "later": chosen.later.as_ref().map(as_json),
-            "multiply_adds_a_second": probe.as_ref().map(|probe| probe.rate),
+            "multiply_adds_a_second": probe.as_ref().map(|probe| probe.rates),
             "seconds_a_step": seconds(&chosen),
             "seconds_a_step_of_full": seconds(&full),
             "fits": advice.as_ref().map(|advice| advice.as_json()),

@@ -27,6 +27,7 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn look() -> Result<Self, CliError> {
+        let rates = Probe::measure("bf16")?.rates;
         Ok(Self {
             version: env!("CARGO_PKG_VERSION"),
             release: !cfg!(debug_assertions),
@@ -36,7 +37,7 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             instructions: instructions(),
             memory_available: memory_available(),
-            multiply_adds_a_second: [Probe::measure("f32")?.rate, Probe::measure("bf16")?.rate],
+            multiply_adds_a_second: [rates.of_f32, rates.of_base],
         })
     }
 

@@ -1,25 +1,21 @@
 //! [`Probe`]: how fast this machine multiplies.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use burn::tensor::{Device, Distribution, Tensor};
-use peft_plan::Plan;
+use burn::tensor::{DType, Device, Distribution, Tensor};
+use peft_plan::{Plan, Rates};
 
 use crate::device::dtype as dtype_of;
 use crate::error::CliError;
 
 /// Sides of the matrices: rows of a batch by a layer of a small model.
 const SIDES: [usize; 3] = [1024, 1024, 1536];
-const TURNS: usize = 6;
+/// For how long, of each type: a machine may be slow for a while.
+const LONG: Duration = Duration::from_millis(700);
 
-/// What a step takes beside its products, as a share of its time: measured at real sizes
-/// (`docs/benchmarks.md`), 0.54 to 0.65 of a step were products.
-const PRODUCTS: f64 = 0.6;
-
-/// The rate of large products with a base of a type.
+/// The rate of large products, in f32 and with a base of a type.
 pub(crate) struct Probe {
-    /// Multiply-adds a second.
-    pub(crate) rate: f64,
+    pub(crate) rates: Rates,
 }
 
 impl Probe {
@@ -28,26 +24,30 @@ impl Probe {
         let device: Device = crate::device::any()?;
         let [rows, d_in, d_out] = SIDES;
         let of = |dims: [usize; 2]| Tensor::<2>::random(dims, Distribution::Default, &device);
-        let (x, weight) = (of([rows, d_in]), of([d_in, d_out]).cast(dtype_of(dtype)?));
-        let turn = || {
-            let started = Instant::now();
-            let product = peft_kernels::matmul(x.clone(), weight.clone());
-            std::hint::black_box(product.into_data());
-            started.elapsed().as_secs_f64()
+        let (x, weight) = (of([rows, d_in]), of([d_in, d_out]));
+        let rate = |dtype: DType| {
+            let weight = weight.clone().cast(dtype);
+            let (begun, mut least) = (Instant::now(), f64::INFINITY);
+            while begun.elapsed() < LONG {
+                let started = Instant::now();
+                let product = peft_kernels::matmul(x.clone(), weight.clone());
+                std::hint::black_box(product.into_data());
+                least = least.min(started.elapsed().as_secs_f64());
+            }
+            (rows * d_in * d_out) as f64 / least
         };
-        let least = (0..TURNS).map(|_| turn()).fold(f64::INFINITY, f64::min);
+        let of_f32 = rate(DType::F32);
+        let of_base = match dtype_of(dtype)? {
+            DType::F32 => of_f32,
+            dtype => rate(dtype),
+        };
         Ok(Self {
-            rate: (rows * d_in * d_out) as f64 / least,
+            rates: Rates { of_base, of_f32 },
         })
     }
 
     /// Of a step.
     pub(crate) fn seconds(&self, plan: &Plan) -> f64 {
-        self.seconds_of(plan.computation.total())
-    }
-
-    /// Of so many multiply-adds in steps.
-    pub(crate) fn seconds_of(&self, multiply_adds: f64) -> f64 {
-        multiply_adds / self.rate / PRODUCTS
+        plan.seconds(self.rates)
     }
 }

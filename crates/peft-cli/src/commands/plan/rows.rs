@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use peft_plan::{Run, plan};
+use peft_plan::{Plan, Run, plan};
 use peft_store::Checkpoint;
 use peft_train::{Example, RowKind, TrainExample};
 use serde_json::{Value, json};
@@ -84,15 +84,15 @@ impl PlannedRows {
         batches.div_ceil(args.grad_accum.max(1)) as f64
     }
 
-    /// Multiply-adds of an epoch: those of each row for itself.
-    pub(super) fn epoch(&self, sized: &Sized) -> f64 {
+    /// A figure of all batches of an epoch: of rows as long as each other.
+    pub(super) fn epoch(&self, args: &PlanArgs, sized: &Sized, of: impl Fn(&Plan) -> f64) -> f64 {
         let part = self.targets as f64 / self.tokens as f64;
         let of = |(length, n): (&usize, &usize)| {
             let run = Run {
                 targets: part.min(1.0),
-                ..sized.run(1, *length)
+                ..sized.run(args.batch_size, *length)
             };
-            plan(&sized.sizes, &run).computation.total() * *n as f64
+            of(&plan(&sized.sizes, &run)) * *n as f64 / args.batch_size as f64
         };
         self.lengths.iter().map(of).sum()
     }

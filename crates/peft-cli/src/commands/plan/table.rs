@@ -80,7 +80,7 @@ pub(super) fn of(args: &PlanArgs, chosen: &Case, full: &Case, probe: Option<&Pro
         let _ = write!(
             text,
             "\nthis machine multiplies {:.0} G a second: about {seconds:.2} s a step, {:.0} tokens a second; full fine-tuning {:.2} s a step",
-            probe.rate / 1e9,
+            probe.rates.of_base / 1e9,
             chosen.tokens / seconds,
             probe.seconds(other),
         );
