@@ -5,8 +5,8 @@ use crate::model::{Block, Linear, ModelSizes, Trains};
 use crate::run::Run;
 
 /// Of a byte that blocks keep, forwards and backwards: norms, activations, rotations, softmax.
-/// These four were fitted to the steps of `cargo xtask bench plan` and `bench train` on one machine,
-/// at whose rate of f32 products they are multiply-adds.
+/// These four were fitted to the steps of `cargo xtask bench plan` and `bench train` on one
+/// machine, at whose rate of f32 products they are multiply-adds.
 const A_BYTE: f64 = 134.0;
 /// Of a value of a weight, which a batch's products pack twice.
 const A_WEIGHT: f64 = 245.0;

@@ -3,10 +3,7 @@
 
 use std::time::Instant;
 
-use peft_train::{
-    ColumnNames, Dataset, EncodeOptions, Row, RowKind, RowOptions, TextTokenizer, TrainError,
-    encode,
-};
+use peft_train::{EncodeOptions, RowKind, TextTokenizer, TrainError, encode};
 use serde_json::{Value, json};
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::normalizers::{Prepend, Sequence};
@@ -388,42 +385,4 @@ fn what_is_no_dialogue_is_said() {
     let error = encode(&rows, &tokenizer(template), &options(1000, true)).expect_err("it fails");
     let said = "line 1: the chat template failed at `prompt`: ";
     assert!(error.to_string().contains(said), "{error}");
-}
-
-/// GLUE's names, and the columns of others.
-#[test]
-fn pairs_of_texts_have_many_names() {
-    let options = RowOptions {
-        columns: ColumnNames::parse(&["text=one".to_owned(), "text_pair=two".to_owned()])
-            .expect("columns"),
-        ..RowOptions::default()
-    };
-    for (row, options) in [
-        (json!({ "text": "a", "text_pair": "b", "label": 1 }), None),
-        (
-            json!({ "sentence1": "a", "sentence2": "b", "label": 1, "idx": 3 }),
-            None,
-        ),
-        (
-            json!({ "premise": "a", "hypothesis": "b", "label": 1 }),
-            None,
-        ),
-        (
-            json!({ "question1": "a", "question2": "b", "label": 1 }),
-            None,
-        ),
-        (
-            json!({ "one": "a", "two": "b", "label": 1 }),
-            Some(&options),
-        ),
-    ] {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), row.to_string()).expect("it is written");
-        let options = options.cloned().unwrap_or_default();
-        let found = Dataset::read_all(&[file.path().into()], &options).expect("a row");
-        let Row::Labelled { text, pair, .. } = &found.rows()[0] else {
-            panic!("{row}");
-        };
-        assert_eq!((text.as_str(), pair.as_deref()), ("a", Some("b")), "{row}");
-    }
 }

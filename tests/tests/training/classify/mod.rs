@@ -2,5 +2,6 @@
 
 mod golden;
 mod labels;
+mod pairs;
 mod run;
 mod tiny;
