@@ -84,6 +84,11 @@ ADAPTERS = {
     "road_attn": ("gqa", peft.RoadConfig(group_size=4, target_modules=QV)),
     "road_2": ("biased", peft.RoadConfig(variant="road_2", group_size=2, target_modules=["q_proj", "up_proj"])),
     "road_4": ("biased", peft.RoadConfig(variant="road_4", group_size=4, target_modules=["q_proj", "down_proj"])),
+    # Runs of inputs of which the last is cut short.
+    "miss_attn": ("gqa", peft.MissConfig(r=5, target_modules=QV)),
+    "miss_mini": ("biased", peft.MissConfig(r=16, mini_r=2, init_weights="mini", target_modules=["q_proj", "up_proj"])),
+    "hira_attn": ("gqa", peft.HiraConfig(r=3, target_modules=QV)),
+    "hira_all_linear": ("biased", peft.HiraConfig(r=2, target_modules="all-linear")),
     "ia3_default": ("gqa", peft.IA3Config(**IA3)),
     "ia3_biased": ("biased", peft.IA3Config(**IA3)),
 }
@@ -137,6 +142,7 @@ ADAPTERS |= {
     "bert_oft_sequence": (ENCODER + "bert_sequence", peft.OFTConfig(oft_block_size=4, task_type="SEQ_CLS", target_modules=["query", "dense"])),
     "bert_hra_sequence": (ENCODER + "bert_sequence", peft.HRAConfig(r=2, task_type="SEQ_CLS", target_modules=["query", "dense"])),
     "bert_road_sequence": (ENCODER + "bert_sequence", peft.RoadConfig(group_size=4, task_type="SEQ_CLS", target_modules=["query", "dense"])),
+    "bert_miss_sequence": (ENCODER + "bert_sequence", peft.MissConfig(r=3, task_type="SEQ_CLS", target_modules=["query", "dense"])),
     "bert_dora_sequence": (ENCODER + "bert_sequence", cls(target_modules=["query", "dense"], use_dora=True)),
     "modernbert_dora_all_linear": (ENCODER + "modernbert_sequence_mean", cls(2, 5, target_modules="all-linear", use_dora=True)),
     "bert_lora_b_bias": (ENCODER + "bert_sequence", cls(target_modules=["query", "value"], lora_bias=True)),

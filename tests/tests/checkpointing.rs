@@ -7,7 +7,7 @@ use burn::tensor::{Device, TensorData};
 use peft_conformance::{Invariant, with_gradient};
 use peft_core::{ForwardPath, Names, ParamSet, Placed, Targets, freeze_all_but, train_whole};
 use peft_ia3::Ia3Config;
-use peft_lora::{AdaLoraConfig, LoraConfig};
+use peft_lora::{AdaLoraConfig, HiraConfig, LoraConfig, MissConfig};
 use peft_lycoris::{LoHaConfig, LoKrConfig};
 use peft_models::DecoderForCausalLm;
 use peft_oft::{Blocks, BoftConfig, HraConfig, OftConfig, RoadConfig};
@@ -30,7 +30,7 @@ type Model = Prompted<Prefixed<DecoderForCausalLm>>;
 type Attach = fn(&mut Model);
 
 /// The methods by name, and by the column of the table that they are in.
-const METHODS: [(&str, &str, Attach); 18] = [
+const METHODS: [(&str, &str, Attach); 20] = [
     ("lora", "lora", |model| {
         let config = LoraConfig::new(2, 4.0)
             .with_targets(Targets::all_linear())
@@ -82,6 +82,14 @@ const METHODS: [(&str, &str, Attach); 18] = [
         let config = RoadConfig::new(2)
             .with_targets(Targets::suffixes(["q_proj", "down_proj"]))
             .with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("miss", "miss", |model| {
+        let config = MissConfig::new(3).with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("hira", "hira", |model| {
+        let config = HiraConfig::new(2).with_path(ForwardPath::Factored);
         drop(config.attach(model, NAME).expect("it attaches"));
     }),
     ("ia3", "ia3", |model| {

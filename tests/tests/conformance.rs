@@ -7,7 +7,10 @@ use burn::tensor::Tensor;
 use peft_conformance::{AdapterFixture, Invariant, perturbed, verified};
 use peft_core::{AttachReport, LayerKind, Names, PeftError, Placed, Placement, Whole, with_value};
 use peft_ia3::{Ia3, Ia3Config};
-use peft_lora::{AdaLora, AdaLoraConfig, Lora, LoraConfig, LoraInit, LoraScaling};
+use peft_lora::{
+    AdaLora, AdaLoraConfig, Hira, HiraConfig, Lora, LoraConfig, LoraInit, LoraScaling, Miss,
+    MissConfig,
+};
 use peft_lycoris::{LoHa, LoHaConfig, LoKr, LoKrConfig};
 use peft_oft::{
     Blocks, Boft, BoftConfig, Cayley, Hra, HraConfig, Oft, OftConfig, Road, RoadConfig, RoadVariant,
@@ -357,6 +360,46 @@ impl AdapterFixture for Turned {
     }
 }
 
+/// MiSS of a rank that divides few sides.
+struct Shared;
+
+impl AdapterFixture for Shared {
+    type Adapter = Miss;
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = MissConfig::new(3);
+        config.placement = placement.clone();
+        config.attach(model, name)
+    }
+}
+
+/// HiRA.
+struct Multiplied;
+
+impl AdapterFixture for Multiplied {
+    type Adapter = Hira;
+    const DENSE: bool = true;
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = HiraConfig::new(2);
+        config.placement = placement.clone();
+        config.attach(model, name)
+    }
+
+    /// Two values multiply with one of the weight.
+    fn perturb<M: Module>(model: M) -> M {
+        raised(perturbed(model), "a", 0.8)
+    }
+}
+
 /// IA3 on outputs, biases included.
 struct Outputs;
 
@@ -500,6 +543,14 @@ mod road {
         rows_choose_their_adapter,
         replaces,
     );
+}
+
+mod miss {
+    peft_tests::adapter_suite!(super::Shared);
+}
+
+mod hira {
+    peft_tests::adapter_suite!(super::Multiplied);
 }
 
 mod ia3_outputs {

@@ -17,7 +17,7 @@ fn words<'a>(line: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// Flags, and the files that hold what trained.
-const ADAPTERS: [(&str, &[&str]); 24] = [
+const ADAPTERS: [(&str, &[&str]); 26] = [
     ("lora --rank 2", &["adapter_model.safetensors"]),
     ("ia3", &["adapter_model.safetensors"]),
     (
@@ -99,6 +99,11 @@ const ADAPTERS: [(&str, &[&str]); 24] = [
         "road --group-size 4 --variant road-2",
         &["adapter_model.safetensors"],
     ),
+    (
+        "miss --rank 5 --dropout 0.1",
+        &["adapter_model.safetensors"],
+    ),
+    ("hira --rank 2", &["adapter_model.safetensors"]),
 ];
 
 fn loss(place: &Place, adapter: &str) -> f64 {

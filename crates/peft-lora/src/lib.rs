@@ -8,6 +8,7 @@ mod config;
 mod dora;
 #[cfg(feature = "svd")]
 mod eva;
+mod hira;
 mod init;
 #[cfg(feature = "svd")]
 mod loftq;
@@ -15,6 +16,7 @@ mod lora;
 mod lora_plus;
 #[cfg(feature = "svd")]
 mod low_rank;
+mod miss;
 #[cfg(feature = "svd")]
 mod spectrum;
 
@@ -25,11 +27,13 @@ pub use config::{LoraConfig, LoraScaling};
 pub use dora::Magnitude;
 #[cfg(feature = "svd")]
 pub use eva::{EvaStart, InputReader};
+pub use hira::{Hira, HiraConfig};
 pub use init::LoraInit;
 pub use lora::Lora;
 pub use lora_plus::LoraPlus;
 #[cfg(feature = "svd")]
 pub use low_rank::{LowRank, Size};
+pub use miss::{Miss, MissConfig};
 pub use peft_core::{
     AttachReport, ForwardPath, LayerRange, Patterns, PeftError, Placed, Placement, Targets,
     TrainBias, Unmerged, detach, embedding, linear, merge, replace, route, set_active,

@@ -23,7 +23,7 @@ pub(super) const FILES: [&str; 4] = [
 ];
 
 /// Adapters of each method, and the models that they are for.
-const ADAPTERS: [(&str, &str); 20] = [
+const ADAPTERS: [(&str, &str); 22] = [
     ("adapters/lora_all_linear", "biased"),
     ("adapters/lora_modules_to_save", "gqa"),
     ("adapters/lora_patterns", "gqa"),
@@ -40,6 +40,8 @@ const ADAPTERS: [(&str, &str); 20] = [
     ("adapters/boft_butterfly", "gqa"),
     ("adapters/hra_attn", "gqa"),
     ("adapters/road_4", "biased"),
+    ("adapters/miss_mini", "biased"),
+    ("adapters/hira_all_linear", "biased"),
     ("adapters/ia3_default", "gqa"),
     ("prompts/llama_prompt_tuning", "gqa"),
     ("prompts/llama_mlp", "gqa"),

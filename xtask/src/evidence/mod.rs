@@ -69,6 +69,8 @@ const CONFORMANCE: Table = Table {
         ("boft", "boft"),
         ("hra", "hra"),
         ("road", "road"),
+        ("miss", "miss"),
+        ("hira", "hira"),
         ("ia3", "ia3"),
         ("whole", "whole"),
         ("prompt tuning", "prompt tuning"),

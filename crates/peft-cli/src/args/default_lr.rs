@@ -15,8 +15,9 @@ impl Method {
             | Self::Matching
             | Self::Gradual
             | Self::Badam
-            | Self::Randlora => 1e-3,
-            Self::Loha | Self::Lokr | Self::Oft | Self::Boft | Self::Hra => 3e-3,
+            | Self::Randlora
+            | Self::Miss => 1e-3,
+            Self::Hira | Self::Loha | Self::Lokr | Self::Oft | Self::Boft | Self::Hra => 3e-3,
             Self::TrainableTokens
             | Self::PTuning
             | Self::Head

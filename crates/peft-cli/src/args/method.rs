@@ -85,7 +85,7 @@ pub(crate) struct MethodArgs {
     #[arg(long, value_name = "WEIGHT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) orthogonal_weight: Option<f64>,
-    /// lora, adalora, vera, randlora: dropout on the adapter's input
+    /// lora, adalora, vera, randlora, miss, hira: dropout on the adapter's input
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dropout: Option<f64>,

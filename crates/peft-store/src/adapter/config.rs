@@ -7,7 +7,7 @@ use peft_core::{
     Adapter, AttachReport, ForwardPath, PeftError, Placed, Placement, TokenRowsConfig,
 };
 use peft_ia3::Ia3Config;
-use peft_lora::{AdaLoraConfig, LoraConfig};
+use peft_lora::{AdaLoraConfig, HiraConfig, LoraConfig, MissConfig};
 use peft_lycoris::{LoHaConfig, LoKrConfig};
 use peft_model::Transformer;
 use peft_oft::{BoftConfig, HraConfig, OftConfig, RoadConfig};
@@ -345,6 +345,10 @@ methods! {
         Hra(HraConfig),
         /// RoAd.
         Road(RoadConfig),
+        /// MiSS.
+        Miss(MissConfig),
+        /// HiRA.
+        Hira(HiraConfig),
     }
     /// Put a fresh soft prompt of this config before a model.
     Prompted, attach_prompt, attach_prompt_of, save_prompt, |model| *model, {

@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 12] = [
+pub(super) const FAULTS: [Fault; 14] = [
     Fault {
         name: "LoHa's factored product is not scaled",
         file: "crates/peft-lycoris/src/loha.rs",
@@ -94,6 +94,23 @@ pub(super) const FAULTS: [Fault; 12] = [
         file: "crates/peft-oft/src/road.rs",
         text: "vec![second.neg(), first]",
         instead: "vec![second, first.neg()]",
+        cases: &["adapters::flex::adapters_equal_peft"],
+    },
+    Fault {
+        name: "MiSS leaves out the run that is cut short",
+        file: "crates/peft-lora/src/miss.rs",
+        text: "let first = sum.clone().narrow(1, 0, rest) + last;",
+        instead: "let first = sum.clone().narrow(1, 0, rest) + last.mul_scalar(0.0);",
+        cases: &[
+            "adapters::flex::adapters_equal_peft",
+            "conformance::miss::flex::paths_agree",
+        ],
+    },
+    Fault {
+        name: "HiRA adds what it should multiply",
+        file: "crates/peft-lora/src/hira.rs",
+        text: "base.dense_in(factors.dtype()) * factors.reshape(base.dims())",
+        instead: "base.dense_in(factors.dtype()) + factors.reshape(base.dims())",
         cases: &["adapters::flex::adapters_equal_peft"],
     },
 ];

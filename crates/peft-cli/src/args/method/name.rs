@@ -29,6 +29,10 @@ pub(crate) enum Method {
     Hra,
     /// Rotations of pairs of what a layer gives
     Road,
+    /// One block of rows that all runs of what a layer reads share
+    Miss,
+    /// Low-rank products of the weight's own elements
+    Hira,
     /// Rows of the embedding, those of --token-ids
     TrainableTokens,
     /// Vectors before the input
@@ -84,6 +88,8 @@ pub(super) const WEIGHTS: &[Method] = &[
     Method::Boft,
     Method::Hra,
     Method::Road,
+    Method::Miss,
+    Method::Hira,
 ];
 /// Methods with an alpha.
 pub(super) const SCALED: &[Method] = &[
@@ -101,12 +107,16 @@ pub(super) const RANKED: &[Method] = &[
     Method::Randlora,
     Method::Vera,
     Method::Hra,
+    Method::Miss,
+    Method::Hira,
 ];
 pub(super) const DROPPING: &[Method] = &[
     Method::Lora,
     Method::Adalora,
     Method::Vera,
     Method::Randlora,
+    Method::Miss,
+    Method::Hira,
 ];
 pub(super) const ADALORA: &[Method] = &[Method::Adalora];
 pub(super) const LORA: &[Method] = &[Method::Lora];

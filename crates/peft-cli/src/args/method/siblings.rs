@@ -58,6 +58,10 @@ pub(crate) struct SiblingArgs {
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) variant: Option<VariantArg>,
+    /// miss: columns of the block, which stand for all outputs by turns; all if not given
+    #[arg(long, value_name = "N", visible_alias = "mini-r")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) block_columns: Option<usize>,
 }
 
 /// The variants of RoAd, by PEFT's names.
@@ -104,6 +108,11 @@ impl SiblingArgs {
             ),
             ("group-size", self.group_size.is_some(), ROAD),
             ("variant", self.variant.is_some(), ROAD),
+            (
+                "block-columns",
+                self.block_columns.is_some(),
+                &[Method::Miss],
+            ),
         ]
     }
 }

@@ -203,6 +203,8 @@ fn trains(config: &AdapterConfig, layer: &Layer) -> Option<Trains> {
         AdapterConfig::Boft(boft) => beside(boft.cost(layer.shape)),
         AdapterConfig::Hra(hra) => beside(hra.cost(layer.shape)),
         AdapterConfig::Road(road) => beside(road.cost(layer.shape)),
+        AdapterConfig::Miss(miss) => beside(miss.cost(layer.shape)),
+        AdapterConfig::Hira(hira) => beside(hira.cost(layer.shape)),
         _ => return None,
     })
 }

@@ -80,6 +80,8 @@ fn settle(args: &mut TrainArgs, saved: &SavedAdapter, dir: &Path) -> Result<(), 
             AdapterConfig::Lora(config) => Some(config.dropout),
             AdapterConfig::AdaLora(config) => Some(config.dropout),
             AdapterConfig::Vera(config) => Some(config.dropout),
+            AdapterConfig::Miss(config) => Some(config.dropout),
+            AdapterConfig::Hira(config) => Some(config.dropout),
             AdapterConfig::RandLora(config) => Some(config.dropout),
             _ => None,
         };

@@ -7,7 +7,7 @@ use peft_core::{
     Choice, ForwardPath, LayerKind, Names, Targets, has_suffix, layer_names, parameters,
 };
 use peft_ia3::Ia3Config;
-use peft_lora::{AdaLoraConfig, LoraConfig, LoraInit, LoraScaling};
+use peft_lora::{AdaLoraConfig, HiraConfig, LoraConfig, LoraInit, LoraScaling, MissConfig};
 use peft_lycoris::{LoHaConfig, LoKrConfig, LycorisSettings};
 use peft_oft::{Blocks, BoftConfig, Cayley, HraConfig, OftConfig, RoadConfig, RoadVariant};
 use peft_store::{AdapterConfig, Checkpoint};
@@ -145,6 +145,11 @@ pub(crate) fn weights<M: Module>(
                 Some(VariantArg::Both) => RoadVariant::Both,
             })
             .into(),
+        Method::Miss => MissConfig::new(rank)
+            .with_columns(of.sibling.block_columns)
+            .with_dropout(dropout)
+            .into(),
+        Method::Hira => HiraConfig::new(rank).with_dropout(dropout).into(),
         _ => LoraConfig::new(rank, alpha)
             .with_dropout(dropout)
             .with_scaling(match of.rslora {

@@ -3,6 +3,7 @@
 mod adalora;
 mod ia3;
 mod lora;
+mod low_rank;
 mod lycoris;
 mod oft;
 mod p_tuning;
