@@ -90,6 +90,7 @@ fn ids(row: usize) -> Vec<u32> {
 fn class(row: usize) -> ClassExample {
     ClassExample {
         ids: ids(row),
+        types: Vec::new(),
         target: Target::Class(row % LABELS),
     }
 }
