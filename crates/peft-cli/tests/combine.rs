@@ -87,6 +87,38 @@ fn a_sum_is_what_its_parts_add() {
 }
 
 #[test]
+fn adapters_act_together_as_their_sum() {
+    let place = place();
+    said(
+        &place,
+        "combine --adapter a --adapter b --weights 0.5,-0.25 --how cat --out both",
+    );
+    let both = loss(&place, "both");
+    let together = loss(&place, "a@0.5 --adapter second=b@-0.25");
+    assert!((both - together).abs() < 1e-5, "{both} {together}");
+    let half = loss(&place, "a@0.5");
+    assert!((half - loss(&place, "a")).abs() > 1e-4, "{half}");
+    assert!((loss(&place, "a@0") - loss(&place, "b@0")).abs() < 1e-6);
+    let said = place.runs(&words(
+        "generate --model model --prompt a --max-new-tokens 2 --adapter a@0.5 --adapter b",
+    ));
+    assert!(!said.is_empty());
+    place.runs(&words(
+        "train --model model --train train.jsonl --max-steps 1 --method prompt-tuning --virtual-tokens 2 --out prompt",
+    ));
+    let eval = "eval --model model --data valid.jsonl";
+    for (adapters, part) in [
+        ("--adapter a --adapter prompt", "no adapter of weights"),
+        ("--adapter prompt@0.5", "no adapter of weights"),
+        ("--adapter x=a --adapter x=b", "x"),
+        ("--adapter a@0.5 --adapter nowhere", "nowhere"),
+    ] {
+        let message = place.refuses(&words(&format!("{eval} {adapters}")));
+        assert!(message.contains(part), "{adapters}: {message}");
+    }
+}
+
+#[test]
 fn chance_is_that_of_the_seed() {
     let place = place();
     let run = |seed: u64, out: &str| {

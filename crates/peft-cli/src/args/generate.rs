@@ -4,15 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ModelArgs, SamplingArgs};
+use super::{AdaptersArgs, ModelArgs, SamplingArgs};
 
 #[derive(Args, Clone)]
 pub(crate) struct GenerateArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Adapter directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) adapter: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) adapters: AdaptersArgs,
     /// The text to answer, to continue, or to classify: a user's turn where the model has a chat
     /// template
     #[arg(long, required_unless_present = "messages", allow_hyphen_values = true)]

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod adapters;
 mod add_tokens;
 mod chat;
 mod combine;
@@ -27,6 +28,7 @@ use serde::Serialize;
 
 use crate::error::CliError;
 
+pub(crate) use self::adapters::AdaptersArgs;
 pub(crate) use self::add_tokens::AddTokensArgs;
 pub(crate) use self::chat::ChatArgs;
 pub(crate) use self::combine::{CombineArgs, HowArg, MajorityArg};
@@ -329,11 +331,9 @@ impl TrainArgs {
 pub(crate) struct EvalArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Adapter directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) adapter: Option<PathBuf>,
-    /// Rows: files or directories of JSONL, JSON lists, CSV, TSV or Parquet, also packed by gzip or
-    /// zstd
+    #[command(flatten)]
+    pub(crate) adapters: AdaptersArgs,
+    /// Rows: files or directories of JSONL, JSON lists, CSV, TSV or Parquet, also packed
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub(crate) data: Vec<PathBuf>,
     #[command(flatten)]

@@ -48,9 +48,30 @@ pub(super) fn attach<M: Transformer>(
     saved: &SavedAdapter,
     model: &mut Adaptable<M>,
 ) -> Result<AttachedAdapter, AdapterFileError> {
-    let attached = saved.attach(model, ADAPTER)?;
+    attach_as(saved, model, ADAPTER)
+}
+
+/// The same under another name.
+pub(super) fn attach_as<M: Transformer>(
+    saved: &SavedAdapter,
+    model: &mut Adaptable<M>,
+    name: &str,
+) -> Result<AttachedAdapter, AdapterFileError> {
+    let attached = saved.attach(model, name)?;
     attached.warnings.iter().for_each(|warning| warn(warning));
     Ok(attached)
+}
+
+/// An error where what a directory holds cannot stand beside other adapters, or act in part.
+pub(super) fn check_acts_with_others(saved: &SavedAdapter, dir: &Path) -> Result<(), CliError> {
+    match (saved, saved.n_virtual_tokens()) {
+        (SavedAdapter::Peft(_), 0) => Ok(()),
+        _ => Err(CliError::Usage(format!(
+            "{} is no adapter of weights ({}), so it acts whole and alone: give it as the one --adapter, without a weight",
+            dir.display(),
+            saved.method().as_str().unwrap_or_default()
+        ))),
+    }
 }
 
 /// An error where what a directory holds is no part of the weights.

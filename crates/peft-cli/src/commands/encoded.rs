@@ -206,7 +206,7 @@ fn by_name(pairs: &[Value]) -> Value {
 
 /// What an encoder says of the prompt.
 pub(super) fn of(args: &GenerateArgs) -> Result<Value, CliError> {
-    let teller = Teller::open(&args.model, args.adapter.as_deref(), None, None)?;
+    let teller = Teller::open(&args.model, args.adapters.whole("an encoder")?, None, None)?;
     let told = teller.texts(&[args.text().to_owned().into()])?;
     Ok(told.first().map(Told::shown).unwrap_or_default())
 }

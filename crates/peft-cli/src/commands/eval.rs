@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::not_finite::not_finite;
 use super::tokenizer::tokenizer;
-use super::{check_end, load, print_line, read_rows};
-use crate::args::EvalArgs;
+use super::{check_end, load_all, print_line, read_rows};
+use crate::args::{AdaptersArgs, EvalArgs};
 use crate::error::CliError;
 use crate::say::clean;
 
@@ -26,7 +26,7 @@ pub(super) fn report(args: &EvalArgs) -> Result<Value, CliError> {
     }
     let without = || {
         let base = EvalArgs {
-            adapter: None,
+            adapters: AdaptersArgs::default(),
             choices: false,
             ..args.clone()
         };
@@ -37,7 +37,7 @@ pub(super) fn report(args: &EvalArgs) -> Result<Value, CliError> {
         "the loss on {} is no finite number",
         first.unwrap_or_default()
     );
-    Err(not_finite(what, args.adapter.as_deref(), without))
+    Err(not_finite(what, args.adapters.first(), without))
 }
 
 fn measured(args: &EvalArgs) -> Result<Value, CliError> {
@@ -50,10 +50,10 @@ fn measured(args: &EvalArgs) -> Result<Value, CliError> {
     if matches!(dataset.kind(), RowKind::Labelled | RowKind::Tagged) {
         return super::classifier::report(args, &dataset);
     }
-    let (checkpoint, model, _) = load(&args.model, args.adapter.as_deref())?;
+    let (checkpoint, model, _) = load_all(&args.model, &args.adapters)?;
     let (tokenizer, _) = tokenizer(
         &checkpoint,
-        args.adapter.as_deref(),
+        args.adapters.first(),
         args.model.tokenizer.as_deref(),
     )?;
     let model = model.valid();

@@ -10,8 +10,8 @@ use super::answer::{Answer, Shown, answer, generate_config};
 use super::not_finite::not_finite;
 use super::prompt::Prompt;
 use super::tokenizer::tokenizer;
-use super::{encoded, eval::print, load, print_line};
-use crate::args::GenerateArgs;
+use super::{encoded, eval::print, load, load_all, print_line};
+use crate::args::{AdaptersArgs, GenerateArgs};
 use crate::error::CliError;
 use crate::say::say;
 
@@ -25,13 +25,13 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
     }
     let (tokenizer, _) = tokenizer(
         &checkpoint,
-        args.adapter.as_deref(),
+        args.adapters.first(),
         args.model.tokenizer.as_deref(),
     )?;
     let ends = tokenizer.check_end(checkpoint.config().vocab_size())?;
     let prompt = Prompt::of(args, &tokenizer)?;
     let settings = GenerationDefaults::read(checkpoint.folder())?.with(&args.sampling.flags())?;
-    let (_, model, _) = load(&args.model, args.adapter.as_deref())?;
+    let (_, model, _) = load_all(&args.model, &args.adapters)?;
     for note in ends.iter().chain(&settings.notes).chain(&prompt.notes) {
         say!("{note}");
     }
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
     );
     let Answer { text, tokens, .. } = match answered {
         Err(CliError::Train(error @ TrainError::NotFiniteLogits { .. })) => {
-            let adapter = args.adapter.as_deref();
+            let adapter = args.adapters.first();
             let without = || {
                 let (_, base, _) = load(&args.model, None)?;
                 Ok(generate(&base.valid(), &prompt.ids, &config, |_| {}).is_ok())
@@ -116,13 +116,13 @@ fn encode(args: &GenerateArgs) -> Result<(), CliError> {
     }
     let without = || {
         let base = GenerateArgs {
-            adapter: None,
+            adapters: AdaptersArgs::default(),
             ..args.clone()
         };
         Ok(is_finite(&encoded::of(&base)?))
     };
     let what = "what the model says of the text is no finite number";
-    Err(not_finite(what, args.adapter.as_deref(), without))
+    Err(not_finite(what, args.adapters.first(), without))
 }
 
 /// Whether all numbers are finite: JSON has null for others, and nothing else is null.

@@ -33,13 +33,14 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::{DType, Device};
+use peft_core::set_active;
 use peft_kernels::multiplies_packed;
 use peft_models::LanguageModel;
 use peft_store::{Adaptable, Checkpoint, Held, MemoryError, adaptable};
 use peft_train::{Dataset, EncodeOptions, RowKind, TextTokenizer};
 
-use self::adapted::{attach, open_for_task};
-use crate::args::{HoldArg, ModelArgs, RowArgs};
+use self::adapted::{attach, attach_as, check_acts_with_others, open_for_task};
+use crate::args::{AdaptersArgs, HoldArg, ModelArgs, RowArgs};
 use crate::device::placed;
 use crate::error::CliError;
 use crate::say::say;
@@ -64,6 +65,39 @@ fn load(
     };
     let mut model = adaptable(adapter.untied(model)?);
     attach(&adapter, &mut model)?;
+    Ok((checkpoint, model, device))
+}
+
+/// As [`load`], with adapters that act together.
+fn load_all(
+    args: &ModelArgs,
+    adapters: &AdaptersArgs,
+) -> Result<(Checkpoint, Adaptable<LanguageModel>, Device), CliError> {
+    if adapters.act_whole() {
+        return load(args, adapters.first());
+    }
+    let (checkpoint, model, device) = load(args, None)?;
+    let mut model = model.model.model;
+    let mut all = Vec::new();
+    for adapter in &adapters.adapters {
+        let saved = open_for_task(&adapter.dir, &checkpoint)?;
+        check_acts_with_others(&saved, &adapter.dir)?;
+        model = saved.untied(model)?;
+        all.push((adapter, saved));
+    }
+    let mut model = adaptable(model);
+    let mut active = Vec::new();
+    for (i, (adapter, saved)) in all.iter().enumerate() {
+        let own = || format!("adapter-{}", i + 1);
+        let name = adapter.name.clone().unwrap_or_else(own);
+        attach_as(saved, &mut model, &name)?;
+        active.push((name, adapter.weight));
+    }
+    let active: Vec<(&str, f64)> = active
+        .iter()
+        .map(|(name, weight)| (name.as_str(), *weight))
+        .collect();
+    set_active(&mut model, &active)?;
     Ok((checkpoint, model, device))
 }
 

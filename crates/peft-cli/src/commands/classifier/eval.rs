@@ -19,7 +19,7 @@ pub(in crate::commands) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<
     let (device, dtype): (Device, DType) = placed(&args.model)?;
     say_left_alone(&checkpoint, &device)?;
     checkpoint.encoder_config()?;
-    let adapter = args.adapter.as_deref();
+    let adapter = args.adapters.whole("a classifier")?;
     let (tokenizer, _) = tokenizer(&checkpoint, adapter, args.model.tokenizer.as_deref())?;
     let saved = adapter
         .map(|dir| open(dir, Some(&checkpoint)))
