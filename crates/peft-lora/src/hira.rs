@@ -1,8 +1,8 @@
 //! [`Hira`]: the weight times a low-rank product, element by element, `W' = W + W ∘ (A B)`.
 //!
 //! *HiRA: Parameter-Efficient Hadamard High-Rank Adaptation for Large Language Models*, Huang et
-//! al., ICLR 2025. The change has no form without the dense weight: a step forms it once for each layer,
-//! `r · d_in · d_out` multiply-adds, and a packed base is unpacked for it.
+//! al., ICLR 2025. The change has no form without the dense weight: a step forms it once for each
+//! layer, `r · d_in · d_out` multiply-adds, and a packed base is unpacked for it.
 
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig};
