@@ -1,22 +1,15 @@
 //! The generic suite, run over the methods of this workspace that adapt weights.
 
 mod models;
+mod siblings;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use peft_conformance::{AdapterFixture, Invariant, perturbed, verified};
-use peft_core::{AttachReport, LayerKind, Names, PeftError, Placed, Placement, Whole, with_value};
+use peft_core::{AttachReport, LayerKind, Names, PeftError, Placement, Whole, with_value};
 use peft_ia3::{Ia3, Ia3Config};
-use peft_lora::{
-    AdaLora, AdaLoraConfig, Hira, HiraConfig, Lora, LoraConfig, LoraInit, LoraScaling, Miss,
-    MissConfig,
-};
-use peft_lycoris::{LoHa, LoHaConfig, LoKr, LoKrConfig};
-use peft_oft::{
-    Blocks, Boft, BoftConfig, Cayley, Hra, HraConfig, Oft, OftConfig, Road, RoadConfig, RoadVariant,
-};
+use peft_lora::{AdaLora, AdaLoraConfig, Lora, LoraConfig, LoraInit, LoraScaling};
 use peft_tests::tolerance::PATHS;
-use peft_vera::{RandLora, RandLoraConfig, Vera, VeraConfig};
 
 const BOTH_KINDS: &[LayerKind] = &[LayerKind::Linear, LayerKind::Embedding];
 
@@ -174,232 +167,6 @@ impl AdapterFixture for Principal {
     }
 }
 
-/// LoHa of scale 1.5.
-struct Hadamard;
-
-impl AdapterFixture for Hadamard {
-    type Adapter = LoHa;
-
-    fn attach<M: Module>(
-        model: &mut M,
-        name: &str,
-        placement: &Placement,
-    ) -> Result<AttachReport, PeftError> {
-        let mut config = LoHaConfig::new(2, 3.0);
-        config.settings.placement = placement.clone();
-        config.attach(model, name)
-    }
-
-    /// Four values multiply.
-    fn perturb<M: Module>(model: M) -> M {
-        ["a1", "b1", "a2"]
-            .into_iter()
-            .fold(perturbed(model), |model, name| raised(model, name, 0.7))
-    }
-}
-
-/// LoKr of scale 3, the second factor of rank 1 where its sides are above 2.
-struct Kronecker;
-
-impl AdapterFixture for Kronecker {
-    type Adapter = LoKr;
-
-    fn attach<M: Module>(
-        model: &mut M,
-        name: &str,
-        placement: &Placement,
-    ) -> Result<AttachReport, PeftError> {
-        let mut config = LoKrConfig::new(1, 3.0);
-        config.settings.placement = placement.clone();
-        config.attach(model, name)
-    }
-}
-
-/// VeRA.
-struct SharedVectors;
-
-impl AdapterFixture for SharedVectors {
-    type Adapter = Vera;
-
-    fn attach<M: Module>(
-        model: &mut M,
-        name: &str,
-        placement: &Placement,
-    ) -> Result<AttachReport, PeftError> {
-        let mut config = VeraConfig::new(3);
-        config.placement = placement.clone();
-        config.attach(model, name)
-    }
-
-    /// A vector that begins at 0.1 and one at zero multiply.
-    fn perturb<M: Module>(model: M) -> M {
-        raised(perturbed(model), "lambda_d", 0.7)
-    }
-}
-
-/// RandLoRA of scale 2.
-struct SharedBases;
-
-impl AdapterFixture for SharedBases {
-    type Adapter = RandLora;
-
-    fn attach<M: Module>(
-        model: &mut M,
-        name: &str,
-        placement: &Placement,
-    ) -> Result<AttachReport, PeftError> {
-        let mut config = RandLoraConfig::new(3, 6.0);
-        config.placement = placement.clone();
-        config.attach(model, name)
-    }
-}
-
-/// OFT in blocks of about four, by the series.
-struct Rotated;
-
-impl AdapterFixture for Rotated {
-    type Adapter = Oft;
-
-    fn attach<M: Module>(
-        model: &mut M,
-        name: &str,
-        placement: &Placement,
-    ) -> Result<AttachReport, PeftError> {
-        let mut config = OftConfig::new(Blocks::Size(4));
-        config.placement = placement.clone();
-        config.attach(model, name)
-    }
-}
-
-/// OFT in about two blocks, exact.
-struct RotatedExactly;
-
-impl AdapterFixture for RotatedExactly {
-    type Adapter = Oft;
-    /// A product of what undoes itself is one up to rounding.
-    const STARTS_WITHIN: Option<f32> = Some(PATHS);
-
-    fn attach<M: Module>(
-        model: &mut M,
-        name: &str,
-        placement: &Placement,
-    ) -> Result<AttachReport, PeftError> {
-        let mut config = OftConfig::new(Blocks::Number(2)).with_cayley(Cayley::Exact);
-        config.placement = placement.clone();
-        config.attach(model, name)
-    }
-}
-
-/// BOFT in blocks that are the inputs.
-struct RotatedWhole;
-
-impl AdapterFixture for RotatedWhole {
-    type Adapter = Boft;
-    /// A product of what undoes itself is one up to rounding.
-    const STARTS_WITHIN: Option<f32> = Some(PATHS);
-
-    fn attach<M: Module>(
-        model: &mut M,
-        name: &str,
-        placement: &Placement,
-    ) -> Result<AttachReport, PeftError> {
-        let mut config = BoftConfig::new(Blocks::Number(1));
-        config.placement = placement.clone();
-        config.attach(model, name)
-    }
-
-    /// Scales are about one.
-    fn perturb<M: Module>(model: M) -> M {
-        raised(perturbed(model), "scales", 0.8)
-    }
-}
-
-/// HRA of two pairs.
-struct Reflected;
-
-impl AdapterFixture for Reflected {
-    type Adapter = Hra;
-    /// A product of what undoes itself is one up to rounding.
-    const STARTS_WITHIN: Option<f32> = Some(PATHS);
-
-    fn attach<M: Module>(
-        model: &mut M,
-        name: &str,
-        placement: &Placement,
-    ) -> Result<AttachReport, PeftError> {
-        let mut config = HraConfig::new(4);
-        config.placement = placement.clone();
-        config.attach(model, name)
-    }
-}
-
-/// RoAd in groups of two, but on the head.
-struct Turned;
-
-impl AdapterFixture for Turned {
-    type Adapter = Road;
-    const BIASED_IN_WEIGHT_SPACE: bool = false;
-
-    fn attach<M: Module>(
-        model: &mut M,
-        name: &str,
-        placement: &Placement,
-    ) -> Result<AttachReport, PeftError> {
-        let mut config = RoadConfig::new(2).with_variant(RoadVariant::Output);
-        config.placement = placement.clone();
-        // It has five outputs, which fall into no pairs.
-        if placement.targets.exclude().is_none() {
-            config = config.with_targets(placement.targets.clone().excluding(["head"]));
-        }
-        config.attach(model, name)
-    }
-
-    /// Scales are about one.
-    fn perturb<M: Module>(model: M) -> M {
-        raised(perturbed(model), "alpha", 0.5)
-    }
-}
-
-/// MiSS of a rank that divides few sides.
-struct Shared;
-
-impl AdapterFixture for Shared {
-    type Adapter = Miss;
-
-    fn attach<M: Module>(
-        model: &mut M,
-        name: &str,
-        placement: &Placement,
-    ) -> Result<AttachReport, PeftError> {
-        let mut config = MissConfig::new(3);
-        config.placement = placement.clone();
-        config.attach(model, name)
-    }
-}
-
-/// HiRA.
-struct Multiplied;
-
-impl AdapterFixture for Multiplied {
-    type Adapter = Hira;
-    const DENSE: bool = true;
-
-    fn attach<M: Module>(
-        model: &mut M,
-        name: &str,
-        placement: &Placement,
-    ) -> Result<AttachReport, PeftError> {
-        let mut config = HiraConfig::new(2);
-        config.placement = placement.clone();
-        config.attach(model, name)
-    }
-
-    /// Two values multiply with one of the weight.
-    fn perturb<M: Module>(model: M) -> M {
-        raised(perturbed(model), "a", 0.8)
-    }
-}
-
 /// IA3 on outputs, biases included.
 struct Outputs;
 
@@ -481,40 +248,40 @@ mod pissa {
 }
 
 mod loha {
-    peft_tests::adapter_suite!(super::Hadamard);
+    peft_tests::adapter_suite!(super::siblings::Hadamard);
 }
 
 mod lokr {
-    peft_tests::adapter_suite!(super::Kronecker);
+    peft_tests::adapter_suite!(super::siblings::Kronecker);
 }
 
 mod vera {
-    peft_tests::adapter_suite!(super::SharedVectors);
+    peft_tests::adapter_suite!(super::siblings::SharedVectors);
 }
 
 mod randlora {
-    peft_tests::adapter_suite!(super::SharedBases);
+    peft_tests::adapter_suite!(super::siblings::SharedBases);
 }
 
 mod oft {
-    peft_tests::adapter_suite!(super::Rotated);
+    peft_tests::adapter_suite!(super::siblings::Rotated);
 }
 
 mod oft_exact {
-    peft_tests::adapter_suite!(super::RotatedExactly);
+    peft_tests::adapter_suite!(super::siblings::RotatedExactly);
 }
 
 mod boft {
-    peft_tests::adapter_suite!(super::RotatedWhole);
+    peft_tests::adapter_suite!(super::siblings::RotatedWhole);
 }
 
 mod hra {
-    peft_tests::adapter_suite!(super::Reflected);
+    peft_tests::adapter_suite!(super::siblings::Reflected);
 }
 
 mod road {
     // Biases of all adapted layers are the head's too, on which it is not.
-    peft_tests::adapter_suite!(@cases super::Turned:
+    peft_tests::adapter_suite!(@cases super::siblings::Turned:
         starts_as_the_base,
         acts,
         trains,
@@ -546,11 +313,11 @@ mod road {
 }
 
 mod miss {
-    peft_tests::adapter_suite!(super::Shared);
+    peft_tests::adapter_suite!(super::siblings::Shared);
 }
 
 mod hira {
-    peft_tests::adapter_suite!(super::Multiplied);
+    peft_tests::adapter_suite!(super::siblings::Multiplied);
 }
 
 mod ia3_outputs {
