@@ -245,3 +245,53 @@ fn a_text_without_a_head_has_an_embedding() {
         "{said}"
     );
 }
+
+#[test]
+fn pairs_of_texts_are_told_by_their_order() {
+    let model = encoder();
+    let train = rows(
+        model.path(),
+        "pairs.jsonl",
+        &[
+            "{\"premise\": \"big red\", \"hypothesis\": \"small\", \"label\": \"yes\"}",
+            "{\"premise\": \"small\", \"hypothesis\": \"big red\", \"label\": \"no\"}",
+            "{\"sentence1\": \"blue\", \"sentence2\": \"small sea\", \"label\": \"yes\"}",
+            "{\"text\": \"small sea\", \"text_pair\": \"blue\", \"label\": \"no\"}",
+        ],
+    );
+    let asked = rows(
+        model.path(),
+        "asked.jsonl",
+        &[
+            "{\"text\": \"small\", \"text_pair\": \"big red\"}",
+            "{\"text\": \"big red\", \"text_pair\": \"small\"}",
+        ],
+    );
+    let (run, told) = (model.path().join("run"), model.path().join("told.jsonl"));
+    let (dir, run, told) = (text(model.path()), text(&run), text(&told));
+    let passes = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let found = peft(&words);
+        let said = String::from_utf8_lossy(&found.stderr).into_owned();
+        assert!(found.status.success(), "{line}: {said}");
+        String::from_utf8_lossy(&found.stdout).into_owned()
+    };
+    let train = text(&train);
+    passes(&format!(
+        "train --model {dir} --train {train} --epochs 60 --batch-size 4 --lr 2e-2 --out {run}"
+    ));
+    let eval = format!("eval --model {dir} --adapter {run} --data {train} --json");
+    let report: Value = serde_json::from_str(&passes(&eval)).expect("JSON");
+    assert_eq!(report["accuracy"], 1.0, "{report}");
+    let asked = text(&asked);
+    passes(&format!(
+        "predict --model {dir} --adapter {run} --data {asked} --out {told}"
+    ));
+    let told: Vec<Value> = fs::read_to_string(told)
+        .expect("it is written")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let labels: Vec<&Value> = told.iter().map(|row| &row["prediction"]).collect();
+    assert_eq!(labels, [&json!("no"), &json!("yes")]);
+}
