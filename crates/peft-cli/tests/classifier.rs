@@ -283,6 +283,10 @@ fn pairs_of_texts_are_told_by_their_order() {
     let eval = format!("eval --model {dir} --adapter {run} --data {train} --json");
     let report: Value = serde_json::from_str(&passes(&eval)).expect("JSON");
     assert_eq!(report["accuracy"], 1.0, "{report}");
+    let plan = format!("plan --model {dir} --train {train} --batch-size 4 --no-probe --json");
+    let plan: Value = serde_json::from_str(&passes(&plan)).expect("JSON");
+    let of = |name: &str| plan["rows"][name].as_f64().expect("a number");
+    assert_eq!([of("rows"), of("longest"), of("targets")], [4.0, 3.0, 4.0]);
     let asked = text(&asked);
     passes(&format!(
         "predict --model {dir} --adapter {run} --data {asked} --out {told}"

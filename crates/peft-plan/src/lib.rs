@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod activations;
 mod computation;
 mod memory;
 mod model;
 mod run;
 mod time;
 
+pub use activations::Activations;
 pub use computation::Computation;
 pub use memory::Memory;
 pub use model::{Added, Beside, Block, Linear, LowRank, ModelSizes, Role, Trains};

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use crate::model::{Block, Linear, ModelSizes, Role, Trains};
+use crate::activations::Activations;
+use crate::model::{Linear, ModelSizes, Trains};
 use crate::run::Run;
 
 /// Of an f32.
-const FLOAT: f64 = 4.0;
+pub(crate) const FLOAT: f64 = 4.0;
 /// Scores that are formed at once, and their gradients beside them.
 const SCORES: f64 = 2.0 * (32 << 20) as f64;
 /// The program, its threads and their buffers.
@@ -24,7 +25,7 @@ pub struct Memory {
     /// The optimizer's two moments of what trains, and what AdaLoRA keeps to choose its ranks.
     pub optimizer: f64,
     /// What blocks keep for their gradients.
-    pub activations: f64,
+    pub activations: Activations,
     /// Scores of the vocabulary, a part at a time, and the states that they are of.
     pub loss: f64,
     /// The program itself.
@@ -38,7 +39,7 @@ impl Memory {
             + self.adapter
             + self.gradients
             + self.optimizer
-            + self.activations
+            + self.activations.total()
             + self.loss
             + self.program
     }
@@ -70,7 +71,7 @@ impl Memory {
             adapter: (added + beside) * FLOAT,
             gradients: trainable * FLOAT,
             optimizer: 2.0 * (trainable + weighed) * FLOAT,
-            activations: activations(model, run, n, read),
+            activations: Activations::of(model, run, n, read),
             loss: scores.min(SCORES * run.workers as f64)
                 + 2.0 * read * FLOAT * model.d_model as f64,
             program: PROGRAM,
@@ -78,112 +79,10 @@ impl Memory {
     }
 }
 
-/// Bytes that blocks keep.
-fn activations(model: &ModelSizes, run: &Run, n: f64, read: f64) -> f64 {
-    let first = model.first_tracked();
-    if !run.recompute {
-        return kept(model, run, first, n, read);
-    }
-    let blocks = first..model.blocks.len();
-    let states = n * model.d_model as f64 * blocks.len() as f64;
-    let largest = blocks.map(|i| kept_of(model, run, i, first, n, read));
-    FLOAT * (states + largest.fold(0.0, f64::max))
-}
-
-/// Bytes that blocks keep which run as if what trains began at one of them.
-pub(crate) fn kept(model: &ModelSizes, run: &Run, first: usize, n: f64, read: f64) -> f64 {
-    let of = |i| kept_of(model, run, i, first, n, read);
-    FLOAT * (first..model.blocks.len()).map(of).sum::<f64>()
-}
-
-fn kept_of(model: &ModelSizes, run: &Run, i: usize, first: usize, n: f64, read: f64) -> f64 {
-    let takes_gradient = i > first || model.tracks_input();
-    let here = if i + 1 == model.blocks.len() { read } else { n };
-    kept_by(
-        &model.blocks[i],
-        model.d_model,
-        run,
-        takes_gradient,
-        n,
-        here,
-    )
-}
-
-/// Numbers that a block keeps: of the keys and values at `n` positions, of all else at `here`.
-fn kept_by(
-    block: &Block,
-    d_model: usize,
-    run: &Run,
-    takes_gradient: bool,
-    n: f64,
-    here: f64,
-) -> f64 {
-    let d = d_model as f64;
-    // A layer whose own gradient needs its input keeps it, once for all that read it.
-    let keeps = |role: Role| {
-        let of = block
-            .linears
-            .iter()
-            .filter(move |linear| linear.role == role);
-        of.clone().any(|linear| match linear.trains {
-            Trains::Whole => true,
-            Trains::Beside(added) => added.keeps_input,
-            // What is dropped has a copy of its own.
-            Trains::LowRank(of) => !of.frozen_a && !run.dropout,
-            Trains::Scale { of_inputs } => of_inputs,
-            Trains::Nothing | Trains::Bias => false,
-        })
-    };
-    let mut kept = 0.0;
-    // What the norms read.
-    if takes_gradient {
-        kept += n * d;
-    }
-    kept += here * d;
-    if keeps(Role::AttentionInput) {
-        kept += n * d;
-    }
-    // Rotated queries and keys, values, what is mixed of them.
-    kept += here * block.queries as f64 * 2.0 + n * 2.0 * block.keys as f64;
-    if keeps(Role::FeedForwardInput) {
-        kept += here * d;
-    }
-    // What the activation reads, and what it gives.
-    let inside = block.width(Role::FeedForwardInput) as f64;
-    kept += here * inside;
-    if keeps(Role::FeedForwardOutput) {
-        let outputs = block
-            .linears
-            .iter()
-            .filter(|linear| linear.role == Role::FeedForwardOutput);
-        kept += here * outputs.map(|linear| linear.d_in as f64).sum::<f64>();
-    }
-    for linear in &block.linears {
-        match linear.trains {
-            Trains::LowRank(of) => {
-                kept += here * of.acting();
-                if run.dropout {
-                    // What is dropped, and what of it is left.
-                    let copies = if of.frozen_a { 1.0 } else { 2.0 };
-                    kept += copies * here * linear.d_in as f64;
-                }
-                if of.scales_columns {
-                    kept += here * linear.d_out as f64;
-                }
-            }
-            Trains::Beside(added) => kept += here * added.kept,
-            // What is scaled.
-            Trains::Scale { of_inputs: false } => kept += here * linear.d_out as f64,
-            Trains::Scale { of_inputs: true } | Trains::Nothing | Trains::Bias | Trains::Whole => {}
-        }
-    }
-    kept
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LowRank;
+    use crate::{Block, LowRank, Role};
 
     #[test]
     fn each_part_is_counted_by_hand() {
@@ -223,7 +122,7 @@ mod tests {
         // States twice, two normalised ones, queries, keys, values, mixed, 12 into the activation
         // and 6 out of it, four times two of the factors; the first block's own states are not.
         let each = 5.0 * (8.0 + 8.0 + 8.0 + 4.0 + 12.0 + 6.0 + 8.0);
-        assert_eq!(of.activations, 4.0 * (3.0 * each - 5.0 * 4.0));
+        assert_eq!(of.activations.total(), 4.0 * (3.0 * each - 5.0 * 4.0));
         // A frozen A needs no input, a length the output of its layer.
         let whole = |low: LowRank| {
             let mut model = model.clone();
@@ -234,14 +133,14 @@ mod tests {
             }
             Memory::of(&model, &Run::new(1, 5))
         };
-        let varied = |low: LowRank| whole(low).activations;
+        let varied = |low: LowRank| whole(low).activations.total();
         let frozen = LowRank {
             frozen_a: true,
             ..LowRank::new(2)
         };
         assert_eq!(
             varied(frozen),
-            of.activations - 4.0 * 3.0 * 5.0 * (4.0 + 4.0 + 6.0)
+            of.activations.total() - 4.0 * 3.0 * 5.0 * (4.0 + 4.0 + 6.0)
         );
         let scaled = LowRank {
             scales_columns: true,
@@ -249,7 +148,7 @@ mod tests {
         };
         assert_eq!(
             varied(scaled),
-            of.activations + 4.0 * 3.0 * 5.0 * (8.0 + 4.0 + 12.0 + 4.0)
+            of.activations.total() + 4.0 * 3.0 * 5.0 * (8.0 + 4.0 + 12.0 + 4.0)
         );
         // Two factors that it began with, and two averages of each element of AdaLoRA's.
         let begun = LowRank {
@@ -269,6 +168,6 @@ mod tests {
             ..Run::new(1, 5)
         };
         let again = Memory::of(&model, &again);
-        assert_eq!(again.activations, 4.0 * (3.0 * 20.0 + each));
+        assert_eq!(again.activations.total(), 4.0 * (3.0 * 20.0 + each));
     }
 }

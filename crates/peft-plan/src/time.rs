@@ -1,6 +1,6 @@
 //! What a step takes beside its products.
 
-use crate::memory::kept;
+use crate::activations::Activations;
 use crate::model::{Block, Linear, ModelSizes, Trains};
 use crate::run::Run;
 
@@ -26,7 +26,7 @@ pub(crate) fn beside_products(model: &ModelSizes, run: &Run) -> f64 {
     let rows = run.rows as f64;
     let n = rows * (run.tokens as f64 + model.prompt_tokens() as f64);
     let read = rows * run.tokens as f64 * run.targets;
-    let of = |from: usize| kept(model, &plain, from, n, read);
+    let of = |from: usize| Activations::from(model, &plain, from, n, read).total();
     let (tracked, all) = (of(model.first_tracked()), of(0));
     let below = if run.cached { 0.0 } else { all - tracked };
     let again = if run.recompute { 1.5 } else { 1.0 };

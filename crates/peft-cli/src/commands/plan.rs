@@ -108,8 +108,12 @@ fn as_json(plan: &Plan) -> Value {
     let mut value = json!(plan);
     value["computation"]["total"] = json!(plan.computation.total());
     value["memory"]["total"] = json!(plan.memory.total());
+    value["memory"]["activations"]["total"] = json!(plan.memory.activations.total());
     value
 }
+
+/// Labels of a head that is not known.
+const LABELS: usize = 2;
 
 /// A method on a model, and what its step costs.
 struct Case {
@@ -152,7 +156,12 @@ impl Sized {
             }
             CheckpointConfig::Encoder(config) => {
                 let model = config.encoder(true, &device);
-                sizes::sizes(&train, &checkpoint, &model, bytes, &run)?
+                let sizes = sizes::sizes(&train, &checkpoint, &model, bytes, &run)?;
+                // A head tells some labels, and no vocabulary.
+                ModelSizes {
+                    vocabulary: LABELS,
+                    ..sizes
+                }
             }
         };
         let weights = match checkpoint.has_weights() {
@@ -172,9 +181,14 @@ impl Sized {
     }
 
     fn case(&self, args: &PlanArgs) -> Case {
+        // A classifier's head reads a position of each row.
+        let one = !self.sizes.causal && args.train.is_empty();
         let run = Run {
             batches: args.grad_accum,
-            targets: args.targets_part,
+            targets: match one {
+                true => args.targets_part.min(1.0 / args.max_length as f64),
+                false => args.targets_part,
+            },
             ..self.run(args.batch_size, args.max_length)
         };
         let later = self.train.of_method.cache_trunk.then(|| {

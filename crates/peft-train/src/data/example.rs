@@ -64,7 +64,7 @@ pub struct EncodeOptions {
 }
 
 /// The examples of a file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct EncodedExamples {
     /// Those that have a target, in the file's order.
     pub examples: Vec<Example>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use peft_plan::{Plan, Run, plan};
 use peft_store::Checkpoint;
-use peft_train::{Example, RowKind, TrainExample};
+use peft_train::{Dataset, EncodedExamples, Example, Row, RowKind, TextTokenizer, TrainExample};
 use serde_json::{Value, json};
 
 use super::{Sized, largest_batch, train_args};
@@ -34,14 +34,12 @@ impl PlannedRows {
     pub(super) fn read(args: &PlanArgs, checkpoint: &Checkpoint) -> Result<Self, CliError> {
         let train = train_args(args)?;
         let rows = read_rows(&args.train, &args.rows)?;
-        if matches!(rows.kind(), RowKind::Labelled | RowKind::Tagged) {
-            return Err(CliError::Usage(
-                "--train is for rows of text yet; of labelled rows give --batch-size and --max-length"
-                    .into(),
-            ));
-        }
         let (tokenizer, _) = tokenizer(checkpoint, None, args.model.tokenizer.as_deref())?;
-        let set = encoded(&train, checkpoint, &tokenizer, &rows)?;
+        let labelled = matches!(rows.kind(), RowKind::Labelled | RowKind::Tagged);
+        let set = match labelled {
+            true => lengths(&rows, &tokenizer, args.max_length)?,
+            false => encoded(&train, checkpoint, &tokenizer, &rows)?,
+        };
         let of = |row: &Example| (row.length(), row.n_targets());
         let mut found = Self {
             lengths: BTreeMap::new(),
@@ -49,8 +47,8 @@ impl PlannedRows {
             targets: 0,
             cut: set.truncated,
             left_out: set.dropped,
-            largest: largest_batch(&train, &set.examples, false),
-            padded: train.pad,
+            largest: largest_batch(&train, &set.examples, labelled),
+            padded: train.pad || labelled,
         };
         for (length, targets) in set.examples.iter().map(of) {
             *found.lengths.entry(length).or_default() += 1;
@@ -135,4 +133,31 @@ impl PlannedRows {
             "seconds": seconds,
         })
     }
+}
+
+/// Rows for a classifier as long as they are, with as many targets as they have labels.
+fn lengths(
+    rows: &Dataset,
+    tokenizer: &TextTokenizer,
+    max_length: usize,
+) -> Result<EncodedExamples, CliError> {
+    let mut set = EncodedExamples::default();
+    for row in rows.rows() {
+        let (ids, cut, targets) = match row {
+            Row::Labelled { text, pair, .. } => {
+                let found = tokenizer.encode_within(text, pair.as_deref(), max_length)?;
+                (found.ids, found.cut, 1)
+            }
+            Row::Tagged { words, .. } => {
+                let found = tokenizer.encode_words(words, max_length)?;
+                let targets = words.len().min(found.ids.len());
+                (found.ids, found.cut, targets)
+            }
+            _ => continue,
+        };
+        let targets = (0..ids.len()).map(|i| i < targets).collect();
+        set.truncated += usize::from(cut);
+        set.examples.push(Example::new(ids, targets));
+    }
+    Ok(set)
 }

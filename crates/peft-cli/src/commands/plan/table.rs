@@ -64,12 +64,31 @@ pub(super) fn of(args: &PlanArgs, chosen: &Case, full: &Case, probe: Option<&Pro
         );
     }
     let (a, b) = (&other.memory, &plan.memory);
-    let memory: [Row; 7] = [
+    let memory: [Row; 10] = [
         ("weights of the model", a.weights, b.weights),
         ("weights of the adapter", a.adapter, b.adapter),
         ("gradients", a.gradients, b.gradients),
         ("optimizer's moments", a.optimizer, b.optimizer),
-        ("activations", a.activations, b.activations),
+        (
+            "activations: states",
+            a.activations.states,
+            b.activations.states,
+        ),
+        (
+            "activations: attention",
+            a.activations.attention,
+            b.activations.attention,
+        ),
+        (
+            "activations: feed-forward",
+            a.activations.feed_forward,
+            b.activations.feed_forward,
+        ),
+        (
+            "activations: adapters",
+            a.activations.adapters,
+            b.activations.adapters,
+        ),
         ("scores and loss", a.loss, b.loss),
         ("program", a.program, b.program),
     ];
