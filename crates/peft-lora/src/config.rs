@@ -95,7 +95,8 @@ impl LoraConfig {
         self
     }
 
-    /// Dropout on the adapter's input; needs [`ForwardPath::Factored`].
+    /// Dropout on the adapter's input; needs
+    /// [`ForwardPath::Factored`](peft_core::ForwardPath::Factored).
     pub fn with_dropout(mut self, dropout: f64) -> Self {
         self.dropout = dropout;
         self
@@ -113,7 +114,8 @@ impl LoraConfig {
         self
     }
 
-    /// With a bias of `B`, which needs [`ForwardPath::Factored`], or without.
+    /// With a bias of `B`, which needs
+    /// [`ForwardPath::Factored`](peft_core::ForwardPath::Factored), or without.
     pub fn with_lora_bias(mut self, lora_bias: bool) -> Self {
         self.lora_bias = lora_bias;
         self

@@ -78,7 +78,8 @@ impl AdaLoraConfig {
         self
     }
 
-    /// Dropout on the adapter's input; needs [`ForwardPath::Factored`].
+    /// Dropout on the adapter's input; needs
+    /// [`ForwardPath::Factored`](peft_core::ForwardPath::Factored).
     pub fn with_dropout(mut self, dropout: f64) -> Self {
         self.dropout = dropout;
         self
