@@ -13,7 +13,7 @@ use peft_layerwise::{AllTrainable, Rated};
 use peft_lora::LoraPlus;
 use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{AdapterDir, AdapterInfo, Checkpoint, save_adapter};
-use peft_tests::tolerance::{GOLDEN_GRADIENTS, GOLDEN_LOGITS, PATHS};
+use peft_tests::tolerance::{GOLDEN_GRADIENTS, GOLDEN_LOGITS, PATHS, PATHS_RANDOM_SHADERS};
 use peft_train::{
     Batch, EvalReport, Example, NextToken, Observer, Progress, Schedule, StepReport, TrainConfig,
     TrainError, Trainer, Warmup, target_nll,
@@ -310,7 +310,12 @@ fn merged_equals_unmerged(device: &Device) {
         assert!(peft_core::slots(&merged).is_empty());
         let what = format!("{}: merged", adapter.display());
         let unmerged = logits(&model, &batch);
-        assert_close(&what, &logits(&merged, &batch), &unmerged, PATHS, true);
+        let is_random = what.contains("randlora");
+        let tolerance = match peft_tests::backend(device) {
+            "vulkan" | "wgpu" if is_random => PATHS_RANDOM_SHADERS,
+            _ => PATHS,
+        };
+        assert_close(&what, &logits(&merged, &batch), &unmerged, tolerance, true);
         kept.restore(&mut merged);
         assert_eq!(
             logits(&merged, &batch),

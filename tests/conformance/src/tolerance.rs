@@ -3,6 +3,9 @@
 
 /// Two paths through the same backend in f32.
 pub const PATHS: f32 = 1e-5;
+/// The same of a sum of products of random matrices (RandLoRA), which is large beside what it adds
+/// up to, in shaders (`vulkan`, `wgpu`): 1.5e-5 was seen.
+pub const PATHS_RANDOM_SHADERS: f32 = 3e-5;
 /// Two paths through the same backend on a base in bf16, whose every step rounds to 2⁻⁸, relative
 /// to the largest value.
 pub const PATHS_BF16: f32 = 4e-2;
