@@ -13,7 +13,7 @@ const A_WEIGHT: f64 = 245.0;
 /// Of a value in blocks of few bits, which they unpack.
 const A_PACKED: f64 = 185.0;
 /// Of a value that is dropped or kept by chance.
-const A_DRAW: f64 = 1500.0;
+const A_DRAW: f64 = 400.0;
 /// The share of a block's work that is left where nothing of it gets a gradient.
 const FORWARD: f64 = 0.4;
 

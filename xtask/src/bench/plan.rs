@@ -54,8 +54,8 @@ const CASES: [(usize, usize, &str); 30] = [
     (2, 256, "--method full"),
     (2, 256, "--method full --recompute"),
     (2, 256, "--method top-layers --layers 8"),
-    (2, 256, "--method lisa --layers 2"),
-    (2, 256, "--method bitfit"),
+    (2, 256, "--method lisa --layers 2 --every 2"),
+    (2, 256, "--method loha"),
     (2, 256, "--method norms"),
 ];
 
