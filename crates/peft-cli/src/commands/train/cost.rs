@@ -65,7 +65,9 @@ impl Cost {
             plan::bytes(plan::peak()?)
         );
         if let (Some(seconds), Some(used)) = (planned.seconds, Self::usual(&self.seconds)) {
-            line.push_str(&format!("; a step: {seconds:.2} s planned, {used:.2} s"));
+            line.push_str(&format!(
+                "; the largest step: {seconds:.2} s planned, the middle one {used:.2} s"
+            ));
         }
         Some(line)
     }
