@@ -12,7 +12,7 @@ TOTAL = 9
 def make_allocated(name):
     torch.manual_seed(5)
     config = peft.AdaLoraConfig(init_r=4, target_r=2, lora_alpha=6, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM",
-                                tinit=1, tfinal=2, deltaT=2, total_step=TOTAL, base_model_name_or_path="gqa")
+                                tinit=1, tfinal=2, deltaT=2, total_step=TOTAL)
     model = peft.get_peft_model(decoders.load("gqa"), config).eval()
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     plain = {n.replace(".default", ""): p for n, p in trained.items()}
@@ -31,6 +31,7 @@ def make_allocated(name):
         expected |= {f"step{step}.{n}": p.detach().clone() for n, p in plain.items() if "lora_E" in n}
     expected |= {f"end.{n}": p.detach().clone() for n, p in plain.items()}
     dir = fresh("allocated", name)
+    model.peft_config["default"].base_model_name_or_path = "gqa"
     model.save_pretrained(dir)
     (dir / "README.md").unlink(missing_ok=True)
     saved = read_json(dir / "adapter_config.json")
