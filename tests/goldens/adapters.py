@@ -158,7 +158,7 @@ ADAPTERS |= {
 
 
 class BlockDiagonal:
-    """What PEFT's CUDA extension computes, without which it makes BOFT of one factor whatever is asked for."""
+    """What PEFT's CUDA extension computes; without it PEFT makes BOFT of one factor, whatever is asked."""
 
     @staticmethod
     def apply(blocks):

@@ -1,4 +1,7 @@
-"""What PEFT's `add_weighted_adapter` makes of adapters of this folder: `combined/NAME`. What DARE keeps is drawn as this project draws it."""
+"""What PEFT's `add_weighted_adapter` makes of adapters of this folder: `combined/NAME`.
+
+What DARE keeps is drawn as this project draws it.
+"""
 
 import peft
 import torch

@@ -1,4 +1,6 @@
-"""LoRA that begins with parts of the weight, what one step makes of it, and PEFT's conversion to plain LoRA: `inits/NAME`. And `eva/NAME`."""
+"""LoRA that begins with parts of the weight, what one step makes of it, and PEFT's conversion to plain
+LoRA: `inits/NAME`. And `eva/NAME`.
+"""
 
 import tempfile
 
@@ -49,7 +51,8 @@ def make_init(name):
     print("init", name, saved["r"], saved["lora_alpha"], f"loss {loss.item():.4f}")
 
 
-# No two of these layers read one input: how PEFT shares ranks among such is a matter of a sort that is not stable.
+# No two of these layers read one input: how PEFT shares ranks among such is a matter of a sort that
+# is not stable.
 EVAS = {
     "eva": ("gqa", L(r=4, lora_alpha=6, target_modules=["q_proj", "o_proj", "down_proj"], init_lora_weights="eva",
                      eva_config=peft.tuners.lora.EvaConfig(rho=2.0))),

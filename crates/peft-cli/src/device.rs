@@ -102,7 +102,7 @@ pub(crate) fn on_cores(name: &str) -> bool {
     ["flex", "ndarray"].contains(&name)
 }
 
-/// One device of each backend of this build, the first one that computes here.
+/// The names of the backends of this build, each of which is its first device.
 pub(crate) fn known() -> Vec<String> {
     BACKENDS.iter().map(|name| (*name).to_owned()).collect()
 }

@@ -298,4 +298,11 @@ fn pairs_of_texts_are_told_by_their_order() {
         .collect();
     let labels: Vec<&Value> = told.iter().map(|row| &row["prediction"]).collect();
     assert_eq!(labels, [&json!("no"), &json!("yes")]);
+    // A vector is of one text.
+    let vectors = format!("predict --model {dir} --embed --data {asked} --out {dir}/vectors.jsonl");
+    let words: Vec<&str> = vectors.split_whitespace().collect();
+    let refused = peft(&words);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("two texts"), "{said}");
 }

@@ -9,7 +9,7 @@ use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::Tensor;
 use peft_core::{
     Adapter, AdapterCost, AttachReport, FrozenLinear, FrozenWeight, Layer, LayerInput, LayerKind,
-    PeftError, Placed, Placement, Targets, attach_each,
+    PeftError, Placed, Placement, Targets, attach_each, dropped_input,
 };
 use serde::{Deserialize, Serialize};
 
@@ -118,10 +118,6 @@ pub struct Hira {
 }
 
 impl Hira {
-    fn drops(&self) -> bool {
-        self.dropout.prob > 0.0 && self.dropout.training.is_enabled()
-    }
-
     /// `W ∘ (A B)`.
     fn delta<const D: usize>(&self, base: &FrozenWeight<D>) -> Tensor<D> {
         let factors = self.a.val().matmul(self.b.val());
@@ -138,8 +134,7 @@ impl Adapter for Hira {
     }
 
     fn needs_factored_path(&self, training: bool) -> Option<&'static str> {
-        (training && self.drops())
-            .then_some("dropout acts on the adapter's input, which no weight can express")
+        dropped_input(&self.dropout, training)
     }
 
     fn shares_input(&self) -> bool {

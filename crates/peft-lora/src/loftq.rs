@@ -29,7 +29,7 @@ impl LoraConfig {
                 return Err(PeftError::InvalidSetting {
                     field: format!("init of `{}`", layer.path),
                     value: "LoftQ".into(),
-                    expected: "another one on a layer that is not packed, of which nothing is left out",
+                    expected: "another one on a layer that is not packed: it begins with what four or eight bits leave out of a weight",
                 });
             }
             let left = dense(layer)?.cast(DType::F32) - base.dense_in(DType::F32);

@@ -3,7 +3,9 @@
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Int, Tensor, module};
-use peft_core::{Adapter, FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput};
+use peft_core::{
+    Adapter, FrozenEmbedding, FrozenLinear, FrozenWeight, LayerInput, dropped_input, drops,
+};
 use peft_kernels::scale_columns;
 
 use crate::dora::{Factors, Magnitude};
@@ -179,11 +181,6 @@ impl Lora {
         Some(bias.val().mul_scalar(self.scale))
     }
 
-    /// Whether something is dropped where a model trains.
-    fn drops(&self) -> bool {
-        self.dropout.prob > 0.0 && self.dropout.training.is_enabled()
-    }
-
     /// As [`Adapter::linear`], of a weight whose columns have magnitudes.
     fn decomposed(
         &self,
@@ -200,7 +197,7 @@ impl Lora {
             peft_kernels::linear(hidden, b, bias)
         };
         let rows = x.rows().cast(dtype);
-        if self.drops() && rows.is_autodiff() {
+        if drops(&self.dropout) && rows.is_autodiff() {
             // As in PEFT, what is dropped is dropped from the weight's own rows too, but for once.
             let y = base.forward(x);
             let of_y = y.dtype();
@@ -245,8 +242,7 @@ impl Adapter for Lora {
         if self.bias.is_some() {
             return Some("it adds a bias, which the weight does not hold");
         }
-        (training && self.drops())
-            .then_some("dropout acts on the adapter's input, which no weight can express")
+        dropped_input(&self.dropout, training)
     }
 
     fn cannot_merge(&self) -> Option<&'static str> {

@@ -10,7 +10,7 @@ use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::Tensor;
 use peft_core::{
     Adapter, AdapterCost, AttachReport, FrozenLinear, FrozenWeight, Layer, LayerInput, LayerKind,
-    PeftError, Placed, Placement, Targets, attach_each,
+    PeftError, Placed, Placement, Targets, attach_each, dropped_input,
 };
 use serde::{Deserialize, Serialize};
 
@@ -150,10 +150,6 @@ impl Miss {
         let [_, columns] = block.dims();
         block.repeat_dim(1, self.d_out / columns)
     }
-
-    fn drops(&self) -> bool {
-        self.dropout.prob > 0.0 && self.dropout.training.is_enabled()
-    }
 }
 
 impl Adapter for Miss {
@@ -168,8 +164,7 @@ impl Adapter for Miss {
     }
 
     fn needs_factored_path(&self, training: bool) -> Option<&'static str> {
-        (training && self.drops())
-            .then_some("dropout acts on the adapter's input, which no weight can express")
+        dropped_input(&self.dropout, training)
     }
 
     fn shares_input(&self) -> bool {

@@ -30,8 +30,7 @@ impl OutputDropout {
 
     /// Whether it drops anything where a model trains.
     pub(crate) fn drops(&self) -> bool {
-        let acts = |dropout: &Dropout| dropout.prob > 0.0 && dropout.training.is_enabled();
-        acts(&self.outputs) || acts(&self.all)
+        peft_core::drops(&self.outputs) || peft_core::drops(&self.all)
     }
 
     /// What is left of `[rows, d_out]`.

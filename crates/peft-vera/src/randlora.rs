@@ -8,7 +8,7 @@ use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Tensor, TensorData};
 use peft_core::{
     Adapter, AdapterCost, AttachReport, FrozenLinear, FrozenWeight, Layer, LayerInput, LayerKind,
-    PeftError, Placed, Placement, SharedMatrix, Targets, attach,
+    PeftError, Placed, Placement, SharedMatrix, Targets, attach, dropped_input,
 };
 use serde::{Deserialize, Serialize};
 
@@ -245,10 +245,6 @@ impl RandLora {
     fn reads_smaller(&self) -> bool {
         self.d_in <= self.d_out
     }
-
-    fn drops(&self) -> bool {
-        self.dropout.prob > 0.0 && self.dropout.training.is_enabled()
-    }
 }
 
 impl Adapter for RandLora {
@@ -264,8 +260,7 @@ impl Adapter for RandLora {
     }
 
     fn needs_factored_path(&self, training: bool) -> Option<&'static str> {
-        (training && self.drops())
-            .then_some("dropout acts on the adapter's input, which no weight can express")
+        dropped_input(&self.dropout, training)
     }
 
     fn shared(&mut self) -> Vec<&mut SharedMatrix> {

@@ -5,7 +5,7 @@ use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{DType, Tensor, TensorData};
 use peft_core::{
     Adapter, AdapterCost, AttachReport, FrozenLinear, FrozenWeight, Layer, LayerInput, LayerKind,
-    PeftError, Placed, Placement, SharedMatrix, Targets, attach,
+    PeftError, Placed, Placement, SharedMatrix, Targets, attach, dropped_input,
 };
 use serde::{Deserialize, Serialize};
 
@@ -218,10 +218,6 @@ impl Vera {
             self.b.value().narrow(0, 0, d_out).cast(dtype),
         ]
     }
-
-    fn drops(&self) -> bool {
-        self.dropout.prob > 0.0 && self.dropout.training.is_enabled()
-    }
 }
 
 impl Adapter for Vera {
@@ -235,8 +231,7 @@ impl Adapter for Vera {
     }
 
     fn needs_factored_path(&self, training: bool) -> Option<&'static str> {
-        (training && self.drops())
-            .then_some("dropout acts on the adapter's input, which no weight can express")
+        dropped_input(&self.dropout, training)
     }
 
     fn shared(&mut self) -> Vec<&mut SharedMatrix> {
@@ -253,7 +248,8 @@ impl Adapter for Vera {
             .dropout
             .forward(x.into_rows().cast(self.lambda_d.dtype()));
         let [a, b] = self.factors();
-        let hidden = peft_kernels::linear(x, a, None) * self.lambda_d.val().unsqueeze(); // [rows, rank]
+        // [rows, rank]
+        let hidden = peft_kernels::linear(x, a, None) * self.lambda_d.val().unsqueeze();
         let delta = peft_kernels::transposed_product(hidden, b) * self.lambda_b.val().unsqueeze();
         let dtype = y.dtype();
         y + delta.cast(dtype)

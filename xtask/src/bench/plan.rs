@@ -151,11 +151,8 @@ fn measured(
     }
     let data = out.join("rows.jsonl");
     let row = format!("{{\"text\":\"{}\"}}\n", "what a step costs ".repeat(tokens));
-    let mut batches = STEPS;
-    if flags.contains("--grad-accum 2") {
-        batches *= 2;
-    }
-    fs::write(&data, row.repeat(rows * batches))?;
+    // Enough for steps of two batches, too.
+    fs::write(&data, row.repeat(rows * 2 * STEPS))?;
     let mut train = peft("train", model);
     train.arg("--train").arg(&data).arg("--out").arg(&run);
     let sizes = [

@@ -18,8 +18,9 @@ use crate::args::DoctorArgs;
 use crate::device::{device, known};
 use crate::error::CliError;
 
-/// How far a device's loss and gradients may be from the processor's, relative to the largest: the
-/// tolerance of gradients in f32 against another implementation (`docs/conformance.md`).
+/// How far a device's loss and gradients may be from the first backend's, which is the processor's
+/// where the build has one, relative to the largest: the tolerance of gradients in f32 against
+/// another implementation (`docs/conformance.md`).
 const ACROSS: f64 = 1e-4;
 /// The same with the base in bf16, whose every step rounds to 2⁻⁸.
 const ACROSS_BF16: f64 = 4e-2;
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), CliError> {
         .map(|(name, device)| Finding {
             outcome: reference
                 .as_ref()
-                .map_err(|error| format!("the processor's own step failed: {error}"))
+                .map_err(|error| format!("the step to compare with failed: {error}"))
                 .and_then(|reference| judged(&device, reference)),
             name,
         })
@@ -68,7 +69,11 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), CliError> {
         print_line(json!({ "machine": machine, "devices": devices.collect::<Vec<_>>() }))?;
     } else {
         let mut text = machine.text();
-        text.push_str("\ndevices     a LoRA step beside the processor's");
+        let _ = write!(
+            text,
+            "\ndevices     a LoRA step beside that on {}",
+            machine.reference()
+        );
         for finding in &findings {
             let (mark, said) = match &finding.outcome {
                 Ok(said) => ("✓", said),

@@ -113,6 +113,13 @@ impl Teller {
 
     /// What each text is.
     pub(super) fn texts(&self, texts: &[TextInput]) -> Result<Vec<Told>, CliError> {
+        let of_pairs = matches!(self.says, Says::Labels(..));
+        if !of_pairs && texts.iter().any(|of| of.pair.is_some()) {
+            return Err(CliError::Usage(
+                "rows have two texts, and only a head of labels reads both; leave text_pair out"
+                    .into(),
+            ));
+        }
         match &self.says {
             Says::Labels(model, task) => {
                 let told = classify(

@@ -3,6 +3,7 @@
 mod active;
 mod adapter;
 mod adapter_names;
+mod dropped_input;
 mod erased;
 mod manage;
 mod schedule;
@@ -18,6 +19,7 @@ pub(crate) use active::{ActiveAdapter, effective_bias, effective_weight};
 pub use adapter::Adapter;
 pub use adapter_names::adapter_names;
 pub(crate) use adapter_names::{known, not_routed, valid_name};
+pub use dropped_input::{dropped_input, drops};
 pub(crate) use erased::DynAdapter;
 use erased::erase;
 pub use manage::{detach, rename, replace, set_active, set_disabled};

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Int, Tensor, TensorData};
-use peft_core::{Adapter, FrozenLinear, FrozenWeight, LayerInput};
+use peft_core::{Adapter, FrozenLinear, FrozenWeight, LayerInput, dropped_input};
 
 use super::Importance;
 
@@ -126,10 +126,6 @@ impl AdaLora {
         let scaled = self.lora_a.val() * self.lora_e.val().mul_scalar(self.scale).unsqueeze();
         scaled.matmul(self.lora_b.val())
     }
-
-    fn drops(&self) -> bool {
-        self.dropout.prob > 0.0 && self.dropout.training.is_enabled()
-    }
 }
 
 impl Adapter for AdaLora {
@@ -141,8 +137,7 @@ impl Adapter for AdaLora {
     }
 
     fn needs_factored_path(&self, training: bool) -> Option<&'static str> {
-        (training && self.drops())
-            .then_some("dropout acts on the adapter's input, which no weight can express")
+        dropped_input(&self.dropout, training)
     }
 
     fn shares_input(&self) -> bool {

@@ -54,6 +54,11 @@ impl LayerFields {
         layers: true,
         fan_in_fan_out: true,
     };
+    /// All but `fan_in_fan_out`.
+    pub(super) const CHOICE: Self = Self {
+        fan_in_fan_out: false,
+        ..Self::ALL
+    };
 }
 
 /// Put the targets of a placement into the fields of a file; `adapted` are the paths of the layers,

@@ -2,7 +2,21 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 16] = [
+pub(super) const FAULTS: [Fault; 18] = [
+    Fault {
+        name: "a classifier does not see which text of a pair a token is of",
+        file: "crates/peft-train/src/classify/sequence.rs",
+        text: "model.class_pass(batch.segments).typed(batch.types);",
+        instead: "model.class_pass(batch.segments);",
+        cases: &["models::encoders::switches::flex::a_pair_is_told_by_its_types"],
+    },
+    Fault {
+        name: "of two long texts the first one keeps the odd token",
+        file: "crates/peft-train/src/tokenizer/words.rs",
+        text: "None => [room / 2, room - room / 2],",
+        instead: "None => [room - room / 2, room / 2],",
+        cases: &["training::classify::golden::tokens_are_transformers"],
+    },
     Fault {
         name: "a run goes on without a switch that it had",
         file: "crates/peft-train/src/trainer/config.rs",

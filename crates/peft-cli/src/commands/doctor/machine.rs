@@ -41,6 +41,11 @@ impl Machine {
         })
     }
 
+    /// The backend that the others are compared with: the processor's where the build has one.
+    pub(super) fn reference(&self) -> &'static str {
+        self.backends.first().copied().unwrap_or("none")
+    }
+
     pub(super) fn text(&self) -> String {
         let built = match self.release {
             true => "",

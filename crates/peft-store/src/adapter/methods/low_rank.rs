@@ -15,10 +15,7 @@ impl WeightMethod for MissConfig {
     type Adapter = Miss;
     const PEFT_TYPE: &'static str = "MISS";
     const TENSORS: &'static [&'static str] = &["miss_block"];
-    const LAYER_FIELDS: LayerFields = LayerFields {
-        fan_in_fan_out: false,
-        ..LayerFields::ALL
-    };
+    const LAYER_FIELDS: LayerFields = LayerFields::CHOICE;
 
     fn read(fields: &Fields<'_>) -> Result<Self, FieldError> {
         let mut placement = read_placement(fields)?;

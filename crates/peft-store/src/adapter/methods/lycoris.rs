@@ -13,10 +13,7 @@ use super::lora::number;
 use super::{LayerAdapter, WeightMethod, insert};
 use crate::fields::{FieldError, Fields, as_count};
 
-const LAYER_FIELDS: LayerFields = LayerFields {
-    fan_in_fan_out: false,
-    ..LayerFields::ALL
-};
+const LAYER_FIELDS: LayerFields = LayerFields::CHOICE;
 
 fn read_settings(fields: &Fields<'_>) -> Result<LycorisSettings, FieldError> {
     Ok(LycorisSettings {

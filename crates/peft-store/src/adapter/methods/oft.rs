@@ -165,10 +165,7 @@ impl WeightMethod for HraConfig {
     type Adapter = Hra;
     const PEFT_TYPE: &'static str = "HRA";
     const TENSORS: &'static [&'static str] = &["hra_u"];
-    const LAYER_FIELDS: LayerFields = LayerFields {
-        fan_in_fan_out: false,
-        ..LayerFields::ALL
-    };
+    const LAYER_FIELDS: LayerFields = LayerFields::CHOICE;
 
     fn read(fields: &Fields<'_>) -> Result<Self, FieldError> {
         if fields.flag("apply_GS")? {
