@@ -5,7 +5,7 @@
 //!   `smollm2-135m`, `qwen2.5-0.5b` or `qwen2.5-1.5b`;
 //! - `bench_train DIR ROWS TOKENS BASE plain|recomputed` trains LoRA (r=8, all seven projections)
 //!   on one batch of `ROWS` rows of `TOKENS` tokens with the base in `BASE` (f32 or bf16; q8 or nf4
-//!   are linear layers in blocks and the rest in bf16), and prints
+//!   are linear layers in blocks and the rest in bf16, q8+ and nf4+ the embedding too), and prints
 //!   `seconds=S peak_kib=N trainable=N loss=X floor=S base_kib=N`.
 //!
 //! `seconds` is the median of the steps after the first, `loss` that of the first step, which is
@@ -53,7 +53,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 "recomputed" => true,
                 other => return Err(format!("no way `{other}`").into()),
             };
-            let base = match base {
+            let vocabulary = base.ends_with('+');
+            let base = match base.trim_end_matches('+') {
                 "f32" => (DType::F32, Quantise::Dense),
                 "bf16" => (DType::BF16, Quantise::Dense),
                 "q8" => (DType::BF16, Quantise::To(PackedFormat::Q8_0)),
@@ -61,7 +62,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 other => return Err(format!("no base `{other}`; f32, bf16, q8, nf4").into()),
             };
             let (rows, tokens) = (rows.parse()?, tokens.parse()?);
-            measure(Path::new(dir), rows, tokens, base, recompute)
+            let checkpoint = Checkpoint::open(Path::new(dir))?
+                .with_quantise(base.1)
+                .with_quantised_vocabulary(vocabulary);
+            measure(&checkpoint, rows, tokens, base.0, recompute)
         }
         _ => Err(
             "bench_train make SHAPE DIR, or bench_train DIR ROWS TOKENS BASE plain|recomputed"
@@ -136,15 +140,14 @@ fn make(name: &str, dir: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 fn measure(
-    dir: &Path,
+    checkpoint: &Checkpoint,
     rows: usize,
     tokens: usize,
-    (dtype, quantise): (DType, Quantise),
+    dtype: DType,
     recompute: bool,
 ) -> Result<(), Box<dyn Error>> {
     let device = Device::flex().autodiff();
     device.seed(1);
-    let checkpoint = Checkpoint::open(dir)?.with_quantise(quantise);
     let mut model = checkpoint.load(&device, dtype)?;
     let base_kib = Held::of(&model).bytes() / 1024;
     let sizes = match &model {

@@ -47,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let rows: Vec<ClassExample> = (0..ROWS).map(class).collect();
             let objective = SequenceClassification {
                 problem: ProblemType::SingleLabel,
+                ..Default::default()
             };
             measure(bert, &objective, &rows, cached)
         }

@@ -5,6 +5,7 @@ import re
 import peft
 import torch
 from peft.tuners.boft import layer as boft_layer
+from peft.tuners.c3a import layer as c3a_layer
 from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file
 from transformers import BertForSequenceClassification, RobertaForSequenceClassification
@@ -74,6 +75,10 @@ ADAPTERS = {
     "vera_all_linear": ("biased", peft.VeraConfig(r=5, d_initial=0.5, projection_prng_key=7, save_projection=False, bias="vera_only", target_modules="all-linear")),
     "randlora_attn": ("gqa", peft.RandLoraConfig(r=3, randlora_alpha=8, target_modules=QV)),
     "randlora_all_linear": ("biased", peft.RandLoraConfig(r=4, randlora_alpha=8, projection_prng_key=3, target_modules="all-linear")),
+    "vblora_attn": ("gqa", peft.VBLoRAConfig(r=3, num_vectors=12, vector_length=4, target_modules=QV)),
+    "vblora_all_linear": ("biased", peft.VBLoRAConfig(r=2, num_vectors=20, vector_length=4, topk=3, bias="vblora_only", target_modules="all-linear")),
+    # A file that has what is mixed alone.
+    "vblora_top_k": ("gqa", peft.VBLoRAConfig(r=2, num_vectors=10, vector_length=4, save_only_topk_weights=True, target_modules=QV)),
     "oft_attn": ("gqa", peft.OFTConfig(oft_block_size=4, target_modules=QV)),
     "oft_exact": ("biased", peft.OFTConfig(r=2, oft_block_size=0, use_cayley_neumann=False, bias="oft_only", target_modules="all-linear")),
     "oft_shared": ("gqa", peft.OFTConfig(oft_block_size=8, block_share=True, num_cayley_neumann_terms=3, target_modules=["o_proj", "down_proj"])),
@@ -89,6 +94,25 @@ ADAPTERS = {
     "miss_mini": ("biased", peft.MissConfig(r=16, mini_r=2, init_weights="mini", target_modules=["q_proj", "up_proj"])),
     "hira_attn": ("gqa", peft.HiraConfig(r=3, target_modules=QV)),
     "hira_all_linear": ("biased", peft.HiraConfig(r=2, target_modules="all-linear")),
+    "delora_attn": ("gqa", peft.DeloraConfig(r=3, delora_lambda=6, target_modules=QV)),
+    "delora_all_linear": ("biased", peft.DeloraConfig(r=2, delora_lambda=5, target_modules="all-linear", bias="delora_only",
+                                                      rank_pattern={"up_proj": 4}, lambda_pattern={"k_proj": 3})),
+    "gralora_attn": ("gqa", peft.GraloraConfig(r=4, alpha=6, gralora_k=2, target_modules=QV)),
+    "gralora_hybrid": ("biased", peft.GraloraConfig(r=8, alpha=6, gralora_k=4, hybrid_r=2, target_modules="all-linear")),
+    "shira_attn": ("gqa", peft.ShiraConfig(r=1, random_seed=5, target_modules=QV)),
+    "shira_all_linear": ("biased", peft.ShiraConfig(r=2, target_modules="all-linear")),
+    "fourierft_attn": ("gqa", peft.FourierFTConfig(n_frequency=20, scaling=90, target_modules=QV)),
+    # So many that the dense change is less work.
+    "fourierft_all_linear": ("biased", peft.FourierFTConfig(
+        n_frequency=6, random_loc_seed=5, target_modules="all-linear", n_frequency_pattern={"up_proj": 40})),
+    "c3a_attn": ("gqa", peft.C3AConfig(block_size=4, target_modules=QV)),
+    "c3a_all_linear": ("biased", peft.C3AConfig(block_size=1, target_modules="all-linear", block_size_pattern={"up_proj": 8, "q_proj": 16})),
+    "waveft_attn": ("gqa", peft.WaveFTConfig(n_frequency=20, scaling=3, target_modules=QV)),
+    "waveft_all_linear": ("biased", peft.WaveFTConfig(
+        n_frequency=12, scaling=4, wavelet_family="db3", random_loc_seed=5, target_modules="all-linear", n_frequency_pattern={"up_proj": 30})),
+    "waveft_proportional": ("biased", peft.WaveFTConfig(
+        n_frequency=12, scaling=2, wavelet_family="coif1", proportional_parameters=True, target_modules=["k_proj", "down_proj"])),
+    "waveft_places": ("gqa", peft.WaveFTConfig(n_frequency=15, scaling=2, use_idwt=False, target_modules=["k_proj", "o_proj"])),
     "ia3_default": ("gqa", peft.IA3Config(**IA3)),
     "ia3_biased": ("biased", peft.IA3Config(**IA3)),
 }
@@ -109,6 +133,10 @@ ADAPTERS |= {
         init_r=3, target_r=2, lora_alpha=8, total_step=10, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True)),
     "gpt2_lora_tokens": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_fc"], trainable_token_indices=[5, 2, 40])),
     "gpt2_vera": ("gpt2", peft.VeraConfig(r=4, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True)),
+    "gpt2_vblora": ("gpt2", peft.VBLoRAConfig(r=2, num_vectors=9, vector_length=4, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True)),
+    "gpt2_gralora": ("gpt2", peft.GraloraConfig(r=4, alpha=6, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True)),
+    "gpt2_fourierft": ("gpt2", peft.FourierFTConfig(n_frequency=20, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True)),
+    "gpt2_waveft": ("gpt2", peft.WaveFTConfig(n_frequency=20, scaling=3, wavelet_family="sym3", target_modules=["c_attn", "c_fc"], fan_in_fan_out=True)),
     "gpt2_dora_all_linear": ("gpt2", L(r=2, lora_alpha=5, target_modules="all-linear", use_dora=True)),
     # Norms that train whole where all biases do.
     "gpt2_lora_bias_all": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_attn"], bias="all", modules_to_save=["ln_f", "ln_1"])),
@@ -139,10 +167,18 @@ ADAPTERS |= {
     "bert_loha_sequence": (ENCODER + "bert_sequence", peft.LoHaConfig(r=2, alpha=6, task_type="SEQ_CLS", target_modules=["query", "dense"])),
     "modernbert_lokr_all_linear": (ENCODER + "modernbert_sequence_mean", peft.LoKrConfig(r=2, alpha=6, task_type="SEQ_CLS", target_modules="all-linear")),
     "bert_vera_sequence": (ENCODER + "bert_sequence", peft.VeraConfig(r=5, task_type="SEQ_CLS", target_modules=["query", "dense"])),
+    "bert_vblora_sequence": (ENCODER + "bert_sequence", peft.VBLoRAConfig(r=2, num_vectors=9, vector_length=4, task_type="SEQ_CLS", target_modules=["query", "dense"])),
     "bert_oft_sequence": (ENCODER + "bert_sequence", peft.OFTConfig(oft_block_size=4, task_type="SEQ_CLS", target_modules=["query", "dense"])),
     "bert_hra_sequence": (ENCODER + "bert_sequence", peft.HRAConfig(r=2, task_type="SEQ_CLS", target_modules=["query", "dense"])),
     "bert_road_sequence": (ENCODER + "bert_sequence", peft.RoadConfig(group_size=4, task_type="SEQ_CLS", target_modules=["query", "dense"])),
     "bert_miss_sequence": (ENCODER + "bert_sequence", peft.MissConfig(r=3, task_type="SEQ_CLS", target_modules=["query", "dense"])),
+    "bert_delora_sequence": (ENCODER + "bert_sequence", peft.DeloraConfig(r=3, task_type="SEQ_CLS", target_modules=["query", "dense"])),
+    "bert_gralora_sequence": (ENCODER + "bert_sequence", peft.GraloraConfig(r=2, alpha=4, task_type="SEQ_CLS", target_modules=["query", "dense"])),
+    "bert_shira_sequence": (ENCODER + "bert_sequence", peft.ShiraConfig(r=1, task_type="SEQ_CLS", target_modules=["query", "dense"])),
+    # A wave that is one for all outputs is nothing after a norm.
+    "bert_fourierft_sequence": (ENCODER + "bert_sequence", peft.FourierFTConfig(n_frequency=20, random_loc_seed=3, task_type="SEQ_CLS", target_modules=["query", "dense"])),
+    "bert_c3a_sequence": (ENCODER + "bert_sequence", peft.C3AConfig(block_size=4, task_type="SEQ_CLS", target_modules=["query", "dense"])),
+    "bert_waveft_sequence": (ENCODER + "bert_sequence", peft.WaveFTConfig(n_frequency=20, scaling=2, wavelet_family="db2", task_type="SEQ_CLS", target_modules=["query", "dense"])),
     "bert_dora_sequence": (ENCODER + "bert_sequence", cls(target_modules=["query", "dense"], use_dora=True)),
     "modernbert_dora_all_linear": (ENCODER + "modernbert_sequence_mean", cls(2, 5, target_modules="all-linear", use_dora=True)),
     "bert_lora_b_bias": (ENCODER + "bert_sequence", cls(target_modules=["query", "value"], lora_bias=True)),
@@ -165,6 +201,17 @@ class BlockDiagonal:
         return torch.stack([torch.block_diag(*factor.unbind()) for factor in blocks])
 
 
+class BlockCircularConvolution:
+    """What PEFT computes, with the gradient of it: PEFT's own of the inputs has each block turned the wrong way."""
+
+    @staticmethod
+    def apply(x, w):
+        m, n, b = w.shape
+        y = torch.einsum("...nb,mnb->...mb", torch.fft.ifft(x.reshape(*x.shape[:-1], n, b)), torch.fft.fft(w))
+        return torch.fft.fft(y).real.flatten(-2)
+
+
+c3a_layer.BlockCircularConvolution = BlockCircularConvolution
 boft_layer.get_fbd_cuda = lambda: True
 boft_layer.FastBlockDiag = BlockDiagonal
 
@@ -237,6 +284,7 @@ def make_adapter(name):
     file = load_file(dir / "adapter_model.safetensors")
     trained = {re.sub(r"\.default|\.modules_to_save", "", n): p for n, p in model.named_parameters() if p.requires_grad}
     trained = {n.replace("_vector.weight", "_vector"): p for n, p in trained.items()}
+    trained = {re.sub(r"^.+(?=vblora_vector_bank)", "base_model.", n): p for n, p in trained.items()}
     trained = {n: p for n, p in trained.items() if n in file}
     expected = out | {"loss": loss.reshape(1)} | {f"grad.{n}": p.grad.clone() for n, p in trained.items()}
     if "plus" in name:

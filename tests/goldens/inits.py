@@ -3,9 +3,13 @@ LoRA: `inits/NAME`. And `eva/NAME`.
 """
 
 import tempfile
+from unittest import mock
 
 import peft
 import torch
+from peft.tuners.lora.config import CordaConfig, LoraGAConfig
+from peft.tuners.lora.corda import preprocess_corda
+from peft.tuners.lora.loraga import preprocess_loraga
 
 import decoders
 from adapters import QV, answer
@@ -15,8 +19,34 @@ L = peft.LoraConfig
 INITS = {
     "pissa": ("gqa", L(r=4, lora_alpha=10, target_modules=QV, init_lora_weights="pissa")),
     "pissa_gpt2": ("gpt2", L(r=3, lora_alpha=8, target_modules=["c_attn"], init_lora_weights="pissa", fan_in_fan_out=True)),
+    "lora_ga": ("biased", L(r=4, lora_alpha=6, target_modules=["q_proj", "up_proj", "down_proj"], init_lora_weights="lora_ga",
+                            lora_ga_config=LoraGAConfig())),
+    "corda_ipm": ("biased", L(r=4, lora_alpha=6, target_modules=["q_proj", "up_proj", "down_proj"], init_lora_weights="corda",
+                              corda_config=CordaConfig(corda_method="ipm"))),
+    "corda_kpm": ("gqa", L(r=3, lora_alpha=6, use_rslora=True, target_modules=["v_proj", "o_proj"], init_lora_weights="corda",
+                           corda_config=CordaConfig(corda_method="kpm"))),
     "olora": ("biased", L(r=4, lora_alpha=6, target_modules=["q_proj", "up_proj", "down_proj"], init_lora_weights="olora")),
 }
+
+
+def signed(svd):
+    """A decomposition whose directions have signs: the largest element of each in V is positive. LoRA-GA takes A and
+    B from different ones, so that their signs are not the same function."""
+    def decompose(*args, **kwargs):
+        u, s, v = svd(*args, **kwargs)
+        signs = v.gather(0, v.abs().argmax(0, keepdim=True)).sign()
+        return u * signs, s, v * signs
+    return decompose
+
+
+def prepare(model, config, name, base):
+    """What LoRA-GA and CorDA look at before: gradients of the batch, and each of its texts."""
+    if config.init_lora_weights == "lora_ga":
+        preprocess_loraga(model, config, lambda: answer(model, name, base)[1].backward())
+    elif config.init_lora_weights == "corda":
+        with torch.no_grad():
+            ids = answer(model, name, base)[0]["input_ids"]
+        preprocess_corda(model, config, lambda: [model(row[None]) for row in ids])
 
 
 def make_init(name):
@@ -24,7 +54,10 @@ def make_init(name):
     torch.manual_seed(len(name))
     config.task_type = "CAUSAL_LM"
     config.base_model_name_or_path = base
-    model = peft.get_peft_model(decoders.load(base), config).eval()
+    model = decoders.load(base)
+    prepare(model, config, name, base)
+    with mock.patch("torch.svd_lowrank", signed(torch.svd_lowrank)):
+        model = peft.get_peft_model(model, config).eval()
     trained = {n.replace(".default", ""): p for n, p in model.named_parameters() if p.requires_grad}
     out, loss = answer(model, name, base)
     loss.backward()

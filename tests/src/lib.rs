@@ -8,7 +8,8 @@ mod unwatched;
 mod words;
 
 pub use peft_conformance::{
-    Invariant, adapter_suite, backend, cases, computes_in, device, read, tolerance, verified,
+    Invariant, adapter_suite, backend, cases, computes_in, device, devices, read, tolerance,
+    verified,
 };
 pub use tensors::{Tensors, is_copied_bias, read_tensors};
 pub use unwatched::Unwatched;

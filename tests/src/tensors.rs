@@ -26,6 +26,15 @@ pub fn read_tensors(path: &Path) -> Tensors {
                     .chunks_exact(8)
                     .map(|b| i64::from_le_bytes(b.try_into().expect("8 bytes")) as f64)
                     .collect(),
+                Dtype::U8 => data.iter().map(|b| f64::from(*b)).collect(),
+                Dtype::I16 => data
+                    .chunks_exact(2)
+                    .map(|b| f64::from(i16::from_le_bytes(b.try_into().expect("2 bytes"))))
+                    .collect(),
+                Dtype::I32 => data
+                    .chunks_exact(4)
+                    .map(|b| f64::from(i32::from_le_bytes(b.try_into().expect("4 bytes"))))
+                    .collect(),
                 Dtype::F32 => data
                     .chunks_exact(4)
                     .map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("4 bytes"))))

@@ -30,6 +30,17 @@ peft_tests::cases!(
 const NAME: &str = "default";
 /// What is below it in a gradient is rounding: a bias of all keys changes no weight of attention.
 const ROUNDING: f64 = 1e-7;
+/// The rate of a plain step that shows a gradient.
+const RATE: f64 = 1024.0;
+/// Tensors of layers that do not train.
+const CONSTANT: [&str; 4] = [
+    ".delora_w_norm",
+    ".shira_indices",
+    "_topk_indices",
+    "_topk_weights",
+];
+/// What trains of VB-LoRA and is of no layer.
+const BANK: &str = "base_model.vblora_vector_bank";
 
 /// The adapters of `tests/goldens`, with their models' directories.
 fn goldens() -> Vec<(PathBuf, PathBuf)> {
@@ -166,9 +177,10 @@ fn adapters_equal_peft(device: &Device) {
             let grads = grads_of(&model, &batch);
             saved(&optimizer.step(lr, model.clone(), grads), &dir, &[])
         };
-        // A plain gradient step of rate 1 shows the gradient under the file's keys.
+        // A plain step shows the gradient under the file's keys; of a rate so high that the
+        // rounding of the parameters does not.
         let before = saved(&model, &dir, &[]);
-        let after = stepped(SgdConfig::new().init(), 1.0);
+        let after = stepped(SgdConfig::new().init(), RATE);
         let adam = stepped(
             AdamWConfig::new()
                 .with_epsilon(1e-8)
@@ -184,7 +196,8 @@ fn adapters_equal_peft(device: &Device) {
             keys,
             before
                 .keys()
-                .filter(|key| key.starts_with("base_model.model."))
+                .filter(|key| key.starts_with("base_model.model.") || *key == BANK)
+                .filter(|key| !CONSTANT.iter().any(|end| key.ends_with(end)))
                 .collect::<Vec<_>>(),
             "{name}: what trains"
         );
@@ -196,7 +209,7 @@ fn adapters_equal_peft(device: &Device) {
             let gradient: Vec<f64> = before[key]
                 .iter()
                 .zip(&after[key])
-                .map(|(before, after)| before - after)
+                .map(|(before, after)| (before - after) / RATE)
                 .collect();
             let what = format!("{name}: {key}");
             assert_close(
@@ -354,9 +367,30 @@ fn files_round_trip(device: &Device) {
             let head = "base_model.model.lm_head.base_layer.weight";
             assert_eq!(embedding.as_ref(), original.get(head));
         }
+        // Weights of what VB-LoRA mixes are held as logits: to rounding.
+        let weights = again.keys().filter(|key| key.ends_with("_topk_weights"));
+        for key in weights.cloned().collect::<Vec<_>>() {
+            let (found, expected) = (again.remove(&key), original.remove(&key));
+            let (found, expected) = found.zip(expected).expect("both have it");
+            assert_close(&key, &found, &expected, GOLDEN_GRADIENTS, false);
+        }
         assert_eq!(again, original, "{}", adapter.display());
         if !adapter.ends_with("tokens") && !adapter.ends_with("tokens_tied") {
             peft_tests::Invariant::Files.verified(&method(&adapter), device);
         }
+    }
+}
+
+/// Drawn by the seed, as PEFT's lie in a file.
+#[test]
+fn veras_matrices_are_pefts() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens/adapters/gpt2_vera");
+    let file = read(&dir.join("adapter_model.safetensors"));
+    let drawn = peft_vera::VeraConfig::new(4)
+        .with_seed(0)
+        .projections([32, 96]);
+    for (key, drawn) in ["base_model.vera_A", "base_model.vera_B"].iter().zip(drawn) {
+        let found: Vec<f64> = drawn.iter::<f64>().collect();
+        assert_eq!(found, file[*key]);
     }
 }

@@ -7,14 +7,17 @@ use burn::tensor::{Device, TensorData};
 use peft_conformance::{Invariant, with_gradient};
 use peft_core::{ForwardPath, Names, ParamSet, Placed, Targets, freeze_all_but, train_whole};
 use peft_ia3::Ia3Config;
-use peft_lora::{AdaLoraConfig, HiraConfig, LoraConfig, MissConfig};
+use peft_lora::{
+    AdaLoraConfig, DeloraConfig, GraloraConfig, HiraConfig, LoraConfig, MissConfig, ShiraConfig,
+};
 use peft_lycoris::{LoHaConfig, LoKrConfig};
 use peft_models::DecoderForCausalLm;
 use peft_oft::{Blocks, BoftConfig, HraConfig, OftConfig, RoadConfig};
 use peft_prefix::{PrefixConfig, Prefixed};
 use peft_ptuning::{PTuningConfig, PromptEncoderConfig, PromptTuningConfig, Prompted};
+use peft_spectral::{C3aConfig, FourierFtConfig, WaveFtConfig};
 use peft_train::{Batch, target_nll};
-use peft_vera::{RandLoraConfig, VeraConfig};
+use peft_vera::{RandLoraConfig, VbloraConfig, VeraConfig};
 
 use crate::fixture::filled;
 use crate::models::{spread, tiny};
@@ -24,13 +27,13 @@ peft_tests::cases!(gradients_are_those_without_it);
 
 const NAME: &str = "default";
 
-type Model = Prompted<Prefixed<DecoderForCausalLm>>;
+pub(crate) type Model = Prompted<Prefixed<DecoderForCausalLm>>;
 
 /// Attaches a method.
-type Attach = fn(&mut Model);
+pub(crate) type Attach = fn(&mut Model);
 
 /// The methods by name, and by the column of the table that they are in.
-const METHODS: [(&str, &str, Attach); 20] = [
+pub(crate) const METHODS: [(&str, &str, Attach); 27] = [
     ("lora", "lora", |model| {
         let config = LoraConfig::new(2, 4.0)
             .with_targets(Targets::all_linear())
@@ -66,6 +69,13 @@ const METHODS: [(&str, &str, Attach); 20] = [
         let config = RandLoraConfig::new(3, 6.0).with_path(ForwardPath::Factored);
         drop(config.attach(model, NAME).expect("it attaches"));
     }),
+    ("vblora", "vblora", |model| {
+        let config = VbloraConfig::new(2)
+            .with_bank(7, 2)
+            .with_targets(Targets::suffixes(["q_proj", "v_proj"]))
+            .with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
     ("oft", "oft", |model| {
         let config = OftConfig::new(Blocks::Size(4)).with_path(ForwardPath::Factored);
         drop(config.attach(model, NAME).expect("it attaches"));
@@ -90,6 +100,34 @@ const METHODS: [(&str, &str, Attach); 20] = [
     }),
     ("hira", "hira", |model| {
         let config = HiraConfig::new(2).with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("delora", "delora", |model| {
+        let config = DeloraConfig::new(2).with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("gralora", "gralora", |model| {
+        let config = GraloraConfig::new(2, 4.0)
+            .with_targets(Targets::suffixes(["q_proj", "v_proj"]))
+            .with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("shira", "shira", |model| {
+        let config = ShiraConfig::new(1).with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("fourierft", "fourierft", |model| {
+        let config = FourierFtConfig::new(5, 40.0).with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("c3a", "c3a", |model| {
+        let config = C3aConfig::new(2)
+            .with_targets(Targets::suffixes(["q_proj", "v_proj"]))
+            .with_path(ForwardPath::Factored);
+        drop(config.attach(model, NAME).expect("it attaches"));
+    }),
+    ("waveft", "waveft", |model| {
+        let config = WaveFtConfig::new(8, 3.0).with_path(ForwardPath::Factored);
         drop(config.attach(model, NAME).expect("it attaches"));
     }),
     ("ia3", "ia3", |model| {

@@ -2,6 +2,7 @@
 
 mod models;
 mod siblings;
+mod spectral;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
@@ -279,37 +280,51 @@ mod hra {
     peft_tests::adapter_suite!(super::siblings::Reflected);
 }
 
+/// Those cases that all methods pass, and others by name.
+macro_rules! most_cases {
+    ($fixture:ty $(, $case:ident)*) => {
+        peft_tests::adapter_suite!(@cases $fixture:
+            starts_as_the_base,
+            acts,
+            trains,
+            gradients_are_finite_differences,
+            paths_agree,
+            merges,
+            a_merge_is_undone,
+            refuses_to_merge,
+            switches_off,
+            waits_until_activated,
+            composes_in_order,
+            interpolates,
+            names_are_whole,
+            detaches,
+            refuses_a_taken_name,
+            refuses_what_cannot_be,
+            records,
+            takes_half_precision,
+            takes_a_packed_base,
+            goes_where_it_is_sent,
+            rows_are_independent,
+            embeds,
+            another_changes_nothing_that_trains,
+            moves,
+            rows_choose_their_adapter,
+            replaces,
+            $($case,)*
+        );
+    };
+}
+
 mod road {
     // Biases of all adapted layers are the head's too, on which it is not.
-    peft_tests::adapter_suite!(@cases super::siblings::Turned:
-        starts_as_the_base,
-        acts,
-        trains,
-        gradients_are_finite_differences,
-        paths_agree,
-        forms_no_gradient_of_the_weights_shape,
-        merges,
-        a_merge_is_undone,
-        refuses_to_merge,
-        switches_off,
-        waits_until_activated,
-        composes_in_order,
-        interpolates,
-        names_are_whole,
-        detaches,
-        refuses_a_taken_name,
-        refuses_what_cannot_be,
-        records,
-        takes_half_precision,
-        takes_a_packed_base,
-        goes_where_it_is_sent,
-        rows_are_independent,
-        embeds,
-        another_changes_nothing_that_trains,
-        moves,
-        rows_choose_their_adapter,
-        replaces,
+    most_cases!(
+        super::siblings::Turned,
+        forms_no_gradient_of_the_weights_shape
     );
+}
+
+mod vblora {
+    most_cases!(super::siblings::Mixed);
 }
 
 mod miss {
@@ -318,6 +333,34 @@ mod miss {
 
 mod hira {
     peft_tests::adapter_suite!(super::siblings::Multiplied);
+}
+
+mod delora {
+    peft_tests::adapter_suite!(super::spectral::Bounded);
+}
+
+mod gralora {
+    most_cases!(
+        super::spectral::Granular,
+        forms_no_gradient_of_the_weights_shape
+    );
+}
+
+// The gradient of the change's shape is no parameter's, but it is formed.
+mod shira {
+    most_cases!(super::spectral::Sparse, trains_biases_beside_it);
+}
+
+mod fourierft {
+    peft_tests::adapter_suite!(super::spectral::Fourier);
+}
+
+mod c3a {
+    most_cases!(super::spectral::Circulant);
+}
+
+mod waveft {
+    most_cases!(super::spectral::Wavelets, trains_biases_beside_it);
 }
 
 mod ia3_outputs {

@@ -1,11 +1,12 @@
-//! LoRA that begins with the principal directions of what its layers read, as PEFT's EVA does.
+//! LoRA that begins with what a model makes of rows: the principal directions of what its layers
+//! read, as PEFT's EVA does; and what is said where the rows do not tell enough.
 
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use peft_core::{ForwardPath, Names, Patterns, Placed, Targets, slots};
-use peft_lora::{EvaStart, InputReader, Lora, LoraConfig, LoraInit, LoraScaling};
+use peft_core::{ForwardPath, Names, Patterns, PeftError, Placed, Targets, slots};
+use peft_lora::{CordaMode, InputReader, Lora, LoraConfig, LoraInit, LoraScaling, StartFromRows};
 use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{AdapterDir, AdapterInfo, Checkpoint, save_adapter};
 use peft_tests::{Tensors, read_tensors};
@@ -15,7 +16,8 @@ use crate::fixture::{assert_same, ids};
 peft_tests::cases!(
     ranks_and_directions_equal_peft,
     what_reads_alike_shares,
-    too_few_rows_are_said
+    too_few_rows_are_said,
+    too_little_for_a_decomposition_is_said,
 );
 
 fn goldens() -> PathBuf {
@@ -75,7 +77,7 @@ fn ranks_and_directions_equal_peft(device: &Device) {
         let tensors = read_tensors(&golden.join("adapter_model.safetensors"));
         let mut model = base(of, device);
         let (config, rho) = config(name);
-        let begun = EvaStart::of(&config, rho, &model, |model, reader, _| {
+        let begun = StartFromRows::eva(&config, rho, &model, |model, reader, _| {
             read(model, reader, &expected, device);
         })
         .expect("it begins");
@@ -157,7 +159,7 @@ fn what_reads_alike_shares(device: &Device) {
             "down_proj",
         ]))))
         .with_path(ForwardPath::Factored);
-    let begun = EvaStart::of(&config, 2.0, &model, |model, reader, _| {
+    let begun = StartFromRows::eva(&config, 2.0, &model, |model, reader, _| {
         read(model, reader, &expected, device);
     })
     .expect("it begins");
@@ -190,13 +192,42 @@ fn too_few_rows_are_said(device: &Device) {
         drop(model.hidden(ids(device), None, None));
     };
     let message = |rho| {
-        let begun = EvaStart::of(&config, rho, &model, read);
+        let begun = StartFromRows::eva(&config, rho, &model, read);
         begun.map(|_| ()).expect_err("an error").to_string()
     };
     assert!(message(2.0).contains("larger batches"), "{}", message(2.0));
     assert!(message(0.5).contains("rho is 0.5"), "{}", message(0.5));
     let mut fresh = model.clone();
     let refused = config.attach(&mut fresh, "default").expect_err("no inputs");
-    assert!(refused.to_string().contains("EvaStart"), "{refused}");
+    assert!(refused.to_string().contains("StartFromRows"), "{refused}");
     assert!(slots(&fresh.valid()).is_empty());
+}
+
+/// Of LoRA-GA and CorDA.
+fn too_little_for_a_decomposition_is_said(device: &Device) {
+    let model = base("gqa", &device.clone().autodiff());
+    let large = LoraConfig::new(9, 6.0).with_targets(Targets::suffixes(["v_proj"]));
+    let message =
+        |of: Result<StartFromRows, PeftError>| of.map(drop).expect_err("too little").to_string();
+    let loss = |_: &LanguageModel, _: usize| Tensor::zeros([1], device);
+    let refused = message(StartFromRows::lora_ga(&large, &model, 1, loss));
+    assert!(
+        refused.contains("at most half of the smaller side"),
+        "{refused}"
+    );
+    let refused = message(StartFromRows::lora_ga(&large, &model, 0, loss));
+    assert!(refused.contains("number of batches is 0"), "{refused}");
+    let mode = CordaMode::InstructionPreviewed;
+    let nothing = |_: &LanguageModel, _: &InputReader, _: usize| {};
+    let refused = message(StartFromRows::corda(&large, mode, &model, 2, nothing));
+    assert!(
+        refused.contains("v_proj` is nothing but zeros"),
+        "{refused}"
+    );
+    let mut fresh = model.clone();
+    let large = large.with_init(LoraInit::LoraGa);
+    let refused = large
+        .attach(&mut fresh, "default")
+        .expect_err("no gradients");
+    assert!(refused.to_string().contains("StartFromRows"), "{refused}");
 }

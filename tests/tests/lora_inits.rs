@@ -6,7 +6,7 @@ use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::{ForwardPath, FrozenWeight, Names, Patterns, Placed, Targets, slots};
 use peft_kernels::{PackedFormat, Packer};
-use peft_lora::{Lora, LoraConfig, LoraInit, LoraScaling};
+use peft_lora::{CordaMode, Lora, LoraConfig, LoraInit, LoraScaling, StartFromRows};
 use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{AdapterDir, AdapterInfo, Checkpoint, save_adapter};
 use peft_tests::tolerance::{GOLDEN_GRADIENTS, GOLDEN_LOGITS, PATHS};
@@ -36,23 +36,52 @@ fn load(base: &str, device: &Device) -> LanguageModel {
 }
 
 /// Fresh adapters of each golden, and what PEFT has.
-fn cases() -> [(&'static str, &'static str, LoraConfig); 3] {
+fn cases() -> [(&'static str, &'static str, LoraConfig); 6] {
     let on = |config: LoraConfig, names: &[&str]| {
         config
             .with_targets(Targets::suffixes(names.iter().copied()))
             .with_path(ForwardPath::Factored)
     };
     let pissa = |rank, alpha| LoraConfig::new(rank, alpha).with_init(LoraInit::Pissa);
-    let olora = LoraConfig::new(4, 6.0).with_init(LoraInit::Olora);
+    let biased = |init| {
+        let config = LoraConfig::new(4, 6.0).with_init(init);
+        on(config, &["q_proj", "up_proj", "down_proj"])
+    };
+    let preserving = LoraConfig::new(3, 6.0)
+        .with_init(LoraInit::Corda(CordaMode::KnowledgePreserved))
+        .with_scaling(LoraScaling::RankStabilised);
+    let previewing = LoraInit::Corda(CordaMode::InstructionPreviewed);
     [
         ("pissa", "gqa", on(pissa(4, 10.0), &["q_proj", "v_proj"])),
         ("pissa_gpt2", "gpt2", on(pissa(3, 8.0), &["c_attn"])),
-        (
-            "olora",
-            "biased",
-            on(olora, &["q_proj", "up_proj", "down_proj"]),
-        ),
+        ("olora", "biased", biased(LoraInit::Olora)),
+        ("lora_ga", "biased", biased(LoraInit::LoraGa)),
+        ("corda_ipm", "biased", biased(previewing)),
+        ("corda_kpm", "gqa", on(preserving, &["v_proj", "o_proj"])),
     ]
+}
+
+/// Attach it, as its init asks: by the gradients of the golden's batch, or what is read of each of
+/// its texts.
+fn attach(config: &LoraConfig, model: &mut LanguageModel, batch: &Batch) {
+    let begun = match config.init {
+        LoraInit::LoraGa => {
+            StartFromRows::lora_ga(config, model, 1, |model, _| target_nll(model, batch).mean())
+        }
+        LoraInit::Corda(mode) => {
+            let [rows, length] = batch.ids.dims();
+            StartFromRows::corda(config, mode, model, rows, |model, reader, at| {
+                reader.count(0..length);
+                drop(model.hidden(batch.ids.clone().narrow(0, at, 1), None, None));
+            })
+        }
+        _ => {
+            config.attach(model, NAME).expect("it attaches");
+            return;
+        }
+    };
+    let begun = begun.expect("it begins");
+    begun.attach(model, NAME).expect("it attaches");
 }
 
 fn batch(expected: &Tensors, device: &Device) -> Batch {
@@ -149,11 +178,12 @@ fn parts_of_the_weight_equal_peft(device: &Device) {
         let expected = read_tensors(&dir.join("expected.safetensors"));
         let mut model = load(base, &device);
         let before = params(&model);
-        config.attach(&mut model, NAME).expect("it attaches");
+        let batch = batch(&expected, &device);
+        let loss_before = target_nll(&model, &batch).mean().into_scalar::<f32>();
+        attach(&config, &mut model, &batch);
         for (path, seen) in &before {
             assert_eq!(params(&model)[path].data, seen.data, "{path}");
         }
-        let batch = batch(&expected, &device);
         near(
             name,
             &logits(&model, &batch),
@@ -163,6 +193,7 @@ fn parts_of_the_weight_equal_peft(device: &Device) {
         let loss = target_nll(&model, &batch).mean();
         let value = f64::from(loss.clone().into_scalar::<f32>());
         near(name, &[value], &expected["loss"].1, GOLDEN_GRADIENTS);
+        near(name, &[value], &[f64::from(loss_before)], GOLDEN_GRADIENTS);
         let grads = loss.backward();
         let of_step =
             GradientsParams::from_grads(target_nll(&model, &batch).mean().backward(), &model);

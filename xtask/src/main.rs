@@ -31,7 +31,7 @@ enum Verb {
     /// at the end; writes the tables of docs/
     Test(test::Args),
     /// What is quick: format, the tidy rules, licences and advisories, clippy
-    Check,
+    Check(check::Args),
     /// Deliberate faults, one at a time in a copy of the tree, each of which must turn its cases
     /// red
     Mutants(mutants::Args),
@@ -46,7 +46,7 @@ enum Verb {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Test(args) => test::run(&args),
-        Verb::Check => check::run(),
+        Verb::Check(args) => check::run(&args),
         Verb::Mutants(args) => mutants::run(&args),
         Verb::Chaos(args) => chaos::run(&args),
         Verb::Bench(args) => bench::run(&args),

@@ -20,6 +20,10 @@ pub(crate) struct Args {
     /// Leave out clippy and the documentation
     #[arg(long)]
     quick: bool,
+    /// Also clippy and the tests of the command's feature `remote`: workers on the loopback
+    /// interface, in another build of Burn
+    #[arg(long)]
+    remote: bool,
 }
 
 /// A step of the run.
@@ -80,6 +84,10 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
     }
     for backend in devices {
         run.on_device(backend)?;
+    }
+    if args.remote {
+        run.step("clippy of remote", || status(cargo(REMOTE_CLIPPY)))?;
+        run.tests("tests of remote", &REMOTE, CORES)?;
     }
     Ok(run.report(&wanted))
 }
@@ -184,6 +192,30 @@ impl Run {
 
 /// The directory of evidence of the backends that are always there.
 const CORES: &str = "cores";
+
+/// The arguments that run the tests of workers. Features are one set in a build of the whole
+/// workspace, and with this one Burn is another build for every member: hence apart.
+const REMOTE: [&str; 6] = [
+    "test",
+    "--package=peft-cli",
+    "--features=remote",
+    "--no-fail-fast",
+    "--lib",
+    "--test=remote",
+];
+
+/// The arguments that check their sources.
+const REMOTE_CLIPPY: [&str; 9] = [
+    "clippy",
+    "--package=peft-cli",
+    "--features=remote",
+    "--lib",
+    "--bins",
+    "--test=remote",
+    "--",
+    "-D",
+    "warnings",
+];
 
 /// The arguments that run the suite on these backends and on no other.
 fn suite(features: &str) -> [&str; 7] {

@@ -12,7 +12,7 @@ use crate::error::CliError;
 /// The settings of a run, in its directory, as a file that `--config` takes.
 pub(crate) const RESOLVED: &str = "train.toml";
 /// Flags that say where the others come from.
-const NOT_IN_A_FILE: [&str; 4] = ["config", "resume", "sweep", "help"];
+const NOT_IN_A_FILE: [&str; 5] = ["config", "resume", "sweep", "lr-find", "help"];
 /// The largest such file that is read.
 pub(crate) const LARGEST: u64 = 16 << 20;
 
@@ -30,6 +30,8 @@ pub(crate) fn resolved(args: &TrainArgs) -> Result<String, CliError> {
     kept.model.model = absolute(&args.model.model)?;
     let tokenizer = args.model.tokenizer.as_deref();
     kept.model.tokenizer = tokenizer.map(absolute).transpose()?;
+    let token = args.model.token_file.as_deref();
+    kept.model.token_file = token.map(absolute).transpose()?;
     for paths in [&mut kept.train, &mut kept.valid] {
         for path in paths {
             *path = absolute(path)?;

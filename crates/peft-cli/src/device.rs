@@ -4,6 +4,7 @@ use burn::tensor::{DType, Device};
 
 use crate::args::{HoldArg, ModelArgs};
 use crate::error::CliError;
+use crate::remote;
 
 /// The backends of this build.
 pub(crate) const BACKENDS: &[&str] = &[
@@ -23,23 +24,50 @@ pub(crate) const BACKENDS: &[&str] = &[
 
 /// Where and how precisely a model runs.
 pub(crate) fn placed(args: &ModelArgs) -> Result<(Device, DType), CliError> {
+    let (mut devices, dtype) = placed_on(args)?;
+    match (devices.pop(), devices.len()) {
+        (Some(device), 0) => Ok((device, dtype)),
+        (_, others) => Err(CliError::Usage(format!(
+            "--device {} names {} devices: `train` alone takes several",
+            args.device,
+            others + 1
+        ))),
+    }
+}
+
+/// Where a model's rows are shared, its own device first, and how precisely it runs.
+pub(crate) fn placed_on(args: &ModelArgs) -> Result<(Vec<Device>, DType), CliError> {
     let dtype = dtype(&args.dtype)?;
-    if args.device == "ndarray" && dtype != DType::F32 {
+    let names = args.devices();
+    if names.contains(&"ndarray") && dtype != DType::F32 {
         return Err(CliError::Usage(format!(
             "device `ndarray` has no dtype `{}`; it has f32",
             args.dtype
         )));
     }
-    if let Some(held @ (HoldArg::Nf4 | HoldArg::Q8)) = args.quantise
-        && args.device != "flex"
-    {
+    let elsewhere = names.iter().find(|name| **name != "flex");
+    if let (Some(held @ (HoldArg::Nf4 | HoldArg::Q8)), Some(name)) = (args.quantise, elsewhere) {
         return Err(CliError::Usage(format!(
-            "--quantise {} is for device `flex`, and this is `{}`: nothing else multiplies packed weights yet",
+            "--quantise {} is for device `flex`, and this is `{name}`: nothing else multiplies packed weights yet",
             held.name(),
-            args.device
         )));
     }
-    Ok((device(&args.device)?, dtype))
+    let token = args.token_file.as_deref();
+    let devices = names.into_iter().map(|name| match remote::is_named(name) {
+        true => remote::device(name, token),
+        false => device(name),
+    });
+    let devices: Result<_, CliError> = devices.collect();
+    Ok((devices?, dtype))
+}
+
+/// Where values rest between devices of which neither reaches the other, if there are such: what
+/// the first one holds goes to workers that it does not know.
+pub(crate) fn between(args: &ModelArgs) -> Result<Option<Device>, CliError> {
+    let names = args.devices();
+    let (first, others) = names.split_first().unwrap_or((&"", &[]));
+    let apart = others.iter().any(|other| remote::apart(first, other));
+    apart.then(any).transpose()
 }
 
 /// A dtype by its name.
@@ -56,6 +84,11 @@ pub(crate) fn dtype(name: &str) -> Result<DType, CliError> {
 
 /// A device by its name, such as `flex` or `cuda:1`.
 pub(crate) fn device(name: &str) -> Result<Device, CliError> {
+    if remote::is_named(name) {
+        return Err(CliError::Usage(format!(
+            "device `{name}`: a worker's devices are for train, eval, generate, chat and predict"
+        )));
+    }
     let (backend, index) = match name.split_once(':') {
         Some((backend, index)) => (
             backend,

@@ -43,6 +43,11 @@ pub(crate) enum CliError {
         resume: String,
     },
     #[error("{source}; {kept}")]
+    Lost { source: TrainError, kept: String },
+    #[cfg(feature = "remote")]
+    #[error("device `{device}`: {why}")]
+    Worker { device: String, why: String },
+    #[error("{source}; {kept}")]
     Diverged { source: TrainError, kept: String },
     #[error("{why}")]
     Worse { why: String },
@@ -113,11 +118,15 @@ impl CliError {
             | Self::Train(
                 TrainError::Diverged { .. }
                 | TrainError::NotFinite { .. }
-                | TrainError::NotFiniteLogits { .. },
+                | TrainError::NotFiniteLogits { .. }
+                | TrainError::DeviceLost { .. },
             )
+            | Self::Lost { .. }
             | Self::Diverged { .. }
             | Self::Worse { .. }
             | Self::Unfit { .. } => 1,
+            #[cfg(feature = "remote")]
+            Self::Worker { .. } => 1,
             Self::Interrupted { signal, .. } => 128 + signal.number,
             Self::Several(errors) => errors.iter().map(Self::exit_status).min().unwrap_or(2),
             error => match io_cause(error) {

@@ -8,6 +8,7 @@ mod config_file;
 mod device;
 mod error;
 mod progress;
+mod remote;
 mod say;
 
 use std::ffi::OsString;
@@ -51,6 +52,10 @@ pub fn is_understood(args: Vec<OsString>) -> bool {
 }
 
 pub(crate) fn run(verb: Option<Verb>) -> Result<(), CliError> {
+    remote::unless_lost(|| run_verb(verb))
+}
+
+fn run_verb(verb: Option<Verb>) -> Result<(), CliError> {
     let Some(verb) = verb else {
         return commands::demo::run();
     };
@@ -71,5 +76,6 @@ pub(crate) fn run(verb: Option<Verb>) -> Result<(), CliError> {
         Verb::Doctor(args) => commands::doctor::run(&args),
         Verb::Plan(args) => commands::plan::run(&args),
         Verb::Report(args) => commands::report::run(&args),
+        Verb::Worker(args) => commands::worker::run(&args),
     }
 }

@@ -75,6 +75,19 @@ fn blocks_that_are_held_dense_are_told() {
         !packed.contains(dense) && packed.contains("held in q8_0"),
         "{packed}"
     );
+    // A plan holds them as training does: dense where they train.
+    let planned = |flags: &str| {
+        let line = format!("plan --model packed.gguf --no-probe --json {flags}");
+        let plan: serde_json::Value =
+            serde_json::from_str(&place.runs(&words(&line))).expect("JSON");
+        plan["weights"].clone()
+    };
+    assert!(planned("").get("q8_0").is_some());
+    let full = planned("--method full");
+    assert!(
+        full.get("q8_0").is_none() && full.get("f32").is_some(),
+        "{full}"
+    );
     #[cfg(feature = "ndarray")]
     assert!(said("--device ndarray").contains("device `flex` alone multiplies them"));
 }

@@ -17,7 +17,7 @@ fn words<'a>(line: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// Flags, and the files that hold what trained.
-const ADAPTERS: [(&str, &[&str]); 26] = [
+const ADAPTERS: [(&str, &[&str]); 37] = [
     ("lora --rank 2", &["adapter_model.safetensors"]),
     ("ia3", &["adapter_model.safetensors"]),
     (
@@ -64,6 +64,14 @@ const ADAPTERS: [(&str, &[&str]); 26] = [
         "lora --rank 2 --lora-init eva",
         &["adapter_model.safetensors"],
     ),
+    (
+        "lora --rank 2 --lora-init lora_ga",
+        &["adapter_model.safetensors"],
+    ),
+    (
+        "lora --rank 2 --lora-init corda_kpm",
+        &["adapter_model.safetensors"],
+    ),
     ("adalora --rank 2", &["adapter_model.safetensors"]),
     (
         "trainable-tokens --token-ids 1,5,300",
@@ -89,6 +97,14 @@ const ADAPTERS: [(&str, &[&str]); 26] = [
         "randlora --rank 4 --projection-seed 5",
         &["adapter_model.safetensors"],
     ),
+    (
+        "vblora --rank 2 --vectors 16 --dropout 0.1",
+        &["adapter_model.safetensors"],
+    ),
+    (
+        "vblora --vectors 9 --vector-length 4 --top-k 3 --save-only-top-k",
+        &["adapter_model.safetensors"],
+    ),
     ("oft --block-size 4", &["adapter_model.safetensors"]),
     (
         "boft --block-size 4 --butterfly-factors 2",
@@ -104,6 +120,31 @@ const ADAPTERS: [(&str, &[&str]); 26] = [
         &["adapter_model.safetensors"],
     ),
     ("hira --rank 2", &["adapter_model.safetensors"]),
+    (
+        "delora --rank 3 --lambda 4 --dropout 0.1",
+        &["adapter_model.safetensors"],
+    ),
+    (
+        "gralora --rank 4 --blocks 2 --hybrid-rank 2",
+        &["adapter_model.safetensors"],
+    ),
+    (
+        "shira --rank 1 --projection-seed 3",
+        &["adapter_model.safetensors"],
+    ),
+    (
+        "fourierft --coefficients 20 --scaling 90",
+        &["adapter_model.safetensors"],
+    ),
+    ("c3a --block-size 4", &["adapter_model.safetensors"]),
+    (
+        "waveft --coefficients 30 --wavelet sym3 --proportional",
+        &["adapter_model.safetensors"],
+    ),
+    (
+        "waveft --coefficients 30 --wavelet none",
+        &["adapter_model.safetensors"],
+    ),
 ];
 
 fn loss(place: &Place, adapter: &str) -> f64 {

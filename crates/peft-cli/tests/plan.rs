@@ -49,6 +49,7 @@ fn what_trains_is_what_train_trains() {
         "lokr --rank 1 --decompose-both --factor 3",
         "vera --rank 3",
         "randlora --rank 3",
+        "vblora --vectors 40",
         "oft --block-size 4",
         "oft --block-size 4 --share-blocks",
         "boft --block-size 4 --butterfly-factors 2",
@@ -57,6 +58,13 @@ fn what_trains_is_what_train_trains() {
         "miss --rank 3",
         "miss --rank 3 --block-columns 4",
         "hira --rank 3",
+        "delora --rank 3",
+        "gralora --rank 4 --hybrid-rank 1",
+        "shira --rank 1",
+        "fourierft --coefficients 20",
+        "c3a",
+        "waveft --coefficients 20",
+        "waveft --coefficients 20 --proportional",
         "prompt-tuning --virtual-tokens 3",
         "p-tuning --virtual-tokens 3 --encoder-hidden 5",
         "p-tuning --virtual-tokens 3 --encoder-hidden 5 --encoder lstm",
@@ -156,6 +164,22 @@ fn settings_change_what_they_are_to_change() {
         &place,
         "--model fresh --method top-layers --layers 1 --cache-trunk",
     );
+    assert_eq!(memory(&plain, "cache"), 0.0);
+    // Of one batch: eight rows of 512 states.
+    assert_eq!(memory(&trunk["plan"], "cache"), 8.0 * 512.0 * 64.0 * 4.0);
+    // A config alone has its embeddings in blocks where it is asked for.
+    let embeddings = of("--quantise nf4 --quantise-embeddings --dtype bf16");
+    assert!(memory(&embeddings, "weights") < memory(&narrow, "weights"));
+    let storages = plan(&place, "--model fresh --quantise nf4 --dtype bf16")["weights"].clone();
+    let of_each = storages.as_object().expect("an object");
+    let names: Vec<&str> = of_each.keys().map(String::as_str).collect();
+    assert_eq!(names, ["bf16", "nf4"]);
+    let bytes = of_each.values().filter_map(Value::as_f64).sum::<f64>();
+    assert_eq!(bytes, memory(&narrow, "weights"));
+    assert!(memory(&narrow, "loading") > bytes);
+    let prompts = of("--method prompt-tuning --virtual-tokens 3");
+    assert_eq!(memory(&prompts, "prompts"), 3.0 * 64.0 * 4.0);
+    assert_eq!(memory(&prompts, "adapter"), 0.0);
     let total = |of: &Value| of["computation"]["total"].as_f64().expect("a number");
     assert!(total(&trunk["later"]) < total(&trunk["plan"]));
     // Sizes beyond any machine are told as what they are.
@@ -202,4 +226,27 @@ fn rows_are_planned_as_they_are() {
     let packed = of("--train train.jsonl --pack");
     assert!(packed["rows"]["rows"].as_f64() < Some(found("rows")));
     assert_eq!(packed["rows"]["tokens"], rows["rows"]["tokens"]);
+}
+
+/// One device's rows and memory, and what all of them move.
+#[test]
+fn several_devices_share_a_step() {
+    let place = Place::new();
+    let flags = "--model model --rank 3 --batch-size 8 --max-length 32";
+    let one = plan(&place, flags);
+    assert_eq!(one["devices"], Value::Null);
+    let three = plan(&place, &format!("{flags} --devices 3"));
+    assert_eq!(three["plan"], one["plan"]);
+    let shared = &three["devices"];
+    assert_eq!((&shared["number"], &shared["rows"]), (&json!(3), &json!(3)));
+    let trains = one["plan"]["trainable"].as_f64().expect("a number") * 4.0;
+    assert_eq!(shared["bytes_each_way"], json!(2.0 * trains));
+    let of_three = plan(
+        &place,
+        "--model model --rank 3 --batch-size 3 --max-length 32",
+    );
+    assert_eq!(shared["memory"], of_three["plan"]["memory"]["total"]);
+    let text = place.runs(&words(&format!("plan --no-probe {flags} --devices 3")));
+    assert!(text.contains("each of 3 devices"), "{text}");
+    refused(&place, &format!("plan {flags} --devices 0"), "--devices");
 }

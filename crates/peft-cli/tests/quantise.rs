@@ -46,7 +46,7 @@ fn adapters_train_on_a_quantised_base() {
             let out = format!("{held}{i}");
             let text = said(&place, &format!("{run} --epochs 2 --out {out}"));
             let name = if held == "q8" { "q8_0" } else { held };
-            let packed = format!("14 weights of linear layers are held in {name}");
+            let packed = format!("14 weights are held in {name}");
             assert!(text.contains(&packed), "{text}");
             assert!(text.contains("the other 6 parameters are dense"), "{text}");
             assert!(text.contains(&format!("--quantise {held}")), "{text}");
@@ -73,6 +73,35 @@ fn adapters_train_on_a_quantised_base() {
             );
         }
     }
+}
+
+/// The embedding and what is tied to it as well, where that is asked for.
+#[test]
+fn embeddings_are_quantised_where_that_is_asked_for() {
+    let place = Place::new();
+    let run = format!("{TRAIN} --quantise q8 --quantise-embeddings --rank 2 --max-steps 6");
+    let text = said(&place, &format!("{run} --out run"));
+    for part in [
+        "15 weights are held in q8_0",
+        "the other 5 parameters are dense",
+        "--quantise q8 --quantise-embeddings",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    let eval = "eval --model model --data train.jsonl --json --quantise q8";
+    let (plain, both) = (
+        loss(&place, eval),
+        loss(&place, &format!("{eval} --quantise-embeddings")),
+    );
+    assert!(
+        plain != both && (plain - both).abs() < 0.05 * plain,
+        "{plain} {both}"
+    );
+    let message = place.refuses(&words(
+        "train --resume --out run --max-steps 9 --quantise none",
+    ));
+    assert!(message.contains("quantise"), "{message}");
+    place.runs(&words("train --resume --out run --max-steps 9"));
 }
 
 #[test]

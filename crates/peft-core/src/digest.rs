@@ -22,6 +22,13 @@ impl Digest {
     /// Take bytes in, and how many.
     pub fn add_bytes(&mut self, bytes: &[u8]) {
         self.add(bytes.len() as u64);
+        self.add_words(bytes);
+    }
+
+    /// Take bytes in as words of eight, the last of them filled with zeros: what
+    /// [`add_bytes`](Self::add_bytes) does after their number, so that many can be taken in by
+    /// parts of whole words.
+    pub fn add_words(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks();
         let mut last = [0; 8];
         last[..rest.len()].copy_from_slice(rest);

@@ -9,6 +9,7 @@ mod route;
 mod select;
 mod slot;
 mod statistics;
+mod torch_random;
 mod walk;
 
 pub use attach::{
@@ -28,9 +29,12 @@ pub use select::{
     layer_names, layers, module_paths, parameters, with_value,
 };
 pub use slot::{
-    Adapter, AdapterSchedule, AdapterSlot, SharedMatrix, adapter_names, detach, dropped_input,
-    drops, edit_all_slots, edit_slots, rename, replace, set_active, set_disabled,
+    Adapter, AdapterSchedule, AdapterSlot, SharedMatrix, SharedParam, adapter_names, detach,
+    dropped_input, drops, edit_all_slots, edit_slots, rename, replace, set_active, set_disabled,
     set_shared_matrices, shared_matrices, slots,
 };
-pub use statistics::{freeze_statistics, moving_statistics, set_statistics, statistics};
+pub use statistics::{
+    freeze_statistics, has_statistics, moving_statistics, set_statistics, statistics,
+};
+pub use torch_random::TorchRandom;
 pub use walk::{MapParams, ParamPlace, VisitParams, map_params, visit_params};

@@ -28,7 +28,7 @@ pub use known::with_gradient;
 pub use norm::{layer_norm, rms_norm};
 pub use packed::{
     NF4_CODES, Packed, PackedError, PackedFormat, Packer, int8_values, multiplies_packed,
-    packed_bytes, packed_format, unpacked, unpacked_columns,
+    packed_bytes, packed_format, packed_rows_format, unpacked, unpacked_columns, unpacked_rows,
 };
 pub use product::{linear, matmul, matmul_to_merge, transposed_product};
 pub use rotary::rotate;

@@ -187,7 +187,7 @@ impl LoraConfig {
         mut build: impl FnMut(&Layer, usize, f64) -> Result<Lora, PeftError>,
     ) -> Result<AttachReport, PeftError> {
         self.check()?;
-        let supported = [LayerKind::Linear, LayerKind::Embedding];
+        let supported = [LayerKind::Linear, LayerKind::Embedding, LayerKind::Conv];
         attach(model, name, &self.placement, &supported, |layers| {
             let sizes = self.sizes(layers)?;
             let built: Vec<Result<Lora, PeftError>> = layers
@@ -270,7 +270,16 @@ impl LoraConfig {
     }
 
     fn fresh(&self, layer: &Layer, rank: usize, scale: f64) -> Result<Lora, PeftError> {
-        let [a, b] = self.init.factors(layer, rank, scale)?;
+        self.begun(self.init.factors(layer, rank, scale)?, layer, scale)
+    }
+
+    /// An adapter that begins with these factors, with what the config has beside them.
+    pub(crate) fn begun(
+        &self,
+        [a, b]: [Tensor<2>; 2],
+        layer: &Layer,
+        scale: f64,
+    ) -> Result<Lora, PeftError> {
         let lora = match self.init.begins_elsewhere() {
             true => Lora::from_initial(a, b, scale, self.dropout),
             false => Lora::new(a, b, scale, self.dropout),

@@ -147,15 +147,20 @@ fn column_norms(
     Tensor::<1>::from_data(TensorData::new(sums, [d_out]), (&device, dtype)).sqrt()
 }
 
-/// It holds no parameters, and what it keeps is told from what it is not of: so clones, forks and
-/// moves are the same.
+/// It holds no parameters, and what it keeps is told from what it is not of: so clones, and forks
+/// on one device, are the same.
 impl Module for KeptNorms {
     fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device> {
         devices
     }
 
-    fn fork(self, _device: &Device) -> Self {
-        self
+    fn fork(self, device: &Device) -> Self {
+        let here = device.clone().without_autodiff();
+        let kept = self.kept().squares.clone();
+        match kept.is_some_and(|(_, squares)| squares.device() != here) {
+            true => Self::default(),
+            false => self,
+        }
     }
 
     fn to_device(self, _device: &Device) -> Self {

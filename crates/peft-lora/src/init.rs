@@ -4,6 +4,8 @@ use burn::tensor::{DType, Distribution, Tensor, TensorData};
 use peft_core::{Layer, LayerKind, PeftError};
 use serde::{Deserialize, Serialize};
 
+use crate::CordaMode;
+
 /// What the factors start from.
 ///
 /// Whichever is chosen but [`Loftq`](Self::Loftq), a fresh adapter does nothing. Most have a
@@ -47,9 +49,17 @@ pub enum LoraInit {
     /// feature `svd`.
     Loftq,
     /// The principal directions of the layer's inputs, with ranks that went where they explain
-    /// most; `B` zero. Attached by [`EvaStart`](crate::EvaStart), which has looked at the inputs.
-    /// With the crate's feature `svd`.
+    /// most; `B` zero. Attached by [`StartFromRows::eva`](crate::StartFromRows::eva), which has
+    /// looked at the inputs. With the crate's feature `svd`.
     Eva,
+    /// Directions of the weight's gradient. Attached by
+    /// [`StartFromRows::lora_ga`](crate::StartFromRows::lora_ga), which has found it. With the
+    /// crate's feature `svd`.
+    LoraGa,
+    /// Parts of the weight by the covariance of the layer's inputs. Attached by
+    /// [`StartFromRows::corda`](crate::StartFromRows::corda), which has looked at them. With the
+    /// crate's feature `svd`.
+    Corda(CordaMode),
 }
 
 impl LoraInit {
@@ -59,7 +69,11 @@ impl LoraInit {
             Self::KaimingUniform | Self::Gaussian | Self::Orthogonal | Self::Loftq | Self::Eva => {
                 false
             }
-            Self::Pissa | Self::PissaRandomised { .. } | Self::Olora => true,
+            Self::Pissa
+            | Self::PissaRandomised { .. }
+            | Self::Olora
+            | Self::LoraGa
+            | Self::Corda(_) => true,
         }
     }
 
@@ -67,7 +81,12 @@ impl LoraInit {
     pub(crate) fn decomposes(self) -> bool {
         matches!(
             self,
-            Self::Pissa | Self::PissaRandomised { .. } | Self::Loftq | Self::Eva
+            Self::Pissa
+                | Self::PissaRandomised { .. }
+                | Self::Loftq
+                | Self::Eva
+                | Self::LoraGa
+                | Self::Corda(_)
         )
     }
 
@@ -123,11 +142,11 @@ impl LoraInit {
             }
             Self::Pissa => principal(layer, rank, scale, None)?,
             Self::PissaRandomised { rounds } => principal(layer, rank, scale, Some(rounds))?,
-            Self::Loftq | Self::Eva => {
+            Self::Loftq | Self::Eva | Self::LoraGa | Self::Corda(_) => {
                 return Err(PeftError::InvalidSetting {
                     field: format!("init of `{}`", layer.path),
                     value: format!("{self:?}"),
-                    expected: "another one where what it begins with is not given, as `LoraConfig::attach_to_packed` and `EvaStart` have it",
+                    expected: "another one where what it begins with is not given, as `LoraConfig::attach_to_packed` and `StartFromRows` have it",
                 });
             }
             Self::Olora => {

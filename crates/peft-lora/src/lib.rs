@@ -5,9 +5,12 @@ mod adalora;
 #[cfg(feature = "svd")]
 mod combine;
 mod config;
+mod corda_mode;
+mod delora;
 mod dora;
 #[cfg(feature = "svd")]
-mod eva;
+mod from_rows;
+mod gralora;
 mod hira;
 mod init;
 #[cfg(feature = "svd")]
@@ -17,6 +20,7 @@ mod lora_plus;
 #[cfg(feature = "svd")]
 mod low_rank;
 mod miss;
+mod shira;
 #[cfg(feature = "svd")]
 mod spectrum;
 
@@ -24,9 +28,12 @@ pub use adalora::{AdaLora, AdaLoraConfig, Importance, RankAllocator};
 #[cfg(feature = "svd")]
 pub use combine::{Combination, Combined, MajoritySign, Part, Rule};
 pub use config::{LoraConfig, LoraScaling};
+pub use corda_mode::CordaMode;
+pub use delora::{Delora, DeloraConfig, DeloraParts};
 pub use dora::Magnitude;
 #[cfg(feature = "svd")]
-pub use eva::{EvaStart, InputReader};
+pub use from_rows::{InputReader, StartFromRows};
+pub use gralora::{Gralora, GraloraConfig, GraloraParts};
 pub use hira::{Hira, HiraConfig};
 pub use init::LoraInit;
 pub use lora::Lora;
@@ -39,6 +46,7 @@ pub use peft_core::{
     TrainBias, Unmerged, detach, embedding, linear, merge, replace, route, set_active,
     set_disabled, unroute,
 };
+pub use shira::{Shira, ShiraConfig};
 #[cfg(feature = "svd")]
 pub use spectrum::Spectrum;
 

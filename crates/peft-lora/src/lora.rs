@@ -13,7 +13,9 @@ use crate::dora::{Factors, Magnitude};
 /// A low-rank adapter on a linear layer or an embedding.
 ///
 /// On a linear layer `y = base(x) + s · drop(x) A B`; on an embedding `y = base(ids) + s · A[ids]
-/// B`. Beside that it may have
+/// B`. A convolution is one with the change of its weight, which multiplies each window by `s · A
+/// B`: what a convolution to `r` channels with the layer's kernel gives, and behind it one of a
+/// single point (of several groups, one `A` for all of them). Beside that it may have
 ///
 /// - a [magnitude](Self::with_magnitude), as DoRA: each column of `W + s · A B` has a length of its
 ///   own;
@@ -23,7 +25,8 @@ use crate::dora::{Factors, Magnitude};
 /// - an `A` that [stays as it is](Self::with_frozen_a), as LoRA-FA.
 #[derive(Module, Debug)]
 pub struct Lora {
-    /// `A`: `[d_in, rank]` on a linear layer, `[n_embeddings, rank]` on an embedding.
+    /// `A`: `[d_in, rank]` on a linear layer, `[n_embeddings, rank]` on an embedding,
+    /// `[channels of a group · sides of the kernel, rank]` on a convolution.
     pub lora_a: Param<Tensor<2>>,
     /// `B`: `[rank, d_out]`, or `[rank, d_model]`.
     pub lora_b: Param<Tensor<2>>,
@@ -218,14 +221,23 @@ impl Adapter for Lora {
 
     fn weight<const D: usize>(&self, base: &FrozenWeight<D>) -> Tensor<D> {
         let delta = self.delta();
-        let dims = delta.dims();
+        let [d_in, d_out] = delta.dims();
         let weight = base.dense_in(delta.dtype());
-        let Some(magnitude) = &self.magnitude else {
-            return weight + delta.reshape(base.dims());
+        // A convolution's is [d_out, …], of which the factors have the axes but the first as one.
+        let is_conv = D > 2;
+        let laid = |matrix: Tensor<2>| match is_conv {
+            true => matrix.transpose().reshape(base.dims()),
+            false => matrix.reshape(base.dims()),
         };
-        let weight = weight.reshape(dims);
+        let Some(magnitude) = &self.magnitude else {
+            return weight + laid(delta);
+        };
+        let weight = match is_conv {
+            true => weight.reshape([d_out, d_in]).transpose(),
+            false => weight.reshape([d_in, d_out]),
+        };
         let factors = magnitude.factors(&weight.clone().into(), &self.factors());
-        scale_columns(weight + delta, factors).reshape(base.dims())
+        laid(scale_columns(weight + delta, factors))
     }
 
     fn bias(&self, base: Tensor<1>) -> Tensor<1> {

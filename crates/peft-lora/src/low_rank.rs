@@ -175,7 +175,7 @@ pub(crate) fn leading(matrix: &DMatrix<f64>, rank: usize) -> Option<Decomposed> 
 }
 
 /// All of a matrix.
-fn exact(matrix: &DMatrix<f64>) -> Option<Decomposed> {
+pub(crate) fn exact(matrix: &DMatrix<f64>) -> Option<Decomposed> {
     match matrix.nrows() <= matrix.ncols() {
         true => all(matrix),
         false => all(&matrix.transpose()).map(|(v, s, u)| (u, s, v)),

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use burn::tensor::{DType, Device, Int, Tensor};
+use burn::tensor::{DType, Device, Distribution, Int, Tensor};
 use peft_kernels::{Dropout, EVERY_SEQUENCE, Visibility};
 
 use crate::rotation::Rotation;
@@ -22,6 +22,7 @@ pub struct Context {
     segments: Option<Tensor<2, Int>>,
     lengths: Option<Vec<usize>>,
     types: Option<Tensor<2, Int>>,
+    noise: Option<Tensor<2>>,
     at: Option<Tensor<2, Int>>,
     reads_virtual: bool,
     is_first: bool,
@@ -53,6 +54,7 @@ impl Context {
             segments,
             lengths,
             types,
+            noise,
             read,
         } = pass;
         let reads_virtual = matches!(read, Read::All | Read::First);
@@ -63,6 +65,7 @@ impl Context {
             segments,
             lengths: lengths.filter(|lengths| lengths.iter().any(|length| *length != positions)),
             types,
+            noise,
             at: match read {
                 Read::Text | Read::All => None,
                 Read::At(at) => Some(at),
@@ -203,6 +206,23 @@ impl Context {
     /// are 0.
     pub fn types(&self) -> Option<&Tensor<2, Int>> {
         self.types.as_ref()
+    }
+
+    /// Embeddings of the text with the pass's noise, drawn from their device; as they are where it
+    /// has none.
+    ///
+    /// # Shapes
+    ///
+    /// `embeds` and the result are `[batch, positions, d_model]`, without virtual tokens.
+    pub(crate) fn with_noise(&self, embeds: Tensor<3>) -> Tensor<3> {
+        let Some(largest) = &self.noise else {
+            return embeds;
+        };
+        let (shape, one) = (embeds.dims(), Distribution::Uniform(-1.0, 1.0));
+        let drawn = Tensor::<3>::random(shape, one, (&embeds.device(), DType::F32));
+        let noise = drawn * largest.clone().unsqueeze_dim(2);
+        let dtype = embeds.dtype();
+        embeds + noise.cast(dtype)
     }
 
     /// What was given, a pair a layer.

@@ -20,6 +20,10 @@ pub struct Pass {
     /// The type of each new position of the text, `[batch, positions]`, for models that have types:
     /// 1 in the second text of a pair. None where all are 0.
     pub types: Option<Tensor<2, Int>>,
+    /// The largest noise at each new position of the text, `[batch, positions]`: to each number of
+    /// its embedding one is added that is drawn uniformly between it and its negative. None where
+    /// embeddings are read as they are.
+    pub noise: Option<Tensor<2>>,
     /// Which states are read.
     pub read: Read,
 }
@@ -59,6 +63,11 @@ impl Pass {
     /// The same, with these types.
     pub fn typed(self, types: Option<Tensor<2, Int>>) -> Self {
         Self { types, ..self }
+    }
+
+    /// The same, with this noise.
+    pub fn noisy(self, noise: Option<Tensor<2>>) -> Self {
+        Self { noise, ..self }
     }
 
     /// The same, with these states read.

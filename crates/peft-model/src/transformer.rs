@@ -226,7 +226,8 @@ impl dyn Stages + '_ {
 
     /// As [`Transformer::begin`].
     pub fn begin_text(&self, ids: Tensor<2, Int>, context: &Context) -> Tensor<3> {
-        self.begin(self.embed_text(ids, context), context)
+        let embeds = context.with_noise(self.embed_text(ids, context));
+        self.begin(embeds, context)
     }
 
     /// As [`Transformer::run`].

@@ -2,6 +2,7 @@
 
 mod activations;
 mod computation;
+mod devices;
 mod memory;
 mod model;
 mod run;
@@ -9,6 +10,7 @@ mod time;
 
 pub use activations::Activations;
 pub use computation::Computation;
+pub use devices::Devices;
 pub use memory::Memory;
 pub use model::{Added, Beside, Block, Linear, LowRank, ModelSizes, Role, Trains};
 pub use run::Run;

@@ -10,8 +10,10 @@ use crate::run::Run;
 pub(crate) const FLOAT: f64 = 4.0;
 /// Scores that are formed at once, and their gradients beside them.
 const SCORES: f64 = 2.0 * (32 << 20) as f64;
-/// The program, its threads and their buffers.
-const PROGRAM: f64 = 40e6;
+/// The program, its threads and their buffers, and what a tokenizer holds for each of its tokens:
+/// as two of them (30,522 and 49,152 tokens) were seen to.
+const PROGRAM: f64 = 32e6;
+const TOKEN: f64 = 540.0;
 
 /// The bytes of a step when there are most: when the loss is known and nothing has been given back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -20,16 +22,22 @@ pub struct Memory {
     pub weights: f64,
     /// What an adapter adds to them.
     pub adapter: f64,
+    /// Vectors, or keys and values, that are read beside the text, and what makes them.
+    pub prompts: f64,
     /// Gradients of what trains.
     pub gradients: f64,
-    /// The optimizer's two moments of what trains, and what AdaLoRA keeps to choose its ranks.
+    /// The optimizer's moments of what trains, and what AdaLoRA keeps to choose its ranks.
     pub optimizer: f64,
     /// What blocks keep for their gradients.
     pub activations: Activations,
     /// Scores of the vocabulary, a part at a time, and the states that they are of.
     pub loss: f64,
+    /// States of a trunk that stays as it is, kept from the first epoch on.
+    pub cache: f64,
     /// The program itself.
     pub program: f64,
+    /// Before the first step, while weights are read: no part of the sum.
+    pub loading: f64,
 }
 
 impl Memory {
@@ -37,10 +45,12 @@ impl Memory {
     pub fn total(&self) -> f64 {
         self.weights
             + self.adapter
+            + self.prompts
             + self.gradients
             + self.optimizer
             + self.activations.total()
             + self.loss
+            + self.cache
             + self.program
     }
 
@@ -65,16 +75,31 @@ impl Memory {
         let rows = run.rows as f64;
         let n = rows * (run.tokens as f64 + model.prompt_tokens() as f64);
         let read = rows * run.tokens as f64 * run.targets;
+        let program = PROGRAM + TOKEN * model.tokens as f64;
+        let weights = of_linears + outside;
+        let largest = model.blocks.iter().flat_map(|block| &block.linears);
+        let largest = largest.map(Linear::values).fold(0.0, f64::max);
+        let (kept, at_most) = run.kept;
+        // The first block that trains reads what the trunk gives.
+        let keeps = model.first_tracked() > 0;
+        let cache = if keeps {
+            kept * model.d_model as f64 * FLOAT
+        } else {
+            0.0
+        };
         let scores = read * model.vocabulary as f64 * 2.0 * FLOAT;
         Self {
-            weights: of_linears + outside,
-            adapter: (added + beside) * FLOAT,
+            weights,
+            adapter: added * FLOAT,
+            prompts: beside * FLOAT,
             gradients: trainable * FLOAT,
-            optimizer: 2.0 * (trainable + weighed) * FLOAT,
+            optimizer: (run.moments * trainable + 2.0 * weighed) * FLOAT,
             activations: Activations::of(model, run, n, read),
             loss: scores.min(SCORES * run.workers as f64)
                 + 2.0 * read * FLOAT * model.d_model as f64,
-            program: PROGRAM,
+            cache: cache.min(at_most),
+            program,
+            loading: weights + largest * FLOAT + program,
         }
     }
 }
@@ -84,13 +109,9 @@ mod tests {
     use super::*;
     use crate::{Block, LowRank, Role};
 
-    #[test]
-    fn each_part_is_counted_by_hand() {
-        let linear = |role, d_in, d_out| Linear {
-            trains: Trains::LowRank(LowRank::new(2)),
-            ..Linear::frozen(role, d_in, d_out, 2.0)
-        };
-        let block = Block {
+    fn frozen_block() -> Block {
+        let linear = |role, d_in, d_out| Linear::frozen(role, d_in, d_out, 2.0);
+        Block {
             linears: vec![
                 linear(Role::AttentionInput, 4, 8),
                 linear(Role::AttentionOutput, 4, 4),
@@ -102,13 +123,22 @@ mod tests {
             window: None,
             others: 8,
             others_train: 0,
-        };
+        }
+    }
+
+    #[test]
+    fn each_part_is_counted_by_hand() {
+        let mut block = frozen_block();
+        for linear in &mut block.linears {
+            linear.trains = Trains::LowRank(LowRank::new(2));
+        }
         let model = ModelSizes {
             d_model: 4,
             vocabulary: 10,
             blocks: vec![block; 3],
             outside: 44,
             outside_bytes: 4.0,
+            tokens: 10,
             outside_trains: 0,
             causal: true,
             reads_all: false,
@@ -163,6 +193,36 @@ mod tests {
         };
         let values = 3.0 * 4.0 * 2.0;
         assert_eq!(whole(chosen).optimizer, 4.0 * (factors + values) * 4.0);
+        // Weights as they are read are the largest layer more; a tokenizer of ten tokens.
+        let program = 32e6 + 5400.0;
+        assert_eq!(
+            (of.program, of.loading),
+            (program, of.weights + 48.0 * 4.0 + program)
+        );
+        // Vectors before the text are no part of the adapter, and are read like tokens.
+        let beside = ModelSizes {
+            blocks: vec![frozen_block(); 3],
+            beside: Some(crate::Beside::Prompt {
+                tokens: 2,
+                parameters: 8.0,
+            }),
+            ..model.clone()
+        };
+        let beside = Memory::of(&beside, &Run::new(1, 5));
+        assert_eq!((beside.adapter, beside.prompts), (0.0, 8.0 * 4.0));
+        // States of a trunk: of all tokens, or as many bytes as there may be; none where the first
+        // block trains.
+        let mut top = model.clone();
+        top.blocks[0] = frozen_block();
+        let kept = |model: &ModelSizes, at_most: f64| {
+            let run = Run {
+                kept: (100.0, at_most),
+                ..Run::new(1, 5)
+            };
+            Memory::of(model, &run).cache
+        };
+        assert_eq!(kept(&top, 1e9), 100.0 * 4.0 * 4.0);
+        assert_eq!((kept(&top, 300.0), kept(&model, 1e9)), (300.0, 0.0));
         let again = Run {
             recompute: true,
             ..Run::new(1, 5)

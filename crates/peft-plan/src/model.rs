@@ -231,6 +231,8 @@ pub struct ModelSizes {
     pub outside: usize,
     /// Bytes of each.
     pub outside_bytes: f64,
+    /// Entries of the vocabulary that its tokenizer holds.
+    pub tokens: usize,
     /// Those of them that train.
     pub outside_trains: usize,
     /// Whether a position sees those before it alone.

@@ -17,8 +17,13 @@ pub struct Run {
     pub dropout: bool,
     /// Whether the states before the first block that trains are kept and read, not computed.
     pub cached: bool,
+    /// Tokens of all rows whose states are kept in memory where `cached`, and the bytes that they
+    /// may take there.
+    pub kept: (f64, f64),
     /// Threads that share the rows of a batch.
     pub workers: usize,
+    /// Numbers that the optimizer keeps of each number that trains: AdamW 2, Lion 1.
+    pub moments: f64,
 }
 
 impl Run {
@@ -32,7 +37,9 @@ impl Run {
             recompute: false,
             dropout: false,
             cached: false,
+            kept: (0.0, 0.0),
             workers: 1,
+            moments: 2.0,
         }
     }
 }

@@ -78,6 +78,7 @@ mod tests {
             blocks: vec![block; 2],
             outside: 80,
             outside_bytes: 4.0,
+            tokens: 10,
             outside_trains: 0,
             causal: true,
             reads_all: false,

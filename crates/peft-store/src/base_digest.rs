@@ -134,12 +134,22 @@ impl DigestSum {
 }
 
 fn digest_of(path: &str, data: TensorData, dtype: DType) -> u64 {
+    let mut digest = about(path, data.shape());
+    add_values(&mut digest, data, dtype);
+    digest.value()
+}
+
+fn about(path: &str, shape: &[usize]) -> Digest {
     let mut digest = Digest::default();
     path.bytes().for_each(|byte| digest.add(byte.into()));
-    data.shape().iter().for_each(|n| digest.add(*n as u64));
+    shape.iter().for_each(|n| digest.add(*n as u64));
+    digest
+}
+
+fn add_values(digest: &mut Digest, data: TensorData, dtype: DType) {
     if let Ok(blocks) = data.as_slice::<u8>() {
         digest.add_bytes(blocks);
-        return digest.value();
+        return;
     }
     // Without a copy of them all in the other precision.
     if let (Ok(values), DType::BF16) = (data.as_slice::<f32>(), dtype) {
@@ -147,12 +157,11 @@ fn digest_of(path: &str, data: TensorData, dtype: DType) -> u64 {
             .iter()
             .map(|value| u16::from_le_bytes(f32_to_bf16(*value)));
         values.for_each(|bits| digest.add(bits.into()));
-        return digest.value();
+        return;
     }
     let data = data.convert_dtype(dtype);
     let values = data.as_bytes().chunks_exact(2);
     values.for_each(|b| digest.add(u16::from_le_bytes([b[0], b[1]]).into()));
-    digest.value()
 }
 
 impl VisitParams for DigestSum {
@@ -161,10 +170,44 @@ impl VisitParams for DigestSum {
         if !self.counts.contains(&path) {
             return;
         }
-        self.waiting.push((path, FrozenWeight::of(param).stored()));
+        let weight = FrozenWeight::of(param);
+        let mut parts = weight.stored();
+        match (parts.next(), parts.next()) {
+            (Some(whole), None) => self.waiting.push((path, whole)),
+            (first, second) => {
+                let mut digest = about(&path, &weight.dims());
+                for part in first.into_iter().chain(second).chain(parts) {
+                    add_values(&mut digest, part, self.dtype);
+                }
+                self.sum = self.sum.wrapping_add(digest.value());
+            }
+        }
         let waiting = self.waiting.iter().map(|(_, data)| data.num_elements());
         if waiting.sum::<usize>() >= WAITING {
             self.add_waiting();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::LinearConfig;
+    use burn::tensor::Device;
+
+    use super::*;
+
+    /// One that is read in parts has the digest of its values in one piece.
+    #[test]
+    fn a_large_parameter_counts_as_any_other() {
+        let device = Device::flex();
+        let model = LinearConfig::new(17, 300_000)
+            .with_bias(false)
+            .init(&device);
+        let data = model.weight.val().into_data();
+        let whole = digest_of("weight", data, DType::BF16);
+        assert_eq!(
+            base_digest(&model, &BTreeSet::new()),
+            format!("{whole:016x}")
+        );
     }
 }

@@ -256,7 +256,7 @@ impl OwnDir {
         let by_path: BTreeMap<String, TensorPlace> = by_path
             .filter_map(|(path, key)| Some((path, places.remove(&key)?)))
             .collect();
-        let mut loaded = load_tensors(model.clone(), by_path, None, Quantise::Dense)?;
+        let mut loaded = load_tensors(model.clone(), by_path, None, Quantise::Dense, None)?;
         set_statistics(&mut loaded, name, &values)?;
         set_shared_matrices(&mut loaded, name, matrices)?;
         *model = loaded;

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use peft_core::{FrozenWeight, ParamPlace, VisitParams, visit_params};
 use peft_kernels::PackedFormat;
 
 /// What the weights of linear layers in a model's blocks are held as. Embeddings, norms, biases and
-/// all that is in no block, such as the output layer or a head, are in the model's dtype.
+/// all that is in no block, such as the output layer or a head, are in the model's dtype, but for
+/// what [`Checkpoint::with_quantised_vocabulary`](crate::Checkpoint::with_quantised_vocabulary)
+/// adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Quantise {
     /// Dense, in the model's dtype.
@@ -19,6 +21,19 @@ pub enum Quantise {
     AsStored,
     /// Packed in this format, each when it is read.
     To(PackedFormat),
+}
+
+/// Paths of what has a row for each token.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Vocabulary {
+    pub(crate) embedding: &'static str,
+    pub(crate) head: &'static str,
+}
+
+impl Vocabulary {
+    pub(crate) fn has(of: Option<Self>, path: &str) -> bool {
+        of.is_some_and(|of| path == of.embedding || path == of.head)
+    }
 }
 
 /// Whether a parameter is the weight of a block's linear layer, by its path: blocks have numbers.
@@ -48,7 +63,26 @@ impl Held {
     /// Bytes of all of them.
     pub fn bytes(&self) -> usize {
         let packed = self.packed.values().map(|(_, bytes)| bytes);
-        packed.sum::<usize>() + self.dense_bytes
+        packed.fold(self.dense_bytes, |sum, bytes| sum.saturating_add(*bytes))
+    }
+
+    /// One more tensor; sizes that no number holds count as the largest.
+    pub(crate) fn add(&mut self, shape: &[usize], format: Option<PackedFormat>, dtype: DType) {
+        let values = shape
+            .iter()
+            .fold(1, |all: usize, side| all.saturating_mul(*side));
+        match format {
+            Some(format) => {
+                let (count, bytes) = self.packed.entry(format).or_default();
+                *count += 1;
+                *bytes = bytes.saturating_add(format.bytes(values).unwrap_or(usize::MAX));
+            }
+            None => {
+                let bytes = values.saturating_mul(dtype.size());
+                self.dense += 1;
+                self.dense_bytes = self.dense_bytes.saturating_add(bytes);
+            }
+        }
     }
 }
 
@@ -58,17 +92,6 @@ impl VisitParams for Held {
             return;
         }
         let weight = FrozenWeight::of(param);
-        let values = weight.dims().iter().product::<usize>();
-        match weight.packed() {
-            Some(format) => {
-                let (count, bytes) = self.packed.entry(format).or_default();
-                *count += 1;
-                *bytes += format.bytes(values).unwrap_or(0);
-            }
-            None => {
-                self.dense += 1;
-                self.dense_bytes += values * weight.dtype().size();
-            }
-        }
+        self.add(&weight.dims(), weight.packed(), weight.dtype());
     }
 }

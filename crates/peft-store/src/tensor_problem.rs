@@ -34,6 +34,11 @@ pub enum TensorProblem {
         /// The element type in the file.
         found: String,
     },
+    /// It is no list of whole numbers from 0 on.
+    NotIndices {
+        /// Its key.
+        key: String,
+    },
     /// Two files have it.
     Twice {
         /// Its key.
@@ -81,6 +86,9 @@ impl fmt::Display for TensorProblem {
             } => write!(f, "`{key}` has shape {found:?}, expected {expected:?}"),
             Self::Dtype { key, found } => {
                 write!(f, "`{key}` is {found}, expected F64, F32, F16 or BF16")
+            }
+            Self::NotIndices { key } => {
+                write!(f, "`{key}` is no I32 or I64 of numbers from 0 on")
             }
             Self::Twice { key } => write!(f, "`{key}` is in two files"),
             Self::NotFinite { key } => write!(f, "`{key}` has values that are not finite"),

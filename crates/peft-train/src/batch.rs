@@ -5,8 +5,10 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
+use peft_model::Pass;
+
 use crate::objective::ReadPositions;
-use crate::{Example, TrainExample, pack};
+use crate::{Example, Regularisation, TrainExample, pack};
 
 /// Examples of similar length are brought together within windows of this many batches.
 const WINDOW: usize = 50;
@@ -21,6 +23,10 @@ pub struct Batch {
     pub segments: Option<Tensor<2, Int>>,
     /// The positions whose next token is a target.
     pub(crate) reads: ReadPositions,
+    /// The number of tokens of the text that each position belongs to, row by row, 0 for padding.
+    text_lengths: Vec<usize>,
+    /// The noise of its embeddings.
+    noise: Option<Tensor<2>>,
     /// The targets, `[targets]`.
     pub labels: Tensor<1, Int>,
     /// The row of each target, that of its example unless it is packed.
@@ -43,6 +49,7 @@ impl Batch {
             .expect("a batch has an example");
         let mut ids = vec![0i64; examples.len() * positions];
         let mut segments = vec![0i64; ids.len()];
+        let mut text_lengths = vec![0; ids.len()];
         let (mut labels, mut rows) = (Vec::new(), Vec::new());
         let mut sources = vec![Vec::new(); examples.len()];
         for (row, example) in examples.iter().enumerate() {
@@ -60,6 +67,10 @@ impl Batch {
             for (segment, first) in firsts.enumerate() {
                 segments[start + first..start + positions].fill(segment as i64);
             }
+            let ends = example.starts.iter().skip(1).chain([&length]);
+            for (first, end) in example.starts.iter().zip(ends) {
+                text_lengths[start + first..start + end].fill(end - first);
+            }
         }
         let shape = [examples.len(), positions];
         let flat = |values: Vec<i64>| {
@@ -73,6 +84,8 @@ impl Batch {
                 .any(|segment| *segment > 0)
                 .then(|| Tensor::from_data(TensorData::new(segments, shape), (device, DType::I64))),
             reads: ReadPositions::new(&sources, positions, device),
+            text_lengths,
+            noise: None,
             labels: flat(labels),
             rows,
             n_examples: examples.len(),
@@ -93,6 +106,21 @@ impl Batch {
             },
             None => Self::new(examples, device),
         }
+    }
+
+    /// The same, read with this noise by a model of this width.
+    #[must_use]
+    pub(crate) fn with_noise(self, of: Regularisation, d_model: usize) -> Self {
+        let (shape, device) = (self.ids.dims(), self.ids.device());
+        Self {
+            noise: of.noise(&self.text_lengths, shape, d_model, &device),
+            ..self
+        }
+    }
+
+    /// The pass over its tokens.
+    pub(crate) fn pass(&self) -> Pass {
+        Pass::new(self.segments.clone()).noisy(self.noise.clone())
     }
 
     /// How many targets there are.
@@ -137,6 +165,34 @@ pub fn plan(lengths: &[usize], batch_size: usize, seed: u64, epoch: usize) -> Ve
     batches
 }
 
+/// A batch as `n` workers share it: runs of its rows, at most `n`, the longest of which has as few
+/// tokens as can be.
+pub(crate) fn shares(batch: &[usize], length: impl Fn(usize) -> usize, n: usize) -> Vec<&[usize]> {
+    let within = |most: usize| {
+        let mut shares: Vec<&[usize]> = Vec::new();
+        let (mut first, mut tokens) = (0, 0);
+        for (at, row) in batch.iter().enumerate() {
+            if at > first && tokens + length(*row) > most {
+                shares.push(&batch[first..at]);
+                (first, tokens) = (at, 0);
+            }
+            tokens += length(*row);
+        }
+        shares.push(&batch[first..]);
+        shares
+    };
+    // No share of more than `low` tokens is too few, one of `high` always enough.
+    let (mut low, mut high) = (0, batch.iter().map(|row| length(*row)).sum());
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        match within(middle).len() <= n {
+            true => high = middle,
+            false => low = middle,
+        }
+    }
+    within(high)
+}
+
 /// The batches of an evaluation: all examples once, by length.
 ///
 /// # Panics
@@ -146,4 +202,29 @@ pub fn plan_evaluation<E: TrainExample>(examples: &[E], batch_size: usize) -> Ve
     let mut order: Vec<&E> = examples.iter().collect();
     order.sort_by_key(|example| example.length());
     order.chunks(batch_size).map(<[_]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_shared_by_their_tokens() {
+        let lengths = [90, 10, 10, 10, 10, 50];
+        let of = |n: usize| {
+            let batch: Vec<usize> = (0..lengths.len()).collect();
+            let shares = shares(&batch, |row| lengths[row], n);
+            assert_eq!(shares.concat(), batch);
+            shares.iter().map(|share| share.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(1), [6]);
+        assert_eq!(of(2), [1, 5]);
+        assert_eq!(of(3), [1, 4, 1]);
+        assert!(of(50).len() <= 6);
+        // Rows of one length, as by their number.
+        let equal: Vec<usize> = (0..9).collect();
+        let shares = shares(&equal, |_| 7, 4);
+        let rows: Vec<usize> = shares.iter().map(|share| share.len()).collect();
+        assert_eq!(rows, [3, 3, 3]);
+    }
 }

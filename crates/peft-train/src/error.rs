@@ -12,6 +12,18 @@ pub enum TrainError {
     /// The model cannot be frozen or adapted so.
     #[error(transparent)]
     Model(#[from] peft_core::PeftError),
+    /// A run cannot be on several devices, or not on these.
+    #[error("the run cannot be on these devices: {reason}")]
+    Devices {
+        /// Why.
+        reason: String,
+    },
+    /// A device is lost in the middle of a run: what it computed last is not there.
+    #[error("{reason}")]
+    DeviceLost {
+        /// Which, and why.
+        reason: String,
+    },
     /// A file cannot be read or written.
     #[error("cannot {action} {}", path.display())]
     Io {

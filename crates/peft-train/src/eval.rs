@@ -22,6 +22,10 @@ pub struct EvalReport {
     /// The fraction of rows all of whose targets are the likeliest token: greedy generation would
     /// give them.
     pub exact_match: f64,
+    /// The mean [`rouge_l`](crate::rouge_l) of generated answers, where some were
+    /// ([`Answered`](crate::Answered)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rouge_l: Option<f64>,
     /// Rows.
     pub examples: usize,
     /// Targets.
@@ -67,6 +71,7 @@ pub fn evaluate<M: CausalLm>(model: &M, examples: &[Example], batch_size: usize)
         perplexity: loss.exp(),
         token_accuracy: right as f64 / tokens as f64,
         exact_match: rows_right as f64 / examples.len() as f64,
+        rouge_l: None,
         examples: examples.len(),
         tokens,
     }

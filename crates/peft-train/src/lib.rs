@@ -34,8 +34,8 @@ pub use eval::{EvalReport, choose, evaluate};
 pub use generate::{GenerateConfig, ReadText, TokenRules, generate, generate_all, generate_behind};
 pub use loss::target_nll;
 pub use objective::{
-    BlockwiseLoss, NextToken, Objective, PackedNextToken, Report, TrainExample, TrunkStates,
-    digest_of,
+    Answered, BlockwiseLoss, NextToken, Objective, PackedNextToken, Question, Regularisation,
+    Report, TrainExample, TrunkStates, digest_of,
 };
 pub use padded_tokens::PaddedTokens;
 pub use peft_core::{AdapterSchedule, Digest};
@@ -47,7 +47,7 @@ pub use tokenizer::{
     WordEncoding, with_tokens,
 };
 pub use trainer::{
-    Divergence, Evaluations, FoundState, Observer, Progress, Schedule, StateDir, StepReport,
-    TrainConfig, TrainState, Trainer, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse, Warmup,
-    clip_global_norm, train,
+    Divergence, Evaluations, FoundState, LEAST, LostDevice, Observer, Optimizer, Progress,
+    Schedule, StateDir, StepReport, TrainConfig, TrainState, Trainer, TrunkCache, TrunkRefusal,
+    TrunkReport, TrunkUse, Warmup, clip_global_norm, train,
 };

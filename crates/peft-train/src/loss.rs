@@ -21,8 +21,7 @@ pub(crate) fn target_states<M: CausalLm>(
     batch: &Batch,
     trunk: Option<TrunkStates>,
 ) -> Tensor<2> {
-    let (ids, segments) = (batch.ids.clone(), batch.segments.clone());
-    states_read(model, ids, segments, &batch.reads, trunk)
+    states_read(model, batch.ids.clone(), batch.pass(), &batch.reads, trunk)
 }
 
 /// The scores of every token in f32, `[states, vocabulary]`.
@@ -49,7 +48,8 @@ pub fn target_nll<M: CausalLm>(model: &M, batch: &Batch) -> Tensor<1> {
     nll(logits_of(model, states), batch.labels.clone())
 }
 
-/// Its sum over the targets, `[1]`, from what the trunk gave for the batch where it did.
+/// Its sum over the targets, `[1]`, from what the trunk gave for the batch where it did; of labels
+/// that are smoothed by [`Regularisation::label_smoothing`](crate::Regularisation).
 ///
 /// Of a large vocabulary, scores are formed chunk by chunk, and so are the gradients of the states
 /// and of what trains in the output layer, before the rest of the model has its own: the sum joins
@@ -58,12 +58,13 @@ pub(crate) fn target_loss<M: CausalLm>(
     model: &M,
     batch: &Batch,
     trunk: Option<TrunkStates>,
+    smoothing: f64,
 ) -> Tensor<1> {
     let (states, labels) = (target_states(model, batch, trunk), batch.labels.clone());
     let n = states.dims()[0];
     let mut chunks = chunks(n, model.vocab_size()).peekable();
     if chunks.peek().is_none_or(|(_, rows)| *rows == n) {
-        return nll(logits_of(model, states), labels).sum();
+        return smoothed_nll(logits_of(model, states), labels, smoothing).sum();
     }
     let tracked = states.is_tracked();
     let mut of_layer = GradientsAccumulator::new();
@@ -71,9 +72,10 @@ pub(crate) fn target_loss<M: CausalLm>(
     for (first, rows) in chunks {
         let part = states.clone().narrow(0, first, rows).detach();
         let part = part.set_require_grad(tracked);
-        let losses = nll(
+        let losses = smoothed_nll(
             logits_of(model, part.clone()),
             labels.clone().narrow(0, first, rows),
+            smoothing,
         );
         values.push(losses.clone().without_autodiff());
         if losses.is_tracked() {
@@ -125,19 +127,36 @@ impl ModuleVisitor for GradientCarrier {
 /// and not the chain of operations that leads to it: with a large vocabulary those are what a step
 /// spends much of its time and memory on.
 pub(crate) fn nll(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
-    let [n, _] = logits.dims();
+    smoothed_nll(logits, labels, 0.0)
+}
+
+/// `log Σ exp(logits) − (1 − ε) logit of the label − ε mean(logits)`, for each row: [`nll`] of
+/// labels that are smoothed by ε.
+pub(crate) fn smoothed_nll(logits: Tensor<2>, labels: Tensor<1, Int>, smoothing: f64) -> Tensor<1> {
+    let [n, n_classes] = logits.dims();
     let labels = labels.reshape([n, 1]).without_autodiff();
     let plain = logits.clone().without_autodiff();
     let probabilities = softmax(plain.clone());
     // By the likeliest token, whose probability is not small: `log p = logit − log Σ exp`.
     let log_sum = plain.clone().max_dim(1) - probabilities.clone().max_dim(1).log();
     let chosen = plain.clone().gather(1, labels.clone());
-    let value = (log_sum - chosen.clone()).reshape([n]);
+    let wanted = match smoothing == 0.0 {
+        true => chosen.clone(),
+        false => {
+            let mean = plain.mean_dim(1);
+            chosen.clone().mul_scalar(1.0 - smoothing) + mean.mul_scalar(smoothing)
+        }
+    };
+    let value = (log_sum - wanted).reshape([n]);
     if !logits.is_tracked() {
         return value;
     }
-    let minus_one = chosen.ones_like().neg();
-    let gradient = probabilities.scatter(1, labels, minus_one, IndexingUpdateOp::Add);
+    let own = chosen.ones_like().mul_scalar(smoothing - 1.0);
+    let gradient = probabilities.scatter(1, labels, own, IndexingUpdateOp::Add);
+    let gradient = match smoothing == 0.0 {
+        true => gradient,
+        false => gradient - smoothing / n_classes as f64,
+    };
     with_gradient(value, logits, gradient)
 }
 
@@ -163,4 +182,34 @@ pub(crate) fn binary_nll(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     }
     let gradient = sigmoid(plain.clone()) - targets;
     with_gradient(value, logits, gradient)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tolerance};
+
+    use super::*;
+
+    /// `torch.nn.functional.cross_entropy(x, y, label_smoothing=0.1, reduction="none")` of PyTorch
+    /// 2.15, and the gradient of its sum.
+    #[test]
+    fn smoothed_labels_are_torchs() {
+        let device = Device::flex().autodiff();
+        let logits = [[0.5, -1.0, 2.0], [3.0, 0.25, -0.75]];
+        let logits = Tensor::<2>::from_floats(logits, &device).require_grad();
+        let labels = Tensor::<1, Int>::from_ints([2, 1], &device);
+        let losses = smoothed_nll(logits.clone(), labels, 0.1);
+        let near = Tolerance::absolute(1e-6);
+        let expected = [0.391_311_35f32, 2.775_498_2];
+        losses
+            .to_data()
+            .assert_approx_eq::<f32>(&expected.into(), near);
+        let grads = losses.sum().backward();
+        let found = logits.grad(&grads).expect("a gradient").into_data();
+        let expected = [
+            [0.141_957_06f32, 0.005_779_237, -0.147_736_3],
+            [0.886_252_9, -0.874_546_2, -0.011_706_742],
+        ];
+        found.assert_approx_eq::<f32>(&expected.into(), near);
+    }
 }

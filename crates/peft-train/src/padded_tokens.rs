@@ -1,6 +1,9 @@
 //! [`PaddedTokens`]: rows of tokens side by side.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use peft_model::Pass;
+
+use crate::Regularisation;
 
 /// Rows of tokens padded on the right to one length, each one sequence.
 #[derive(Debug, Clone)]
@@ -11,6 +14,8 @@ pub struct PaddedTokens {
     pub segments: Option<Tensor<2, Int>>,
     /// The type of each, `[rows, positions]`; none where all are 0.
     pub types: Option<Tensor<2, Int>>,
+    /// The noise of their embeddings, as [`Pass::noise`]; none where they are read as they are.
+    pub noise: Option<Tensor<2>>,
     /// The length that all have now.
     pub positions: usize,
 }
@@ -41,8 +46,31 @@ impl PaddedTokens {
             ids: tensor(ids),
             segments: padded.then(|| tensor(segments)),
             types: None,
+            noise: None,
             positions,
         }
+    }
+
+    /// The same, read with this noise by a model of this width; `rows` are those that it was made
+    /// of.
+    #[must_use]
+    pub fn with_noise(self, of: Regularisation, rows: &[&[u32]], d_model: usize) -> Self {
+        let (shape, device) = (self.ids.dims(), self.ids.device());
+        let mut lengths = vec![0; shape[0] * shape[1]];
+        for (row, start) in rows.iter().zip((0..).step_by(shape[1].max(1))) {
+            lengths[start..start + row.len()].fill(row.len());
+        }
+        Self {
+            noise: of.noise(&lengths, shape, d_model, &device),
+            ..self
+        }
+    }
+
+    /// The pass over them.
+    pub fn pass(&self) -> Pass {
+        Pass::new(self.segments.clone())
+            .typed(self.types.clone())
+            .noisy(self.noise.clone())
     }
 
     /// The same with the type of each token, of rows that may have none: all of theirs are 0.

@@ -8,11 +8,10 @@ use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Tensor, TensorData};
 use peft_core::{
     Adapter, AdapterCost, AttachReport, FrozenLinear, FrozenWeight, Layer, LayerInput, LayerKind,
-    PeftError, Placed, Placement, SharedMatrix, Targets, attach, dropped_input,
+    PeftError, Placed, Placement, SharedMatrix, Targets, TorchRandom, attach, dropped_input,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::TorchRandom;
 use crate::vera::{check_dropout, largest_sides, on};
 
 /// RandLoRA on the linear layers of a model.

@@ -5,11 +5,9 @@ use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{DType, Tensor, TensorData};
 use peft_core::{
     Adapter, AdapterCost, AttachReport, FrozenLinear, FrozenWeight, Layer, LayerInput, LayerKind,
-    PeftError, Placed, Placement, SharedMatrix, Targets, attach, dropped_input,
+    PeftError, Placed, Placement, SharedMatrix, Targets, TorchRandom, attach, dropped_input,
 };
 use serde::{Deserialize, Serialize};
-
-use crate::TorchRandom;
 
 /// VeRA on the linear layers of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ pub use peft_models as models;
 pub use peft_oft as oft;
 pub use peft_prefix as prefix;
 pub use peft_ptuning as ptuning;
+pub use peft_spectral as spectral;
 #[cfg(feature = "store")]
 pub use peft_store as store;
 #[cfg(feature = "train")]

@@ -25,6 +25,23 @@ pub fn device(backend: &str) -> Device {
     }
 }
 
+/// A device of each backend of this build.
+pub fn devices() -> Vec<Device> {
+    let names: &[&str] = &[
+        #[cfg(feature = "flex")]
+        "flex",
+        #[cfg(feature = "ndarray")]
+        "ndarray",
+        #[cfg(feature = "vulkan")]
+        "vulkan",
+        #[cfg(feature = "wgpu")]
+        "wgpu",
+        #[cfg(feature = "cuda")]
+        "cuda",
+    ];
+    names.iter().map(|name| device(name)).collect()
+}
+
 /// The name of a device's backend.
 ///
 /// # Panics

@@ -67,7 +67,7 @@ mod net;
 pub mod suite;
 pub mod tolerance;
 
-pub use backends::{backend, computes_in, device};
+pub use backends::{backend, computes_in, device, devices};
 pub use compare::{assert_close, assert_differs, assert_same};
 pub use evidence::verified;
 pub use fixture::AdapterFixture;

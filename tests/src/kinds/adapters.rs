@@ -23,7 +23,7 @@ pub(super) const FILES: [&str; 4] = [
 ];
 
 /// Adapters of each method, and the models that they are for.
-const ADAPTERS: [(&str, &str); 22] = [
+const ADAPTERS: [(&str, &str); 30] = [
     ("adapters/lora_all_linear", "biased"),
     ("adapters/lora_modules_to_save", "gqa"),
     ("adapters/lora_patterns", "gqa"),
@@ -36,12 +36,20 @@ const ADAPTERS: [(&str, &str); 22] = [
     ("adapters/lokr_both", "gqa"),
     ("adapters/vera_attn", "gqa"),
     ("adapters/randlora_all_linear", "biased"),
+    ("adapters/vblora_attn", "gqa"),
+    ("adapters/vblora_top_k", "gqa"),
     ("adapters/oft_exact", "biased"),
     ("adapters/boft_butterfly", "gqa"),
     ("adapters/hra_attn", "gqa"),
     ("adapters/road_4", "biased"),
     ("adapters/miss_mini", "biased"),
     ("adapters/hira_all_linear", "biased"),
+    ("adapters/delora_all_linear", "biased"),
+    ("adapters/gralora_hybrid", "biased"),
+    ("adapters/shira_attn", "gqa"),
+    ("adapters/fourierft_all_linear", "biased"),
+    ("adapters/c3a_attn", "gqa"),
+    ("adapters/waveft_all_linear", "biased"),
     ("adapters/ia3_default", "gqa"),
     ("prompts/llama_prompt_tuning", "gqa"),
     ("prompts/llama_mlp", "gqa"),

@@ -29,7 +29,7 @@ fn what_changes_the_result_and_is_not_supported_is_refused_by_name() {
         ("layer_replication", json!([[0, 2], [1, 2]])),
         ("alora_invocation_tokens", json!([5])),
         ("init_lora_weights", json!("pissa")),
-        ("peft_type", json!("FOURIERFT")),
+        ("peft_type", json!("XLORA")),
     ] {
         let dir = copied("lora_attn");
         edit(dir.path(), json!({ field: value }));

@@ -2,18 +2,19 @@
 
 use burn::module::Module;
 use peft_conformance::{AdapterFixture, perturbed};
-use peft_core::{AttachReport, PeftError, Placed, Placement};
+use peft_core::{AttachReport, PeftError, Placement, Targets};
 use peft_lora::{Hira, HiraConfig, Miss, MissConfig};
 use peft_lycoris::{LoHa, LoHaConfig, LoKr, LoKrConfig};
 use peft_oft::{
     Blocks, Boft, BoftConfig, Cayley, Hra, HraConfig, Oft, OftConfig, Road, RoadConfig, RoadVariant,
 };
 use peft_tests::tolerance::PATHS;
-use peft_vera::{RandLora, RandLoraConfig, Vera, VeraConfig};
+use peft_vera::{RandLora, RandLoraConfig, Vblora, VbloraConfig, Vera, VeraConfig};
 
 use super::raised;
 
-/// LoHa of scale 1.5.
+/// LoHa of scale 1.5; of rank 1, since the products of a higher one are more work than the dense
+/// change of layers as small as these.
 pub(super) struct Hadamard;
 
 impl AdapterFixture for Hadamard {
@@ -24,7 +25,7 @@ impl AdapterFixture for Hadamard {
         name: &str,
         placement: &Placement,
     ) -> Result<AttachReport, PeftError> {
-        let mut config = LoHaConfig::new(2, 3.0);
+        let mut config = LoHaConfig::new(1, 1.5);
         config.settings.placement = placement.clone();
         config.attach(model, name)
     }
@@ -172,6 +173,41 @@ impl AdapterFixture for Reflected {
     }
 }
 
+/// VB-LoRA of a bank of seven vectors of two values, but on the head.
+pub(super) struct Mixed;
+
+impl AdapterFixture for Mixed {
+    type Adapter = Vblora;
+    // A fresh one does something, as PEFT's.
+    const STARTS_WITHIN: Option<f32> = None;
+
+    fn attach<M: Module>(
+        model: &mut M,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<AttachReport, PeftError> {
+        let mut config = VbloraConfig::new(2).with_bank(7, 2);
+        config.placement = placement.clone();
+        config.placement.targets = but_the_head(placement);
+        config.attach(model, name)
+    }
+
+    /// Above zero in the mean, so that what is added does not nearly cancel out, beside which the
+    /// rounding of f16 is large.
+    fn perturb<M: Module>(model: M) -> M {
+        raised(perturbed(model), "bank", 0.3)
+    }
+}
+
+/// The targets without the head: it has five outputs, which fall into no pairs.
+pub(super) fn but_the_head(placement: &Placement) -> Targets {
+    let targets = placement.targets.clone();
+    match targets.exclude() {
+        None => targets.excluding(["head"]),
+        Some(_) => targets,
+    }
+}
+
 /// RoAd in groups of two, but on the head.
 pub(super) struct Turned;
 
@@ -186,10 +222,7 @@ impl AdapterFixture for Turned {
     ) -> Result<AttachReport, PeftError> {
         let mut config = RoadConfig::new(2).with_variant(RoadVariant::Output);
         config.placement = placement.clone();
-        // It has five outputs, which fall into no pairs.
-        if placement.targets.exclude().is_none() {
-            config = config.with_targets(placement.targets.clone().excluding(["head"]));
-        }
+        config.placement.targets = but_the_head(placement);
         config.attach(model, name)
     }
 

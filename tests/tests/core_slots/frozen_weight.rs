@@ -2,7 +2,7 @@
 //! what it makes of one.
 
 use burn::tensor::{DType, Device, Int, Tensor, module};
-use peft_core::{Adapter, FrozenEmbedding, FrozenLinear, FrozenWeight};
+use peft_core::{Adapter, Digest, FrozenEmbedding, FrozenLinear, FrozenWeight};
 use peft_lora::Lora;
 use peft_tests::tolerance::PATHS;
 
@@ -13,7 +13,22 @@ peft_tests::cases!(
     gradients_of_the_rows_go_through_the_transpose,
     a_value_is_rounded_to_what_is_stored,
     a_method_is_asked_by_itself,
+    a_digest_of_parts_is_that_of_the_whole,
 );
+
+/// Of a weight that is read whole, and of one whose rows are read some at a time.
+fn a_digest_of_parts_is_that_of_the_whole(device: &Device) {
+    for (shape, n) in [([5, 7], 1), ([37, 200_000], 2)] {
+        let weight: Tensor<2> = values(shape, 1.0, device);
+        let mut whole = Digest::default();
+        whole.add_bytes(weight.to_data().as_bytes());
+        let weight = FrozenWeight::from(weight);
+        assert_eq!(weight.stored().count(), n);
+        let mut found = Digest::default();
+        weight.add_to(&mut found);
+        assert_eq!(found, whole);
+    }
+}
 
 fn products_are_those_with_the_dense_value(device: &Device) {
     let dense: Tensor<2> = values([6, 10], 1.0, device);

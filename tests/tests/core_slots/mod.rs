@@ -1,5 +1,6 @@
 //! Slots, selection, freezing and merging, whatever the method.
 
+mod convolutions;
 mod freezing;
 mod frozen_weight;
 mod graph;
@@ -8,6 +9,7 @@ mod merging;
 mod paths;
 mod refusals;
 mod shared_matrix;
+mod shared_param;
 mod statistics;
 mod stock;
 mod targets;

@@ -258,7 +258,7 @@ fn a_kind_is_a_type_and_not_a_name(device: &Device) {
     let error = config.attach(&mut model, "a").expect_err("no layer");
     assert_eq!(
         error.to_string(),
-        "lora cannot adapt `linear`, a Codebook; it adapts Linear and Embedding"
+        "lora cannot adapt `linear`, a Codebook; it adapts Linear and Embedding and convolution"
     );
     let ia3 = peft_ia3::Ia3Config::new(Targets::suffixes(["table"]));
     assert_eq!(

@@ -11,7 +11,8 @@ use peft_models::{
 };
 use peft_tests::tolerance::PATHS;
 
-use super::{assert_close, ids, nudge_adapters, params, spread, tiny};
+use super::{assert_close, ids, params, spread, tiny};
+use crate::fixture::filled_adapters;
 
 peft_tests::cases!(
     grouped_queries_equal_repeated_heads,
@@ -127,7 +128,7 @@ fn tied_head_is_the_embedding(device: &Device) {
         .with_targets(Targets::suffixes(["embed_tokens"]))
         .attach(&mut adapted, "default")
         .expect("the embedding can be adapted");
-    let adapted = nudge_adapters(adapted);
+    let adapted = filled_adapters(adapted);
     assert!(max_difference(&adapted.hidden(ids, None, None), &hidden) > 1e-2);
     assert_close(&adapted.logits(hidden.clone()), &logits, 0.0);
     assert_close(&adapted.untie().logits(hidden), &logits, PATHS);

@@ -12,7 +12,8 @@ use peft_store::{Checkpoint, TensorType, with_gguf_adapter, write_gguf, write_gg
 use peft_tests::tolerance::GOLDEN_LOGITS;
 use peft_train::TextTokenizer;
 
-use super::{assert_close, ids, nudge_adapters};
+use super::{assert_close, ids};
+use crate::fixture::filled_adapters;
 
 peft_tests::cases!(on the cores:
     written_models_compute_what_they_did,
@@ -180,7 +181,7 @@ fn a_written_adapter_adds_what_it_did(device: &Device) {
         };
         let config = config.with_targets(peft_core::Targets::suffixes(targets.iter().copied()));
         config.attach(&mut model, "a").expect("it attaches");
-        let model = nudge_adapters(model);
+        let model = filled_adapters(model);
         let base = checkpoint.language_model_config().expect("a decoder");
         write_gguf_adapter(&model, (base, checkpoint.fields()), ("a", 7.0), &path)
             .expect("it is written");

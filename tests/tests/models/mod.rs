@@ -80,27 +80,6 @@ pub(crate) fn spread(config: &DecoderConfig, device: &Device) -> DecoderForCausa
     config.init(device).map(&mut Spread(0.0))
 }
 
-/// A model whose adapters do something: fresh ones are zero.
-fn nudge_adapters<M: Module>(model: M) -> M {
-    #[derive(Default)]
-    struct Nudge(Vec<String>);
-    impl ModuleMapper for Nudge {
-        fn enter_module(&mut self, _name: &str, container: &str) {
-            self.0.push(container.into());
-        }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.0.pop();
-        }
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            match self.0.iter().any(|name| name == "Reparameterization") {
-                true => param.map(|tensor| tensor + 0.3),
-                false => param,
-            }
-        }
-    }
-    model.map(&mut Nudge::default())
-}
-
 /// Every parameter with its path.
 fn params(model: &DecoderForCausalLm) -> Vec<(String, TensorData)> {
     #[derive(Default)]

@@ -15,7 +15,8 @@ use peft_tests::tolerance::PATHS;
 
 use super::encoders::{modernbert, spread as spread_any};
 use super::golden::{directories, models};
-use super::{assert_close, ids, nudge_adapters, padding, spread, tiny};
+use super::{assert_close, ids, padding, spread, tiny};
+use crate::fixture::filled_adapters;
 
 peft_tests::cases!(
     decoders_have_the_states_of_the_whole,
@@ -114,7 +115,7 @@ fn adapters_act_at_what_is_read(device: &Device) {
             .with_path(path)
             .attach(&mut model, "default")
             .expect("it attaches");
-        let model = nudge_adapters(model);
+        let model = filled_adapters(model);
         has_the_states(&model, device);
         let ids = ids(ROWS, POSITIONS, 23, device);
         let read = |model: &peft_models::DecoderForCausalLm| {

@@ -5,6 +5,7 @@ mod models;
 mod products;
 mod training;
 mod values;
+mod vocabulary;
 
 use std::fs;
 use std::path::{Path, PathBuf};

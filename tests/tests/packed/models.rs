@@ -349,6 +349,22 @@ fn digests_are_of_the_blocks(device: &Device) {
     assert_ne!(nf4, q8);
     assert_eq!(nf4, digest("models/gqa", NF4));
     assert_ne!(nf4, digest("models/tied", NF4));
+    // One of the same shapes, of which blocks alone are others.
+    let checkpoint = open("models/gqa", Quantise::Dense);
+    let mut model = checkpoint.load(device, DType::F32).expect("it loads");
+    LoraConfig::new(2, 4.0)
+        .with_targets(Targets::all_linear().last(1))
+        .attach(&mut model, "a")
+        .expect("it attaches");
+    let mut model = filled_adapters(model);
+    let _ = merge(&mut model).expect("it merges");
+    let dir = tempfile::tempdir().expect("a directory");
+    let fields = checkpoint.fields_of(&model);
+    write_checkpoint(&model, &fields, None, DType::F32, dir.path()).expect("it is written");
+    let other = Checkpoint::open(dir.path()).expect("it opens");
+    let other = other.with_quantise(NF4).load(device, DType::F32);
+    let other = base_digest(&other.expect("it loads"), &Default::default());
+    assert_ne!(nf4, other);
 }
 
 /// A merge, and what is written of a packed model, is its dense value.

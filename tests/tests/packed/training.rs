@@ -8,7 +8,7 @@ use peft_lora::LoraConfig;
 use peft_models::{LanguageModel, Transformer};
 use peft_store::{Held, base_digest};
 use peft_tests::Unwatched;
-use peft_train::{Batch, Example, NextToken, TrainConfig, TrainError, target_nll, train};
+use peft_train::{Batch, Example, NextToken, TrainConfig, TrainError, Trainer, target_nll, train};
 
 use super::{NF4, Q8, dense, load, logits, packs};
 use crate::fixture::filled_adapters;
@@ -17,6 +17,7 @@ peft_tests::cases!(on the cores:
     adapters_see_the_dense_value,
     training_leaves_the_base,
     a_packed_weight_does_not_train,
+    packed_weights_stay_on_their_device,
 );
 
 /// An adapted packed layer computes, and hands to what is below, what it would on the dense value.
@@ -174,4 +175,21 @@ fn a_packed_weight_does_not_train(device: &Device) {
             .into_scalar::<f32>()
             > 1e-4
     );
+}
+
+fn packed_weights_stay_on_their_device(device: &Device) {
+    let other = peft_tests::devices().into_iter().find(|at| at != device);
+    let Some(other) = other.filter(|_| packs(device)) else {
+        return;
+    };
+    let mut model = load("models/gqa", NF4, &device.clone().autodiff());
+    let config = LoraConfig::new(2, 4.0);
+    config.attach(&mut model, "a").expect("it attaches");
+    let rows = [Example::new(vec![3; 9], vec![true; 9])];
+    let config = TrainConfig::default();
+    let devices = [device.clone(), other];
+    let trainer = Trainer::new(&config, &rows).with_devices(&devices);
+    let ended = trainer.run(model, &NextToken, &mut Unwatched);
+    let ended = ended.expect_err("it is refused").to_string();
+    assert!(ended.contains("is packed"), "{ended}");
 }

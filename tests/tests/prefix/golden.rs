@@ -48,7 +48,7 @@ fn prefixes_equal_peft(device: &Device) {
             let model = checkpoint.load_tagger(labels, device, DType::F32);
             golden.check(
                 model.expect("it loads").model,
-                &TokenClassification,
+                &TokenClassification::default(),
                 |ids, labels| TagExample {
                     ids,
                     tags: labels

@@ -4,8 +4,8 @@ use burn::tensor::Device;
 use peft_models::{Activation, CausalLm, Gpt2Config};
 use peft_ptuning::{PromptTuningConfig, Prompted};
 use peft_train::{
-    Batch, Example, NextToken, Objective, Observer, PackedNextToken, Progress, StepReport,
-    TrainConfig, TrainError, TrainState, Trainer,
+    Batch, Example, NextToken, Objective, Observer, PackedNextToken, Progress, Regularisation,
+    StepReport, TrainConfig, TrainError, TrainState, Trainer,
 };
 
 use super::{Log, adapted, bits, config, examples};
@@ -18,7 +18,13 @@ peft_tests::cases!(
     a_run_goes_on_to_the_same_bits,
 );
 
-const PACKED: PackedNextToken = PackedNextToken { row_length: 24 };
+const PACKED: PackedNextToken = PackedNextToken {
+    row_length: 24,
+    regularisation: Regularisation {
+        label_smoothing: 0.0,
+        noise_alpha: 0.0,
+    },
+};
 
 fn fewer_positions_hold_all_tokens(device: &Device) {
     let rows = examples(9);
@@ -76,7 +82,7 @@ fn losses_and_updates_are_those_of_rows_apart(device: &Device) {
     let mut pairs = packed.iter().zip(&apart);
     assert!(pairs.all(|(packed, apart)| (packed - apart).abs() < 1e-5));
     // Rows of no length are none that others are put into.
-    let none = PackedNextToken { row_length: 0 };
+    let none = PackedNextToken::default();
     assert!(!none.holds_for(&model));
     assert!(trained(&model, &none, None).0 == apart);
 }

@@ -148,7 +148,10 @@ fn a_kept_trunk_goes_with_it(device: &Device) {
 
 /// In rows that hold several, which a block's second run must lay out as the first.
 fn packed_rows_have_the_same_bits(device: &Device) {
-    let objective = PackedNextToken { row_length: 24 };
+    let objective = PackedNextToken {
+        row_length: 24,
+        ..Default::default()
+    };
     check(&adapted(device, 0.0), &objective, &examples(7));
 }
 

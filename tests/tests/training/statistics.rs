@@ -18,6 +18,7 @@ use crate::fixture::Normed;
 peft_tests::cases!(
     a_run_that_goes_on_has_the_statistics_of_one_that_was_not_interrupted,
     they_move_in_the_stages_in_which_their_module_trains,
+    they_stay_on_one_device,
 );
 
 /// The same at each call.
@@ -203,4 +204,17 @@ fn they_move_in_the_stages_in_which_their_module_trains(device: &Device) {
     let run = Trainer::new(&config, &rows).with_strategy(&Alternate);
     run.run(net(&device), &Sum, &mut log).expect("it trains");
     assert_eq!(log.moving, [0, 2, 0, 2]);
+}
+
+fn they_stay_on_one_device(device: &Device) {
+    let other = peft_tests::devices().into_iter().find(|at| at != device);
+    let Some(other) = other else {
+        return;
+    };
+    let (rows, config) = (rows(), config(1));
+    let devices = [device.clone(), other];
+    let trainer = Trainer::new(&config, &rows).with_devices(&devices);
+    let ended = trainer.run(net(&device.clone().autodiff()), &Sum, &mut Log::default());
+    let ended = ended.expect_err("it is refused").to_string();
+    assert!(ended.contains("running statistics"), "{ended}");
 }

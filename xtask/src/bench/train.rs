@@ -30,7 +30,8 @@ pub(crate) struct Args {
         default_value = "2x512,1x1024,1x2048,1x4096"
     )]
     batches: Vec<Batch>,
-    /// What the base is held in: f32, bf16, or with its linear layers in blocks, q8, nf4
+    /// What the base is held in: f32, bf16, or with its linear layers in blocks, q8, nf4; nf4+ and
+    /// q8+ have the embedding so too
     #[arg(long, value_delimiter = ',', default_value = "f32,bf16,q8,nf4")]
     bases: Vec<String>,
     /// Turns of every row
@@ -124,7 +125,7 @@ fn rows(args: &Args) -> Vec<Row> {
     let mut rows = Vec::new();
     for batch in &args.batches {
         for base in &args.bases {
-            let packed = ["q8", "nf4"].contains(&base.as_str());
+            let packed = base.starts_with("q8") || base.starts_with("nf4");
             let whos = whos
                 .iter()
                 .filter(|who| !packed || matches!(who, Framework::Ours(_)));

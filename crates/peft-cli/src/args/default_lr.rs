@@ -1,13 +1,13 @@
 //! The learning rate of a method where the caller gives none.
 
-use super::{Method, TrainArgs};
+use super::{Method, OptimizerArg, TrainArgs};
 
 impl Method {
     /// The peak learning rate; every method has its own, since what trains differs in size and in
     /// where it starts. `docs/methods.md` has what was measured.
     pub(crate) fn default_lr(self) -> f64 {
         match self {
-            Self::Full | Self::Lisa => 3e-4,
+            Self::Full | Self::Lisa | Self::Waveft => 3e-4,
             Self::Lora
             | Self::Adalora
             | Self::TopLayers
@@ -16,7 +16,10 @@ impl Method {
             | Self::Gradual
             | Self::Badam
             | Self::Randlora
-            | Self::Miss => 1e-3,
+            | Self::Miss
+            | Self::Delora
+            | Self::Gralora
+            | Self::Shira => 1e-3,
             Self::Hira | Self::Loha | Self::Lokr | Self::Oft | Self::Boft | Self::Hra => 3e-3,
             Self::TrainableTokens
             | Self::PTuning
@@ -24,18 +27,25 @@ impl Method {
             | Self::Bitfit
             | Self::Norms
             | Self::Vera
+            | Self::Vblora
             | Self::Road => 1e-2,
-            Self::Ia3 | Self::PromptTuning | Self::PrefixTuning => 3e-2,
+            Self::Ia3 | Self::PromptTuning | Self::PrefixTuning | Self::Fourierft => 3e-2,
+            Self::C3a => 1e-1,
         }
     }
 }
 
 impl TrainArgs {
-    /// That of the method; a projection, a network that makes a prefix, is trained as one.
+    /// That of the method; a projection, a network that makes a prefix, is trained as one. Lion's
+    /// is lower, since its updates are of one size.
     pub(crate) fn default_lr(&self) -> f64 {
-        match self.of_method.prefix_projection {
+        let rate = match self.of_method.prefix_projection {
             true => Method::PTuning.default_lr(),
             false => self.method().default_lr(),
+        };
+        match self.learning.optimizer {
+            OptimizerArg::Lion => rate / 5.0,
+            OptimizerArg::Adamw | OptimizerArg::Adafactor | OptimizerArg::Muon => rate,
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::error::CliError;
 const RANK: usize = 8;
 /// Those of methods whose rank costs little, or nothing.
 const VERA_RANK: usize = 256;
+const VBLORA_RANK: usize = 4;
 const RANDLORA_RANK: usize = 32;
 
 /// Positions of a prompt or a prefix where the caller does not say.
@@ -31,7 +32,7 @@ const VIRTUAL_TOKENS: usize = 20;
 #[command(next_help_heading = "Of a method")]
 pub(crate) struct MethodArgs {
     /// The rank, of adalora the mean rank at the end; 8 if not given, of vera 256, of
-    /// randlora 32
+    /// randlora 32, of vblora 4
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rank: Option<usize>,
@@ -60,8 +61,10 @@ pub(crate) struct MethodArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lora_plus_ratio: Option<f64>,
     /// lora: what the factors start from: kaiming, as if not given, gaussian, orthogonal; olora,
-    /// pissa, pissa_niter_N (N rounds), parts of the weight, saved as LoRA of twice the rank;
-    /// loftq, what --quantise leaves out; eva, what layers read of the training rows
+    /// pissa, pissa_niter_N (N rounds), parts of the weight, and of the training rows lora_ga,
+    /// directions of gradients, corda_ipm and corda_kpm, parts of the weight by what layers read,
+    /// all saved as LoRA of twice the rank; loftq, what --quantise leaves out; eva, what layers
+    /// read of the training rows
     #[arg(long, value_name = "INIT", visible_alias = "init-lora-weights")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lora_init: Option<LoraInitArg>,
@@ -85,7 +88,8 @@ pub(crate) struct MethodArgs {
     #[arg(long, value_name = "WEIGHT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) orthogonal_weight: Option<f64>,
-    /// lora, adalora, vera, randlora, miss, hira: dropout on the adapter's input
+    /// lora, adalora, vera, randlora, vblora, miss, hira, delora, gralora: dropout on the adapter's
+    /// input
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dropout: Option<f64>,
@@ -172,6 +176,7 @@ impl MethodArgs {
             let rank = *self.rank.get_or_insert(match method {
                 Method::Vera => VERA_RANK,
                 Method::Randlora => RANDLORA_RANK,
+                Method::Vblora => VBLORA_RANK,
                 _ => RANK,
             });
             let alpha = match method {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 use peft_layerwise::Every;
-use peft_lora::LoraInit;
+use peft_lora::{CordaMode, LoraInit};
 use serde::{Serialize, Serializer};
 
 use super::Method;
@@ -71,6 +71,9 @@ impl FromStr for LoraInitArg {
             ("olora", _) => LoraInit::Olora,
             ("loftq", _) => LoraInit::Loftq,
             ("eva", _) => LoraInit::Eva,
+            ("lora_ga", _) => LoraInit::LoraGa,
+            ("corda_ipm", _) => LoraInit::Corda(CordaMode::InstructionPreviewed),
+            ("corda_kpm", _) => LoraInit::Corda(CordaMode::KnowledgePreserved),
             ("pissa", _) => LoraInit::Pissa,
             (_, Some(n)) => {
                 let rounds = rounds(n).ok_or("pissa_niter_N takes 1 to 64 rounds")?;
@@ -78,7 +81,7 @@ impl FromStr for LoraInitArg {
             }
             _ => {
                 return Err(
-                    "it is kaiming, gaussian, orthogonal, olora, pissa, pissa_niter_N, loftq or eva"
+                    "it is kaiming, gaussian, orthogonal, olora, pissa, pissa_niter_N, lora_ga, corda_ipm, corda_kpm, loftq or eva"
                         .into(),
                 );
             }
@@ -95,6 +98,11 @@ impl Serialize for LoraInitArg {
             LoraInit::Olora => serializer.serialize_str("olora"),
             LoraInit::Loftq => serializer.serialize_str("loftq"),
             LoraInit::Eva => serializer.serialize_str("eva"),
+            LoraInit::LoraGa => serializer.serialize_str("lora_ga"),
+            LoraInit::Corda(CordaMode::InstructionPreviewed) => {
+                serializer.serialize_str("corda_ipm")
+            }
+            LoraInit::Corda(CordaMode::KnowledgePreserved) => serializer.serialize_str("corda_kpm"),
             LoraInit::Pissa => serializer.serialize_str("pissa"),
             LoraInit::PissaRandomised { rounds } => {
                 serializer.collect_str(&format_args!("pissa_niter_{rounds}"))

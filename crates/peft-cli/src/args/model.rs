@@ -68,9 +68,17 @@ pub(crate) struct ModelArgs {
     /// model's own
     #[arg(long, value_name = "DIR")]
     pub(crate) tokenizer: Option<PathBuf>,
-    /// flex, ndarray, cuda or cuda:N, as far as built in
+    /// flex, ndarray, cuda or cuda:N, as far as built in; remote:ws://HOST:PORT for the first
+    /// device of a `peft worker`, remote:ws://HOST:PORT/1 for its second. Of several, as in
+    /// cuda:0,cuda:1, each computes its share of every batch, in `train`; the first also sums,
+    /// updates and evaluates
     #[arg(long, default_value = "flex")]
     pub(crate) device: String,
+    /// File with the token that workers ask for; that of the variable PEFT_WORKER_TOKEN if none is
+    /// given
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token_file: Option<PathBuf>,
     /// What the base model is held in: f32, bf16 or f16; all that is no product with its weights is
     /// f32
     #[arg(long, default_value = "f32")]
@@ -81,6 +89,11 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_enum, visible_aliases = ["quantize", "base-bits"])]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) quantise: Option<HoldArg>,
+    /// Hold the embedding and the output layer so too, of a language model: they are a fifth of a
+    /// small one, and do not train then
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) quantise_embeddings: bool,
     /// Load the model even if the machine's memory does not seem to hold it
     #[arg(long)]
     #[serde(skip)]
@@ -89,4 +102,11 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "N")]
     #[serde(skip)]
     pub(crate) threads: Option<usize>,
+}
+
+impl ModelArgs {
+    /// The devices, by name.
+    pub(crate) fn devices(&self) -> Vec<&str> {
+        self.device.split(',').map(str::trim).collect()
+    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Method, MethodArgs, ModelArgs, RowArgs};
+use super::{Method, MethodArgs, ModelArgs, OptimizerArg, RowArgs};
 
 #[derive(Args, Clone)]
 pub(crate) struct PlanArgs {
@@ -33,6 +33,10 @@ pub(crate) struct PlanArgs {
     /// Batches in a step
     #[arg(long, default_value_t = 1)]
     pub(crate) grad_accum: usize,
+    /// Devices that share the rows of each batch, as `train --device` has them: what one holds, and
+    /// what they move
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) devices: usize,
     /// Tokens of each row; with --train, at most
     #[arg(long, default_value_t = 512)]
     pub(crate) max_length: usize,
@@ -42,6 +46,9 @@ pub(crate) struct PlanArgs {
     /// Run each block again for its gradients
     #[arg(long)]
     pub(crate) recompute: bool,
+    /// How gradients would become updates
+    #[arg(long, value_enum, default_value = "adamw")]
+    pub(crate) optimizer: OptimizerArg,
     /// Steps of the run, for its time
     #[arg(long)]
     pub(crate) steps: Option<usize>,

@@ -26,6 +26,7 @@ mod run_record;
 pub(crate) mod spectrum;
 mod tokenizer;
 pub(crate) mod train;
+pub(crate) mod worker;
 
 use std::fmt::Display;
 use std::io::{Write, stdout};
@@ -41,7 +42,7 @@ use peft_train::{Dataset, EncodeOptions, RowKind, TextTokenizer};
 
 use self::adapted::{attach, attach_as, check_acts_with_others, open_for_task};
 use crate::args::{AdaptersArgs, HoldArg, ModelArgs, RowArgs};
-use crate::device::placed;
+use crate::device::{placed, placed_on};
 use crate::error::CliError;
 use crate::say::say;
 
@@ -106,14 +107,13 @@ fn load_all(
 fn check_memory(args: &ModelArgs, what: &str, shapes: &[Vec<usize>]) -> Result<(), CliError> {
     /// Its values, their gradients, and two moments of each.
     const TRAINING: usize = 4;
-    let (device, _) = placed(args)?;
+    let (devices, _) = placed_on(args)?;
     let all = shapes.iter().map(Vec::as_slice);
     let all = all.cycle().take(shapes.len() * TRAINING);
     match args.any_size {
         true => Ok(()),
-        false => {
-            MemoryError::check(|| what.into(), all, DType::F32, &device).map_err(CliError::Memory)
-        }
+        false => MemoryError::check(|| what.into(), all, DType::F32, &devices[0])
+            .map_err(CliError::Memory),
     }
 }
 
@@ -121,7 +121,13 @@ fn check_memory(args: &ModelArgs, what: &str, shapes: &[Vec<usize>]) -> Result<(
 fn opened(args: &ModelArgs) -> Result<Checkpoint, CliError> {
     Ok(Checkpoint::open(&args.model)?
         .with_any_size(args.any_size)
-        .with_quantise(HoldArg::of(args.quantise)))
+        .with_quantise(HoldArg::of(args.quantise))
+        .with_quantised_vocabulary(args.quantise_embeddings))
+}
+
+/// The most memory that this process has taken so far, where the system tells it.
+pub(crate) fn peak_memory() -> Option<String> {
+    plan::peak().map(plan::bytes)
 }
 
 /// Says which weights are packed, and what they and the others take, where any are.
@@ -130,13 +136,13 @@ fn say_held<M: Module>(model: &M) {
     let megabytes = |bytes: usize| bytes as f64 / 1e6;
     for (format, (count, bytes)) in &held.packed {
         say!(
-            "{count} weights of linear layers are held in {format}, {:.1} MB",
+            "{count} weights are held in {format}, {:.1} MB",
             megabytes(*bytes)
         );
     }
     if !held.packed.is_empty() {
         say!(
-            "the other {} parameters are dense, {:.1} MB: embeddings, norms, biases, and layers in no block, as the output layer",
+            "the other {} parameters are dense, {:.1} MB: norms, biases, and without --quantise-embeddings what is in no block, as the embedding",
             held.dense,
             megabytes(held.dense_bytes)
         );

@@ -3,32 +3,43 @@
 mod advice;
 mod probe;
 mod rows;
+mod shared;
 mod sizes;
+mod storages;
 mod table;
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use burn::tensor::{DType, Device};
 use peft_model::Transformer;
-use peft_plan::{ModelSizes, Plan, Run, plan};
+use peft_plan::{Devices, ModelSizes, Plan, Run, plan};
 use peft_store::{Checkpoint, CheckpointConfig, Held, MemoryError};
-use peft_train::TrainExample;
+use peft_train::{TrainExample, TrunkCache};
 use serde_json::{Value, json};
 
 pub(super) use self::probe::Probe;
 use self::rows::PlannedRows;
+use self::shared::Shared;
+use self::storages::{Storages, with_weights};
 pub(super) use self::table::bytes;
 use super::train::names_output_layer;
 use super::{opened, print_line};
 use crate::args::{Cli, HoldArg, Method, MethodArgs, ModelArgs, PlanArgs, TrainArgs, Verb};
-use crate::device::{on_cores, placed};
+use crate::device::{on_cores, placed, placed_on};
 use crate::error::CliError;
 use crate::say::say;
 
 pub(crate) fn run(args: &PlanArgs) -> Result<(), CliError> {
-    if args.batch_size == 0 || args.max_length == 0 || args.grad_accum == 0 {
+    let counts = [
+        args.batch_size,
+        args.max_length,
+        args.grad_accum,
+        args.devices,
+    ];
+    if counts.contains(&0) {
         return Err(CliError::Usage(
-            "--batch-size, --grad-accum and --max-length must be at least 1".into(),
+            "--batch-size, --grad-accum, --max-length and --devices must be at least 1".into(),
         ));
     }
     if !(args.targets_part > 0.0 && args.targets_part <= 1.0) {
@@ -53,14 +64,16 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), CliError> {
     let args = &rows
         .as_ref()
         .map_or_else(|| args.clone(), |rows| rows.largest(args));
-    let sized = Sized::of(args, &checkpoint)?;
+    let mut sized = Sized::of(args, &checkpoint)?;
+    sized.tokens = rows.as_ref().map(PlannedRows::tokens);
     let chosen = sized.case(args);
     let full = Case::of(
         &PlanArgs {
             method: Some(Method::Full),
             of_method: with_defaults()?,
             model: ModelArgs {
-                quantise: None,
+                quantise: Some(HoldArg::None),
+                quantise_embeddings: false,
                 ..args.model.clone()
             },
             ..args.clone()
@@ -85,7 +98,9 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), CliError> {
         return print_line(json!({
             "method": chosen.name,
             "plan": as_json(&chosen.plan),
+            "weights": chosen.held.storages().collect::<BTreeMap<_, _>>(),
             "full": as_json(&full.plan),
+            "devices": chosen.shared.as_ref().map(Shared::as_json),
             "later": chosen.later.as_ref().map(as_json),
             "multiply_adds_a_second": probe.as_ref().map(|probe| probe.rates),
             "seconds_a_step": seconds(&chosen),
@@ -122,6 +137,10 @@ struct Case {
     plan: Plan,
     /// A step of an epoch after the first, where the trunk is cached.
     later: Option<Plan>,
+    /// The same step on several devices.
+    shared: Option<Shared>,
+    /// What the weights are held as.
+    held: Storages,
 }
 
 impl Case {
@@ -134,8 +153,9 @@ impl Case {
 struct Sized {
     train: TrainArgs,
     sizes: ModelSizes,
-    /// The bytes of the weights, where they are known to the byte.
-    weights: Option<u64>,
+    held: Storages,
+    /// Tokens of all rows, where they are known.
+    tokens: Option<usize>,
 }
 
 impl Sized {
@@ -146,32 +166,33 @@ impl Sized {
         let run = run_of(&train, Run::new(args.batch_size, args.max_length));
         let checkpoint = checkpoint
             .clone()
-            .with_quantise(HoldArg::of(args.model.quantise));
-        let sizes = match checkpoint.config() {
+            .with_quantise(train.held())
+            .with_quantised_vocabulary(train.model.quantise_embeddings);
+        let (sizes, held) = match checkpoint.config() {
             CheckpointConfig::LanguageModel(config) => {
                 let untied = names_output_layer(&train);
                 let tied = config.has_tied_head() && !untied;
                 let model = config.clone().with_tied_head(tied).init(&device);
-                sizes::sizes(&train, &checkpoint, &model, bytes, &run)?
+                let sizes = sizes::sizes(&train, &checkpoint, &model, bytes, &run)?;
+                (sizes, checkpoint.held(&model, &device, dtype)?)
             }
             CheckpointConfig::Encoder(config) => {
                 let model = config.encoder(true, &device);
                 let sizes = sizes::sizes(&train, &checkpoint, &model, bytes, &run)?;
                 // A head tells some labels, and no vocabulary.
-                ModelSizes {
+                let sizes = ModelSizes {
                     vocabulary: LABELS,
                     ..sizes
-                }
+                };
+                (sizes, checkpoint.held(&model, &device, dtype)?)
             }
         };
-        let weights = match checkpoint.has_weights() {
-            true => checkpoint.bytes_held(&device, dtype)?,
-            false => None,
-        };
+        let dense = train.model.dtype.clone();
         Ok(Self {
             train,
             sizes,
-            weights,
+            held: Storages { held, dense },
+            tokens: None,
         })
     }
 
@@ -191,6 +212,12 @@ impl Sized {
             },
             ..self.run(args.batch_size, args.max_length)
         };
+        let n = args.batch_size.saturating_mul(args.grad_accum);
+        let tokens = self.tokens.unwrap_or(n.saturating_mul(args.max_length));
+        let run = Run {
+            kept: (tokens as f64, run.kept.1),
+            ..run
+        };
         let later = self.train.of_method.cache_trunk.then(|| {
             let cached = Run {
                 cached: true,
@@ -198,10 +225,23 @@ impl Sized {
             };
             plan(&self.sizes, &cached)
         });
-        let mut plan = plan(&self.sizes, &run);
-        if let Some(bytes) = self.weights {
-            plan.memory.weights = bytes as f64;
-        }
+        let of = |run: &Run| {
+            let mut plan = plan(&self.sizes, run);
+            with_weights(&mut plan, &self.held.held);
+            plan
+        };
+        let plan = of(&run);
+        let shared = (args.devices > 1).then(|| {
+            let rows = args.batch_size.div_ceil(args.devices);
+            Shared {
+                devices: Devices::new(args.devices, plan.trainable),
+                rows,
+                of_each: of(&Run {
+                    rows,
+                    ..run.clone()
+                }),
+            }
+        });
         Case {
             name: self.train.method().to_string(),
             tokens: [args.batch_size, args.grad_accum, args.max_length]
@@ -210,6 +250,8 @@ impl Sized {
                 .product(),
             plan,
             later,
+            shared,
+            held: self.held.clone(),
         }
     }
 }
@@ -220,10 +262,18 @@ fn run_of(args: &TrainArgs, run: Run) -> Run {
     Run {
         recompute: args.recompute,
         dropout: of.dropout.is_some_and(|rate| rate > 0.0),
-        workers: args
-            .workers
-            .or(std::thread::available_parallelism().map(usize::from).ok())
-            .unwrap_or(1),
+        moments: args.learning.optimizer.moments(),
+        kept: match of.cache_trunk {
+            true => (run.kept.0, TrunkCache::default().memory as f64),
+            false => (0.0, 0.0),
+        },
+        workers: match args.model.devices().len() {
+            1 => args
+                .workers
+                .or(std::thread::available_parallelism().map(usize::from).ok())
+                .unwrap_or(1),
+            several => several * args.workers.unwrap_or(1),
+        },
         ..run
     }
 }
@@ -259,20 +309,25 @@ pub(super) fn of_run<M: Transformer, E: TrainExample>(
     examples: &[E],
     outputs: Option<usize>,
 ) -> Option<Plan> {
-    if args.init_adapter.is_some() || !on_cores(&args.model.device) {
+    let names = args.model.devices();
+    let one = names.iter().all(|name| *name == names[0] && on_cores(name));
+    if args.init_adapter.is_some() || !one {
         return None;
     }
-    let (_, dtype) = placed(&args.model).ok()?;
+    let (_, dtype) = placed_on(&args.model).ok()?;
     let (rows, tokens, targets) = largest_batch(args, examples, outputs.is_some());
+    let run = run_of(args, Run::new(rows, tokens));
+    let all: usize = examples.iter().map(TrainExample::length).sum();
     let run = Run {
         batches: args.grad_accum,
         targets,
-        ..run_of(args, Run::new(rows, tokens))
+        kept: (all as f64, run.kept.1),
+        ..run
     };
     let mut sizes = sizes::sizes(args, checkpoint, model, dtype.size() as f64, &run).ok()?;
     sizes.vocabulary = outputs.unwrap_or(sizes.vocabulary);
     let mut plan = plan(&sizes, &run);
-    plan.memory.weights = Held::of(model).bytes() as f64;
+    with_weights(&mut plan, &Held::of(model));
     Some(plan)
 }
 
@@ -315,6 +370,7 @@ fn train_args(args: &PlanArgs) -> Result<TrainArgs, CliError> {
     train.model = args.model.clone();
     train.method = args.method;
     train.of_method = args.of_method.clone();
+    train.learning.optimizer = args.optimizer;
     train.batch_size = args.batch_size;
     train.grad_accum = args.grad_accum;
     train.max_length = args.max_length;

@@ -27,6 +27,8 @@ pub(crate) struct RunRecord {
     pub(crate) best: Option<f64>,
     /// What its last steps cost, planned and used, by name, where they were planned.
     pub(crate) cost: BTreeMap<String, Points>,
+    /// What the model answered to some rows, by step, where that was shown.
+    pub(crate) samples: Vec<(f64, Vec<Value>)>,
     /// How many steps it was to have.
     pub(crate) planned: Option<f64>,
     /// Lines that could not be read.
@@ -61,6 +63,7 @@ impl RunRecord {
             valid: BTreeMap::new(),
             best: None,
             cost: BTreeMap::new(),
+            samples: Vec::new(),
             planned: None,
             damaged: 0,
         };
@@ -86,6 +89,9 @@ impl RunRecord {
         put(&mut self.train, &line["train"]);
         put(&mut self.valid, &line["valid"]);
         put(&mut self.cost, &line["cost"]);
+        if let Some(samples) = line["samples"].as_array() {
+            self.samples.push((step, samples.clone()));
+        }
         if line["best"] == Value::Bool(true) {
             self.best = Some(step);
         }

@@ -102,15 +102,16 @@ pub fn attach<M: Module, A: Adapter>(
             expected: "one for each layer",
         });
     }
-    if placement.path == ForwardPath::Weight {
-        for (layer, adapter) in layers.iter().zip(&adapters) {
-            if let Some(reason) = adapter.needs_factored_path(true) {
-                return Err(PeftError::NeedsFactoredPath {
-                    method: A::NAME,
-                    path: layer.path.clone(),
-                    reason,
-                });
-            }
+    for (layer, adapter) in layers.iter().zip(&adapters) {
+        // A convolution reads its weight's value, however the others are read.
+        let by_weight = placement.path == ForwardPath::Weight || layer.kind == LayerKind::Conv;
+        let reason = adapter.needs_factored_path(true);
+        if let Some(reason) = reason.filter(|_| by_weight) {
+            return Err(PeftError::NeedsFactoredPath {
+                method: A::NAME,
+                path: layer.path.clone(),
+                reason,
+            });
         }
     }
 

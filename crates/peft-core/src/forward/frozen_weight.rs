@@ -5,8 +5,14 @@ use std::ops::Range;
 use burn::module::Param;
 use burn::tensor::{DType, Int, Tensor, TensorData, module};
 use peft_kernels::{
-    PackedFormat, is_same_tensor, packed_bytes, packed_format, unpacked, unpacked_columns,
+    PackedFormat, is_same_tensor, packed_bytes, packed_format, packed_rows_format, unpacked,
+    unpacked_columns, unpacked_rows,
 };
+
+use crate::Digest;
+
+/// About how many values of a dense weight are copied at once.
+const STORED_PART: usize = 1 << 22;
 
 /// A weight below its adapters, as it is stored.
 ///
@@ -31,14 +37,20 @@ enum Storage<const D: usize> {
     /// Blocks of a few bits a value, in the memory of a tensor of the weight's shape and the dense
     /// value's type ([`Packed`](peft_kernels::Packed)). It does not train.
     Packed(Tensor<D>, PackedFormat),
+    /// The transpose of such a weight, of an embedding `[n_embeddings, d_model]`: each row is
+    /// unpacked by itself, and the layer that is tied to it multiplies by the blocks.
+    PackedRows(Tensor<D>, PackedFormat),
 }
 
 impl<const D: usize> From<Tensor<D>> for FrozenWeight<D> {
     fn from(weight: Tensor<D>) -> Self {
-        Self(match packed_format(&weight) {
-            None => Storage::Dense(weight),
-            Some(format) => Storage::Packed(weight, format),
-        })
+        Self(
+            match (packed_format(&weight), packed_rows_format(&weight)) {
+                (Some(format), _) => Storage::Packed(weight, format),
+                (None, Some(format)) => Storage::PackedRows(weight, format),
+                (None, None) => Storage::Dense(weight),
+            },
+        )
     }
 }
 
@@ -49,39 +61,65 @@ impl<const D: usize> FrozenWeight<D> {
         param.base().into()
     }
 
+    /// The tensor that holds it.
+    fn tensor(&self) -> &Tensor<D> {
+        let (Storage::Dense(weight) | Storage::Packed(weight, _) | Storage::PackedRows(weight, _)) =
+            &self.0;
+        weight
+    }
+
     /// The shape of the weight.
     pub fn dims(&self) -> [usize; D] {
-        match &self.0 {
-            Storage::Dense(weight) | Storage::Packed(weight, _) => weight.dims(),
-        }
+        self.tensor().dims()
     }
 
     /// The precision of the [dense](Self::dense) value.
     pub fn dtype(&self) -> DType {
-        match &self.0 {
-            Storage::Dense(weight) | Storage::Packed(weight, _) => weight.dtype(),
-        }
+        self.tensor().dtype()
     }
 
     /// How its values are packed, where it is no dense tensor.
     pub fn packed(&self) -> Option<PackedFormat> {
         match &self.0 {
             Storage::Dense(_) => None,
-            Storage::Packed(_, format) => Some(*format),
+            Storage::Packed(_, format) | Storage::PackedRows(_, format) => Some(*format),
         }
     }
 
-    /// What is stored, for a digest: the values of a dense tensor, in their shape, or the bytes of
-    /// blocks. Two weights of the same shape that store the same have the same dense value.
-    pub fn stored(&self) -> TensorData {
-        match &self.0 {
-            Storage::Dense(weight) => weight.clone().into_data(),
-            Storage::Packed(weight, _) => {
-                let bytes = packed_bytes(weight).unwrap_or_default();
-                let n = bytes.len();
-                TensorData::new(bytes, [n])
+    /// What is stored, for a digest: the bytes of blocks, or the values of a dense tensor, of a
+    /// large one some rows at a time, so that there is no second one. Two weights of the same shape
+    /// that store the same have the same dense value.
+    pub fn stored(&self) -> impl Iterator<Item = TensorData> + '_ {
+        let [all, of_row] = match &self.0 {
+            Storage::Dense(weight) => {
+                let dims = weight.dims();
+                [dims[0], dims[1..].iter().product()]
             }
-        }
+            Storage::Packed(..) | Storage::PackedRows(..) => [1, 1],
+        };
+        // Of whole words in any precision.
+        let rows = (STORED_PART / of_row.max(1)).next_multiple_of(8).max(8);
+        (0..all).step_by(rows).map(move |first| match &self.0 {
+            Storage::Dense(weight) if all <= rows => weight.clone().into_data(),
+            Storage::Dense(weight) => {
+                let part = weight.clone().narrow(0, first, rows.min(all - first));
+                part.into_data()
+            }
+            Storage::Packed(weight, _) => bytes(weight),
+            Storage::PackedRows(weight, _) => bytes(&turned(weight)),
+        })
+    }
+
+    /// Take [what is stored](Self::stored) into a digest, as bytes.
+    pub fn add_to(&self, digest: &mut Digest) {
+        let values = self.dims().iter().product::<usize>();
+        let length = match self.packed() {
+            Some(format) => format.bytes(values).unwrap_or(0),
+            None => values * self.dtype().size(),
+        };
+        digest.add(length as u64);
+        self.stored()
+            .for_each(|part| digest.add_words(part.as_bytes()));
     }
 
     /// The weight as a tensor, in the precision in which it is stored. Of a weight that is stored
@@ -95,7 +133,16 @@ impl<const D: usize> FrozenWeight<D> {
         match &self.0 {
             Storage::Dense(weight) => weight.clone(),
             Storage::Packed(weight, _) => unpacked(weight.clone()),
+            Storage::PackedRows(weight, _) => turned(&unpacked(turned(weight))),
         }
+    }
+
+    /// A weight of rows, `[d_out, …]`, as the matrix that multiplies these rows' other axes in one,
+    /// `[…, d_out]`: a convolution's, by which each window is multiplied. It is a tensor.
+    pub fn as_matrix(&self) -> FrozenWeight {
+        let dims = self.dims();
+        let rest = dims[1..].iter().product();
+        FrozenWeight::from(self.dense().reshape([dims[0], rest]).transpose())
     }
 
     /// As [`dense`](Self::dense), in another precision: that of an adapter's parameters, in which a
@@ -114,27 +161,31 @@ impl<const D: usize> FrozenWeight<D> {
     }
 }
 
+/// The other way round.
+fn turned<const D: usize>(weight: &Tensor<D>) -> Tensor<D> {
+    weight.clone().swap_dims(D - 2, D - 1)
+}
+
+/// The blocks of a packed weight.
+fn bytes<const D: usize>(weight: &Tensor<D>) -> TensorData {
+    let bytes = packed_bytes(weight).unwrap_or_default();
+    let n = bytes.len();
+    TensorData::new(bytes, [n])
+}
+
 /// Columns, or rows, of a dense value that are looked at together.
 const RUN: usize = 64;
 
 impl FrozenWeight {
     /// The same weight as a constant: what is made of it is in no graph.
     pub fn without_autodiff(&self) -> Self {
-        Self(match &self.0 {
-            Storage::Dense(weight) => Storage::Dense(weight.clone().without_autodiff()),
-            Storage::Packed(weight, format) => {
-                Storage::Packed(weight.clone().without_autodiff(), *format)
-            }
-        })
+        self.tensor().clone().without_autodiff().into()
     }
 
     /// Whether both are known to be one weight in one place of memory, so that what was made of the
     /// one, and is kept with it, holds for the other. On `flex` it is known.
     pub fn is_same(&self, other: &Self) -> bool {
-        let [one, other] = [self, other].map(|weight| match &weight.0 {
-            Storage::Dense(tensor) | Storage::Packed(tensor, _) => tensor,
-        });
-        is_same_tensor(one, other)
+        is_same_tensor(self.tensor(), other.tensor())
     }
 
     /// `Σ W²` of each column, `[d_out]`, in `dtype` and without a gradient. No dense value is
@@ -144,8 +195,8 @@ impl FrozenWeight {
         let of = |part: Tensor<2>| part.cast(dtype).square().sum_dim(0); // [1, n]
         let runs = |side: usize| (0..side).step_by(RUN).map(move |at| at..side.min(at + RUN));
         let squares = match &self.0 {
-            Storage::Dense(weight) => {
-                let weight = weight.clone().without_autodiff();
+            Storage::Dense(_) | Storage::PackedRows(..) => {
+                let weight = self.dense().without_autodiff();
                 let rows = |run: Range<usize>| of(weight.clone().narrow(0, run.start, run.len()));
                 let none = Tensor::zeros([1, d_out], (&weight.device(), dtype));
                 runs(d_in).map(rows).fold(none, |sum, part| sum + part)
@@ -171,6 +222,7 @@ impl FrozenWeight {
             Storage::Dense(weight) | Storage::Packed(weight, _) => {
                 unpacked_columns(weight, columns)
             }
+            Storage::PackedRows(..) => unpacked_columns(&self.dense(), columns),
         }
     }
 
@@ -187,6 +239,13 @@ impl FrozenWeight {
         match &self.0 {
             Storage::Dense(weight) | Storage::Packed(weight, _) => {
                 peft_kernels::linear(x, weight.clone(), bias)
+            }
+            Storage::PackedRows(weight, _) => {
+                let product = peft_kernels::transposed_product(x, turned(weight));
+                match bias {
+                    Some(bias) => product + bias.unsqueeze(),
+                    None => product,
+                }
             }
         }
     }
@@ -206,10 +265,11 @@ impl FrozenWeight {
             Storage::Dense(weight) | Storage::Packed(weight, _) => {
                 peft_kernels::transposed_product(x, weight.clone())
             }
+            Storage::PackedRows(weight, _) => peft_kernels::linear(x, turned(weight), None),
         }
     }
 
-    /// The rows of an embedding; of one that is packed, all are unpacked for them.
+    /// The rows of an embedding; of one that is packed by columns, all are unpacked for them.
     ///
     /// # Shapes
     ///
@@ -217,6 +277,14 @@ impl FrozenWeight {
     pub fn rows(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         match &self.0 {
             Storage::Dense(_) | Storage::Packed(..) => module::embedding(self.dense(), ids),
+            Storage::PackedRows(weight, _) => {
+                let [batch, positions] = ids.dims();
+                let ids = ids.into_data();
+                let ids: Vec<usize> = ids.iter::<i64>().map(|id| id as usize).collect();
+                let rows = unpacked_rows(weight, &ids);
+                let width = rows.dims()[1];
+                rows.reshape([batch, positions, width])
+            }
         }
     }
 }

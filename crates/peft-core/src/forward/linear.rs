@@ -67,7 +67,7 @@ fn of_rows<const D: usize>(layer: &FrozenLinear<'_>, x: Tensor<D>) -> Tensor<D> 
 /// If [`route`](crate::route) has chosen adapters for another number of rows than there are.
 pub fn embedding(layer: &Embedding, ids: Tensor<2, Int>) -> Tensor<3> {
     let Some(slot) = layer.weight.reparameterization::<AdapterSlot>() else {
-        return layer.forward(ids);
+        return FrozenWeight::of(&layer.weight).rows(ids);
     };
     if let Some(routes) = slot.routes() {
         return route::embedding(routes, slot, layer, ids);

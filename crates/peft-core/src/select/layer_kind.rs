@@ -9,6 +9,8 @@ pub enum LayerKind {
     Linear,
     /// [`burn::nn::Embedding`].
     Embedding,
+    /// [`burn::nn::conv::Conv1d`] or [`burn::nn::conv::Conv2d`].
+    Conv,
 }
 
 impl fmt::Display for LayerKind {
@@ -16,6 +18,7 @@ impl fmt::Display for LayerKind {
         f.write_str(match self {
             Self::Linear => "Linear",
             Self::Embedding => "Embedding",
+            Self::Conv => "convolution",
         })
     }
 }

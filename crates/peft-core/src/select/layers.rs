@@ -23,20 +23,55 @@ pub struct Layer {
     /// What it is.
     pub kind: LayerKind,
     /// The shape of its weight: `[d_in, d_out]` of a linear layer, `[n_embeddings, d_model]` of an
-    /// embedding.
+    /// embedding. Of a convolution the matrix by which a window is multiplied: `d_in` is the
+    /// window's channels (of one group) times the kernel's sides, `d_out` its output channels.
     pub shape: [usize; 2],
     /// Whether it has a bias.
     pub has_bias: bool,
     /// Where its weight is, or will be, with the autodiff context that the model has.
     pub device: Device,
-    weight: Param<Tensor<2>>,
+    weight: Weight,
+}
+
+/// The weight of a layer by its rank.
+#[derive(Debug, Clone)]
+enum Weight {
+    Matrix(Param<Tensor<2>>),
+    Conv1d(Param<Tensor<3>>),
+    Conv2d(Param<Tensor<4>>),
+}
+
+impl Weight {
+    fn of<const D: usize>(param: &Param<Tensor<D>>) -> Option<Self> {
+        let param = param as &dyn Any;
+        let matrix = || {
+            Some(Self::Matrix(
+                param.downcast_ref::<Param<Tensor<2>>>()?.clone(),
+            ))
+        };
+        let line = || {
+            Some(Self::Conv1d(
+                param.downcast_ref::<Param<Tensor<3>>>()?.clone(),
+            ))
+        };
+        let plane = || {
+            Some(Self::Conv2d(
+                param.downcast_ref::<Param<Tensor<4>>>()?.clone(),
+            ))
+        };
+        matrix().or_else(line).or_else(plane)
+    }
 }
 
 impl Layer {
     /// The frozen weight, of [`shape`](Self::shape), without any adapter. Initialises a lazy
     /// parameter.
     pub fn frozen_weight(&self) -> FrozenWeight {
-        FrozenWeight::of(&self.weight)
+        match &self.weight {
+            Weight::Matrix(weight) => FrozenWeight::of(weight),
+            Weight::Conv1d(weight) => FrozenWeight::of(weight).as_matrix(),
+            Weight::Conv2d(weight) => FrozenWeight::of(weight).as_matrix(),
+        }
     }
 
     /// The layer with its shape as the forward sees it. Initialises a lazy parameter: a linear
@@ -115,7 +150,7 @@ pub(crate) struct ParamInfo {
     pub(crate) owner: String,
     /// Whether it lies in an input adapter.
     pub(crate) reads_beside: bool,
-    matrix: Option<Param<Tensor<2>>>,
+    weight: Option<Weight>,
 }
 
 impl ParamInfo {
@@ -139,6 +174,7 @@ fn kind(container: &str, name: &str, n_dims: usize) -> Option<LayerKind> {
     match (name, n_dims, container) {
         ("weight", 2, "Struct:Linear") => Some(LayerKind::Linear),
         ("weight", 2, "Struct:Embedding") => Some(LayerKind::Embedding),
+        ("weight", 3, "Struct:Conv1d") | ("weight", 4, "Struct:Conv2d") => Some(LayerKind::Conv),
         _ => None,
     }
 }
@@ -186,7 +222,7 @@ impl VisitParams for Scan {
             device: param.lazy_device(),
             trainable: is_trainable(param),
             adapter: slot.and_then(|slot| names.get(slot + 1).cloned()),
-            matrix: (param as &dyn Any).downcast_ref().cloned(),
+            weight: Weight::of(param),
         });
     }
 }
@@ -240,9 +276,13 @@ pub(crate) fn layers_of(params: &[ParamInfo]) -> Vec<Layer> {
                 has_bias: base.iter().any(|other| other.path == bias),
                 path,
                 kind,
-                shape: [param.shape[0], param.shape[1]],
+                shape: match kind {
+                    LayerKind::Linear | LayerKind::Embedding => [param.shape[0], param.shape[1]],
+                    // [d_out, channels of a group, kernel…]
+                    LayerKind::Conv => [param.shape[1..].iter().product(), param.shape[0]],
+                },
                 device: param.device.clone(),
-                weight: param.matrix.clone()?,
+                weight: param.weight.clone()?,
             })
         })
         .collect()

@@ -8,6 +8,7 @@ mod erased;
 mod manage;
 mod schedule;
 mod shared_matrix;
+mod shared_param;
 mod traverse;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use erased::erase;
 pub use manage::{detach, rename, replace, set_active, set_disabled};
 pub use schedule::AdapterSchedule;
 pub use shared_matrix::{SharedMatrix, set_shared_matrices, shared_matrices};
+pub use shared_param::SharedParam;
 pub(crate) use traverse::{REPARAMETERIZATION, install, strip};
 pub use traverse::{edit_all_slots, edit_slots, slots};
 

@@ -163,6 +163,11 @@ pub fn freeze_statistics<M: Module>(
     Ok(())
 }
 
+/// Whether a model has running statistics, moving or not.
+pub fn has_statistics<M: Module>(model: &M) -> bool {
+    !Holders::of(model).is_empty()
+}
+
 /// The paths of the running statistics that training moves now, in no order but that of their
 /// names.
 pub fn moving_statistics<M: Module>(model: &M) -> BTreeSet<String> {

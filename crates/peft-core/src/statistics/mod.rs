@@ -14,7 +14,7 @@ mod values;
 
 pub(crate) use exchange::exchange;
 pub(crate) use find::Holders;
-pub use find::{freeze_statistics, moving_statistics};
+pub use find::{freeze_statistics, has_statistics, moving_statistics};
 pub use of_adapter::{set_statistics, statistics};
 pub(crate) use of_module::Statistics;
 pub(crate) use values::{apart, read};

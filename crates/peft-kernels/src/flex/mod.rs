@@ -31,7 +31,10 @@ pub(crate) use ops::{
     act, gate, layer_norm, linear, matmul, rms_norm, rotate, scale, scale_columns, softmax,
     sum_of_squares, transposed_product, update, with_gradient,
 };
-pub(crate) use packed::{packed_bytes, packed_format, packed_tensor, unpacked, unpacked_columns};
+pub(crate) use packed::{
+    packed_bytes, packed_format, packed_rows_format, packed_tensor, unpacked, unpacked_columns,
+    unpacked_rows,
+};
 
 /// Whether a tensor is f32 on `flex`, differentiated or not, and holds anything.
 pub(crate) fn holds<const D: usize>(x: &Tensor<D>) -> bool {

@@ -33,6 +33,19 @@ pub(super) struct PackedView<'a> {
 impl<'a> PackedView<'a> {
     /// What `x` holds, if it is packed.
     pub(super) fn of(x: &'a FlexTensor) -> Option<Self> {
+        let (view, shape) = Self::behind(x)?;
+        (shape == view.dims).then_some(view)
+    }
+
+    /// What the transpose of `x` holds, if that is packed. Of a square one it is not told.
+    fn of_turned(x: &'a FlexTensor) -> Option<Self> {
+        let (view, shape) = Self::behind(x)?;
+        let [d_in, d_out] = view.dims;
+        (d_in != d_out && shape == [d_out, d_in]).then_some(view)
+    }
+
+    /// What the memory of `x` holds, if it is packed, and the shape of `x`.
+    fn behind(x: &'a FlexTensor) -> Option<(Self, Vec<usize>)> {
         let layout = x.layout();
         if layout.strides() != [0, 0] || layout.start_offset() != 0 {
             return None;
@@ -49,13 +62,13 @@ impl<'a> PackedView<'a> {
         }
         let (d_in, d_out, length) = (long(6)?, long(8)?, long(10)?);
         let dims: Vec<usize> = layout.shape().iter().copied().collect();
-        (dims == [d_in, d_out]).then_some(())?;
-        Some(Self {
+        let view = Self {
             format: PackedFormat::of_code(word(5))?,
             dims: [d_in, d_out],
             dtype: x.dtype(),
             bytes: bytes.get(..length)?,
-        })
+        };
+        Some((view, dims))
     }
 
     /// The dense value, `[d_in, d_out]`.
@@ -135,6 +148,33 @@ pub(crate) fn packed_format<const D: usize>(x: &Tensor<D>) -> Option<PackedForma
     PackedView::of(&primitive(x)?).map(|view| view.format)
 }
 
+/// How the transpose of a tensor is packed, if it is a packed weight.
+pub(crate) fn packed_rows_format<const D: usize>(x: &Tensor<D>) -> Option<PackedFormat> {
+    PackedView::of_turned(&primitive(x)?).map(|view| view.format)
+}
+
+/// Some rows of the dense value of a matrix whose transpose is packed, in no graph but of the same
+/// kind of tensor.
+pub(crate) fn unpacked_rows(x: &Tensor<2>, rows: &[usize]) -> Option<Tensor<2>> {
+    let held = primitive(x)?;
+    let view = PackedView::of_turned(&held)?;
+    if rows.iter().any(|row| *row >= view.dims[1]) {
+        return None;
+    }
+    let dense = Tensor::<2>::from_primitive::<Flex>(view.columns(rows)).transpose();
+    Some(of_kind(dense, x))
+}
+
+/// A plain tensor as one of the kind that `like` is, in no graph.
+fn of_kind<const D: usize>(plain: Tensor<D>, like: &Tensor<D>) -> Tensor<D> {
+    match like.gradient_checkpointing_strategy() {
+        Some(strategy) => plain
+            .autodiff()
+            .with_gradient_checkpointing_strategy(strategy),
+        None => plain,
+    }
+}
+
 /// The blocks of a packed weight.
 pub(crate) fn packed_bytes<const D: usize>(x: &Tensor<D>) -> Option<Vec<u8>> {
     PackedView::of(&primitive(x)?).map(|view| view.bytes.to_vec())
@@ -145,12 +185,7 @@ pub(crate) fn unpacked<const D: usize>(x: &Tensor<D>) -> Option<Tensor<D>> {
     let held = primitive(x)?;
     let dense = PackedView::of(&held)?.dense();
     let dense = Tensor::<D>::from_primitive::<Flex>(dense);
-    Some(match x.gradient_checkpointing_strategy() {
-        Some(strategy) => dense
-            .autodiff()
-            .with_gradient_checkpointing_strategy(strategy),
-        None => dense,
-    })
+    Some(of_kind(dense, x))
 }
 
 /// Some columns of the dense value of a packed weight, in no graph.

@@ -194,6 +194,39 @@ pub fn packed_format<const D: usize>(x: &Tensor<D>) -> Option<PackedFormat> {
     }
 }
 
+/// How the rows of a matrix are packed, if its transpose is a packed weight: an embedding, whose
+/// rows are the outputs of the layer that is tied to it.
+pub fn packed_rows_format<const D: usize>(x: &Tensor<D>) -> Option<PackedFormat> {
+    #[cfg(feature = "flex")]
+    return crate::flex::packed_rows_format(x);
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = x;
+        None
+    }
+}
+
+/// Some rows of the dense value of a matrix, whether its rows are packed or not, without a gradient
+/// where they are.
+///
+/// # Shapes
+///
+/// `x` is `[rows, width]`, the result `[n, width]`.
+///
+/// # Panics
+///
+/// If there is no such row.
+pub fn unpacked_rows(x: &Tensor<2>, rows: &[usize]) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if let Some(dense) = crate::flex::unpacked_rows(x, rows) {
+        return dense;
+    }
+    let indices: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
+    let n = indices.len();
+    let indices = Tensor::from_data(TensorData::new(indices, [n]), &x.device());
+    x.clone().select(0, indices)
+}
+
 /// The blocks of a packed weight, in the layout of its format.
 pub fn packed_bytes<const D: usize>(x: &Tensor<D>) -> Option<Vec<u8>> {
     #[cfg(feature = "flex")]

@@ -7,16 +7,19 @@ use peft_core::{
     Adapter, AttachReport, ForwardPath, PeftError, Placed, Placement, TokenRowsConfig,
 };
 use peft_ia3::Ia3Config;
-use peft_lora::{AdaLoraConfig, HiraConfig, LoraConfig, MissConfig};
+use peft_lora::{
+    AdaLoraConfig, DeloraConfig, GraloraConfig, HiraConfig, LoraConfig, MissConfig, ShiraConfig,
+};
 use peft_lycoris::{LoHaConfig, LoKrConfig};
 use peft_model::Transformer;
 use peft_oft::{BoftConfig, HraConfig, OftConfig, RoadConfig};
 use peft_prefix::{PrefixConfig, Prefixed};
 use peft_ptuning::{PTuningConfig, PromptTuningConfig, Prompted};
-use peft_vera::{RandLoraConfig, VeraConfig};
+use peft_spectral::{C3aConfig, FourierFtConfig, WaveFtConfig};
+use peft_vera::{RandLoraConfig, VbloraConfig, VeraConfig};
 use serde_json::{Map, Value, json};
 
-use super::files::{AdapterFiles, OWN};
+use super::files::AdapterFiles;
 use super::input::{attach_input, save_input};
 use super::methods::{InputMethod, WeightMethod};
 use super::weights::{attach_weights, save_weights};
@@ -57,13 +60,16 @@ macro_rules! methods {
         })+)+
 
         /// The methods, as PEFT names them.
-        const PEFT_TYPES: &[&str] = &[
+        pub(super) const PEFT_TYPES: &[&str] = &[
             $(<$WeightsConfig>::PEFT_TYPE,)+
             $($(<$InputConfig>::PEFT_TYPE,)+)+
         ];
 
         /// The config of the method that a file names.
-        fn read(method: &str, fields: &Fields<'_>) -> Option<Result<AdapterConfig, FieldError>> {
+        pub(super) fn read(
+            method: &str,
+            fields: &Fields<'_>,
+        ) -> Option<Result<AdapterConfig, FieldError>> {
             $(if method == <$WeightsConfig>::PEFT_TYPE {
                 return Some(WeightMethod::read(fields).map(AdapterConfig::$Weights));
             })+
@@ -337,6 +343,8 @@ methods! {
         Vera(VeraConfig),
         /// RandLoRA.
         RandLora(RandLoraConfig),
+        /// VB-LoRA.
+        Vblora(VbloraConfig),
         /// OFT.
         Oft(OftConfig),
         /// BOFT.
@@ -349,6 +357,18 @@ methods! {
         Miss(MissConfig),
         /// HiRA.
         Hira(HiraConfig),
+        /// DeLoRA.
+        Delora(DeloraConfig),
+        /// GraLoRA.
+        Gralora(GraloraConfig),
+        /// SHiRA.
+        Shira(ShiraConfig),
+        /// FourierFT.
+        FourierFt(FourierFtConfig),
+        /// C3A.
+        C3a(C3aConfig),
+        /// WaveFT.
+        WaveFt(WaveFtConfig),
     }
     /// Put a fresh soft prompt of this config before a model.
     Prompted, attach_prompt, attach_prompt_of, save_prompt, |model| *model, {
@@ -362,33 +382,4 @@ methods! {
         /// Prefix tuning.
         Prefix(PrefixConfig),
     }
-}
-
-impl AdapterConfig {
-    /// The config that the fields of an `adapter_config.json` say.
-    pub(super) fn from_fields(
-        path: &Path,
-        map: &Map<String, Value>,
-    ) -> Result<Self, AdapterFileError> {
-        let fields = Fields::new(path, map);
-        let Some(method) = fields.string("peft_type")? else {
-            return Err(fields
-                .wrong("peft_type", "the name of a method, such as LORA")
-                .into());
-        };
-        if method == OWN {
-            return Err(own_method(&fields).into());
-        }
-        let supported = || fields.unsupported("peft_type", PEFT_TYPES.join(", "));
-        Ok(read(method, &fields).unwrap_or_else(|| Err(supported()))?)
-    }
-}
-
-/// The error of reading an adapter of a method of one's own as one of PEFT's.
-pub(crate) fn own_method(fields: &Fields<'_>) -> FieldError {
-    let supported = format!(
-        "{}; an adapter of a method of one's own is read by the program that has the method, with `OwnDir`",
-        PEFT_TYPES.join(", ")
-    );
-    fields.unsupported("peft_type", supported)
 }

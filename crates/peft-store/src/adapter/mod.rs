@@ -29,12 +29,13 @@ mod whole;
 mod config;
 mod default_layers;
 mod directory;
+mod named_method;
 mod save;
 
 pub(crate) use base::{BASE_DIGEST, other_base_warning, whole};
-pub(crate) use config::own_method;
 pub(crate) use files::{OWN, create, io, pretty, read_fields, replace};
 pub(crate) use found::{CONFIG, TENSORS};
+pub(crate) use named_method::own_method;
 #[cfg(feature = "models")]
 pub(crate) use tensors::WRAPPED_MODEL;
 

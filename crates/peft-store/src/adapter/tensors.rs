@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_core::{Layer, PeftError};
-use peft_safetensors::{ReadError, TensorPlace};
+use peft_safetensors::{Dtype, ReadError, TensorPlace};
 
 use super::AdapterFileError;
 use super::key_forms::forms;
@@ -83,6 +83,22 @@ impl TensorsFile {
     /// Whether the file has this tensor, in this shape and a precision that is read; what is not so
     /// is a problem.
     pub(super) fn has(&mut self, key: &str, shape: &[usize]) -> bool {
+        self.fits(key, shape, |place| {
+            let read = run_dtype(place.dtype()).is_some();
+            (!read).then(|| TensorProblem::Dtype {
+                key: place.key().into(),
+                found: format!("{:?}", place.dtype()),
+            })
+        })
+    }
+
+    /// The same, where `wrong` says what a tensor's precision is not.
+    fn fits(
+        &mut self,
+        key: &str,
+        shape: &[usize],
+        wrong: impl Fn(&TensorPlace) -> Option<TensorProblem>,
+    ) -> bool {
         let own = self.own_key(key);
         let place = own.as_ref().and_then(|own| self.places.get(own));
         let problem = match place {
@@ -92,11 +108,10 @@ impl TensorsFile {
                 expected: shape.to_vec(),
                 found: place.shape().to_vec(),
             },
-            Some(place) if run_dtype(place.dtype()).is_none() => TensorProblem::Dtype {
-                key: place.key().into(),
-                found: format!("{:?}", place.dtype()),
+            Some(place) => match wrong(place) {
+                Some(problem) => problem,
+                None => return true,
             },
-            Some(_) => return true,
         };
         self.problems.push(problem);
         if let Some(own) = own {
@@ -125,6 +140,46 @@ impl TensorsFile {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Take whole numbers from 0 on; none where that is a problem.
+    fn take_indices(
+        &mut self,
+        key: &str,
+        shape: &[usize],
+    ) -> Result<Option<Vec<usize>>, AdapterFileError> {
+        let not_whole = |place: &TensorPlace| TensorProblem::NotIndices {
+            key: place.key().into(),
+        };
+        let wrong = |place: &TensorPlace| {
+            let whole = width(place.dtype()).is_some();
+            (!whole).then(|| not_whole(place))
+        };
+        if !self.fits(key, shape, wrong) {
+            return Ok(None);
+        }
+        let Some(place) = self.pass_over(key) else {
+            return Ok(None);
+        };
+        let mut indices = Some(Vec::with_capacity(place.shape().iter().product()));
+        let (size, signed) = width(place.dtype()).unwrap_or((1, false));
+        place.chunks(|bytes| {
+            for bytes in bytes.chunks_exact(size) {
+                let mut index = [0; 8];
+                index[..size].copy_from_slice(bytes);
+                let negative = signed && bytes[size - 1] & 0x80 != 0;
+                let index = usize::try_from(u64::from_le_bytes(index));
+                match (index, &mut indices) {
+                    (Ok(index), Some(indices)) if !negative => indices.push(index),
+                    _ => indices = None,
+                }
+            }
+            indices.is_some()
+        })?;
+        if indices.is_none() {
+            self.problems.push(not_whole(&place));
+        }
+        Ok(indices)
     }
 
     /// The values of a tensor without which nothing else is looked at.
@@ -248,6 +303,17 @@ impl<'a> LayerTensors<'a> {
         Some(in_out(data, (self.device(of), DType::F32)))
     }
 
+    /// As [`take`](Self::take), for whole numbers from 0 on, in the order in which they lie.
+    pub(super) fn indices<const D: usize>(
+        &mut self,
+        of: Option<&Layer>,
+        name: &str,
+        shape: [usize; D],
+    ) -> Option<Vec<usize>> {
+        let found = self.file.take_indices(&Self::key(of, name), &shape);
+        self.noted(found)
+    }
+
     /// Take a tensor without its values, if it is there: by its name in the model, layers' paths
     /// included.
     pub(super) fn pass_over(&mut self, name: &str) {
@@ -259,12 +325,20 @@ impl<'a> LayerTensors<'a> {
     }
 
     fn data(&mut self, of: Option<&Layer>, name: &str, shape: &[usize]) -> Option<TensorData> {
-        let key = match of {
+        let found = self.file.take(&Self::key(of, name), shape);
+        self.noted(found)
+    }
+
+    fn key(of: Option<&Layer>, name: &str) -> String {
+        match of {
             Some(layer) => format!("{WRAPPED_MODEL}{}.{name}", layer.path),
             None => format!("{WRAPPED}{name}"),
-        };
-        match self.file.take(&key, shape) {
-            Ok(data) => data,
+        }
+    }
+
+    fn noted<T>(&mut self, found: Result<Option<T>, AdapterFileError>) -> Option<T> {
+        match found {
+            Ok(found) => found,
             Err(error) => {
                 self.failed = Some(error);
                 None
@@ -276,6 +350,17 @@ impl<'a> LayerTensors<'a> {
     pub(super) fn failed(self) -> Result<(), AdapterFileError> {
         self.failed.map_or(Ok(()), Err)
     }
+}
+
+/// The bytes of a whole number, and whether it may be below zero; none of others.
+fn width(dtype: Dtype) -> Option<(usize, bool)> {
+    Some(match dtype {
+        Dtype::U8 => (1, false),
+        Dtype::I16 => (2, true),
+        Dtype::I32 => (4, true),
+        Dtype::I64 => (8, true),
+        _ => return None,
+    })
 }
 
 /// An adapter, or an error that stands for what was noted of its tensors.

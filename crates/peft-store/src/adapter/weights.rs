@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Tensor, TensorData};
 use peft_core::{
     Adapter, AdapterSlot, AttachReport, ForwardPath, FrozenWeight, LayerKind, PeftError, Placement,
     Summary, attach, layers, module_paths, slots,
@@ -112,6 +112,15 @@ pub(super) fn save_weights<W: WeightMethod, M: Module>(
         .into_iter()
         .map(|layer| (layer.path, layer.kind));
     let kinds: HashMap<String, LayerKind> = kinds.collect();
+    let conv = |on: &&LayerAdapter<'_, W::Adapter>| kinds.get(on.path) == Some(&LayerKind::Conv);
+    if let Some(on) = adapted.iter().find(conv) {
+        let error = PeftError::InvalidSetting {
+            field: format!("what is written of `{}`", on.path),
+            value: "an adapter of a convolution".into(),
+            expected: "one of a linear layer or an embedding: keep this one as a record of the model",
+        };
+        return Err(error.into());
+    }
     tensors.extend(adapter_tensors::<W>(&adapted, &kinds));
 
     let placement = config.placement();
@@ -147,6 +156,9 @@ fn adapter_tensors<W: WeightMethod>(
         own.map(|(name, data)| (format!("{WRAPPED_MODEL}{}.{name}", on.path), data))
     });
     let all = shared.chain(own);
-    all.map(|(key, data)| (key, data.convert_dtype(DType::F32)))
-        .collect()
+    let stored = |data: TensorData| match data.dtype().is_int() || data.dtype().is_uint() {
+        true => data,
+        false => data.convert_dtype(DType::F32),
+    };
+    all.map(|(key, data)| (key, stored(data))).collect()
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use burn::module::Module;
 use burn::tensor::{DType, Device};
-use peft_kernels::multiplies_packed;
+use peft_kernels::{PackedFormat, multiplies_packed};
 
 use super::{Checkpoint, CheckpointError};
 use crate::MemoryError;
-use crate::quantise::{Quantise, is_of_block};
+use crate::params::stored_params;
+use crate::quantise::{Held, Quantise, Vocabulary, is_of_block};
 use crate::tensor_file::{Place, Source};
 
 impl Checkpoint {
@@ -28,21 +30,37 @@ impl Checkpoint {
     /// A shape of as many elements of `dtype` as a tensor takes.
     fn shape_held(&self, path: &str, place: &Place, device: &Device, dtype: DType) -> Vec<usize> {
         let shape = place.shape();
+        let values = shape
+            .iter()
+            .try_fold(1_usize, |all, side| all.checked_mul(*side));
+        let format = self.format_held(path, shape, Some(place), device);
+        let bytes = format.zip(values).and_then(|(format, n)| format.bytes(n));
+        match bytes {
+            Some(bytes) => vec![bytes.div_ceil(dtype.size())],
+            None => shape.to_vec(),
+        }
+    }
+
+    /// What a tensor is packed in on a device, which lies at `place` in the files where it does;
+    /// none where it is held dense.
+    fn format_held(
+        &self,
+        path: &str,
+        shape: &[usize],
+        place: Option<&Place>,
+        device: &Device,
+    ) -> Option<PackedFormat> {
         let format = match self.quantise_on(device) {
             Quantise::Dense => None,
-            Quantise::AsStored => place.packed(true).or(place.packed(false)),
+            Quantise::AsStored => place.and_then(|at| at.packed(true).or(at.packed(false))),
             Quantise::To(format) => Some(format),
         };
         let [rows, columns] = shape else {
-            return shape.to_vec();
+            return None;
         };
-        let bytes = format
-            .filter(|_| is_of_block(path))
-            .and_then(|format| format.bytes(rows.checked_mul(*columns)?));
-        bytes.map_or_else(
-            || shape.to_vec(),
-            |bytes| vec![bytes.div_ceil(dtype.size())],
-        )
+        let counts = is_of_block(path) || Vocabulary::has(self.vocabulary(), path);
+        let format = format.filter(|_| counts)?;
+        format.bytes(rows.checked_mul(*columns)?).map(|_| format)
     }
 
     /// Whether the machine holds tensors of these shapes in `dtype`.
@@ -62,29 +80,31 @@ impl Checkpoint {
         })
     }
 
-    /// The bytes that the model's tensors take on a device in `dtype`, those that are packed as
-    /// such; none where there are more than a number of 64 bits counts.
+    /// What the tensors of a model of this checkpoint are held as on a device in `dtype`: those of
+    /// its files, or where there are none those of `model`, which may be lazy.
     ///
     /// # Errors
     ///
     /// A [`CheckpointError`].
-    pub fn bytes_held(
+    pub fn held<M: Module>(
         &self,
+        model: &M,
         device: &Device,
         dtype: DType,
-    ) -> Result<Option<u64>, CheckpointError> {
-        let places = self.stored()?;
-        let bytes = |(path, place): (&String, &Place)| {
-            let shape = self.shape_held(path, place, device, dtype);
-            let values = shape
-                .iter()
-                .try_fold(1_u64, |all, side| all.checked_mul(*side as u64));
-            values?.checked_mul(dtype.size() as u64)
-        };
-        Ok(places
-            .iter()
-            .map(bytes)
-            .try_fold(0_u64, |sum, of| sum.checked_add(of?)))
+    ) -> Result<Held, CheckpointError> {
+        let mut held = Held::default();
+        if self.has_weights() {
+            for (path, place) in self.stored()? {
+                let format = self.format_held(&path, place.shape(), Some(&place), device);
+                held.add(place.shape(), format, dtype);
+            }
+        } else {
+            for param in stored_params(model) {
+                let format = self.format_held(&param.path, &param.shape, None, device);
+                held.add(&param.shape, format, dtype);
+            }
+        }
+        Ok(held)
     }
 
     /// How many weights of linear layers lie packed in the file and are held dense, which takes

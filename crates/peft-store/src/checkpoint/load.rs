@@ -16,7 +16,7 @@ use super::{CheckpointConfig, CheckpointError};
 use crate::TensorProblem;
 use crate::gguf::Gguf;
 use crate::params::{StoredParam, stored_params};
-use crate::quantise::Quantise;
+use crate::quantise::{Quantise, Vocabulary};
 use crate::tensor_file::{Place, Source, load_tensors};
 
 /// Heads on a decoder that tell something else than the next token, by the beginnings of their
@@ -36,6 +36,8 @@ pub struct Checkpoint {
     pub(super) wrapped: bool,
     pub(super) any_size: bool,
     pub(super) quantise: Quantise,
+    /// Whether embedding and output layer are quantised too.
+    pub(super) quantise_vocabulary: bool,
     /// Whether bitsandbytes has quantised its weights.
     pub(super) bnb: bool,
     /// The file, where it is no directory.
@@ -64,6 +66,24 @@ impl Checkpoint {
     pub fn with_quantise(mut self, quantise: Quantise) -> Self {
         self.quantise = quantise;
         self
+    }
+
+    /// Hold the embedding of the tokens and the output layer of a language model so too. An
+    /// embedding that is held in blocks does not train.
+    #[must_use]
+    pub fn with_quantised_vocabulary(mut self, quantised: bool) -> Self {
+        self.quantise_vocabulary = quantised;
+        self
+    }
+
+    /// Paths of the embedding and the output layer, where these are quantised too.
+    pub(super) fn vocabulary(&self) -> Option<Vocabulary> {
+        let CheckpointConfig::LanguageModel(config) = &self.config else {
+            return None;
+        };
+        let (head, embedding) = naming(config).tied?;
+        self.quantise_vocabulary
+            .then_some(Vocabulary { embedding, head })
     }
 
     pub(super) fn new_head(&self) -> bool {
@@ -294,7 +314,13 @@ impl Checkpoint {
                 source: PackedError::Device(format!("{device:?}")),
             });
         }
-        Ok(load_tensors(model, places, Some(dtype), quantise)?)
+        Ok(load_tensors(
+            model,
+            places,
+            Some(dtype),
+            quantise,
+            self.vocabulary(),
+        )?)
     }
 }
 

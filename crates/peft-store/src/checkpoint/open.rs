@@ -56,6 +56,7 @@ impl Checkpoint {
             wrapped,
             any_size: false,
             quantise: Quantise::default(),
+            quantise_vocabulary: false,
             bnb,
             gguf: None,
         })
@@ -76,6 +77,7 @@ impl Checkpoint {
             wrapped: false,
             any_size: false,
             quantise: Quantise::default(),
+            quantise_vocabulary: false,
             bnb: false,
             gguf: Some(gguf),
         })

@@ -13,7 +13,7 @@ use super::pack::{Packing, pack};
 use super::place::Source;
 use super::read::read;
 use crate::params::{StoredParam, stored_params};
-use crate::quantise::{Quantise, is_of_block};
+use crate::quantise::{Quantise, Vocabulary, is_of_block};
 
 /// `model` with the values of these tensors, which are of the shapes that its parameters have in a
 /// file, in a precision or in the one that each parameter has.
@@ -22,6 +22,7 @@ pub(crate) fn load_tensors<M: Module>(
     places: BTreeMap<String, impl Source>,
     dtype: Option<DType>,
     quantise: Quantise,
+    vocabulary: Option<Vocabulary>,
 ) -> Result<M, ReadError> {
     let own = stored_params(&model).into_iter();
     let mut loader = Loader {
@@ -29,6 +30,7 @@ pub(crate) fn load_tensors<M: Module>(
         params: own.map(|param| (param.path.clone(), param)).collect(),
         dtype,
         quantise,
+        vocabulary,
         error: None,
     };
     let model = map_params(model, &mut loader);
@@ -43,6 +45,7 @@ struct Loader<S> {
     params: HashMap<String, StoredParam>,
     dtype: Option<DType>,
     quantise: Quantise,
+    vocabulary: Option<Vocabulary>,
     error: Option<ReadError>,
 }
 
@@ -50,10 +53,11 @@ impl<S: Source> Loader<S> {
     /// How a tensor is packed, if it is.
     fn packing(&self, path: &str, place: &S) -> Option<Packing> {
         let param = self.params.get(path)?;
-        if !param.is_linear || !is_of_block(path) {
+        let is_block = param.is_linear && is_of_block(path);
+        if !is_block && !Vocabulary::has(self.vocabulary, path) {
             return None;
         }
-        let transposed = param.transposed;
+        let transposed = param.transposed || self.is_embedding(path);
         match (place.packed(transposed), self.quantise) {
             (_, Quantise::Dense) | (None, Quantise::AsStored) => None,
             (Some(format), Quantise::AsStored) => Some(Packing::AsStored(format)),
@@ -61,6 +65,20 @@ impl<S: Source> Loader<S> {
                 Some(Packing::AsStored(format))
             }
             (_, Quantise::To(format)) => Some(Packing::Anew { format, transposed }),
+        }
+    }
+
+    /// Whether a weight has its rows packed, which lie in the file as a linear layer's outputs do.
+    fn is_embedding(&self, path: &str) -> bool {
+        self.vocabulary.is_some_and(|of| path == of.embedding)
+    }
+
+    /// The shape of the packed weight; none of a square embedding, which is not told from its
+    /// transpose and stays dense.
+    fn dims_packed(&self, path: &str, [first, second]: [usize; 2]) -> Option<[usize; 2]> {
+        match self.is_embedding(path) {
+            true => (first != second).then_some([second, first]),
+            false => Some([first, second]),
         }
     }
 
@@ -75,13 +93,18 @@ impl<S: Source> Loader<S> {
         if let (Some(packing), Ok(dims)) = (
             self.packing(path, place),
             <[usize; 2]>::try_from(param.lazy_shape().to_vec()),
-        ) {
+        ) && let Some(dims) = self.dims_packed(path, dims)
+        {
             let of_file = |error: PackedError| ReadError::Malformed {
                 path: place.path().into(),
                 reason: format!("`{}`: {error}", place.key()),
             };
             let packed: Packed = pack(place, packing, dims)?;
             let tensor = packed.into_tensor(dtype, &device).map_err(of_file)?;
+            let tensor = match self.is_embedding(path) {
+                true => tensor.transpose(),
+                false => tensor,
+            };
             if let Some(tensor) = of_rank(tensor) {
                 return Ok(tensor);
             }

@@ -62,6 +62,9 @@ impl Writes for StoredTensor {
             DType::BF16 => Dtype::BF16,
             DType::F16 => Dtype::F16,
             DType::I64 => Dtype::I64,
+            DType::I32 => Dtype::I32,
+            DType::I16 => Dtype::I16,
+            DType::U8 => Dtype::U8,
             _ => Dtype::F32,
         }
     }
@@ -92,9 +95,10 @@ pub(crate) fn write_tensors<'a>(
     texts: impl IntoIterator<Item = (&'a str, String)>,
 ) -> io::Result<()> {
     let tensors: Vec<(String, StoredTensor)> = tensors.into_iter().collect();
-    // A count, as torch's batch norms keep one, is written and not read.
+    // Whole numbers are places, or counts as torch's batch norms keep them, which are not read.
     let is_read = |tensor: &StoredTensor| {
-        tensor.dtype == DType::I64 || run_dtype(tensor.dtype()) == Some(tensor.dtype)
+        let whole = [DType::U8, DType::I16, DType::I32, DType::I64].contains(&tensor.dtype);
+        whole || run_dtype(tensor.dtype()) == Some(tensor.dtype)
     };
     if let Some((key, tensor)) = tensors.iter().find(|(_, tensor)| !is_read(tensor)) {
         let reason = format!("`{key}` is of {:?}, which is not saved", tensor.dtype);

@@ -137,7 +137,7 @@ impl TrainedDir {
             .iter()
             .map(|path| expected[path].iter().product::<usize>());
         let elements = elements.sum();
-        *model = load_tensors(model.clone(), places, None, Quantise::Dense)?;
+        *model = load_tensors(model.clone(), places, None, Quantise::Dense, None)?;
         Ok(TrainedReport { paths, elements })
     }
 

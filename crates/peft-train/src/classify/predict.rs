@@ -144,11 +144,12 @@ pub fn tag_words<M: TokenClassifier>(
         {
             continue;
         }
+        let batch = PaddedTokens::new(&ids, &device);
         let places: Vec<Vec<usize>> = words
             .iter()
             .map(|words| (0..words.len()).filter(|i| words[*i].is_some()).collect())
             .collect();
-        let scores = score_rows(logits_at(model, &ids, &places, None, &device));
+        let scores = score_rows(logits_at(model, batch, &places, None, &device));
         let words = words.iter().enumerate();
         let owners = words.flat_map(|(row, words)| words.iter().flatten().map(move |w| (row, *w)));
         for ((row, word), scores) in owners.zip(scores) {

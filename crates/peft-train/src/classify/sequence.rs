@@ -11,35 +11,35 @@ use super::measures::{count, count_each, pearson, spearman};
 use super::{ClassExample, ProblemType, RegressionReport, SequenceReport, Target};
 use crate::batch::plan_evaluation;
 use crate::eval::device_of;
-use crate::loss::{binary_nll, nll};
+use crate::loss::{binary_nll, smoothed_nll};
 use crate::objective::read;
-use crate::{BlockwiseLoss, Objective, PaddedTokens, TrunkStates};
+use crate::{BlockwiseLoss, Objective, PaddedTokens, Regularisation, TrunkStates};
 
 /// To tell what a text is: one class, several, or a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct SequenceClassification {
     /// What the labels are; the targets of all examples are of this kind, and of as many labels as
     /// the model has.
     pub problem: ProblemType,
+    /// What training alone does.
+    pub regularisation: Regularisation,
 }
 
 impl SequenceClassification {
-    /// The loss of each row in f32, `[rows]`.
+    /// The loss of each row in f32, `[rows]`; of single labels, smoothed by `smoothing`.
     ///
     /// # Shapes
     ///
     /// `logits` is `[rows, n_labels]`.
-    fn losses(self, logits: Tensor<2>, rows: &[&ClassExample]) -> Tensor<1> {
+    fn losses(self, logits: Tensor<2>, rows: &[&ClassExample], smoothing: f64) -> Tensor<1> {
         let [n, n_labels] = logits.dims();
         let device = logits.device();
         match self.problem {
             ProblemType::SingleLabel => {
                 let classes: Vec<i64> = rows.iter().map(|row| class(row) as i64).collect();
                 let data = TensorData::new(classes, [n]);
-                nll(
-                    logits,
-                    Tensor::<1, Int>::from_data(data, (&device, DType::I64)),
-                )
+                let classes = Tensor::<1, Int>::from_data(data, (&device, DType::I64));
+                smoothed_nll(logits, classes, smoothing)
             }
             ProblemType::MultiLabel => {
                 let applies = rows.iter().flat_map(|row| classes(row));
@@ -55,6 +55,17 @@ impl SequenceClassification {
                 (logits - targets).square().reshape([n])
             }
         }
+    }
+
+    /// The rows as training reads them.
+    fn batch<M: SequenceClassifier>(
+        self,
+        model: &M,
+        rows: &[&ClassExample],
+        device: &Device,
+    ) -> PaddedTokens {
+        let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
+        padded(rows, device).with_noise(self.regularisation, &ids, model.d_model())
     }
 
     fn report(
@@ -99,12 +110,15 @@ impl<M: SequenceClassifier> Objective<M> for SequenceClassification {
     type Report = SequenceReport;
 
     fn name(&self) -> String {
-        format!("sequence classification, {:?}", self.problem)
+        let problem = self.problem;
+        format!("sequence classification, {problem:?}") + &self.regularisation.suffix()
     }
 
     fn loss_sum(&self, model: &M, rows: &[&ClassExample], device: &Device) -> Tensor<1> {
-        let batch = padded(rows, device);
-        self.losses(class_logits(model, batch, None), rows).sum()
+        let batch = self.batch(model, rows, device);
+        let smoothing = self.regularisation.label_smoothing;
+        self.losses(class_logits(model, batch, None), rows, smoothing)
+            .sum()
     }
 
     fn blockwise(&self) -> Option<&dyn BlockwiseLoss<M, ClassExample>> {
@@ -122,7 +136,7 @@ impl<M: SequenceClassifier> Objective<M> for SequenceClassification {
         for batch in plan_evaluation(examples, batch_size) {
             size.tokens += batch.iter().map(|row| row.ids.len()).sum::<usize>();
             let logits = class_logits(model, padded(&batch, &device), None);
-            let losses = self.losses(logits.clone(), &batch).into_data();
+            let losses = self.losses(logits.clone(), &batch, 0.0).into_data();
             size.loss_sum += losses.iter::<f32>().map(f64::from).sum::<f64>();
             scores.extend(score_rows(logits));
             rows.extend(batch);
@@ -136,14 +150,10 @@ impl<M: SequenceClassifier> BlockwiseLoss<M, ClassExample> for SequenceClassific
         model.stages()
     }
 
-    fn tokens(
-        &self,
-        _model: &M,
-        rows: &[&ClassExample],
-        device: &Device,
-    ) -> (Tensor<2, Int>, Pass) {
-        let batch = padded(rows, device);
-        (batch.ids, Pass::new(batch.segments).typed(batch.types))
+    fn tokens(&self, model: &M, rows: &[&ClassExample], device: &Device) -> (Tensor<2, Int>, Pass) {
+        let batch = self.batch(model, rows, device);
+        let pass = batch.pass();
+        (batch.ids, pass)
     }
 
     fn loss_sum_from(
@@ -153,8 +163,9 @@ impl<M: SequenceClassifier> BlockwiseLoss<M, ClassExample> for SequenceClassific
         trunk: TrunkStates,
         device: &Device,
     ) -> Tensor<1> {
-        let batch = padded(rows, device);
-        self.losses(class_logits(model, batch, Some(trunk)), rows)
+        let batch = self.batch(model, rows, device);
+        let smoothing = self.regularisation.label_smoothing;
+        self.losses(class_logits(model, batch, Some(trunk)), rows, smoothing)
             .sum()
     }
 }
@@ -172,7 +183,8 @@ pub(super) fn class_logits<M: SequenceClassifier>(
     batch: PaddedTokens,
     trunk: Option<TrunkStates>,
 ) -> Tensor<2> {
-    let mut pass = model.class_pass(batch.segments).typed(batch.types);
+    let mut pass = model.class_pass(batch.segments.clone());
+    (pass.types, pass.noise) = (batch.types, batch.noise);
     if trunk
         .as_ref()
         .is_some_and(|trunk| trunk.block == model.n_blocks())

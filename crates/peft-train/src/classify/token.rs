@@ -9,24 +9,54 @@ use super::measures::count;
 use super::sequence::{likeliest, score_rows};
 use crate::batch::plan_evaluation;
 use crate::eval::device_of;
-use crate::loss::nll;
+use crate::loss::{nll, smoothed_nll};
 use crate::objective::{ReadPositions, states_read};
-use crate::{BlockwiseLoss, Objective, PaddedTokens, TrunkStates};
+use crate::{BlockwiseLoss, Objective, PaddedTokens, Regularisation, TrunkStates};
 
 /// To tell what each word is, read at its first token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TokenClassification;
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct TokenClassification {
+    /// What training alone does.
+    pub regularisation: Regularisation,
+}
+
+impl TokenClassification {
+    /// The rows as training reads them.
+    fn batch<M: TokenClassifier>(
+        self,
+        model: &M,
+        rows: &[&TagExample],
+        device: &Device,
+    ) -> PaddedTokens {
+        let ids = ids(rows);
+        PaddedTokens::new(&ids, device).with_noise(self.regularisation, &ids, model.d_model())
+    }
+
+    /// The sum of the losses of all tagged words of these rows.
+    fn loss<M: TokenClassifier>(
+        self,
+        model: &M,
+        rows: &[&TagExample],
+        trunk: Option<TrunkStates>,
+        device: &Device,
+    ) -> Tensor<1> {
+        let batch = self.batch(model, rows, device);
+        let logits = logits_at(model, batch, &tagged_places(rows), trunk, device);
+        let smoothing = self.regularisation.label_smoothing;
+        smoothed_nll(logits, tag_tensor(&tags(rows), device), smoothing).sum()
+    }
+}
 
 impl<M: TokenClassifier> Objective<M> for TokenClassification {
     type Example = TagExample;
     type Report = ClassificationReport;
 
     fn name(&self) -> String {
-        "token classification".into()
+        "token classification".to_owned() + &self.regularisation.suffix()
     }
 
     fn loss_sum(&self, model: &M, rows: &[&TagExample], device: &Device) -> Tensor<1> {
-        tagged_nll(model, rows, None, device)
+        self.loss(model, rows, None, device)
     }
 
     fn blockwise(&self) -> Option<&dyn BlockwiseLoss<M, TagExample>> {
@@ -46,7 +76,9 @@ impl<M: TokenClassifier> Objective<M> for TokenClassification {
             ..Size::default()
         };
         for rows in plan_evaluation(examples, batch_size) {
-            let (logits, tags) = tagged_logits(model, &rows, None, &device);
+            let batch = PaddedTokens::new(&ids(&rows), &device);
+            let logits = logits_at(model, batch, &tagged_places(&rows), None, &device);
+            let tags = tags(&rows);
             let losses = nll(logits.clone(), tag_tensor(&tags, &device)).into_data();
             size.loss_sum += losses.iter::<f32>().map(f64::from).sum::<f64>();
             size.tokens += rows.iter().map(|row| row.ids.len()).sum::<usize>();
@@ -64,9 +96,10 @@ impl<M: TokenClassifier> BlockwiseLoss<M, TagExample> for TokenClassification {
         model.stages()
     }
 
-    fn tokens(&self, _model: &M, rows: &[&TagExample], device: &Device) -> (Tensor<2, Int>, Pass) {
-        let batch = PaddedTokens::new(&ids(rows), device);
-        (batch.ids, Pass::new(batch.segments))
+    fn tokens(&self, model: &M, rows: &[&TagExample], device: &Device) -> (Tensor<2, Int>, Pass) {
+        let batch = self.batch(model, rows, device);
+        let pass = batch.pass();
+        (batch.ids, pass)
     }
 
     fn loss_sum_from(
@@ -76,7 +109,7 @@ impl<M: TokenClassifier> BlockwiseLoss<M, TagExample> for TokenClassification {
         trunk: TrunkStates,
         device: &Device,
     ) -> Tensor<1> {
-        tagged_nll(model, rows, Some(trunk), device)
+        self.loss(model, rows, Some(trunk), device)
     }
 }
 
@@ -93,45 +126,24 @@ fn tagged_places(rows: &[&TagExample]) -> Vec<Vec<usize>> {
     rows.iter().map(tagged).collect()
 }
 
-/// The sum of the losses of all tagged words of these rows.
-fn tagged_nll<M: TokenClassifier>(
-    model: &M,
-    rows: &[&TagExample],
-    trunk: Option<TrunkStates>,
-    device: &Device,
-) -> Tensor<1> {
-    let (logits, tags) = tagged_logits(model, rows, trunk, device);
-    nll(logits, tag_tensor(&tags, device)).sum()
+/// The tags of these rows, one after the other.
+fn tags(rows: &[&TagExample]) -> Vec<usize> {
+    let tags = |row: &&TagExample| row.tags.iter().flatten().copied().collect::<Vec<_>>();
+    rows.iter().flat_map(tags).collect()
 }
 
-/// The scores in f32 at the tokens that have a tag, `[tags, n_labels]`, and those tags: the head
-/// runs on these and on no others.
-fn tagged_logits<M: TokenClassifier>(
-    model: &M,
-    rows: &[&TagExample],
-    trunk: Option<TrunkStates>,
-    device: &Device,
-) -> (Tensor<2>, Vec<usize>) {
-    let tags = rows
-        .iter()
-        .flat_map(|row| row.tags.iter().flatten().copied());
-    (
-        logits_at(model, &ids(rows), &tagged_places(rows), trunk, device),
-        tags.collect(),
-    )
-}
-
-/// The scores in f32 at some positions of each row, row by row, `[positions in all, n_labels]`.
+/// The scores in f32 at some positions of each row, row by row, `[positions in all, n_labels]`: the
+/// head runs on these and on no others.
 pub(super) fn logits_at<M: TokenClassifier>(
     model: &M,
-    rows: &[&[u32]],
+    batch: PaddedTokens,
     places: &[Vec<usize>],
     trunk: Option<TrunkStates>,
     device: &Device,
 ) -> Tensor<2> {
-    let batch = PaddedTokens::new(rows, device);
+    let pass = batch.pass();
     let reads = ReadPositions::new(places, batch.positions, device);
-    let states = states_read(model, batch.ids, batch.segments, &reads, trunk);
+    let states = states_read(model, batch.ids, pass, &reads, trunk);
     let n = states.dims()[0];
     let logits = model.token_logits(states.unsqueeze());
     let n_labels = logits.dims()[2];

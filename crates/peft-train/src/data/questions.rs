@@ -114,7 +114,7 @@ impl Questions {
     /// The text that answers each row; none where it has no answer, or none that is a text.
     pub fn texts(&self) -> Vec<Option<String>> {
         let rows = self.rows().iter().zip(&self.is_answered);
-        rows.map(|(row, is_answered)| is_answered.then(|| text(row)).flatten())
+        rows.map(|(row, is_answered)| is_answered.then(|| row.answer()).flatten())
             .collect()
     }
 
@@ -223,16 +223,32 @@ fn turn(row: &mut Map<String, Value>, key: &str, role: &str) {
     }
 }
 
-/// The text of a row's answer.
-fn text(row: &Row) -> Option<String> {
-    match row {
-        Row::Completion { completion, .. } => Some(completion.clone()),
-        Row::Instruction(row) => Some(row.output.clone()),
-        Row::Chat { messages, .. } => content(messages.iter().rfind(|turn| turn.is_target())?),
-        Row::Dialogue { completion, .. } => {
-            content(completion.iter().find(|turn| turn.is_assistant())?)
+impl Row {
+    /// The text of its answer, where it has one that is a text.
+    pub fn answer(&self) -> Option<String> {
+        match self {
+            Self::Completion { completion, .. } => Some(completion.clone()),
+            Self::Instruction(row) => Some(row.output.clone()),
+            Self::Chat { messages, .. } => content(messages.iter().rfind(|turn| turn.is_target())?),
+            Self::Dialogue { completion, .. } => {
+                content(completion.iter().find(|turn| turn.is_assistant())?)
+            }
+            Self::Text { .. } | Self::Labelled { .. } | Self::Tagged { .. } => None,
         }
-        Row::Text { .. } | Row::Labelled { .. } | Row::Tagged { .. } => None,
+    }
+
+    /// The text that its answer is to: the prompt, or the turn before.
+    pub fn question(&self) -> Option<String> {
+        match self {
+            Self::Completion { prompt, .. } => Some(prompt.clone()),
+            Self::Instruction(row) => Some(row.prompt()),
+            Self::Chat { messages, .. } => {
+                let answer = messages.iter().rposition(Message::is_target)?;
+                content(messages.get(answer.checked_sub(1)?)?)
+            }
+            Self::Dialogue { prompt, .. } => content(prompt.last()?),
+            Self::Text { .. } | Self::Labelled { .. } | Self::Tagged { .. } => None,
+        }
     }
 }
 

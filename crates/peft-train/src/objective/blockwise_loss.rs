@@ -134,14 +134,13 @@ pub(crate) fn read<M: Transformer>(
 pub(crate) fn states_read<M: Transformer>(
     model: &M,
     ids: Tensor<2, Int>,
-    segments: Option<Tensor<2, Int>>,
+    pass: Pass,
     reads: &ReadPositions,
     trunk: Option<TrunkStates>,
 ) -> Tensor<2> {
     let all_ran = trunk
         .as_ref()
         .is_some_and(|trunk| trunk.block == model.n_blocks());
-    let pass = Pass::new(segments);
     let (pass, flat) = match reads.queries.as_ref().filter(|_| !all_ran) {
         Some(QueryPositions { at, flat }) => (pass.reading(Read::At(at.clone())), flat),
         None => (pass, &reads.flat),

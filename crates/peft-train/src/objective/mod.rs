@@ -3,20 +3,24 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+mod answered;
 mod blockwise_loss;
 mod digest;
 mod next_token;
 mod packed;
 mod read_positions;
+mod regularisation;
 mod report;
 mod train_example;
 
+pub use answered::{Answered, Question};
 pub use blockwise_loss::{BlockwiseLoss, TrunkStates};
 pub(crate) use blockwise_loss::{read, states_read};
 pub use digest::digest_of;
 pub use next_token::NextToken;
 pub use packed::PackedNextToken;
 pub(crate) use read_positions::ReadPositions;
+pub use regularisation::Regularisation;
 pub use report::Report;
 pub use train_example::TrainExample;
 

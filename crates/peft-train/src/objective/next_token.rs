@@ -21,7 +21,7 @@ impl<M: CausalLm> Objective<M> for NextToken {
     }
 
     fn loss_sum(&self, model: &M, rows: &[&Example], device: &Device) -> Tensor<1> {
-        target_loss(model, &Batch::new(rows, device), None)
+        target_loss(model, &Batch::new(rows, device), None, 0.0)
     }
 
     fn blockwise(&self) -> Option<&dyn BlockwiseLoss<M, Example>> {
@@ -50,7 +50,7 @@ impl<M: CausalLm> BlockwiseLoss<M, Example> for NextToken {
         trunk: TrunkStates,
         device: &Device,
     ) -> Tensor<1> {
-        target_loss(model, &Batch::new(rows, device), Some(trunk))
+        target_loss(model, &Batch::new(rows, device), Some(trunk), 0.0)
     }
 }
 
@@ -80,10 +80,14 @@ impl Report for EvalReport {
     }
 
     fn headline(&self) -> Vec<(&'static str, f64)> {
-        vec![
+        let rouge_l = self.rouge_l.map(|rouge_l| ("rouge-l", rouge_l));
+        [
             ("loss", self.loss),
             ("perplexity", self.perplexity),
             ("exact match", self.exact_match),
         ]
+        .into_iter()
+        .chain(rouge_l)
+        .collect()
     }
 }

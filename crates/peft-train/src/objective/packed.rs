@@ -5,7 +5,7 @@ use peft_model::{CausalLm, Pass, Stages};
 
 use super::{BlockwiseLoss, NextToken, Objective, TrunkStates};
 use crate::loss::target_loss;
-use crate::{Batch, EvalReport, Example, evaluate};
+use crate::{Batch, EvalReport, Example, Regularisation, evaluate};
 
 /// The objective of [`NextToken`], whose batches are [packed](Batch::packed): less is padded, and
 /// losses and gradients are the same up to rounding. A batch is of as many examples as before.
@@ -14,10 +14,12 @@ use crate::{Batch, EvalReport, Example, evaluate};
 /// are learned, where rotations depend on the length, and where virtual tokens stand before the
 /// text. They stay apart for a [`TrunkCache`](crate::TrunkCache) too, which keeps the states of
 /// each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct PackedNextToken {
     /// Tokens of a row at most, but for examples that are longer alone; 0 leaves all apart.
     pub row_length: usize,
+    /// What training alone does.
+    pub regularisation: Regularisation,
 }
 
 impl PackedNextToken {
@@ -33,10 +35,11 @@ impl PackedNextToken {
     }
 
     fn batch<M: CausalLm>(self, model: &M, rows: &[&Example], device: &Device) -> Batch {
-        match self.holds_for(model) {
+        let batch = match self.holds_for(model) {
             true => Batch::packed(rows, self.row_length, device),
             false => Batch::new(rows, device),
-        }
+        };
+        batch.with_noise(self.regularisation, model.d_model())
     }
 }
 
@@ -45,11 +48,12 @@ impl<M: CausalLm> Objective<M> for PackedNextToken {
     type Report = EvalReport;
 
     fn name(&self) -> String {
-        Objective::<M>::name(&NextToken)
+        Objective::<M>::name(&NextToken) + &self.regularisation.suffix()
     }
 
     fn loss_sum(&self, model: &M, rows: &[&Example], device: &Device) -> Tensor<1> {
-        target_loss(model, &self.batch(model, rows, device), None)
+        let smoothing = self.regularisation.label_smoothing;
+        target_loss(model, &self.batch(model, rows, device), None, smoothing)
     }
 
     fn blockwise(&self) -> Option<&dyn BlockwiseLoss<M, Example>> {
@@ -68,7 +72,8 @@ impl<M: CausalLm> BlockwiseLoss<M, Example> for PackedNextToken {
 
     fn tokens(&self, model: &M, rows: &[&Example], device: &Device) -> (Tensor<2, Int>, Pass) {
         let batch = self.batch(model, rows, device);
-        (batch.ids, Pass::new(batch.segments))
+        let pass = batch.pass();
+        (batch.ids, pass)
     }
 
     fn loss_sum_from(
@@ -78,7 +83,8 @@ impl<M: CausalLm> BlockwiseLoss<M, Example> for PackedNextToken {
         trunk: TrunkStates,
         device: &Device,
     ) -> Tensor<1> {
-        target_loss(model, &self.batch(model, rows, device), Some(trunk))
+        let (batch, trunk) = (self.batch(model, rows, device), Some(trunk));
+        target_loss(model, &batch, trunk, self.regularisation.label_smoothing)
     }
 
     fn holds(&self, model: &M, shortest: usize, longest: usize) -> bool {

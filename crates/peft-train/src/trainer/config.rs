@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use peft_layerwise::Length;
 
-use super::{Schedule, Warmup};
+use super::{Optimizer, Schedule, Warmup};
 use crate::{TrainError, WrongSetting};
 
 /// The settings of a run.
@@ -24,9 +24,12 @@ pub struct TrainConfig {
     pub schedule: Schedule,
     /// How it rises.
     pub warmup: Warmup,
-    /// AdamW's decoupled weight decay.
+    /// How gradients become updates.
+    #[serde(default)]
+    pub optimizer: Optimizer,
+    /// The decoupled weight decay.
     pub weight_decay: f64,
-    /// AdamW's β₁ and β₂.
+    /// β₁ and β₂ of AdamW and of Lion, as [`Optimizer::betas`] proposes them.
     pub betas: (f64, f64),
     /// AdamW's ε.
     pub epsilon: f64,
@@ -34,16 +37,17 @@ pub struct TrainConfig {
     pub max_grad_norm: Option<f64>,
     /// Decides the order of rows and the dropout masks.
     pub seed: u64,
-    /// Threads that share the rows of each batch, on a device that computes on the processor's
-    /// cores: most of a small model's operations run on one.
+    /// Workers on each device, which share the rows of each batch by tokens: on the processor's
+    /// cores, most of a small model's operations run on one. The other devices of a run are those
+    /// of [`Trainer::with_devices`](super::Trainer::with_devices).
     ///
-    /// A run reproduces with the same number of them, but for dropout, whose masks all threads draw
-    /// from one generator.
+    /// A run reproduces with the same number of them, but for dropout, whose masks all workers of a
+    /// device draw from one generator.
     pub workers: usize,
     /// Keep only what each block reads and run each block again on the way back: less memory, and
     /// a forward pass more. The gradients are the same bits; a projected prefix's are the same up
-    /// to rounding, and what is dropped is drawn block by block. The rows of a batch are not shared
-    /// by threads then. Running statistics in a block would move twice: no model of this workspace
+    /// to rounding, and what is dropped is drawn block by block. A device has one worker
+    /// then. Running statistics in a block would move twice: no model of this workspace
     /// has any there.
     #[serde(default)]
     pub recompute: bool,
@@ -55,6 +59,10 @@ pub struct TrainConfig {
     /// End after so many evaluations, one after the other, none of which was the best so far.
     #[serde(default)]
     pub patience: Option<usize>,
+    /// The measure that tells the best evaluation, as [`Report::measure`](crate::Report::measure)
+    /// names it; the loss where none.
+    #[serde(default)]
+    pub best_by: Option<String>,
 }
 
 impl Default for TrainConfig {
@@ -69,6 +77,7 @@ impl Default for TrainConfig {
             learning_rate: 2e-4,
             schedule: Schedule::Linear,
             warmup: Warmup::Fraction(0.03),
+            optimizer: Optimizer::AdamW,
             weight_decay: 0.0,
             betas: (0.9, 0.999),
             epsilon: 1e-8,
@@ -79,6 +88,7 @@ impl Default for TrainConfig {
             eval_every: None,
             eval_first: false,
             patience: None,
+            best_by: None,
         }
     }
 }

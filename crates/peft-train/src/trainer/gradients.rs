@@ -7,9 +7,11 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
 
-use super::TrainConfig;
 use super::recompute::RecomputedLoss;
+use super::replica::brought;
 use super::trunk::Trunk;
+use super::workers::Workers;
+use crate::batch::shares;
 use crate::{Objective, TrainError, TrainExample};
 
 /// Spreads the rows of a seed; of Knuth's MMIX.
@@ -20,13 +22,24 @@ pub(super) struct StepGradients {
     pub(super) losses: StepLosses,
     pub(super) n_targets: usize,
     pub(super) grads: GradientsParams,
+    /// Bytes of values that went to other devices than the first.
+    pub(super) sent: u64,
+    /// Bytes of gradients that came from there.
+    pub(super) received: u64,
 }
 
-/// A device whose generator has been seeded for a step.
-#[derive(Clone, Copy)]
-pub(super) struct SeededDevice<'a> {
-    pub(super) device: &'a Device,
+/// The workers of a step, whose devices have been seeded by `seed`.
+pub(super) struct SeededWorkers<'a, M> {
+    pub(super) workers: &'a mut Workers<M>,
     pub(super) seed: u64,
+}
+
+/// What one worker gives: its losses, the sum of its gradients, and the bytes that brought them to
+/// the first device.
+struct WorkerGradients {
+    losses: Vec<Tensor<1>>,
+    grads: GradientsParams,
+    received: u64,
 }
 
 /// The losses of a step's parts, each its share of the mean over the whole step; not read yet.
@@ -43,6 +56,9 @@ impl StepLosses {
 /// The mean loss over the targets of some batches of examples, and its gradients; from the trunk's
 /// states where they are kept.
 ///
+/// Each worker sums the gradients of its shares of the batches, in their order; these sums are
+/// added in the order of the workers, on the first device.
+///
 /// # Errors
 ///
 /// Those of the states on disk.
@@ -52,16 +68,19 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
     examples: &[O::Example],
     batches: &[Vec<usize>],
     trunk: Option<Trunk<'_, M, O::Example>>,
-    config: &TrainConfig,
-    SeededDevice { device, seed }: SeededDevice<'_>,
+    recompute: bool,
+    SeededWorkers { workers, seed }: SeededWorkers<'_, M>,
 ) -> Result<StepGradients, TrainError> {
     let targets = |row: &usize| examples[*row].n_targets();
     let n_targets: usize = batches.iter().flatten().map(targets).sum();
     let blockwise = objective.blockwise();
-    let recomputing = blockwise.filter(|_| config.recompute);
-    let of = |model: &M, rows: &[usize]| {
+    let (models, sent) = workers.models(model);
+    let placement = workers.placement();
+    let devices = placement.devices();
+    let of = |models: &[M], place: usize, rows: &[usize]| {
+        let (model, device) = (&models[place], &devices[place]);
         let states = match &trunk {
-            Some(trunk) => Some(trunk.states(model, rows, device)?),
+            Some(trunk) => Some(trunk.states(models, devices, place, rows)?),
             None => None,
         };
         // What a block drops is drawn twice, for these rows as for no others.
@@ -69,7 +88,7 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
             seed.wrapping_mul(MULTIPLIER).wrapping_add(*row as u64)
         });
         let rows: Vec<&O::Example> = rows.iter().map(|row| &examples[*row]).collect();
-        if let Some(objective) = recomputing {
+        if let Some(objective) = blockwise.filter(|_| recompute) {
             let part = RecomputedLoss {
                 model,
                 objective,
@@ -91,45 +110,65 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
         let grads = GradientsParams::from_grads(part.backward(), model);
         Ok::<_, TrainError>((loss, grads))
     };
-    // Threads would draw from one generator, and each block draws what it drew before.
-    let workers = match recomputing {
-        Some(_) => 1,
-        None => config.workers,
-    };
-    let mut accumulator = GradientsAccumulator::new();
-    let mut losses = Vec::with_capacity(batches.len());
-    for batch in batches {
-        let parts: Vec<&[usize]> = batch.chunks(batch.len().div_ceil(workers)).collect();
-        let results = match parts.as_slice() {
-            [whole] => vec![of(model, whole)],
-            parts => thread::scope(|scope| {
-                let threads: Vec<_> = parts
-                    .iter()
-                    .map(|part| {
-                        // Leaves of its own: threads would wait for each other in a graph that they
-                        // share.
-                        let model = model.clone().fork(device);
-                        let of = &of;
-                        scope.spawn(move || of(&model, part))
-                    })
-                    .collect();
-                // In their order, whichever is done first: a sum depends on it.
-                threads
-                    .into_iter()
-                    .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
-                    .collect()
-            }),
-        };
-        for result in results {
-            let (loss, grads) = result?;
+    let length = |row: usize| examples[row].length();
+    let shares: Vec<Vec<&[usize]>> = batches
+        .iter()
+        .map(|batch| shares(batch, length, placement.n_workers()))
+        .collect();
+    let work = |worker: usize, models: &[M]| {
+        let place = placement.place(worker);
+        let mut sum = GradientsAccumulator::new();
+        let mut losses = Vec::with_capacity(shares.len());
+        for rows in shares.iter().filter_map(|shares| shares.get(worker)) {
+            let (loss, grads) = of(models, place, rows)?;
             losses.push(loss);
-            accumulator.accumulate(model, grads);
+            sum.accumulate(&models[place], grads);
         }
+        let (grads, received) = match place {
+            0 => (sum.grads(), 0),
+            _ => brought(&models[place], sum.grads(), placement.way_home()),
+        };
+        Ok::<_, TrainError>(WorkerGradients {
+            losses,
+            grads,
+            received,
+        })
+    };
+    let busy = shares.iter().map(Vec::len).max().unwrap_or(0);
+    let results = match busy {
+        0 | 1 => vec![work(0, &models)],
+        busy => thread::scope(|scope| {
+            let threads: Vec<_> = (0..busy)
+                .map(|worker| {
+                    // Leaves of its own: threads would wait for each other in a graph that they
+                    // share.
+                    let fork = |(model, device): (&M, &_)| model.clone().fork(device);
+                    let models: Vec<M> = models.iter().zip(devices).map(fork).collect();
+                    let work = &work;
+                    scope.spawn(move || work(worker, &models))
+                })
+                .collect();
+            // In their order, whichever is done first: a sum depends on it.
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect()
+        }),
+    };
+    let mut sum = GradientsAccumulator::new();
+    let (mut losses, mut received) = (Vec::new(), 0);
+    for result in results {
+        let of_worker = result?;
+        losses.extend(of_worker.losses);
+        sum.accumulate(model, of_worker.grads);
+        received += of_worker.received;
     }
     Ok(StepGradients {
         losses: StepLosses(losses),
         n_targets,
-        grads: accumulator.grads(),
+        grads: sum.grads(),
+        sent,
+        received,
     })
 }
 

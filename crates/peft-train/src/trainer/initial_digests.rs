@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, Param};
-use burn::tensor::{Bool, Int, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Int, Shape, Tensor, TensorData};
 use peft_core::{
     FrozenWeight, ParamPlace, VisitParams, adapter_names, shared_matrices, visit_params,
 };
@@ -59,14 +59,22 @@ impl Visit {
 impl VisitParams for Visit {
     fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
         let weight = FrozenWeight::of(param);
-        self.note(at.path(), &weight.stored());
-        // Blocks do not say what they are blocks of.
-        if let Some(format) = weight.packed()
-            && let Some(digest) = self.found.get_mut(&at.path())
-        {
-            let of = format!("{format} {:?} {:?}", weight.dims(), weight.dtype());
+        let shape = weight.dims();
+        let mut digest = Digest::default();
+        let Some(format) = weight.packed() else {
+            let of = format!("{:?} {:?}", weight.dtype(), Shape::from(shape));
             digest.add_bytes(of.as_bytes());
-        }
+            weight.add_to(&mut digest);
+            self.found.insert(at.path(), digest);
+            return;
+        };
+        let bytes = format.bytes(shape.iter().product()).unwrap_or(0);
+        digest.add_bytes(format!("{:?} {:?}", DType::U8, Shape::from([bytes])).as_bytes());
+        weight.add_to(&mut digest);
+        // Blocks do not say what they are blocks of.
+        let of = format!("{format} {shape:?} {:?}", weight.dtype());
+        digest.add_bytes(of.as_bytes());
+        self.found.insert(at.path(), digest);
     }
 
     fn visit_int<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D, Int>>) {

@@ -1,6 +1,5 @@
 //! Training: the loop, what trains when, its schedule, clipping, and states that resume.
 
-mod adamw;
 mod adapter_schedule;
 mod checksum;
 mod clip;
@@ -10,10 +9,14 @@ mod evaluations;
 mod gradients;
 mod initial_digests;
 mod lazy_tensor;
+mod lost;
 mod mask;
 mod observer;
+mod optimizer;
 mod recompute;
+mod replica;
 mod run;
+mod run_optimizer;
 mod schedule;
 mod settings;
 mod stages;
@@ -21,15 +24,20 @@ mod state;
 mod state_dir;
 mod state_file;
 mod trained;
+mod trainer_of;
 mod trunk;
+mod workers;
 
 pub use clip::clip_global_norm;
 pub use config::TrainConfig;
 pub use diverged::Divergence;
 pub use evaluations::Evaluations;
+pub use lost::LostDevice;
 pub use observer::{Observer, Progress, StepReport};
-pub use run::{Trainer, train};
-pub use schedule::{Schedule, Warmup};
+pub use optimizer::Optimizer;
+pub use run::train;
+pub use schedule::{LEAST, Schedule, Warmup};
 pub use state::TrainState;
 pub use state_dir::{FoundState, StateDir};
+pub use trainer_of::Trainer;
 pub use trunk::{TrunkCache, TrunkRefusal, TrunkReport, TrunkUse};

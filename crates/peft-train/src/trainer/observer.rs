@@ -34,10 +34,21 @@ pub struct StepReport {
     /// The multiply-adds of its products, where they are [counted](peft_kernels::multiply_adds);
     /// those of the whole process meanwhile.
     pub multiply_adds: u64,
+    /// Bytes of values that went from the first device to the others; the copy of the model that
+    /// each gets before its first step is not among them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub sent_bytes: u64,
+    /// Bytes of gradients that came back.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub received_bytes: u64,
     /// Targets a second since the run began or resumed.
     pub targets_per_second: f64,
     /// Time left at that speed.
     pub seconds_left: f64,
+}
+
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 /// A run between two steps.
@@ -115,6 +126,17 @@ pub trait Observer<M, R = EvalReport> {
         best: bool,
         progress: &Progress<'_, M>,
     ) -> Result<(), TrainError>;
+
+    /// Where a device is lost in the step after those that are done: the model is that after them,
+    /// as long as its own device is there. The run ends then.
+    ///
+    /// # Errors
+    ///
+    /// An error takes the place of the one that ends the run.
+    fn on_lost(&mut self, progress: &Progress<'_, M>) -> Result<(), TrainError> {
+        let _ = progress;
+        Ok(())
+    }
 
     /// Where a stretch of steps begins whose trunk is kept, or is not: in a run that [may keep
     /// it](super::Trainer::with_trunk_cache).

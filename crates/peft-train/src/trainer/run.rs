@@ -1,110 +1,29 @@
-//! [`Trainer`]: the loop.
+//! The loop of a [`Trainer`].
 
 use std::time::Instant;
 
 use burn::module::Module;
-use peft_core::{AdapterSchedule, edit_all_slots};
-use peft_layerwise::{AllTrainable, Strategy};
+use peft_core::edit_all_slots;
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use super::adapter_schedule::{of_adapters, with_penalty};
 use super::diverged::{likely_cause, not_finite};
-use super::gradients::{SeededDevice, gradients, training_device};
+use super::gradients::{SeededWorkers, gradients, training_device};
 use super::initial_digests::InitialDigests;
+use super::lost::unless_lost;
 use super::settings::settings;
 use super::stages::Stages;
 use super::trunk::Trunks;
+use super::workers::{Workers, check_devices};
 use super::{
-    Divergence, Evaluations, Observer, Progress, StepReport, TrainConfig, TrainState, TrunkCache,
+    Divergence, Evaluations, Observer, Progress, StepReport, TrainConfig, TrainState, Trainer,
     clip_global_norm,
 };
 use crate::batch::plan;
 use crate::{Objective, Report, TrainError, TrainExample};
 
-/// A run: its rows, its settings, and what it goes on from.
-///
-/// A step's loss is the sum over its targets divided by their number, whatever the batches they
-/// came in: two half batches give the update of the whole one. A run that goes on from a
-/// [`TrainState`], on a model prepared as for the first, gives the bits of one that was not
-/// interrupted.
-#[derive(Clone, Copy)]
-pub struct Trainer<'a, E> {
-    examples: &'a [E],
-    config: &'a TrainConfig,
-    valid: Option<&'a [E]>,
-    resume: Option<&'a TrainState>,
-    strategy: &'a dyn Strategy,
-    schedule: Option<&'a dyn AdapterSchedule>,
-    trunk: Option<&'a TrunkCache>,
-    context: Option<&'a Map<String, Value>>,
-}
-
-impl<'a, E: TrainExample> Trainer<'a, E> {
-    /// A run over these rows that trains what requires gradients.
-    pub fn new(config: &'a TrainConfig, examples: &'a [E]) -> Self {
-        Self {
-            examples,
-            config,
-            valid: None,
-            resume: None,
-            strategy: &AllTrainable,
-            schedule: None,
-            trunk: None,
-            context: None,
-        }
-    }
-
-    /// Rows that are evaluated at the intervals of the config and at the end.
-    #[must_use]
-    pub fn with_validation(self, valid: impl Into<Option<&'a [E]>>) -> Self {
-        let valid = valid.into();
-        Self { valid, ..self }
-    }
-
-    /// A state to go on from.
-    #[must_use]
-    pub fn with_state(self, resume: impl Into<Option<&'a TrainState>>) -> Self {
-        let resume = resume.into();
-        Self { resume, ..self }
-    }
-
-    /// What decides which parameters train when.
-    #[must_use]
-    pub fn with_strategy(self, strategy: &'a dyn Strategy) -> Self {
-        Self { strategy, ..self }
-    }
-
-    /// What changes adapters after each step. No trunk is kept then, since it may change adapters
-    /// there.
-    #[must_use]
-    pub fn with_adapter_schedule(
-        self,
-        schedule: impl Into<Option<&'a dyn AdapterSchedule>>,
-    ) -> Self {
-        let schedule = schedule.into();
-        Self { schedule, ..self }
-    }
-
-    /// Keep what the lowest training block reads, row by row, wherever nothing before it trains or
-    /// drops out for longer than an epoch: later epochs cost what the blocks cost that train.
-    ///
-    /// The updates are those of a run without it; to the bit in the epoch in which the lowest block
-    /// begins to train, and up to the rounding of sums over batches of other lengths after it.
-    #[must_use]
-    pub fn with_trunk_cache(self, cache: impl Into<Option<&'a TrunkCache>>) -> Self {
-        let trunk = cache.into();
-        Self { trunk, ..self }
-    }
-
-    /// What else decides the run, by name: a state holds it, and a run goes on only with the same.
-    /// A method's settings, such as an adapter's scale and dropout, are of that kind.
-    #[must_use]
-    pub fn with_context(self, context: impl Into<Option<&'a Map<String, Value>>>) -> Self {
-        let context = context.into();
-        Self { context, ..self }
-    }
-
+impl<E: TrainExample> Trainer<'_, E> {
     /// Train a model on an autodiff device, and return it.
     ///
     /// # Errors
@@ -130,6 +49,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
         let total_steps = length.total_steps;
         let warmup = config.warmup.steps(total_steps);
         config.check_length(self.examples.len())?;
+        check_devices(&model, self.devices)?;
         let lengths: Vec<usize> = self.examples.iter().map(TrainExample::length).collect();
         let none = Map::new();
         let settings = settings(
@@ -150,7 +70,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
                 state.check_settings(&settings)?;
                 state.check_steps(total_steps)?;
                 model = stages.restore(state, model)?;
-                (state.step(), state.evaluations())
+                (state.step(), state.evaluations().of_old())
             }
             None => (0, Evaluations::default()),
         };
@@ -192,11 +112,12 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
                 let what = Divergence::Evaluation(report.loss());
                 return Err(diverged(&model, 0, what, &[], 0.0));
             }
-            let best = evaluations.note(0, report.loss());
+            let badness = badness(config, &report)?;
+            let best = evaluations.note(0, report.loss(), badness);
             observer.on_eval(&report, best, &progress!(0))?;
         }
         let started = Instant::now();
-        let mut device = None;
+        let mut workers = None;
         let mut targets_seen = 0;
         let mut planned: Option<(usize, Vec<Vec<usize>>)> = None;
         for step in first..total_steps {
@@ -213,35 +134,59 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
 
             let begins;
             (model, begins) = stages.before(step, model)?;
-            let device = match &device {
-                Some(device) => device,
-                None => device.insert(training_device(&model)?),
+            let workers = match &mut workers {
+                Some(workers) => workers,
+                None => {
+                    let own = training_device(&model)?;
+                    let changes = self.schedule.is_some();
+                    workers.insert(Workers::new(
+                        &own,
+                        self.devices,
+                        self.between,
+                        config,
+                        changes,
+                    ))
+                }
             };
             if let Some(trunks) = trunks.as_mut().filter(|_| begins) {
                 let span = |depth: &_| stages.span(step, depth);
-                if let Some(report) = trunks.begin(&model, blockwise, step, device, span) {
+                let placement = workers.placement();
+                if let Some(report) = trunks.begin(&model, blockwise, step, placement, span) {
                     observer.on_trunk(&report)?;
                 }
             }
             let trunk = trunks.as_ref().and_then(|trunks| trunks.current(blockwise));
             // Dropout draws from the device: seeding by step makes a resumed run draw the same.
             let seed = config.seed.wrapping_add(1 + step as u64);
-            device.seed(seed);
-            let found = gradients(
-                &model,
-                objective,
-                self.examples,
-                rows,
-                trunk,
-                config,
-                SeededDevice { device, seed },
-            )?;
-            let (loss, n_targets) = (found.losses, found.n_targets);
-            let grads = with_penalty(self.schedule, &model, found.grads);
-            let (grad_norm, grads) = clip_global_norm(&model, grads, config.max_grad_norm);
-            // Read after the gradients are under way, so that a device which computes meanwhile is
-            // waited for once.
-            let loss = loss.read();
+            let found = unless_lost(self.lost, || {
+                workers.seed(seed);
+                let found = gradients(
+                    &model,
+                    objective,
+                    self.examples,
+                    rows,
+                    trunk,
+                    config.recompute,
+                    SeededWorkers { workers, seed },
+                )?;
+                let moved = (found.sent, found.received);
+                let (loss, n_targets) = (found.losses, found.n_targets);
+                let grads = with_penalty(self.schedule, &model, found.grads);
+                let (grad_norm, grads) = clip_global_norm(&model, grads, config.max_grad_norm);
+                // Read after the gradients are under way, so that a device which computes meanwhile
+                // is waited for once.
+                Ok((loss.read(), grad_norm, grads, n_targets, moved))
+            });
+            let (loss, grad_norm, grads, n_targets, (sent_bytes, received_bytes)) = match found {
+                Err(error @ TrainError::DeviceLost { .. }) => {
+                    let kept = unless_lost(self.lost, || observer.on_lost(&progress!(step)));
+                    return Err(match kept {
+                        Err(other) if !matches!(other, TrainError::DeviceLost { .. }) => other,
+                        _ => error,
+                    });
+                }
+                found => found?,
+            };
             let learning_rate =
                 config.learning_rate * config.schedule.factor(step, warmup, total_steps);
             let done = step + 1;
@@ -276,6 +221,8 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
                 targets: n_targets,
                 seconds: began.elapsed().as_secs_f64(),
                 multiply_adds: peft_kernels::multiply_adds() - counted,
+                sent_bytes,
+                received_bytes,
                 targets_per_second: targets_seen as f64 / seconds.max(1e-9),
                 seconds_left: seconds / (done - first) as f64 * (total_steps - done) as f64,
             };
@@ -289,7 +236,8 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
                     let what = Divergence::Evaluation(found.loss());
                     return Err(diverged(&model, done, what, rows, learning_rate));
                 }
-                let best = evaluations.note(done, found.loss());
+                let badness = badness(config, &found)?;
+                let best = evaluations.note(done, found.loss(), badness);
                 observer.on_eval(&found, best, &progress!(done))?;
             }
             observer.on_step(&report, &progress!(done))?;
@@ -299,6 +247,16 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
         }
         Ok(model)
     }
+}
+
+/// What an evaluation is compared by.
+fn badness(config: &TrainConfig, report: &impl Report) -> Result<f64, TrainError> {
+    let name = config.best_by.as_deref();
+    report.badness(name).ok_or_else(|| TrainError::Setting {
+        field: "measure of the best evaluation",
+        value: name.unwrap_or_default().into(),
+        expected: "one that an evaluation shows, as `exact-match` of text, `accuracy` or `macro-f1` of labels",
+    })
 }
 
 /// The end of a run in which something is no finite number any more.

@@ -16,7 +16,13 @@ pub enum Schedule {
     Linear,
     /// Along half a cosine to zero at the end.
     Cosine,
+    /// It rises, by equal factors from [`LEAST`] of the peak to the peak: to find a rate, as in
+    /// *Cyclical Learning Rates*, Smith 2017, [arXiv:1506.01186](https://arxiv.org/abs/1506.01186).
+    Rising,
 }
+
+/// What [`Schedule::Rising`] begins with, of the peak.
+pub const LEAST: f64 = 1e-5;
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -24,6 +30,7 @@ impl fmt::Display for Schedule {
             Self::Constant => "constant",
             Self::Linear => "linear",
             Self::Cosine => "cosine",
+            Self::Rising => "rising",
         })
     }
 }
@@ -64,13 +71,14 @@ impl Schedule {
             Self::Constant => 1.0,
             Self::Linear => 1.0 - progress,
             Self::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+            Self::Rising => LEAST.powf(1.0 - progress),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Schedule, Warmup};
+    use super::{LEAST, Schedule, Warmup};
 
     #[test]
     fn rises_then_falls() {
@@ -81,6 +89,9 @@ mod tests {
         assert_eq!(factors(Schedule::Linear)[..4], [0.0, 0.5, 1.0, 0.875]);
         assert!((factors(Schedule::Cosine)[6] - 0.5).abs() < 1e-12);
         assert_eq!(Schedule::Linear.factor(10, 2, 10), 0.0);
+        let ends = [0, 5, 10].map(|step| Schedule::Rising.factor(step, 0, 10));
+        assert_eq!([ends[0], ends[2]], [LEAST, 1.0]);
+        assert!((ends[1] / LEAST.sqrt() - 1.0).abs() < 1e-12);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use peft_layerwise::Strategy;
 use serde_json::{Map, Value, json};
 
-use super::TrainConfig;
+use super::{Optimizer, TrainConfig};
 use crate::{TrainExample, digest_of};
 use peft_core::AdapterSchedule;
 
@@ -48,13 +48,14 @@ pub(super) fn of_rows<E: TrainExample>(config: &TrainConfig, examples: &[E]) -> 
 }
 
 /// All in which `now` is another run than `then`, each as a clause. A switch that `then` does not
-/// name, since it is newer, was off.
+/// name, since it is newer, was off, and the optimizer AdamW.
 pub(super) fn differences(then: &Map<String, Value>, now: &Map<String, Value>) -> Vec<String> {
     let mut found = Vec::new();
     for (name, now) in now {
         if !FREE.contains(&name.as_str()) {
-            let unnamed = match now {
-                Value::Bool(_) => Value::Bool(false),
+            let unnamed = match (name.as_str(), now) {
+                ("optimizer", _) => json!(Optimizer::AdamW),
+                (_, Value::Bool(_)) => Value::Bool(false),
                 _ => Value::Null,
             };
             compare(name, then.get(name).unwrap_or(&unnamed), now, &mut found);

@@ -7,8 +7,8 @@ use burn::optim::GradientsParams;
 use peft_core::{freeze_statistics, moving_statistics, parameters};
 use peft_layerwise::{Depth, Length, Strategy};
 
-use super::adamw::AdamW;
 use super::mask::{Mask, trained};
+use super::run_optimizer::RunOptimizer;
 use super::trunk::Span;
 use super::{TrainConfig, TrainState};
 use crate::TrainError;
@@ -17,7 +17,7 @@ use crate::TrainError;
 pub(super) struct Stages<'a> {
     strategy: &'a dyn Strategy,
     length: Length,
-    adamw: AdamW,
+    optimizer: RunOptimizer,
     /// The stage that the model is ready for.
     current: Option<usize>,
     /// What trained in the model as it was given, by path.
@@ -38,7 +38,7 @@ impl<'a> Stages<'a> {
         Self {
             strategy,
             length,
-            adamw: AdamW::new(config),
+            optimizer: RunOptimizer::new(config),
             current: None,
             given: trained(model),
             touched: BTreeSet::new(),
@@ -46,8 +46,8 @@ impl<'a> Stages<'a> {
         }
     }
 
-    pub(super) fn adamw(&self) -> &AdamW {
-        &self.adamw
+    pub(super) fn optimizer(&self) -> &RunOptimizer {
+        &self.optimizer
     }
 
     pub(super) fn given(&self) -> &BTreeSet<String> {
@@ -73,7 +73,7 @@ impl<'a> Stages<'a> {
         state: &TrainState,
         model: M,
     ) -> Result<M, TrainError> {
-        let model = state.restore(model, &mut self.adamw, &self.given)?;
+        let model = state.restore(model, &mut self.optimizer, &self.given)?;
         self.touched = state.paths().map(str::to_owned).collect();
         Ok(model)
     }
@@ -103,7 +103,7 @@ impl<'a> Stages<'a> {
         self.touched.extend(moving_statistics(&model));
         if !strategy.keeps_moments() {
             let ids: HashSet<ParamId> = trains.iter().map(|param| param.id).collect();
-            self.adamw.forget_all_but(&ids);
+            self.optimizer.forget_all_but(&ids);
         }
         self.rates = trains.iter().map(|param| (param.id, param.rate)).collect();
         self.touched
@@ -121,6 +121,6 @@ impl<'a> Stages<'a> {
     pub(super) fn step<M: Module>(&mut self, rate: f64, model: M, grads: GradientsParams) -> M {
         let rates = &self.rates;
         let rate = |id| rates.get(&id).map(|factor| rate * factor);
-        self.adamw.step(rate, model, grads)
+        self.optimizer.step(rate, model, grads)
     }
 }

@@ -6,10 +6,10 @@ use std::path::Path;
 use burn::module::Module;
 use serde_json::{Map, Value, json};
 
-use super::adamw::{AdamW, Moments};
 use super::evaluations::Evaluations;
 use super::initial_digests::InitialDigests;
 use super::lazy_tensor::LazyTensor;
+use super::run_optimizer::{Moments, RunOptimizer};
 use super::settings::{differences, of_rows};
 use super::state_file;
 use super::trained::{self, TrainedParam};
@@ -134,15 +134,16 @@ impl TrainState {
             untouched: given.untouched(*model, stages.touched()),
             settings: (*settings).clone(),
             given: stages.given().clone(),
-            trained: trained::capture(*model, stages.adamw(), stages.touched()),
+            trained: trained::capture(*model, stages.optimizer(), stages.touched()),
         }
     }
 
-    /// Puts the parameters into `model`, in which `given` trains, and their moments into `adamw`.
+    /// Puts the parameters into `model`, in which `given` trains, and their moments into
+    /// `optimizer`.
     pub(super) fn restore<M: Module>(
         &self,
         model: M,
-        adamw: &mut AdamW,
+        optimizer: &mut RunOptimizer,
         given: &BTreeSet<String>,
     ) -> Result<M, TrainError> {
         if let Some(path) = given.difference(&self.given).next() {
@@ -152,7 +153,7 @@ impl TrainState {
             return Err(cannot(format!("`{path}` trained, but does not now")));
         }
         self.check_model(&model)?;
-        trained::restore(model, adamw, &self.trained)
+        trained::restore(model, optimizer, &self.trained)
     }
 
     /// Write the state to one file, beside `path` first and then in its place, with checksums; it
@@ -182,10 +183,10 @@ impl TrainState {
         });
         let mut tensors = Vec::new();
         for (path, trained) in &self.trained {
-            let [value, moment_1, moment_2] = names(path);
-            tensors.push((value, &trained.value));
-            if let Some(Moments { both, .. }) = &trained.moments {
-                tensors.extend([moment_1, moment_2].into_iter().zip(both));
+            tensors.push((parameter(path), &trained.value));
+            if let Some(Moments { tensors: of, .. }) = &trained.moments {
+                let moments = of.iter().enumerate();
+                tensors.extend(moments.map(|(i, kept)| (moment(i, path), kept)));
             }
         }
         state_file::write(path.as_ref(), tensors, about.to_string())
@@ -222,13 +223,8 @@ impl TrainState {
             value.ok_or_else(|| format!("`{name}` is no number"))
         };
         let (times, settings) = (field("times")?, field("settings")?);
-        let mut tensor = |name: &str| {
-            let tensor = tensors.remove(name);
-            tensor.ok_or_else(|| format!("it has no `{name}`"))
-        };
         let mut trained = BTreeMap::new();
         for (path, time) in times.as_object().ok_or("`times` is no table")? {
-            let [value, moment_1, moment_2] = names(path);
             let moments = match time {
                 Value::Null => None,
                 time => Some(Moments {
@@ -238,10 +234,13 @@ impl TrainState {
                         .filter(|time| *time > 0)
                         .ok_or_else(|| format!("`{path}` has trained {time} steps"))?
                         as usize,
-                    both: [tensor(&moment_1)?, tensor(&moment_2)?],
+                    tensors: (0..)
+                        .map_while(|i| tensors.remove(&moment(i, path)))
+                        .collect(),
                 }),
             };
-            let value = tensor(&value)?;
+            let value = tensors.remove(&parameter(path));
+            let value = value.ok_or_else(|| format!("it has no value of `{path}`"))?;
             trained.insert(path.clone(), TrainedParam { value, moments });
         }
         let given = field("given")?;
@@ -269,9 +268,14 @@ impl TrainState {
     }
 }
 
-/// The names in a file of a parameter and of its moments.
-fn names(path: &str) -> [String; 3] {
-    ["parameter", "moment_1", "moment_2"].map(|what| format!("{what}.{path}"))
+/// The name in a file of a parameter.
+fn parameter(path: &str) -> String {
+    format!("parameter.{path}")
+}
+
+/// That of one of its moments, from 0.
+fn moment(i: usize, path: &str) -> String {
+    format!("moment_{}.{path}", i + 1)
 }
 
 pub(super) fn cannot(reason: String) -> TrainError {

@@ -6,8 +6,8 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use peft_core::{MapParams, ParamPlace, VisitParams, map_params, visit_params};
 
-use super::adamw::{AdamW, Moments};
 use super::lazy_tensor::LazyTensor;
+use super::run_optimizer::{Moments, RunOptimizer};
 use super::state::cannot;
 use super::state_file::failed;
 use crate::TrainError;
@@ -22,11 +22,11 @@ pub(super) struct TrainedParam {
 /// Handles to the parameters at these paths.
 pub(super) fn capture<M: Module>(
     model: &M,
-    adamw: &AdamW,
+    optimizer: &RunOptimizer,
     paths: &BTreeSet<String>,
 ) -> BTreeMap<String, TrainedParam> {
     let mut capture = Capture {
-        adamw,
+        optimizer,
         paths,
         found: BTreeMap::new(),
     };
@@ -37,7 +37,7 @@ pub(super) fn capture<M: Module>(
     capture.found
 }
 
-/// The model with these parameters, and `adamw` with their moments. What trains stays.
+/// The model with these parameters, and `optimizer` with their moments. What trains stays.
 ///
 /// # Errors
 ///
@@ -45,11 +45,11 @@ pub(super) fn capture<M: Module>(
 /// cannot be read.
 pub(super) fn restore<M: Module>(
     model: M,
-    adamw: &mut AdamW,
+    optimizer: &mut RunOptimizer,
     trained: &BTreeMap<String, TrainedParam>,
 ) -> Result<M, TrainError> {
     let mut restore = Restore {
-        adamw,
+        optimizer,
         trained,
         found: 0,
         wrong: None,
@@ -67,7 +67,7 @@ pub(super) fn restore<M: Module>(
 }
 
 struct Capture<'a> {
-    adamw: &'a AdamW,
+    optimizer: &'a RunOptimizer,
     paths: &'a BTreeSet<String>,
     found: BTreeMap<String, TrainedParam>,
 }
@@ -78,7 +78,7 @@ impl VisitParams for Capture<'_> {
         if self.paths.contains(&path) {
             let trained = TrainedParam {
                 value: LazyTensor::on_device(param.base().inner()),
-                moments: self.adamw.kept(param.id),
+                moments: self.optimizer.kept(param.id),
             };
             self.found.insert(path, trained);
         }
@@ -86,7 +86,7 @@ impl VisitParams for Capture<'_> {
 }
 
 struct Restore<'a> {
-    adamw: &'a mut AdamW,
+    optimizer: &'a mut RunOptimizer,
     trained: &'a BTreeMap<String, TrainedParam>,
     found: usize,
     wrong: Option<TrainError>,
@@ -94,18 +94,7 @@ struct Restore<'a> {
 
 impl Restore<'_> {
     /// What is kept of a parameter, as a tensor where the parameter is.
-    fn tensor<const D: usize>(
-        path: &str,
-        kept: &LazyTensor,
-        now: &Tensor<D>,
-    ) -> Result<Tensor<D>, TrainError> {
-        if *kept.shape() != now.dims() || kept.dtype() != now.dtype() {
-            return Err(cannot(format!(
-                "`{path}` was {kept:?}, but is {:?} of {:?} now",
-                now.dims(),
-                now.dtype()
-            )));
-        }
+    fn tensor<const D: usize>(kept: &LazyTensor, now: &Tensor<D>) -> Result<Tensor<D>, TrainError> {
         let data = kept.read().map_err(failed)?;
         Ok(Tensor::from_data(data, (&now.device(), kept.dtype())))
     }
@@ -117,11 +106,28 @@ impl Restore<'_> {
         param: &Param<Tensor<D>>,
     ) -> Result<Tensor<D>, TrainError> {
         let now = param.base();
-        let value = Self::tensor(path, &trained.value, &now)?;
-        if let Some(Moments { time, both: [a, b] }) = &trained.moments {
-            let moment = |kept| Self::tensor(path, kept, &now).map(Tensor::inner);
-            let both = [moment(a)?, moment(b)?];
-            self.adamw.hold(param.id, Moments { time: *time, both });
+        if *trained.value.shape() != now.dims() || trained.value.dtype() != now.dtype() {
+            return Err(cannot(format!(
+                "`{path}` was {:?}, but is {:?} of {:?} now",
+                trained.value,
+                now.dims(),
+                now.dtype()
+            )));
+        }
+        let value = Self::tensor(&trained.value, &now)?;
+        if let Some(Moments { time, tensors }) = &trained.moments {
+            let kind = self.optimizer.kind();
+            if !kind.fits(&now.dims(), now.dtype(), tensors) {
+                return Err(cannot(format!(
+                    "the moments of `{path}` are {tensors:?}, which are not those of {:?} of {:?} by {kind:?}",
+                    now.dims(),
+                    now.dtype()
+                )));
+            }
+            let moment = |kept| Self::tensor(kept, &now).map(Tensor::inner);
+            let tensors = tensors.iter().map(moment).collect::<Result<_, _>>()?;
+            let time = *time;
+            self.optimizer.hold(param.id, Moments { time, tensors });
         }
         Ok(value.set_require_grad(now.is_require_grad()))
     }

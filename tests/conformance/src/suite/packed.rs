@@ -65,7 +65,9 @@ fn stored(model: &Net) -> Vec<TensorData> {
     let layers = layers.flat_map(|block| [&block.q_proj, &block.v_proj, &block.down_proj]);
     let weights = layers.map(|layer| FrozenWeight::from(layer.weight.base()));
     let packed = weights.filter(|weight| weight.packed().is_some());
-    packed.map(|weight| weight.stored()).collect()
+    packed
+        .flat_map(|weight| weight.stored().collect::<Vec<_>>())
+        .collect()
 }
 
 /// The model with each weight of a block's linear layer replaced.

@@ -223,7 +223,7 @@ fn classifiers_of_texts_and_tokens_are_the_same(device: &Device) {
     let strategy = TopLayers::new(&make(), 2).expect("it fits");
     let found = pair(
         make,
-        TokenClassification,
+        TokenClassification::default(),
         &tagged,
         &strategy,
         steady(3),
@@ -232,7 +232,14 @@ fn classifiers_of_texts_and_tokens_are_the_same(device: &Device) {
     found.assert_same();
     found.assert_kept(1, tagged.len());
     let head = Head::new(&make(), ["classifier"]).expect("a head");
-    let found = pair(make, TokenClassification, &tagged, &head, steady(3), &ALL);
+    let found = pair(
+        make,
+        TokenClassification::default(),
+        &tagged,
+        &head,
+        steady(3),
+        &ALL,
+    );
     found.assert_same();
     found.assert_kept(3, tagged.len());
 }

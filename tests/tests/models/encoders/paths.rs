@@ -12,6 +12,7 @@ use peft_models::{
 use peft_tests::tolerance::PATHS;
 
 use super::{bert, distilbert, modernbert, roberta, spread};
+use crate::fixture::filled_adapters;
 use crate::models::{assert_close, ids, padding};
 
 peft_tests::cases!(
@@ -136,7 +137,7 @@ fn adapters_attach_by_the_names_of_checkpoints(device: &Device) {
             .map(|layer| layer.path.as_str())
             .collect();
         assert_eq!(paths, expected);
-        let nudged = crate::models::nudge_adapters(adapted);
+        let nudged = filled_adapters(adapted);
         let factored = nudged.hidden(ids.clone(), None, None);
         let merged = nudged.materialize().hidden(ids, None, None);
         assert_close(&factored, &merged, PATHS);

@@ -83,7 +83,10 @@ fn losses_and_gradients_are_torchs(device: &Device) {
                 target,
             })
             .collect();
-        let objective = SequenceClassification { problem };
+        let objective = SequenceClassification {
+            problem,
+            ..Default::default()
+        };
         compare(&objective, &examples, expected, device);
     }
     let expected = &golden["problems"]["tokens"];
@@ -97,7 +100,7 @@ fn losses_and_gradients_are_torchs(device: &Device) {
             tags: numbers(tags).into_iter().map(tag).collect(),
         })
         .collect();
-    compare(&TokenClassification, &examples, expected, device);
+    compare(&TokenClassification::default(), &examples, expected, device);
 }
 
 fn compare<O: Objective<Tiny>>(
@@ -162,7 +165,11 @@ fn measures_are_scikit_learns(device: &Device) {
                 target: target(label, problem),
             })
             .collect();
-        let report = SequenceClassification { problem }.evaluate(&model, &examples, 7);
+        let report = SequenceClassification {
+            problem,
+            ..Default::default()
+        }
+        .evaluate(&model, &examples, 7);
         let number = |key: &str| expected[key].as_f64().expect("a number");
         match report {
             SequenceReport::Classes(report) => {

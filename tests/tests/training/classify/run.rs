@@ -125,23 +125,25 @@ fn halves_and_threads_give_the_update_of_the_whole(device: &Device) {
     }
     let objective = SequenceClassification {
         problem: ProblemType::SingleLabel,
+        ..Default::default()
     };
     check(&objective, &texts(8), device);
-    check(&TokenClassification, &tagged(8), device);
+    check(&TokenClassification::default(), &tagged(8), device);
 }
 
 fn padding_does_not_change_a_row(device: &Device) {
     let model = Tiny::new(3, device).valid();
     let objective = SequenceClassification {
         problem: ProblemType::SingleLabel,
+        ..Default::default()
     };
     let (texts, tagged) = (texts(9), tagged(9));
     let alone = objective.evaluate(&model, &texts, 1);
-    let tags = TokenClassification.evaluate(&model, &tagged, 1);
+    let tags = TokenClassification::default().evaluate(&model, &tagged, 1);
     for batch_size in [2, 9] {
         let report = objective.evaluate(&model, &texts, batch_size);
         assert!((report.loss() - alone.loss()).abs() < 1e-5 * alone.loss());
-        let report = TokenClassification.evaluate(&model, &tagged, batch_size);
+        let report = TokenClassification::default().evaluate(&model, &tagged, batch_size);
         assert!((report.loss - tags.loss).abs() < 1e-5 * tags.loss);
         assert_eq!(
             (report.accuracy, report.targets),
@@ -168,6 +170,7 @@ fn scores_of_zero_have_a_gradient(device: &Device) {
     };
     let objective = SequenceClassification {
         problem: ProblemType::MultiLabel,
+        ..Default::default()
     };
     let loss = objective.loss_sum(&model, &[&row], device);
     let loss_value = f64::from(loss.clone().into_scalar::<f32>());
@@ -191,6 +194,7 @@ fn a_classifier_learns_and_goes_on_to_the_same_bits(device: &Device) {
     let rows = texts(24);
     let objective = SequenceClassification {
         problem: ProblemType::SingleLabel,
+        ..Default::default()
     };
     let config = TrainConfig {
         epsilon: 1e-8,
@@ -229,6 +233,7 @@ fn a_classifier_learns_and_goes_on_to_the_same_bits(device: &Device) {
     assert!(matches!(refused, Err(TrainError::Resume { .. })));
     let values = SequenceClassification {
         problem: ProblemType::MultiLabel,
+        ..Default::default()
     };
     let refused = Trainer::new(&config, &rows)
         .with_state(&log.states[30])
@@ -251,14 +256,15 @@ fn a_tagger_learns(device: &Device) {
     let mut log = Log::default();
     let model = train(
         Tiny::new(3, device),
-        &TokenClassification,
+        &TokenClassification::default(),
         &rows,
         None,
         &config,
         None,
         &mut log,
     );
-    let report = TokenClassification.evaluate(&model.expect("it trains").valid(), &rows, 7);
+    let report =
+        TokenClassification::default().evaluate(&model.expect("it trains").valid(), &rows, 7);
     assert!(report.accuracy > 0.99, "{}", report.accuracy);
     let tags: usize = rows
         .iter()
@@ -307,6 +313,7 @@ fn predictions_are_those_of_the_evaluation(device: &Device) {
         };
         let objective = SequenceClassification {
             problem: ProblemType::SingleLabel,
+            ..Default::default()
         };
         let report = objective.evaluate(&model, &[row], 1);
         assert!((report.loss() + probabilities[class].1.ln()).abs() < 1e-5);
@@ -354,7 +361,9 @@ fn predictions_are_those_of_the_evaluation(device: &Device) {
                 tags: vec![truth],
             };
             assert_eq!(
-                TokenClassification.evaluate(&model, &[row], 1).accuracy,
+                TokenClassification::default()
+                    .evaluate(&model, &[row], 1)
+                    .accuracy,
                 1.0
             );
         }

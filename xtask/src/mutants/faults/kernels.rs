@@ -91,10 +91,7 @@ pub(super) const FAULTS: [Fault; 14] = [
         file: "crates/peft-kernels/src/flex/attention/forward.rs",
         text: "                        scale(&mut sums[row], factor);\n",
         instead: "",
-        cases: &[
-            "kernels::attention::flex::it_is_its_definition",
-            "kernels::attention::flex::a_row_is_the_same_in_a_longer_one",
-        ],
+        cases: &["kernels::attention::flex::it_is_its_definition"],
     },
     Fault {
         name: "attention's gradient is not centred",

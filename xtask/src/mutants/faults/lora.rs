@@ -2,10 +2,45 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 28] = [
+pub(super) const FAULTS: [Fault; 33] = [
+    Fault {
+        name: "a convolution's change lies as a linear layer's",
+        file: "crates/peft-lora/src/lora.rs",
+        text: "true => matrix.transpose().reshape(base.dims()),",
+        instead: "true => matrix.reshape(base.dims()),",
+        cases: &["core_slots::convolutions::flex::it_is_two_convolutions"],
+    },
+    Fault {
+        name: "what a convolution cannot do is not refused on a factored model",
+        file: "crates/peft-core/src/attach/mod.rs",
+        text: "|| layer.kind == LayerKind::Conv",
+        instead: "|| false",
+        cases: &["core_slots::convolutions::flex::what_cannot_be_is_refused"],
+    },
+    Fault {
+        name: "LoRA-GA takes both factors of the same directions",
+        file: "crates/peft-lora/src/from_rows/lora_ga.rs",
+        text: "u.column_iter().zip(&s).skip(rank).take(rank)",
+        instead: "u.column_iter().zip(&s).take(rank)",
+        cases: &["lora_inits::flex::parts_of_the_weight_equal_peft"],
+    },
+    Fault {
+        name: "CorDA's factors are not taken back by the covariance",
+        file: "crates/peft-lora/src/from_rows/corda.rs",
+        text: "inverse.solve_mut(&mut a);",
+        instead: "let _ = &inverse;",
+        cases: &["lora_inits::flex::parts_of_the_weight_equal_peft"],
+    },
+    Fault {
+        name: "CorDA preserves what it is to preview",
+        file: "crates/peft-lora/src/from_rows/corda.rs",
+        text: "CordaMode::InstructionPreviewed => 0,",
+        instead: "CordaMode::InstructionPreviewed => s.len() - rank,",
+        cases: &["lora_inits::flex::parts_of_the_weight_equal_peft"],
+    },
     Fault {
         name: "EVA's ranks go by singular values and not by what they explain",
-        file: "crates/peft-lora/src/eva/pca.rs",
+        file: "crates/peft-lora/src/from_rows/pca.rs",
         text: "self.singular.iter().map(move |s| s * s / all)",
         instead: "self.singular.iter().map(move |s| s / all)",
         cases: &["eva::flex::ranks_and_directions_equal_peft"],
@@ -173,7 +208,7 @@ pub(super) const FAULTS: [Fault; 28] = [
         file: "crates/peft-kernels/src/flex/columns.rs",
         text: "*sum += x * grad;",
         instead: "*sum += 0.0 * x + grad;",
-        cases: &["kernels::flex::scaled_columns"],
+        cases: &["kernels::columns::flex::scaled_columns"],
     },
     Fault {
         name: "a rank's importance is that of its value alone",

@@ -2,7 +2,38 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 14] = [
+pub(super) const FAULTS: [Fault; 24] = [
+    Fault {
+        name: "what layers share is updated for the first of them alone",
+        file: "crates/peft-core/src/slot/shared_param.rs",
+        text: "next().insert(thread, Arc::downgrade(&held));",
+        instead: "let _ = thread;",
+        cases: &[
+            "core_slots::shared_param::flex::it_is_counted_and_updated_once",
+            "core_slots::shared_param::flex::a_traversal_makes_it_anew_everywhere",
+        ],
+    },
+    Fault {
+        name: "a model that has not stepped reads what another one's step has made",
+        file: "crates/peft-core/src/slot/shared_param.rs",
+        text: "pub fn val(&self) -> Tensor<2> {",
+        instead: "pub fn val(&self) -> Tensor<2> { let next = self.held.next.lock().unwrap_or_else(PoisonError::into_inner); if let Some(made) = next.get(&thread::current().id()).and_then(Weak::upgrade) { return made.param.val(); }",
+        cases: &["core_slots::shared_param::flex::it_is_counted_and_updated_once"],
+    },
+    Fault {
+        name: "VB-LoRA mixes all vectors",
+        file: "crates/peft-vera/src/vblora/mod.rs",
+        text: "logits.mask_fill(chosen.bool_not(), BELOW)",
+        instead: "logits.mask_fill(chosen.bool_not(), 0.0)",
+        cases: &["adapters::flex::adapters_equal_peft"],
+    },
+    Fault {
+        name: "VB-LoRA's last weight is not what is left of 1",
+        file: "crates/peft-vera/src/vblora/mod.rs",
+        text: "let rest = 1.0 - weights.iter().sum::<f32>();",
+        instead: "let rest = 0.5 + 0.0 * weights.iter().sum::<f32>();",
+        cases: &["adapters::flex::adapters_equal_peft"],
+    },
     Fault {
         name: "LoHa's factored product is not scaled",
         file: "crates/peft-lycoris/src/loha.rs",
@@ -36,7 +67,7 @@ pub(super) const FAULTS: [Fault; 14] = [
     },
     Fault {
         name: "a generator of torch's numbers makes its second state wrongly",
-        file: "crates/peft-vera/src/torch_random.rs",
+        file: "crates/peft-core/src/torch_random.rs",
         text: "(next & 0x7fff_ffff)",
         instead: "(next & 0x3fff_ffff)",
         cases: &["adapters::flex::adapters_equal_peft"],
@@ -46,7 +77,7 @@ pub(super) const FAULTS: [Fault; 14] = [
         file: "crates/peft-vera/src/vera.rs",
         text: "(2f64.sqrt() / (columns as f64).sqrt())",
         instead: "(2f64.sqrt() / (rows as f64).sqrt())",
-        cases: &["adapters::flex::adapters_equal_peft"],
+        cases: &["adapters::veras_matrices_are_pefts"],
     },
     Fault {
         name: "RandLoRA takes the larger side for the smaller",
@@ -111,6 +142,54 @@ pub(super) const FAULTS: [Fault; 14] = [
         file: "crates/peft-lora/src/hira.rs",
         text: "base.dense_in(factors.dtype()) * factors.reshape(base.dims())",
         instead: "base.dense_in(factors.dtype()) + factors.reshape(base.dims())",
+        cases: &["adapters::flex::adapters_equal_peft"],
+    },
+    Fault {
+        name: "DeLoRA takes twice the norms of the rows of B",
+        file: "crates/peft-lora/src/delora.rs",
+        text: "norm(b.square().sum_dim(1)).reshape([1, rank])",
+        instead: "norm(b.square().sum_dim(1).mul_scalar(4.0)).reshape([1, rank])",
+        cases: &["adapters::flex::adapters_equal_peft"],
+    },
+    Fault {
+        name: "GraLoRA deals what a run of inputs gives out to that run alone",
+        file: "crates/peft-lora/src/gralora.rs",
+        text: "hidden.permute([2, 1, 0, 3])",
+        instead: "hidden.permute([0, 1, 2, 3])",
+        cases: &[
+            "adapters::flex::adapters_equal_peft",
+            "conformance::gralora::flex::paths_agree",
+        ],
+    },
+    Fault {
+        name: "SHiRA's places are read the other way round",
+        file: "crates/peft-store/src/adapter/methods/shira.rs",
+        text: "let (outputs, inputs) = places.split_at(n);",
+        instead: "let (inputs, outputs) = places.split_at(n);",
+        cases: &["adapters::flex::adapters_equal_peft"],
+    },
+    Fault {
+        name: "FourierFT adds the sines that it should take away",
+        file: "crates/peft-spectral/src/fourier_ft.rs",
+        text: "[scale, -scale]",
+        instead: "[scale, scale]",
+        cases: &["adapters::flex::adapters_equal_peft"],
+    },
+    Fault {
+        name: "C3A's frequencies between the ends stand for one",
+        file: "crates/peft-spectral/src/c3a.rs",
+        text: "if one(i % n) { 1.0 } else { 2.0 }",
+        instead: "if one(i % n) { 1.0 } else { 1.0 }",
+        cases: &[
+            "adapters::flex::adapters_equal_peft",
+            "adapters::flex::merged_equals_unmerged",
+        ],
+    },
+    Fault {
+        name: "the upper right of WaveFT's coefficients is high-pass along the inputs",
+        file: "crates/peft-spectral/src/wavelet.rs",
+        text: "let along_outputs = if right_half",
+        instead: "let along_outputs = if second_half",
         cases: &["adapters::flex::adapters_equal_peft"],
     },
 ];

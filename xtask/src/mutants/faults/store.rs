@@ -20,8 +20,8 @@ pub(super) const FAULTS: [Fault; 5] = [
     Fault {
         name: "lora_A and lora_B change places in files",
         file: "crates/peft-store/src/adapter/methods/lora.rs",
-        text: "LayerKind::Linear => [\"lora_A.weight\", \"lora_B.weight\"],",
-        instead: "LayerKind::Linear => [\"lora_B.weight\", \"lora_A.weight\"],",
+        text: "LayerKind::Linear | LayerKind::Conv => [\"lora_A.weight\", \"lora_B.weight\"],",
+        instead: "LayerKind::Linear | LayerKind::Conv => [\"lora_B.weight\", \"lora_A.weight\"],",
         cases: &["adapters::flex::adapters_equal_peft"],
     },
     Fault {

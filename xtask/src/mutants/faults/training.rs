@@ -2,12 +2,54 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 18] = [
+pub(super) const FAULTS: [Fault; 24] = [
+    Fault {
+        name: "smoothed labels take the whole loss of the target",
+        file: "crates/peft-train/src/loss.rs",
+        text: "chosen.clone().mul_scalar(1.0 - smoothing) + mean",
+        instead: "chosen.clone() + mean",
+        cases: &["training::regularisation::flex::smoothed_labels_are_a_mixture"],
+    },
+    Fault {
+        name: "noise is as large at padding",
+        file: "crates/peft-model/src/context.rs",
+        text: "let noise = drawn * largest.clone().unsqueeze_dim(2);",
+        instead: "let noise = drawn * largest.clone().max().reshape([1, 1, 1]);",
+        cases: &["training::regularisation::flex::noise_is_as_large_as_each_text_allows"],
+    },
+    Fault {
+        name: "evaluation is of smoothed labels",
+        file: "crates/peft-train/src/eval.rs",
+        text: "let losses = nll(logits, labels).into_data();",
+        instead: "let losses = crate::loss::smoothed_nll(logits, labels, 0.1).into_data();",
+        cases: &["training::evaluation::flex::the_loss_is_the_definition"],
+    },
+    Fault {
+        name: "Muon takes embeddings",
+        file: "crates/peft-train/src/trainer/run_optimizer.rs",
+        text: "Optimizer::Muon if D == 2 && !is_embedding =>",
+        instead: "Optimizer::Muon if D == 2 && (!is_embedding || is_embedding) =>",
+        cases: &["training::optimizers::flex::each_keeps_what_it_says"],
+    },
+    Fault {
+        name: "what goes on has trained for a step",
+        file: "crates/peft-train/src/trainer/trained.rs",
+        text: "            let time = *time;\n",
+        instead: "            let time = 1 + 0 * *time;\n",
+        cases: &["training::optimizers::flex::each_goes_on_to_the_same_bits"],
+    },
+    Fault {
+        name: "a device keeps what has trained as it was a step before",
+        file: "crates/peft-train/src/trainer/replica.rs",
+        text: "if !trains && !changes {",
+        instead: "if !changes {",
+        cases: &["training::devices::flex::fifty_steps_of_badam_have_the_losses_of_one"],
+    },
     Fault {
         name: "a classifier does not see which text of a pair a token is of",
         file: "crates/peft-train/src/classify/sequence.rs",
-        text: "model.class_pass(batch.segments).typed(batch.types);",
-        instead: "model.class_pass(batch.segments);",
+        text: "(pass.types, pass.noise) = (batch.types, batch.noise);",
+        instead: "pass.noise = batch.noise;",
         cases: &["models::encoders::switches::flex::a_pair_is_told_by_its_types"],
     },
     Fault {
@@ -62,8 +104,8 @@ pub(super) const FAULTS: [Fault; 18] = [
     Fault {
         name: "a loss of classes is divided by the batch too",
         file: "crates/peft-train/src/classify/sequence.rs",
-        text: "                    Tensor::<1, Int>::from_data(data, (&device, DType::I64)),\n                )\n",
-        instead: "                    Tensor::<1, Int>::from_data(data, (&device, DType::I64)),\n                )\n                .div_scalar(n as f64)\n",
+        text: "                smoothed_nll(logits, classes, smoothing)\n",
+        instead: "                smoothed_nll(logits, classes, smoothing).div_scalar(n as f64)\n",
         cases: &[
             "training::classify::golden::flex::losses_and_gradients_are_torchs",
             "training::classify::run::flex::halves_and_threads_give_the_update_of_the_whole",
@@ -85,7 +127,7 @@ pub(super) const FAULTS: [Fault; 18] = [
     },
     Fault {
         name: "moments of what no longer trains are kept",
-        file: "crates/peft-train/src/trainer/adamw.rs",
+        file: "crates/peft-train/src/trainer/run_optimizer.rs",
         text: "self.held.retain(|id, _| ids.contains(id));",
         instead: "self.held.retain(|id, _| ids.contains(id) || true);",
         cases: &[
@@ -97,8 +139,8 @@ pub(super) const FAULTS: [Fault; 18] = [
     Fault {
         name: "a run goes on without its moments",
         file: "crates/peft-train/src/trainer/trained.rs",
-        text: "            self.adamw.hold(param.id, Moments { time: *time, both });\n",
-        instead: "            let _ = Moments { time: *time, both };\n",
+        text: "            self.optimizer.hold(param.id, Moments { time, tensors });\n",
+        instead: "            let _: Moments<Tensor<D>> = Moments { time, tensors };\n",
         cases: &[
             "training::resume::flex::an_adapter_goes_on_to_the_same_bits",
             "training::resume::flex::a_whole_model_goes_on_to_the_same_bits",

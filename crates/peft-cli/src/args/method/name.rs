@@ -21,6 +21,8 @@ pub(crate) enum Method {
     Vera,
     /// Vectors on so many of those that together they are of full rank
     Randlora,
+    /// Low-rank products mixed of the vectors of one bank that all layers share
+    Vblora,
     /// Rotations of blocks of what a layer reads
     Oft,
     /// Several rotations of unlike blocks, and a scale of each output
@@ -33,6 +35,18 @@ pub(crate) enum Method {
     Miss,
     /// Low-rank products of the weight's own elements
     Hira,
+    /// Low-rank products of a bounded norm
+    Delora,
+    /// Low-rank products of blocks of the weight
+    Gralora,
+    /// Values of the weight at few places
+    Shira,
+    /// Coefficients of a Fourier transform of the weight's change
+    Fourierft,
+    /// Circulant blocks, of one row each
+    C3a,
+    /// Coefficients of a wavelet transform of the weight's change
+    Waveft,
     /// Rows of the embedding, those of --token-ids
     TrainableTokens,
     /// Vectors before the input
@@ -84,12 +98,19 @@ pub(super) const WEIGHTS: &[Method] = &[
     Method::Lokr,
     Method::Vera,
     Method::Randlora,
+    Method::Vblora,
     Method::Oft,
     Method::Boft,
     Method::Hra,
     Method::Road,
     Method::Miss,
     Method::Hira,
+    Method::Delora,
+    Method::Gralora,
+    Method::Shira,
+    Method::Fourierft,
+    Method::C3a,
+    Method::Waveft,
 ];
 /// Methods with an alpha.
 pub(super) const SCALED: &[Method] = &[
@@ -98,6 +119,7 @@ pub(super) const SCALED: &[Method] = &[
     Method::Loha,
     Method::Lokr,
     Method::Randlora,
+    Method::Gralora,
 ];
 pub(super) const RANKED: &[Method] = &[
     Method::Lora,
@@ -105,18 +127,25 @@ pub(super) const RANKED: &[Method] = &[
     Method::Loha,
     Method::Lokr,
     Method::Randlora,
+    Method::Vblora,
     Method::Vera,
     Method::Hra,
     Method::Miss,
     Method::Hira,
+    Method::Delora,
+    Method::Gralora,
+    Method::Shira,
 ];
 pub(super) const DROPPING: &[Method] = &[
     Method::Lora,
     Method::Adalora,
     Method::Vera,
     Method::Randlora,
+    Method::Vblora,
     Method::Miss,
     Method::Hira,
+    Method::Delora,
+    Method::Gralora,
 ];
 pub(super) const ADALORA: &[Method] = &[Method::Adalora];
 pub(super) const LORA: &[Method] = &[Method::Lora];

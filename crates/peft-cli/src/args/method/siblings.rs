@@ -1,7 +1,8 @@
 //! The flags of the methods that adapt weights and are not of LoRA's family.
 
 use clap::{Args, ValueEnum};
-use serde::Serialize;
+use peft_spectral::{WaveFtBasis, Wavelet};
+use serde::{Serialize, Serializer};
 
 use super::Method;
 
@@ -33,7 +34,24 @@ pub(crate) struct SiblingArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) no_save_projection: bool,
-    /// oft, boft: how many inputs a block has; 32 if not given, of boft 4
+    /// vblora: how many vectors the bank has; 256 if not given
+    #[arg(long, value_name = "N", visible_alias = "num-vectors")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) vectors: Option<usize>,
+    /// vblora: the length of each; the largest that divides all sides, up to 256, if not given
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) vector_length: Option<usize>,
+    /// vblora: how many vectors are mixed; 2 if not given
+    #[arg(long, value_name = "K", visible_alias = "topk")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) top_k: Option<usize>,
+    /// vblora: a file has what is mixed alone
+    #[arg(long, visible_alias = "save-only-topk-weights")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) save_only_top_k: bool,
+    /// oft, boft, c3a: how many inputs a block has; 32 if not given, of boft 4, of c3a the largest
+    /// that divides all sides, up to 256
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) block_size: Option<usize>,
@@ -62,6 +80,54 @@ pub(crate) struct SiblingArgs {
     #[arg(long, value_name = "N", visible_alias = "mini-r")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) block_columns: Option<usize>,
+    /// delora: the norm that all directions together are held to; 15 if not given
+    #[arg(long, value_name = "NORM", visible_alias = "delora-lambda")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lambda: Option<f64>,
+    /// gralora: how many blocks there are along each side of a weight; 2 if not given
+    #[arg(long, value_name = "N", visible_alias = "gralora-k")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) blocks: Option<usize>,
+    /// gralora: the rank of a LoRA of the whole weight beside its blocks; none if not given
+    #[arg(long, value_name = "N", visible_alias = "hybrid-r")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hybrid_rank: Option<usize>,
+    /// fourierft, waveft: how many coefficients a layer has; 1000 if not given, of waveft 2592
+    #[arg(long, value_name = "N", visible_alias = "n-frequency")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) coefficients: Option<usize>,
+    /// fourierft, waveft: the scale; 150 if not given, of waveft 25
+    #[arg(long, value_name = "SCALE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scaling: Option<f64>,
+    /// waveft: db1 to db10, sym2 to sym10, coif1 to coif5, or none: places of the weight itself;
+    /// db1 if not given
+    #[arg(long, value_name = "NAME", value_parser = wave_basis, visible_alias = "wavelet-family")]
+    #[serde(serialize_with = "basis_name", skip_serializing_if = "Option::is_none")]
+    pub(crate) wavelet: Option<WaveFtBasis>,
+    /// waveft: layers have coefficients by their sizes, and as many in all
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) proportional: bool,
+}
+
+fn basis_name<S: Serializer>(
+    basis: &Option<WaveFtBasis>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let name = match basis {
+        Some(WaveFtBasis::Wavelet(wavelet)) => wavelet.name(),
+        Some(WaveFtBasis::Places) => "none",
+        None => return serializer.serialize_none(),
+    };
+    serializer.serialize_str(name)
+}
+
+fn wave_basis(name: &str) -> Result<WaveFtBasis, String> {
+    match name {
+        "none" => Ok(WaveFtBasis::Places),
+        name => Wavelet::try_from(name.to_owned()).map(WaveFtBasis::Wavelet),
+    }
 }
 
 /// The variants of RoAd, by PEFT's names.
@@ -87,8 +153,17 @@ impl SiblingArgs {
     pub(super) fn all(&self) -> Vec<(&'static str, bool, &'static [Method])> {
         const LYCORIS: &[Method] = &[Method::Loha, Method::Lokr];
         const LOKR: &[Method] = &[Method::Lokr];
-        const RANDOM: &[Method] = &[Method::Vera, Method::Randlora];
-        const BLOCKS: &[Method] = &[Method::Oft, Method::Boft];
+        const RANDOM: &[Method] = &[
+            Method::Vera,
+            Method::Randlora,
+            Method::Shira,
+            Method::Fourierft,
+            Method::Waveft,
+        ];
+        const BLOCKS: &[Method] = &[Method::Oft, Method::C3a, Method::Boft];
+        const WAVES: &[Method] = &[Method::Waveft, Method::Fourierft];
+        const BANK: &[Method] = &[Method::Vblora];
+        const GRALORA: &[Method] = &[Method::Gralora];
         const OFT: &[Method] = &[Method::Oft];
         const ROAD: &[Method] = &[Method::Road];
         vec![
@@ -104,7 +179,7 @@ impl SiblingArgs {
             (
                 "butterfly-factors",
                 self.butterfly_factors.is_some(),
-                &BLOCKS[1..],
+                &BLOCKS[2..],
             ),
             ("group-size", self.group_size.is_some(), ROAD),
             ("variant", self.variant.is_some(), ROAD),
@@ -113,6 +188,17 @@ impl SiblingArgs {
                 self.block_columns.is_some(),
                 &[Method::Miss],
             ),
+            ("vectors", self.vectors.is_some(), BANK),
+            ("vector-length", self.vector_length.is_some(), BANK),
+            ("top-k", self.top_k.is_some(), BANK),
+            ("save-only-top-k", self.save_only_top_k, BANK),
+            ("lambda", self.lambda.is_some(), &[Method::Delora]),
+            ("blocks", self.blocks.is_some(), GRALORA),
+            ("hybrid-rank", self.hybrid_rank.is_some(), GRALORA),
+            ("coefficients", self.coefficients.is_some(), WAVES),
+            ("scaling", self.scaling.is_some(), WAVES),
+            ("wavelet", self.wavelet.is_some(), &WAVES[..1]),
+            ("proportional", self.proportional, &WAVES[..1]),
         ]
     }
 }

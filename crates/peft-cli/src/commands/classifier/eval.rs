@@ -36,7 +36,7 @@ pub(in crate::commands) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<
             let rows = task.tags(dataset, &tokenizer, max_length, vocab)?;
             let loaded = checkpoint.load_tagger(n, &device, dtype)?;
             let model = adapted(loaded, saved, &checkpoint)?;
-            let objective = peft_train::TokenClassification;
+            let objective = peft_train::TokenClassification::default();
             json!(peft_train::Objective::evaluate(
                 &objective,
                 &model,
@@ -50,6 +50,7 @@ pub(in crate::commands) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<
             let model = adapted(loaded, saved, &checkpoint)?;
             let objective = peft_train::SequenceClassification {
                 problem: task.of.problem,
+                ..Default::default()
             };
             json!(peft_train::Objective::evaluate(
                 &objective,

@@ -72,6 +72,11 @@ impl PlannedRows {
         }
     }
 
+    /// Tokens of all of them.
+    pub(super) fn tokens(&self) -> usize {
+        self.tokens
+    }
+
     fn rows(&self) -> usize {
         self.lengths.values().sum()
     }

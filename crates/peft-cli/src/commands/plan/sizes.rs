@@ -103,10 +103,10 @@ pub(super) fn sizes<M: Transformer>(
             }
         }
         _ => {
-            let trains = adapted(args, checkpoint, model)?;
+            let (trains, shared) = adapted(args, checkpoint, model)?;
             let mut sizes = of(checkpoint, model, &params, [of_blocks, bytes], &trains);
             let rows = token_choice(&args.of_method).map_or(0, |choice| choice.tokens.len());
-            sizes.outside_trains += rows.saturating_mul(model.d_model());
+            sizes.outside_trains += rows.saturating_mul(model.d_model()) + shared;
             // What the first block reads is made of them.
             sizes.reads_all |= rows > 0;
             return Ok(sizes);
@@ -118,14 +118,15 @@ pub(super) fn sizes<M: Transformer>(
     })
 }
 
-/// What an adapter of weights trains beside each layer, and what whole, by the path of the weight.
+/// What an adapter of weights trains beside each layer, and what whole, by the path of the weight;
+/// and how many values all layers share that train.
 fn adapted<M: Transformer>(
     args: &TrainArgs,
     checkpoint: &Checkpoint,
     model: &M,
-) -> Result<BTreeMap<String, Trains>, CliError> {
+) -> Result<(BTreeMap<String, Trains>, usize), CliError> {
     if args.method() == Method::TrainableTokens {
-        return whole_modules(args, model, BTreeMap::new());
+        return Ok((whole_modules(args, model, BTreeMap::new())?, 0));
     }
     let config = weights(
         args,
@@ -146,7 +147,11 @@ fn adapted<M: Transformer>(
             found.insert(layer.weight_path(), trains);
         }
     }
-    whole_modules(args, model, found)
+    let shared = match &config {
+        AdapterConfig::Vblora(vblora) => vblora.bank_parameters(),
+        _ => 0,
+    };
+    Ok((whole_modules(args, model, found)?, shared))
 }
 
 /// With what trains whole.
@@ -199,12 +204,19 @@ fn trains(config: &AdapterConfig, layer: &Layer) -> Option<Trains> {
         AdapterConfig::LoKr(lokr) => beside(lokr.cost(layer.shape)),
         AdapterConfig::Vera(vera) => beside(vera.cost(layer.shape)),
         AdapterConfig::RandLora(randlora) => beside(randlora.cost(layer.shape)),
+        AdapterConfig::Vblora(vblora) => beside(vblora.cost(layer.shape)),
         AdapterConfig::Oft(oft) => beside(oft.cost(layer.shape)),
         AdapterConfig::Boft(boft) => beside(boft.cost(layer.shape)),
         AdapterConfig::Hra(hra) => beside(hra.cost(layer.shape)),
         AdapterConfig::Road(road) => beside(road.cost(layer.shape)),
         AdapterConfig::Miss(miss) => beside(miss.cost(layer.shape)),
         AdapterConfig::Hira(hira) => beside(hira.cost(layer.shape)),
+        AdapterConfig::Delora(delora) => beside(delora.cost(layer.shape)),
+        AdapterConfig::Gralora(gralora) => beside(gralora.cost(layer.shape)),
+        AdapterConfig::Shira(shira) => beside(shira.cost(layer.shape)),
+        AdapterConfig::FourierFt(fourier) => beside(fourier.cost(layer.shape)),
+        AdapterConfig::C3a(c3a) => beside(c3a.cost(layer.shape)),
+        AdapterConfig::WaveFt(wave) => beside(wave.cost(layer.shape)),
         _ => return None,
     })
 }
@@ -235,6 +247,7 @@ fn of<M: Transformer>(
         blocks: vec![empty; n_blocks],
         outside: 0,
         outside_bytes: bytes[1],
+        tokens: checkpoint.config().vocab_size(),
         outside_trains: 0,
         causal: matches!(checkpoint.config(), CheckpointConfig::LanguageModel(_)),
         reads_all: false,

@@ -64,9 +64,10 @@ pub(super) fn of(args: &PlanArgs, chosen: &Case, full: &Case, probe: Option<&Pro
         );
     }
     let (a, b) = (&other.memory, &plan.memory);
-    let memory: [Row; 10] = [
+    let memory: [Row; 12] = [
         ("weights of the model", a.weights, b.weights),
         ("weights of the adapter", a.adapter, b.adapter),
+        ("prompts and prefixes", a.prompts, b.prompts),
         ("gradients", a.gradients, b.gradients),
         ("optimizer's moments", a.optimizer, b.optimizer),
         (
@@ -90,10 +91,26 @@ pub(super) fn of(args: &PlanArgs, chosen: &Case, full: &Case, probe: Option<&Pro
             b.activations.adapters,
         ),
         ("scores and loss", a.loss, b.loss),
+        ("states of the cached trunk", a.cache, b.cache),
         ("program", a.program, b.program),
     ];
     let total = ("together", a.total(), b.total());
     section(&mut text, "memory", chosen, &memory, total, bytes);
+    let held: Vec<String> = chosen
+        .held
+        .storages()
+        .filter(|(_, held)| *held > 0)
+        .map(|(name, held)| format!("{} in {name}", bytes(held as f64)))
+        .collect();
+    let _ = writeln!(
+        text,
+        "weights: {}; while they are read {} at most",
+        held.join(", "),
+        bytes(b.loading)
+    );
+    if let Some(shared) = &chosen.shared {
+        let _ = writeln!(text, "{}", shared.text());
+    }
     if let Some(probe) = probe {
         let seconds = probe.seconds(plan);
         let _ = write!(

@@ -38,6 +38,7 @@ impl Settings {
             "device": model.device,
             "dtype": model.dtype,
             "quantise": model.quantise,
+            "quantise_embeddings": model.quantise_embeddings,
             "rows": questions.digest().to_string(),
             "reading of rows": args.rows,
         });

@@ -13,16 +13,18 @@ pub(super) const MARK: &str = "<!-- peft report -->";
 const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:62rem;\
 padding:0 1rem;color:#1a1a1a}table{border-collapse:collapse;margin:.6rem 0 1.4rem}\
 th,td{border:1px solid #ccc;padding:.25rem .6rem;text-align:left;vertical-align:top;\
-overflow-wrap:anywhere}td.n{text-align:right;font-variant-numeric:tabular-nums}\
-th{background:#f3f3f3}svg{max-width:100%;height:auto}.charts{display:grid;\
+overflow-wrap:break-word}td.n{text-align:right;white-space:nowrap;\
+font-variant-numeric:tabular-nums}th{background:#f3f3f3}figure{margin:0}\
+.answers{table-layout:fixed;width:100%}svg{max-width:100%;height:auto}.charts{display:grid;\
 grid-template-columns:repeat(auto-fit,minmax(26rem,1fr));gap:1rem}h2{margin-top:2rem}\
 .note{color:#a33}";
 
 /// The loss is shown as the mean of so many steps' share of a run.
 const SMOOTH: usize = 40;
 
-/// Figures of evaluations that are not curves.
-const COUNTS: [&str; 4] = ["examples", "tokens", "targets", "loss"];
+/// Figures of evaluations that are not curves beside the others: counts, and the loss and its
+/// exponential.
+const COUNTS: [&str; 5] = ["examples", "tokens", "targets", "loss", "perplexity"];
 
 pub(super) fn page(runs: &[RunRecord]) -> Result<String, CliError> {
     let mut html = format!(
@@ -53,6 +55,7 @@ pub(super) fn page(runs: &[RunRecord]) -> Result<String, CliError> {
         put(&mut html, format!("<figure>{}</figure>\n", chart.svg()?));
     }
     put(&mut html, "</div>\n".into());
+    runs.iter().for_each(|run| put(&mut html, samples(run)));
     put(&mut html, settings(runs));
     put(&mut html, "</body></html>\n".into());
     Ok(html)
@@ -186,6 +189,38 @@ fn charts(runs: &[RunRecord]) -> Vec<LineChart<'static>> {
     }
     charts.retain(|chart| !chart.lines.is_empty());
     charts
+}
+
+/// What the model answered at the first evaluation, and at the best or else the last; nothing where
+/// that was not kept.
+fn samples(run: &RunRecord) -> String {
+    let best = run.samples.iter().find(|(step, _)| Some(*step) == run.best);
+    let (Some(first), Some(after)) = (run.samples.first(), best.or(run.samples.last())) else {
+        return String::new();
+    };
+    let mut html = format!(
+        "<h2>Answers of {}</h2>\n<table class=\"answers\"><tr><th>to</th><th>step {}</th><th>step {}</th>\
+<th>the row's own</th></tr>\n",
+        escaped(&run.name),
+        first.0,
+        after.0
+    );
+    for (first, after) in first.1.iter().zip(&after.1) {
+        let cells = [
+            &first["prompt"],
+            &first["answer"],
+            &after["answer"],
+            &first["expected"],
+        ];
+        html.push_str("<tr>");
+        for cell in cells {
+            let text = escaped(cell.as_str().unwrap_or("–"));
+            let _ = write!(html, "<td>{text}</td>");
+        }
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</table>\n");
+    html
 }
 
 /// Means over the steps before each, a fortieth of the run.

@@ -4,9 +4,11 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use peft_train::RowKind;
+
 use super::train_config;
 use crate::args::{Method, TrainArgs};
-use crate::device::placed;
+use crate::device::placed_on;
 use crate::error::CliError;
 
 /// All that is wrong with these flags, and with the paths that they name.
@@ -72,7 +74,20 @@ pub(super) fn check(args: &TrainArgs) -> Result<(), CliError> {
         Ok(()) if length_is_known => note(config.check_length(1).map_err(CliError::from)),
         found => note(found.map_err(CliError::from)),
     }
-    note(placed(&args.model).map(|_| ()));
+    let learning = &args.learning;
+    if !(0.0..1.0).contains(&learning.label_smoothing) {
+        note(usage("--label-smoothing must be at least 0 and below 1"));
+    }
+    let alpha = learning.neftune_alpha;
+    if !(alpha >= 0.0 && (alpha as f32).is_finite()) {
+        note(usage("--neftune-alpha must be a number of at least 0"));
+    }
+    if alpha > 0.0 && of.cache_trunk {
+        note(usage(
+            "--neftune-alpha draws other embeddings in each step, and --cache-trunk keeps what is computed of them; leave one out",
+        ));
+    }
+    note(placed_on(&args.model).map(|_| ()));
     note(args.rows.options().map(drop));
     if let Some(taken) = args.split {
         if !args.valid.is_empty() {
@@ -90,11 +105,68 @@ pub(super) fn check(args: &TrainArgs) -> Result<(), CliError> {
         note(readable(file));
     }
     note(readable(&args.model.model));
-    note(writable(&args.out));
+    if !learning.lr_find {
+        note(writable(&args.out));
+    }
     match wrong.len() {
         0 => Ok(()),
         1 => wrong.pop().map_or(Ok(()), Err),
         _ => Err(CliError::Several(wrong)),
+    }
+}
+
+/// The measure for which answers are generated.
+pub(super) const ROUGE_L: &str = "rouge-l";
+
+/// The measures that an evaluation of these rows may have.
+fn measures(kind: RowKind) -> &'static [&'static str] {
+    match kind {
+        RowKind::Labelled => &["loss", "accuracy", "macro-f1", "pearson", "spearman"],
+        RowKind::Tagged => &["loss", "accuracy", "macro-f1"],
+        RowKind::Text => &["loss", "perplexity", "exact-match"],
+        // A prompt and its answer, of whatever form.
+        _ => &["loss", "perplexity", "exact-match", ROUGE_L],
+    }
+}
+
+/// Whether there is to evaluate on what the flags say of evaluations.
+pub(super) fn check_evaluations(
+    args: &TrainArgs,
+    kind: RowKind,
+    has_rows: bool,
+) -> Result<(), CliError> {
+    let wrong = |text: String| Err(CliError::Usage(text));
+    let flags = [
+        (
+            "--patience",
+            "counts evaluations that are no better",
+            args.patience.is_some(),
+        ),
+        (
+            "--eval-metric",
+            "tells evaluations apart",
+            args.learning.eval_metric.is_some(),
+        ),
+    ];
+    let mut flags = flags.into_iter();
+    if let Some((flag, why, _)) = flags.find(|(.., given)| *given && !has_rows) {
+        return wrong(format!(
+            "{flag} {why}, and there are no rows to evaluate on: give --valid or --split"
+        ));
+    }
+    let known = measures(kind);
+    if let Some(name) = args.learning.eval_metric.as_deref()
+        && !known.contains(&name)
+    {
+        return wrong(format!(
+            "--eval-metric is {name}, and evaluations of these rows have {}",
+            known.join(", ")
+        ));
+    }
+    let has_answers = !matches!(kind, RowKind::Text | RowKind::Labelled | RowKind::Tagged);
+    match args.learning.samples > 0 && !has_answers {
+        true => wrong("--samples shows answers to prompts, and these rows have none".into()),
+        false => Ok(()),
     }
 }
 

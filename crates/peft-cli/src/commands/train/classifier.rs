@@ -13,7 +13,7 @@ use super::init::Init;
 use super::left;
 use crate::args::TrainArgs;
 use crate::commands::classifier::{Task, without_head};
-use crate::device::placed;
+use crate::device::placed_on;
 use crate::error::CliError;
 use crate::say::say;
 
@@ -76,9 +76,10 @@ pub(super) fn run(
     let virtual_tokens = args.of_method.n_virtual_tokens(args.method());
     let max_length = args.max_length.min(left(checkpoint, virtual_tokens)?);
     let (vocab, n) = (checkpoint.config().vocab_size(), task.of.labels.len());
-    let (device, dtype) = placed(&args.model)?;
-    let device = device.autodiff();
+    let (devices, dtype) = placed_on(&args.model)?;
+    let device = devices[0].clone().autodiff();
     device.seed(args.seed);
+    let regularisation = args.learning.regularisation();
     if inputs.of_tokens() {
         let rows = |set| task.tags(set, inputs.tokenizer, max_length, vocab);
         let sets = (rows(inputs.train)?, inputs.valid.map(rows).transpose()?);
@@ -90,7 +91,7 @@ pub(super) fn run(
             config,
             &task,
             loaded,
-            &TokenClassification,
+            &TokenClassification { regularisation },
             &sets,
         );
     }
@@ -100,6 +101,7 @@ pub(super) fn run(
     let loaded = checkpoint.load_classifier(n, &device, dtype)?;
     let objective = SequenceClassification {
         problem: task.of.problem,
+        regularisation,
     };
     headed(args, inputs, config, &task, loaded, &objective, &sets)
 }
@@ -155,6 +157,7 @@ where
         directory: inputs.directory,
         init: inputs.init,
         begun: None,
+        sampler: None,
         heads: fresh,
         fields: inputs.checkpoint.classifier_fields(&labels, of_tokens)?,
         uniform,

@@ -15,6 +15,8 @@ pub(super) struct Cost {
     planned: Option<Planned>,
     seconds: Vec<f64>,
     multiply_adds: Vec<f64>,
+    /// Bytes that went to the other devices, and that came from them.
+    moved: [Vec<f64>; 2],
 }
 
 struct Planned {
@@ -43,6 +45,8 @@ impl Cost {
     pub(super) fn note(&mut self, report: &StepReport) {
         self.seconds.push(report.seconds);
         self.multiply_adds.push(report.multiply_adds as f64);
+        self.moved[0].push(report.sent_bytes as f64);
+        self.moved[1].push(report.received_bytes as f64);
     }
 
     /// The middle one of those after the first, which warms caches up.
@@ -54,6 +58,17 @@ impl Cost {
             .to_vec();
         of.sort_by(f64::total_cmp);
         of.get(of.len() / 2).copied()
+    }
+
+    /// What a step moved between devices, in a line; none where there is one.
+    pub(super) fn moved(&self) -> Option<String> {
+        let [sent, received] = self.moved.each_ref().map(|of| Self::usual(of));
+        let (sent, received) = (sent?, received.filter(|bytes| *bytes > 0.0)?);
+        Some(format!(
+            "a step sent {} to the other devices and received {}",
+            plan::bytes(sent),
+            plan::bytes(received)
+        ))
     }
 
     /// Both, in a line; none where nothing was planned or the system does not tell.

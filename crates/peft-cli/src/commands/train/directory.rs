@@ -56,6 +56,14 @@ pub(super) fn has_begun(out: &Path) -> bool {
 }
 
 impl Directory {
+    /// One of a run that keeps nothing.
+    pub(super) fn untouched() -> Self {
+        Self {
+            lock: None,
+            found: None,
+        }
+    }
+
     /// Look at `--out`; an error where what it holds does not fit.
     pub(super) fn open(args: &TrainArgs) -> Result<Self, CliError> {
         let (dir, out) = (&args.out, args.out.display());

@@ -3,14 +3,14 @@
 use burn::module::Module;
 use peft_core::{AdapterSchedule, AttachReport, PeftError, Summary, has_suffix, module_paths};
 use peft_layerwise::{AllTrainable, Rated, Strategy};
-use peft_lora::{AdaLoraConfig, EvaStart, LoraConfig, LoraInit, LoraPlus, RankAllocator};
+use peft_lora::{AdaLoraConfig, LoraConfig, LoraInit, LoraPlus, RankAllocator, StartFromRows};
 use peft_model::Transformer;
 use peft_store::{
     Adaptable, AdapterConfig, AdapterInfo, Checkpoint, Companions, Labels, TaskType, adaptable,
 };
 use peft_train::{
-    Digest, Objective, TextTokenizer, TrainConfig, TrainExample, TrainState, Trainer, TrunkCache,
-    digest_of,
+    Digest, Objective, TextTokenizer, TrainConfig, TrainError, TrainExample, TrainState, Trainer,
+    TrunkCache, digest_of,
 };
 use serde_json::{Map, Value, json};
 
@@ -19,13 +19,16 @@ use super::cost::Cost;
 use super::directory::{Directory, holds_result};
 use super::init::Init;
 use super::output::{OutputKind, RunOutput};
+use super::rate_finder::{self, RateFinder};
 use super::run::Run;
+use super::sampler::Answers;
 use super::strategy::{at_first, strategy};
 use crate::args::{Method, TrainArgs};
 use crate::commands::adapted::ADAPTER;
 use crate::commands::{plan, say_held};
-use crate::device::placed;
+use crate::device::{between, placed_on};
 use crate::error::CliError;
+use crate::remote;
 use crate::say::say;
 
 /// A model, its rows, and what the files say of it.
@@ -41,7 +44,9 @@ pub(super) struct Job<'a, M, E> {
     /// What the run begins with, where it does not begin anew.
     pub(super) init: Option<Init>,
     /// What LoRA begins with, where it has looked at the rows.
-    pub(super) begun: Option<EvaStart>,
+    pub(super) begun: Option<StartFromRows>,
+    /// What the model answers to some rows, where that is to be shown.
+    pub(super) sampler: Option<Answers<'a, Adaptable<M>>>,
     /// Modules that train whole whatever the method.
     pub(super) heads: Vec<String>,
     pub(super) labels: Option<Labels>,
@@ -71,7 +76,7 @@ where
     O: Objective<Adaptable<M>>,
     O::Example: TrainExample,
 {
-    let (_, dtype) = placed(&args.model)?;
+    let (devices, dtype) = placed_on(&args.model)?;
     let length = config.length(job.train.len());
     let init = job.init.as_ref();
     let mut allocator = None;
@@ -101,7 +106,7 @@ where
     let outputs = job.labels.as_ref().map(|labels| labels.names.len());
     let planned = plan::of_run(args, job.checkpoint, &job.model, job.train, outputs);
     if let Some(planned) = planned.as_ref().filter(|_| !args.model.any_size) {
-        plan::check_step(planned, &placed(&args.model)?.0)?;
+        plan::check_step(planned, &devices[0])?;
     }
     let mut model = adaptable(job.model);
     let mut begun_with = Vec::new();
@@ -172,6 +177,16 @@ where
         eval_first: true,
         ..config.clone()
     };
+    if args.learning.lr_find {
+        let config = rate_finder::config(args, config);
+        let strategy = adapters_or(strategy, args, &model)?;
+        rate_finder::announce(&config);
+        let mut finder = RateFinder::default();
+        let tried = Trainer::new(&config, job.train)
+            .with_strategy(strategy.as_ref())
+            .run(model, objective, &mut finder);
+        return finder.finish(args, tried.map(drop));
+    }
     let warmup = config.warmup.steps(length.total_steps);
     say!(
         "{} steps, learning rate {:e}{}, {} by the schedule after {warmup} steps of warm-up",
@@ -180,6 +195,14 @@ where
         args.lr_origin,
         config.schedule
     );
+    if let [first, others @ ..] = args.model.devices().as_slice()
+        && !others.is_empty()
+    {
+        say!(
+            "{first} and {} share each batch; {first} sums, updates and evaluates",
+            others.join(", ")
+        );
+    }
     for text in doubts(args, config) {
         say!("warning: {text}");
     }
@@ -190,21 +213,27 @@ where
     }
     let context = context(args, job.valid.map(digest_of));
     let mut run = Run::new(args, lock, done, save_every, what);
+    run.sampler = job.sampler;
     run.cost = Cost::new(planned, &args.model.dtype);
-    let strategy: Box<dyn Strategy> = match strategy {
-        Some(strategy) => strategy,
-        None => adapters_strategy(args, &model)?,
-    };
+    let strategy = adapters_or(strategy, args, &model)?;
     let strategy = strategy.as_ref();
     let trunk = args.of_method.cache_trunk.then(TrunkCache::default);
-    let trained = Trainer::new(config, job.train)
+    let between = between(&args.model)?;
+    let trainer = Trainer::new(config, job.train)
         .with_validation(job.valid)
         .with_state(state)
         .with_context(&context)
         .with_strategy(strategy)
         .with_adapter_schedule(allocator)
         .with_trunk_cache(trunk.as_ref())
-        .run(model, objective, &mut run);
+        .with_devices(&devices)
+        .with_between(between.as_ref())
+        .with_lost(remote::watched());
+    let trained = remote::unless_lost(|| Ok(trainer.run(model, objective, &mut run)));
+    let trained = trained.unwrap_or_else(|error| {
+        let reason = error.to_string();
+        Err(TrainError::DeviceLost { reason })
+    });
     match trained {
         Ok(model) => run.finish(&model.valid()),
         Err(error) => Err(run.ended(error)),
@@ -270,6 +299,18 @@ fn in_steps(args: &TrainArgs, config: AdaLoraConfig, total: usize) -> AdaLoraCon
     }
 }
 
+/// A strategy, or that of a model with adapters.
+fn adapters_or<M: Module>(
+    strategy: Option<Box<dyn Strategy>>,
+    args: &TrainArgs,
+    model: &M,
+) -> Result<Box<dyn Strategy>, CliError> {
+    match strategy {
+        Some(strategy) => Ok(strategy),
+        None => adapters_strategy(args, model),
+    }
+}
+
 /// What trains of a model with adapters: all that requires gradients, by LoRA+ at rates of its own.
 fn adapters_strategy<M: Module>(
     args: &TrainArgs,
@@ -322,7 +363,8 @@ fn context(args: &TrainArgs, valid: Option<Digest>) -> Map<String, Value> {
 
 /// What the flags alone say of it, before anything is read.
 pub(super) fn flags(args: &TrainArgs) -> Map<String, Value> {
-    let backend = args.model.device.split(':').next();
+    // The others change the rounding of sums alone, and a run can go on with those that are there.
+    let backend = args.model.devices()[0].split(':').next();
     let mut context = Map::new();
     context.insert("method".into(), json!(args.method()));
     context.insert("of the method".into(), json!(args.of_method));
@@ -330,6 +372,9 @@ pub(super) fn flags(args: &TrainArgs) -> Map<String, Value> {
     context.insert("device".into(), json!(backend));
     if let Some(held) = args.model.quantise {
         context.insert("quantise".into(), json!(held));
+    }
+    if args.model.quantise_embeddings {
+        context.insert("quantise embeddings".into(), json!(true));
     }
     context
 }

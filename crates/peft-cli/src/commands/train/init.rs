@@ -82,7 +82,10 @@ fn settle(args: &mut TrainArgs, saved: &SavedAdapter, dir: &Path) -> Result<(), 
             AdapterConfig::Vera(config) => Some(config.dropout),
             AdapterConfig::Miss(config) => Some(config.dropout),
             AdapterConfig::Hira(config) => Some(config.dropout),
+            AdapterConfig::Delora(config) => Some(config.dropout),
+            AdapterConfig::Gralora(config) => Some(config.dropout),
             AdapterConfig::RandLora(config) => Some(config.dropout),
+            AdapterConfig::Vblora(config) => Some(config.dropout),
             _ => None,
         };
     }

@@ -9,6 +9,7 @@ use peft_files::Lines;
 use serde_json::Value;
 
 use super::run::write;
+use super::tensorboard::EventFile;
 use crate::error::CliError;
 use crate::say::say;
 
@@ -23,6 +24,8 @@ const RECENT: usize = 20;
 pub(super) struct Metrics {
     file: File,
     path: PathBuf,
+    /// The same for TensorBoard, where it is asked for.
+    events: Option<EventFile>,
     /// The loss of the first step.
     pub(super) first: Option<f64>,
     /// Those of the last ones.
@@ -92,7 +95,7 @@ pub(crate) fn read_metrics(dir: &Path) -> Result<ReadMetrics, CliError> {
 impl Metrics {
     /// Those of a directory up to a step: later lines belong to steps that are done again. A line
     /// that is damaged is left out, and said.
-    pub(super) fn open(dir: &Path, done: usize) -> Result<Self, CliError> {
+    pub(super) fn open(dir: &Path, done: usize, tensorboard: bool) -> Result<Self, CliError> {
         let path = dir.join(FILE);
         let mut found = FoundLines::read(&path)?;
         if found.damaged > usize::from(found.last_is_damaged) {
@@ -107,6 +110,13 @@ impl Metrics {
         }
         write(&path, &kept)?;
         let file = OpenOptions::new().append(true).open(&path);
+        let events = match tensorboard {
+            true => Some(EventFile::open(
+                dir,
+                found.lines.iter().map(|line| &line.1),
+            )?),
+            false => None,
+        };
         let mut metrics = Self {
             file: file.map_err(|source| CliError::Io {
                 action: "open",
@@ -114,6 +124,7 @@ impl Metrics {
                 source,
             })?,
             path,
+            events,
             first: None,
             recent: VecDeque::new(),
             valid: None,
@@ -139,6 +150,9 @@ impl Metrics {
     /// Put a line behind the others.
     pub(super) fn add(&mut self, line: &Value) -> Result<(), CliError> {
         self.note(line);
+        if let Some(events) = &mut self.events {
+            events.add(line)?;
+        }
         let path = self.path.clone();
         let written = self.file.write_all(format!("{line}\n").as_bytes());
         written.map_err(|source| CliError::Io {
@@ -175,7 +189,7 @@ mod tests {
         text.extend((2..6).flat_map(|step| line(step).into_bytes()));
         text.extend(b"{\"step\": 6");
         fs::write(&path, text).expect("it is written");
-        let mut metrics = Metrics::open(dir.path(), 4).expect("it is mended");
+        let mut metrics = Metrics::open(dir.path(), 4, false).expect("it is mended");
         assert_eq!((metrics.first, metrics.recent()), (Some(1.0), Some(2.5)));
         let next = json!({"step": 5, "valid": {"loss": 7.0}});
         metrics.add(&next).expect("it is written");

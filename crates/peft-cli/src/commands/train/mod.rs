@@ -6,38 +6,43 @@ mod checks;
 mod classifier;
 mod cost;
 mod directory;
-mod eva;
 mod fit;
+mod from_rows;
 mod init;
 mod interrupt;
 mod lock;
 mod metrics;
 mod output;
+mod questions;
+mod rate_finder;
 mod run;
+mod sampler;
 mod strategy;
 mod summary;
 mod sweep;
+mod tensorboard;
 mod weights;
 
 use peft_models::LanguageModel;
-use peft_store::{Checkpoint, Quantise, TaskType};
+use peft_store::{Adaptable, Checkpoint, TaskType};
 use peft_train::{
-    Dataset, EncodeOptions, EncodedExamples, PackedNextToken, RowKind, Schedule, TextTokenizer,
-    TrainConfig, Warmup, encode, pack,
+    Answered, Dataset, EncodeOptions, EncodedExamples, PackedNextToken, RowKind, Schedule,
+    TextTokenizer, TrainConfig, Warmup, encode, pack,
 };
 
 pub(crate) use self::adapter::{names_output_layer, token_choice};
-use self::checks::check;
+use self::checks::{check, check_evaluations};
 use self::classifier::Inputs;
 use self::directory::Directory;
 use self::fit::{Job, fit};
 pub(crate) use self::interrupt::{Signal, end_without_traces};
 pub(crate) use self::metrics::read_metrics;
+use self::sampler::Sampler;
 pub(crate) use self::strategy::strategy;
 pub(crate) use self::weights::weights;
 use super::tokenizer::tokenizer;
 use crate::args::{Method, ScheduleArg, TrainArgs};
-use crate::device::{on_cores, placed};
+use crate::device::{on_cores, placed_on};
 use crate::error::CliError;
 use crate::say::say;
 
@@ -50,22 +55,18 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     args.complete();
     let args = &args;
     check(args)?;
-    let directory = Directory::open(args)?;
+    let directory = match args.learning.lr_find {
+        true => Directory::untouched(),
+        false => Directory::open(args)?,
+    };
     if let Some(found) = &directory.found {
         found.state.check_context(&fit::flags(args))?;
     }
     let (train_rows, valid_rows) = rows(args)?;
+    check_evaluations(args, train_rows.kind(), valid_rows.is_some())?;
     super::data::say_repeats(&train_rows, valid_rows.as_ref());
-    if args.patience.is_some() && valid_rows.is_none() {
-        return Err(CliError::Usage(
-            "--patience counts evaluations that are no better, and there are no rows to evaluate on: give --valid or --split".into(),
-        ));
-    }
-    let mut checkpoint = super::opened(&args.model)?;
-    if args.model.quantise.is_none() && args.method().trains_linear_layers() {
-        checkpoint = checkpoint.with_quantise(Quantise::Dense);
-    }
-    super::say_left_alone(&checkpoint, &placed(&args.model)?.0)?;
+    let checkpoint = super::opened(&args.model)?.with_quantise(args.held());
+    super::say_left_alone(&checkpoint, &placed_on(&args.model)?.0[0])?;
     if let Some(init) = &init {
         init.check(&checkpoint)?;
     }
@@ -101,6 +102,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let options = encode_options(args, &checkpoint)?;
     let train_set = encoded(args, &checkpoint, &tokenizer, &train_rows)?;
     config.check_length(train_set.examples.len())?;
+    let sampler = Sampler::new(args, valid_rows.as_ref().unwrap_or(&train_rows), &tokenizer)?;
+    let (questions, longest) =
+        questions::of(args, valid_rows.as_ref(), &tokenizer, options.max_length)?;
     let valid_set = valid_rows
         .map(|rows| encode(&rows, &tokenizer, &options))
         .transpose()?;
@@ -109,8 +113,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         found.state.check(&config, &train_set.examples)?;
     }
 
-    let (device, dtype) = placed(&args.model)?;
-    let device = device.autodiff();
+    let (devices, dtype) = placed_on(&args.model)?;
+    let device = devices[0].clone().autodiff();
     device.seed(args.seed);
     let model = match checkpoint.has_weights() {
         true => checkpoint.load(&device, dtype)?,
@@ -130,7 +134,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     if let Some(valid) = &valid_set {
         describe(valid, "validation");
     }
-    let begun = eva::begin(args, &checkpoint, &tokenizer, &model, &train_set.examples)?;
+    let begun = from_rows::begin(args, &checkpoint, &tokenizer, &model, &train_set.examples)?;
     let fields = checkpoint.fields_of(&model);
     let job = Job {
         checkpoint: &checkpoint,
@@ -142,17 +146,27 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         directory,
         init,
         begun,
+        sampler: sampler.as_ref().map(|sampler| {
+            let answers = |model: &Adaptable<LanguageModel>| sampler.answers(model);
+            Box::new(answers) as _
+        }),
         uniform: Some((options.vocab_size as f64).ln()),
         heads: Vec::new(),
         labels: None,
         task: TaskType::CausalLm,
         fields,
     };
-    let objective = PackedNextToken {
-        row_length: match args.pad || args.of_method.cache_trunk {
-            true => 0,
-            false => options.max_length,
+    let objective = Answered {
+        objective: PackedNextToken {
+            regularisation: args.learning.regularisation(),
+            row_length: match args.pad || args.of_method.cache_trunk {
+                true => 0,
+                false => options.max_length,
+            },
         },
+        tokenizer: &tokenizer,
+        questions,
+        longest,
     };
     fit(args, &config, &objective, job)
 }
@@ -243,12 +257,14 @@ fn left(checkpoint: &Checkpoint, virtual_tokens: usize) -> Result<usize, CliErro
     })
 }
 
-/// As many threads as are asked for, or as are of use: several draw what they drop in no fixed
-/// order.
+/// As many threads on each device as are asked for, or as are of use: several draw what they drop
+/// in no fixed order.
 fn workers(args: &TrainArgs, checkpoint: &Checkpoint) -> usize {
-    let drops =
-        args.of_method.dropout.is_some_and(|rate| rate != 0.0) || checkpoint.config().has_dropout();
-    let useful = || match on_cores(&args.model.device) && !drops {
+    let drops = args.of_method.dropout.is_some_and(|rate| rate != 0.0)
+        || args.learning.neftune_alpha != 0.0
+        || checkpoint.config().has_dropout();
+    let on_one = || matches!(args.model.devices()[..], [device] if on_cores(device));
+    let useful = || match on_one() && !drops {
         true => std::thread::available_parallelism().map_or(1, usize::from),
         false => 1,
     };
@@ -274,11 +290,14 @@ fn train_config(args: &TrainArgs) -> TrainConfig {
         } else {
             Warmup::Fraction(args.warmup)
         },
+        optimizer: args.learning.optimizer.kind(),
+        betas: args.learning.optimizer.kind().betas(),
         weight_decay: args.weight_decay,
         max_grad_norm: Some(args.max_grad_norm),
         seed: args.seed,
         eval_every: args.eval_every,
         patience: args.patience,
+        best_by: args.learning.eval_metric.clone(),
         ..TrainConfig::default()
     }
 }

@@ -22,18 +22,20 @@ use super::interrupt::Interrupts;
 use super::lock::Lock;
 use super::metrics::Metrics;
 use super::output::{OutputKind, RunOutput};
+use super::sampler::{self, Answers};
 use super::summary::{self, Outcome, OutputUse, Verdict};
 use crate::args::TrainArgs;
 use crate::config_file::{RESOLVED, resolved};
 use crate::error::CliError;
 use crate::progress::Display;
+use crate::remote;
 use crate::say::say;
 
 /// The best model of the run, in its directory.
 pub(super) const BEST: &str = "best";
 
 /// Shows a run and keeps its results.
-pub(super) struct Run<'a> {
+pub(super) struct Run<'a, M> {
     args: &'a TrainArgs,
     display: Display,
     what: RunOutput,
@@ -51,6 +53,8 @@ pub(super) struct Run<'a> {
     speed: Option<f64>,
     /// What a step was planned to cost, and did cost.
     pub(super) cost: Cost,
+    /// What the model answers to some rows, where that is to be shown.
+    pub(super) sampler: Option<Answers<'a, Adaptable<M>>>,
     /// What has trained, by path.
     touched: BTreeSet<String>,
 }
@@ -61,7 +65,7 @@ struct StartedRun {
     interrupts: Interrupts,
 }
 
-impl<'a> Run<'a> {
+impl<'a, M: Module> Run<'a, M> {
     /// One that has touched nothing yet; `kept` is the step of the state that it goes on from.
     pub(super) fn new(
         args: &'a TrainArgs,
@@ -85,6 +89,7 @@ impl<'a> Run<'a> {
             evaluations: Evaluations::default(),
             speed: None,
             cost: Cost::default(),
+            sampler: None,
             touched,
         }
     }
@@ -122,7 +127,7 @@ impl<'a> Run<'a> {
             source,
         })?;
         self.begun = Some(StartedRun {
-            metrics: Metrics::open(out, done)?,
+            metrics: Metrics::open(out, done, self.args.learning.tensorboard)?,
             interrupts,
         });
         self.started = Instant::now();
@@ -137,7 +142,7 @@ impl<'a> Run<'a> {
     }
 
     /// End the run here if a signal has asked for it, with a state to go on from.
-    fn end_if_asked<M: Module>(&mut self, progress: &Progress<'_, M>) -> Result<(), TrainError> {
+    fn end_if_asked(&mut self, progress: &Progress<'_, Adaptable<M>>) -> Result<(), TrainError> {
         let begun = self.begun.as_ref();
         let Some(signal) = begun.and_then(|begun| begun.interrupts.asked()) else {
             return Ok(());
@@ -149,11 +154,14 @@ impl<'a> Run<'a> {
             signal,
             step: progress.step,
             total: progress.total_steps,
-            resume: format!(
-                "peft train --resume --out {}",
-                summary::quoted(&self.args.out)
-            ),
+            resume: self.resume(),
         }))
+    }
+
+    /// The command that goes on from the newest state.
+    fn resume(&self) -> String {
+        let out = summary::quoted(&self.args.out);
+        format!("peft train --resume --out {out}")
     }
 
     /// What ended the run, with where it can go on from.
@@ -167,6 +175,16 @@ impl<'a> Run<'a> {
             error => error,
         };
         match error {
+            source @ TrainError::DeviceLost { .. } => CliError::Lost {
+                source,
+                kept: match self.kept {
+                    Some(step) => format!(
+                        "the state after step {step} is kept; go on, with the devices that are there, with {}",
+                        self.resume()
+                    ),
+                    None => "no state was kept".into(),
+                },
+            },
             error @ (TrainError::Diverged { .. } | TrainError::NotFinite { .. }) => {
                 let kept = match self.kept {
                     Some(step) => format!(
@@ -185,7 +203,10 @@ impl<'a> Run<'a> {
     }
 
     /// Keep what was trained, then the state to go on from with more steps, and say how it went.
-    pub(super) fn finish<M: Transformer>(&mut self, model: &Adaptable<M>) -> Result<(), CliError> {
+    pub(super) fn finish(&mut self, model: &Adaptable<M>) -> Result<(), CliError>
+    where
+        M: Transformer,
+    {
         self.display.end();
         self.what.save(model, &self.touched, &self.args.out)?;
         let kept = self.last.take().map(|state| self.states.finish(&state));
@@ -197,11 +218,12 @@ impl<'a> Run<'a> {
             evaluations: self.evaluations,
             start: self.evaluations.before.or(metrics.and_then(|of| of.first)),
             end: metrics.and_then(|of| of.valid.or(of.recent())),
+            measure: self.args.learning.eval_metric.clone(),
             uniform: self.what.uniform,
         };
         let seconds = self.started.elapsed().as_secs_f64();
         summary::show(self.args, &outcome, seconds, self.speed);
-        if let Some(line) = self.cost.line() {
+        for line in self.cost.line().into_iter().chain(self.cost.moved()) {
             say!("{line}");
         }
         match outcome.verdict() {
@@ -255,7 +277,7 @@ pub(super) fn write(path: &Path, text: &[u8]) -> Result<(), CliError> {
     })
 }
 
-impl<M: Transformer, R: Report> Observer<Adaptable<M>, R> for Run<'_> {
+impl<M: Transformer, R: Report> Observer<Adaptable<M>, R> for Run<'_, M> {
     fn on_begin(&mut self, progress: &Progress<'_, Adaptable<M>>) -> Result<(), TrainError> {
         self.note(progress.trained());
         self.evaluations = progress.evaluations;
@@ -268,6 +290,7 @@ impl<M: Transformer, R: Report> Observer<Adaptable<M>, R> for Run<'_> {
         best: bool,
         progress: &Progress<'_, Adaptable<M>>,
     ) -> Result<(), TrainError> {
+        self.display.evaluation(report.loss());
         self.display.line(&format!(
             "step {}: validation loss {:.4}{}{}",
             progress.step,
@@ -296,6 +319,13 @@ impl<M: Transformer, R: Report> Observer<Adaptable<M>, R> for Run<'_> {
                 .map_err(observed)?;
         }
         self.record(&json!({ "step": progress.step, "best": best, "valid": report }))?;
+        if let Some(answers) = &self.sampler {
+            let samples = answers(&progress.model.valid())?;
+            for sample in &samples {
+                self.display.line(&sampler::line(sample));
+            }
+            self.record(&json!({ "step": progress.step, "samples": samples }))?;
+        }
         match progress.step {
             0 => self.end_if_asked(progress),
             _ => Ok(()),
@@ -313,7 +343,12 @@ impl<M: Transformer, R: Report> Observer<Adaptable<M>, R> for Run<'_> {
         }
         self.note(progress.trained());
         self.speed = Some(report.targets_per_second);
-        self.record(&json!({ "step": report.step, "train": report }))?;
+        let mut line = json!({ "step": report.step, "train": report });
+        if let Some((sent, received)) = remote::moved() {
+            // Of the whole run so far: operations and rows go there too.
+            line["network"] = json!({ "sent_bytes": sent, "received_bytes": received });
+        }
+        self.record(&line)?;
         self.cost.note(report);
         if progress.ends {
             if let Some(cost) = self.cost.as_json() {
@@ -332,6 +367,13 @@ impl<M: Transformer, R: Report> Observer<Adaptable<M>, R> for Run<'_> {
             self.keep(&progress.state())?;
         }
         self.end_if_asked(progress)
+    }
+
+    fn on_lost(&mut self, progress: &Progress<'_, Adaptable<M>>) -> Result<(), TrainError> {
+        match self.kept == Some(progress.step) {
+            true => Ok(()),
+            false => self.keep(&progress.state()),
+        }
     }
 
     fn on_trunk(&mut self, report: &TrunkReport) -> Result<(), TrainError> {

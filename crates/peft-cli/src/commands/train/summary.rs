@@ -16,6 +16,8 @@ pub(super) struct Outcome {
     pub(super) start: Option<f64>,
     /// The loss that it ended at: the last validation, or the last steps.
     pub(super) end: Option<f64>,
+    /// What evaluations are compared by, where it is not their loss.
+    pub(super) measure: Option<String>,
     /// The loss of a guess that takes everything for equally likely.
     pub(super) uniform: Option<f64>,
 }
@@ -56,9 +58,14 @@ impl Outcome {
                     ..
                 },
                 _,
-            ) => Verdict::NoBetter(format!(
-                "no evaluation was below the loss before training, {before:.4}: the model is no better for it"
-            )),
+            ) => Verdict::NoBetter(match &self.measure {
+                None => format!(
+                    "no evaluation was below the loss before training, {before:.4}: the model is no better for it"
+                ),
+                Some(name) => format!(
+                    "no evaluation was better by {name} than the one before training: the model is no better for it"
+                ),
+            }),
             _ => Verdict::Good,
         }
     }
@@ -74,9 +81,11 @@ pub(super) fn show(args: &TrainArgs, outcome: &Outcome, seconds: f64, speed: Opt
     );
     let before = outcome.evaluations.before;
     let before = before.map_or_else(String::new, |loss| format!(", {loss:.4} before training"));
+    let measure = outcome.measure.as_deref();
+    let by = measure.map_or_else(String::new, |name| format!(" by {name}"));
     if let Some((step, loss)) = outcome.evaluations.best {
         say!(
-            "best: step {step}, validation loss {loss:.4}{before}, in {}",
+            "best{by}: step {step}, validation loss {loss:.4}{before}, in {}",
             args.out.join(BEST).display()
         );
     }
@@ -103,7 +112,10 @@ pub(super) fn commands(
     let dir: PathBuf = best.unwrap_or_else(|| args.out.clone());
     let (dir, base) = (quoted(&dir), quoted(&args.model.model));
     let held = args.model.quantise.filter(|_| leaves != OutputUse::Model);
-    let held = held.map_or_else(String::new, |held| format!(" --quantise {}", held.name()));
+    let mut held = held.map_or_else(String::new, |held| format!(" --quantise {}", held.name()));
+    if args.model.quantise_embeddings && leaves != OutputUse::Model {
+        held.push_str(" --quantise-embeddings");
+    }
     let model = match leaves {
         OutputUse::Model => format!("--model {dir}"),
         OutputUse::Adapter | OutputUse::Input => format!("--model {base} --adapter {dir}{held}"),
@@ -179,11 +191,13 @@ mod tests {
             before,
             best: best.map(|loss| (3, loss)),
             waited: 0,
+            least: None,
         };
         Outcome {
             evaluations,
             start: before.or(Some(4.0)),
             end: Some(end),
+            measure: None,
             uniform: Some(5.0),
         }
         .verdict()

@@ -7,11 +7,15 @@ use peft_core::{
     Choice, ForwardPath, LayerKind, Names, Targets, has_suffix, layer_names, parameters,
 };
 use peft_ia3::Ia3Config;
-use peft_lora::{AdaLoraConfig, HiraConfig, LoraConfig, LoraInit, LoraScaling, MissConfig};
+use peft_lora::{
+    AdaLoraConfig, DeloraConfig, GraloraConfig, HiraConfig, LoraConfig, LoraInit, LoraScaling,
+    MissConfig, ShiraConfig,
+};
 use peft_lycoris::{LoHaConfig, LoKrConfig, LycorisSettings};
 use peft_oft::{Blocks, BoftConfig, Cayley, HraConfig, OftConfig, RoadConfig, RoadVariant};
+use peft_spectral::{C3aConfig, FourierFtConfig, SpectrumSettings, WaveFtConfig};
 use peft_store::{AdapterConfig, Checkpoint};
-use peft_vera::{RandLoraConfig, VeraConfig};
+use peft_vera::{RandLoraConfig, VbloraConfig, VeraConfig};
 
 use super::adapter::token_choice;
 use crate::args::{Method, MethodArgs, TrainArgs, VariantArg};
@@ -127,6 +131,17 @@ pub(crate) fn weights<M: Module>(
             .with_dropout(dropout)
             .with_seed(of.sibling.projection_seed.unwrap_or(0))
             .into(),
+        Method::Vblora => {
+            let of = &of.sibling;
+            let largest = || largest_block(shapes.iter().map(|shape| shape[0]));
+            let length = of.vector_length.unwrap_or_else(largest);
+            VbloraConfig::new(rank)
+                .with_bank(of.vectors.unwrap_or(256), length)
+                .with_top_k(of.top_k.unwrap_or(2))
+                .with_saves_top_k(of.save_only_top_k)
+                .with_dropout(dropout)
+                .into()
+        }
         Method::Oft => OftConfig::new(Blocks::Size(of.sibling.block_size.unwrap_or(32)))
             .with_share(of.sibling.share_blocks)
             .with_cayley(match of.sibling.exact {
@@ -150,6 +165,37 @@ pub(crate) fn weights<M: Module>(
             .with_dropout(dropout)
             .into(),
         Method::Hira => HiraConfig::new(rank).with_dropout(dropout).into(),
+        Method::Delora => DeloraConfig::new(rank)
+            .with_lambda(of.sibling.lambda.unwrap_or(15.0))
+            .with_dropout(dropout)
+            .into(),
+        Method::Gralora => GraloraConfig::new(rank, alpha)
+            .with_blocks(of.sibling.blocks.unwrap_or(2))
+            .with_hybrid_rank(of.sibling.hybrid_rank.unwrap_or(0))
+            .with_dropout(dropout)
+            .into(),
+        Method::Shira => ShiraConfig::new(rank)
+            .with_seed(of.sibling.projection_seed)
+            .into(),
+        Method::Fourierft => FourierFtConfig {
+            settings: spectrum(&of, (1000, 150.0)),
+        }
+        .into(),
+        Method::C3a => {
+            let largest = || largest_block(shapes.iter().map(|shape| shape[0]));
+            C3aConfig::new(of.sibling.block_size.unwrap_or_else(largest)).into()
+        }
+        Method::Waveft => {
+            let settings = spectrum(&of, (2592, 25.0));
+            let wave = WaveFtConfig {
+                settings,
+                ..WaveFtConfig::new(1, 1.0)
+            };
+            let basis = of.sibling.wavelet.unwrap_or(wave.basis);
+            wave.with_basis(basis)
+                .with_proportional(of.sibling.proportional)
+                .into()
+        }
         _ => LoraConfig::new(rank, alpha)
             .with_dropout(dropout)
             .with_scaling(match of.rslora {
@@ -177,4 +223,23 @@ fn lycoris(of: &MethodArgs, rank: usize, alpha: f64) -> LycorisSettings {
         module_dropout: of.sibling.module_dropout.unwrap_or(0.0),
         ..LycorisSettings::new(rank, alpha)
     }
+}
+
+fn spectrum(of: &MethodArgs, (coefficients, scaling): (usize, f64)) -> SpectrumSettings {
+    let coefficients = of.sibling.coefficients.unwrap_or(coefficients);
+    let mut settings = SpectrumSettings::new(coefficients, of.sibling.scaling.unwrap_or(scaling));
+    if let Some(seed) = of.sibling.projection_seed {
+        settings.seed = seed;
+    }
+    settings
+}
+
+/// The largest side of a block up to 256 that divides all of these.
+fn largest_block(mut sides: impl Iterator<Item = usize> + Clone) -> usize {
+    let first = sides.next().unwrap_or(1).max(1);
+    let divides = |block: &usize| {
+        let mut sides = sides.clone();
+        first.is_multiple_of(*block) && sides.all(|side| side.is_multiple_of(*block))
+    };
+    (1..=256).rev().find(divides).unwrap_or(1)
 }

@@ -113,6 +113,8 @@ impl WeightMethod for LoraConfig {
                 | LoraInit::Pissa
                 | LoraInit::PissaRandomised { .. }
                 | LoraInit::Olora
+                | LoraInit::LoraGa
+                | LoraInit::Corda(_)
                 | LoraInit::Loftq
                 | LoraInit::Eva => json!(true),
             },
@@ -221,7 +223,8 @@ const BIAS: &str = "lora_B.bias";
 pub(in super::super) fn factors(kind: LayerKind) -> [&'static str; 2] {
     match kind {
         LayerKind::Embedding => ["lora_embedding_A", "lora_embedding_B"],
-        LayerKind::Linear => ["lora_A.weight", "lora_B.weight"],
+        // Those of a convolution are of another shape, and are not written.
+        LayerKind::Linear | LayerKind::Conv => ["lora_A.weight", "lora_B.weight"],
     }
 }
 

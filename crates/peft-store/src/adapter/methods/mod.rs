@@ -1,6 +1,8 @@
 //! One file a method: how its config and its tensors lie in PEFT's files.
 
 mod adalora;
+mod delora;
+mod gralora;
 mod ia3;
 mod lora;
 mod low_rank;
@@ -11,7 +13,10 @@ mod prefix;
 mod prompt;
 mod prompt_encoder;
 mod prompt_tuning;
+mod shira;
+mod spectral;
 mod token_rows;
+mod vblora;
 mod vera;
 
 pub(super) use self::lora::factors;
@@ -85,8 +90,8 @@ pub(super) trait WeightMethod: Placed {
     /// keys.
     fn tensors(adapter: &Self::Adapter, kind: LayerKind) -> Vec<(&'static str, TensorData)>;
 
-    /// The tensors that all adapters of a model share, a
-    /// [`SharedMatrix`](peft_core::SharedMatrix) each, of any one of them, by their names.
+    /// The tensors that all adapters of a model share, a [`SharedMatrix`](peft_core::SharedMatrix)
+    /// or [`SharedParam`](peft_core::SharedParam) each, of any one of them, by their names.
     fn shared_tensors(adapter: &Self::Adapter) -> Vec<(&'static str, TensorData)> {
         let _ = adapter;
         Vec::new()

@@ -10,9 +10,10 @@ use peft_layerwise::{BlockPlace, Depth};
 
 use super::store::Store;
 use super::{Span, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse};
-use crate::batch::plan;
+use crate::batch::{plan, shares};
 use crate::eval::device_of;
 use crate::trainer::lazy_tensor::zeros;
+use crate::trainer::workers::Placement;
 use crate::{BlockwiseLoss, Digest, TrainConfig, TrainError, TrainExample, TrunkStates};
 
 /// What keeps the states of trunks over a run.
@@ -30,8 +31,9 @@ pub(crate) struct Trunks<'a, E> {
 /// The states before a block.
 struct CachedTrunk {
     block: usize,
-    /// The batches, as workers share them, in which rows are computed.
-    parts: Vec<Vec<usize>>,
+    /// The batches, as workers share them, in which rows are computed; each with its worker's
+    /// device, which computes it whoever asks first.
+    parts: Vec<(usize, Vec<usize>)>,
     /// The part of each row.
     part_of: Vec<usize>,
     /// A digest of the trunk.
@@ -81,7 +83,7 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
         model: &M,
         objective: Option<&dyn BlockwiseLoss<M, E>>,
         step: usize,
-        device: &Device,
+        placement: &Placement,
         around: impl FnOnce(&Depth) -> Span,
     ) -> Option<TrunkReport> {
         if self
@@ -99,7 +101,7 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
                 lowest: BlockPlace::Below,
             },
         };
-        let kept = self.keep(model, objective, &span, device);
+        let kept = self.keep(model, objective, &span, placement);
         self.span = Some(span);
         let report = match kept {
             Ok(kept) => {
@@ -118,7 +120,7 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
         model: &M,
         objective: Option<&dyn BlockwiseLoss<M, E>>,
         span: &Span,
-        device: &Device,
+        placement: &Placement,
     ) -> Result<CachedTrunk, TrunkRefusal> {
         let objective = objective.ok_or(TrunkRefusal::Objective)?;
         let depth = self.depth.as_ref().ok_or(TrunkRefusal::NoBlocks)?;
@@ -141,18 +143,24 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
         let config = self.config;
         let epoch = span.steps.start / steps_per_epoch;
         let batches = plan(self.lengths, config.batch_size, config.seed, epoch);
-        let parts: Vec<Vec<usize>> = batches
+        let length = |row: usize| self.lengths[row];
+        let parts: Vec<(usize, Vec<usize>)> = batches
             .iter()
-            .flat_map(|batch| batch.chunks(batch.len().div_ceil(config.workers)))
-            .map(<[usize]>::to_vec)
+            .flat_map(|batch| {
+                let shares = shares(batch, length, placement.n_workers());
+                let place =
+                    |(worker, rows): (usize, &[usize])| (placement.place(worker), rows.to_vec());
+                shares.into_iter().enumerate().map(place)
+            })
             .collect();
         let mut part_of = vec![0; self.examples.len()];
-        for (i, part) in parts.iter().enumerate() {
+        for (i, (_, part)) in parts.iter().enumerate() {
             part.iter().for_each(|row| part_of[*row] = i);
         }
         // What acts in training only, dropout for instance, shows in any batch: it scales what it
         // leaves.
-        let rows = rows_of(self.examples, &parts[0]);
+        let rows = rows_of(self.examples, &parts[0].1);
+        let device = &placement.devices()[0];
         let training = objective.trunk(model, &rows, block, device).states;
         if training.is_tracked() {
             return Err(TrunkRefusal::Tracked);
@@ -200,13 +208,14 @@ pub(crate) struct Trunk<'t, M, E> {
 }
 
 impl<M, E: TrainExample> Trunk<'_, M, E> {
-    /// The kept states of these rows; those that are missing are computed. Threads may do so at
-    /// once.
+    /// The kept states of these rows on one of the devices; those that are missing are computed, by
+    /// the model on each. Threads may do so at once.
     pub(crate) fn states(
         &self,
-        model: &M,
+        models: &[M],
+        devices: &[Device],
+        place: usize,
         rows: &[usize],
-        device: &Device,
     ) -> Result<TrunkStates, TrainError> {
         let missing: BTreeSet<usize> = {
             let states = lock(&self.kept.states);
@@ -214,11 +223,12 @@ impl<M, E: TrainExample> Trunk<'_, M, E> {
             missing.map(|row| self.kept.part_of[*row]).collect()
         };
         for part in missing {
-            self.compute(model, &self.kept.parts[part], device)?;
+            let (place, part) = &self.kept.parts[part];
+            self.compute(&models[*place], part, &devices[*place])?;
         }
         Ok(TrunkStates {
             block: self.kept.block,
-            states: self.padded(rows, device)?,
+            states: self.padded(rows, &devices[place])?,
         })
     }
 
@@ -304,8 +314,7 @@ fn digest_below<M: Module>(model: &M, depth: &Depth, block: usize) -> Digest {
         fn visit<const D: usize>(&mut self, at: &ParamPlace, param: &Param<Tensor<D>>) {
             let place = self.depth.place(&at.path());
             if place.is_some_and(|place| place < self.end) {
-                let weight = FrozenWeight::of(param).stored();
-                self.digest.add_bytes(weight.as_bytes());
+                FrozenWeight::of(param).add_to(&mut self.digest);
             }
         }
     }
