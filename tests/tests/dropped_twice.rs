@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use peft_layerwise::BlockDevices;
 use peft_model::{CausalLm, Context, Pass, Stages};
+use peft_tests::devices;
 use peft_train::{
     BlockwiseLoss, EvalReport, Example, NextToken, Objective, TrainConfig, TrunkStates, train,
 };
@@ -89,6 +91,17 @@ impl ModuleMapper for Filled {
 
 fn a_block_drops_the_same_twice(device: &Device) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let model = model(7, device).map(&mut Filled);
+    drops_the_same_twice(&model);
+    // The first block on another device, which draws for itself.
+    let other = devices().into_iter().find(|other| other != device);
+    let blocks = vec![other.unwrap_or_else(|| device.clone()), device.clone()];
+    let split = BlockDevices::new(&model, device.clone(), blocks).expect("two blocks");
+    drops_the_same_twice(&split.place(model).expect("it is placed"));
+}
+
+#[track_caller]
+fn drops_the_same_twice<M: CausalLm>(model: &M) {
     let watched = Watched(Mutex::default());
     let config = TrainConfig {
         recompute: true,
@@ -98,9 +111,8 @@ fn a_block_drops_the_same_twice(device: &Device) {
         ..config(3)
     };
     let one = &rows()[4..5];
-    let model = model(7, device).map(&mut Filled);
     let mut none = Keep::default();
-    train(model, &watched, one, None, &config, None, &mut none).expect("it trains");
+    train(model.clone(), &watched, one, None, &config, None, &mut none).expect("it trains");
     let seen = watched.0.into_inner().expect("no test has panicked");
     let [first, again, next, once_more] = &seen[&0][..] else {
         panic!("a block runs twice a step");

@@ -22,13 +22,13 @@ pub(crate) const BACKENDS: &[&str] = &[
     "metal",
 ];
 
-/// Where and how precisely a model runs.
+/// Where a model reads its tokens, and how precisely it runs.
 pub(crate) fn placed(args: &ModelArgs) -> Result<(Device, DType), CliError> {
     let (mut devices, dtype) = placed_on(args)?;
     match (devices.pop(), devices.len()) {
         (Some(device), 0) => Ok((device, dtype)),
         (_, others) => Err(CliError::Usage(format!(
-            "--device {} names {} devices: `train` alone takes several",
+            "--device {} names {} devices: `train` alone shares rows among several; --split-model divides the model's blocks among them",
             args.device,
             others + 1
         ))),
@@ -37,6 +37,57 @@ pub(crate) fn placed(args: &ModelArgs) -> Result<(Device, DType), CliError> {
 
 /// Where a model's rows are shared, its own device first, and how precisely it runs.
 pub(crate) fn placed_on(args: &ModelArgs) -> Result<(Vec<Device>, DType), CliError> {
+    let (mut devices, dtype) = named(args)?;
+    if args.split_model {
+        devices.truncate(1);
+    }
+    Ok((devices, dtype))
+}
+
+/// What the blocks of a model are divided among; none where one device holds them all.
+pub(crate) fn divided(args: &ModelArgs) -> Result<Vec<Device>, CliError> {
+    match args.split_model {
+        true => Ok(named(args)?.0),
+        false => Ok(Vec::new()),
+    }
+}
+
+/// Seed a model's device, and what its blocks are divided among: each draws for what is on it.
+pub(crate) fn seed(args: &ModelArgs, device: &Device, seed: u64) -> Result<(), CliError> {
+    device.seed(seed);
+    for (apart, other) in (1..).zip(divided(args)?.iter().skip(1)) {
+        other.seed(seed.wrapping_add(apart));
+    }
+    Ok(())
+}
+
+/// Whether the blocks of a model can be divided among these devices.
+fn check_divided(names: &[&str]) -> Result<(), CliError> {
+    if names.len() < 2 {
+        return Err(CliError::Usage(format!(
+            "--split-model divides a model's blocks among several devices, and --device names {} alone; name them in their order, as in --device cuda:0,cuda:1",
+            names.join("")
+        )));
+    }
+    for (at, name) in names.iter().enumerate() {
+        for other in &names[..at] {
+            if other == name {
+                return Err(CliError::Usage(format!(
+                    "--split-model: --device names {name} twice, and one device holds one share of the blocks"
+                )));
+            }
+            if remote::apart(other, name) {
+                return Err(CliError::Usage(format!(
+                    "--split-model: {other} and {name} are of two workers, which do not reach each other; take the devices of one worker, with those of this machine"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The devices by their names.
+fn named(args: &ModelArgs) -> Result<(Vec<Device>, DType), CliError> {
     let dtype = dtype(&args.dtype)?;
     let names = args.devices();
     if names.contains(&"ndarray") && dtype != DType::F32 {
@@ -44,6 +95,9 @@ pub(crate) fn placed_on(args: &ModelArgs) -> Result<(Vec<Device>, DType), CliErr
             "device `ndarray` has no dtype `{}`; it has f32",
             args.dtype
         )));
+    }
+    if args.split_model {
+        check_divided(&names)?;
     }
     let elsewhere = names.iter().find(|name| **name != "flex");
     if let (Some(held @ (HoldArg::Nf4 | HoldArg::Q8)), Some(name)) = (args.quantise, elsewhere) {
@@ -64,6 +118,9 @@ pub(crate) fn placed_on(args: &ModelArgs) -> Result<(Vec<Device>, DType), CliErr
 /// Where values rest between devices of which neither reaches the other, if there are such: what
 /// the first one holds goes to workers that it does not know.
 pub(crate) fn between(args: &ModelArgs) -> Result<Option<Device>, CliError> {
+    if args.split_model {
+        return Ok(None);
+    }
     let names = args.devices();
     let (first, others) = names.split_first().unwrap_or((&"", &[]));
     let apart = others.iter().any(|other| remote::apart(first, other));

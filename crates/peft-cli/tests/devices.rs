@@ -134,3 +134,58 @@ fn a_killed_run_goes_on() {
     )));
     assert!(message.contains("this is `ndarray`"), "{message}");
 }
+
+/// The blocks on two backends: losses, answers and texts of one device.
+#[cfg(feature = "ndarray")]
+#[test]
+fn a_model_is_divided_among_two_backends() {
+    let place = Place::new();
+    let split = "--split-model --device flex,ndarray";
+    let begun = trained(&place, "begun", split);
+    // Each device draws for what is on it.
+    assert!(trained(&place, "again", split) == begun);
+    let goes_on = |out: &str, flags: &str| {
+        let line = RUN.replace("--rank 2", "--init-adapter begun");
+        place.runs(&words(&format!("{line} --max-steps 6 --out {out} {flags}")));
+        place.read(&format!("{out}/adapter_model.safetensors"))
+    };
+    let one = goes_on("one", "--workers 1");
+    assert!(!near(&one, &begun));
+    assert!(near(&one, &goes_on("split", split)));
+    let said = command(&words(&format!(
+        "{RUN} --max-steps 2 --out said {split} --recompute"
+    )));
+    let said = { said }.current_dir(place.path(".")).output();
+    let said = String::from_utf8(said.expect("it runs").stderr).expect("text");
+    // The embedding is most of this model.
+    assert!(
+        said.contains("blocks 0 to 1 on ndarray; all else on flex"),
+        "{said}"
+    );
+    let generate = "generate --model model --adapter one --prompt the --max-new-tokens 8";
+    let text = place.runs(&words(generate));
+    assert_eq!(place.runs(&words(&format!("{generate} {split}"))), text);
+    let eval = "eval --model model --adapter one --data valid.jsonl --json";
+    let [one, both] = ["", split].map(|flags| {
+        let found = place.runs(&words(&format!("{eval} {flags}")));
+        let found: Value = serde_json::from_str(&found).expect("JSON");
+        found["loss"].as_f64().expect("a loss")
+    });
+    assert!((one - both).abs() < 1e-4, "{one} and {both}");
+}
+
+#[test]
+fn what_cannot_be_divided_is_refused() {
+    let place = Place::new();
+    let refused = |flags: &str| place.refuses(&words(&format!("{RUN} --out out {flags}")));
+    let found = refused("--split-model");
+    assert!(found.contains("names flex alone"), "{found}");
+    let found = refused("--split-model --device flex,flex");
+    assert!(found.contains("names flex twice"), "{found}");
+    let found = refused("--split-model --device flex,ndarray --workers 2");
+    assert!(found.contains("--workers"), "{found}");
+    let far = "--device remote:ws://a:1,remote:ws://b:1";
+    let found = refused(&format!("--split-model {far}"));
+    assert!(found.contains("of two workers"), "{found}");
+    assert!(!place.path("out").exists());
+}

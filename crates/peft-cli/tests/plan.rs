@@ -250,3 +250,21 @@ fn several_devices_share_a_step() {
     assert!(text.contains("each of 3 devices"), "{text}");
     refused(&place, &format!("plan {flags} --devices 0"), "--devices");
 }
+
+/// All of the memory is on one of the devices.
+#[test]
+fn several_devices_have_the_blocks_of_a_model() {
+    let place = Place::new();
+    let flags = "--model model --rank 3 --batch-size 8 --max-length 32";
+    let two = plan(&place, &format!("{flags} --devices 2 --split-model"));
+    assert_eq!(two["devices"], Value::Null);
+    let found = |key: &str| two["divided"][key].as_f64().expect("a number");
+    let all = two["plan"]["memory"]["total"].as_f64().expect("a number");
+    assert!((2.0 * found("memory") + found("more_on_the_first") - all).abs() < 1.0);
+    assert!(found("memory") > 0.0 && found("more_on_the_first") > 0.0);
+    let text = place.runs(&words(&format!(
+        "plan --no-probe {flags} --devices 2 --split-model"
+    )));
+    assert!(text.contains("blocks divided among 2 devices"), "{text}");
+    refused(&place, &format!("plan {flags} --split-model"), "--devices");
+}

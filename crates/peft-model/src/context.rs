@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use burn::tensor::kind::Basic;
 use burn::tensor::{DType, Device, Distribution, Int, Tensor};
 use peft_kernels::{Dropout, EVERY_SEQUENCE, Visibility};
 
@@ -32,7 +33,10 @@ pub struct Context {
     /// The view of each block.
     view_of: Vec<usize>,
     dropout: OnceLock<Option<Dropout>>,
+    /// Of the tokens, and of all that is no block.
     device: Device,
+    /// Of each block.
+    devices: Vec<Device>,
 }
 
 /// What blocks see that look alike.
@@ -79,6 +83,9 @@ impl Context {
             view_of: Vec::new(),
             dropout: OnceLock::new(),
             device: device.clone(),
+            devices: (0..stages.spec().n_blocks)
+                .map(|block| stages.device(block).unwrap_or_else(|| device.clone()))
+                .collect(),
         };
         stages.prepare(&mut context);
         context.lay_out();
@@ -108,28 +115,32 @@ impl Context {
 
     fn look(&mut self, stages: &dyn Stages) {
         let spec = stages.spec();
-        let mut looks: Vec<Look<'_>> = Vec::new();
-        for block in 0..spec.n_blocks {
-            let look = stages.look(block);
+        let mut looks: Vec<(Look<'_>, &Device)> = Vec::new();
+        for (block, device) in self.devices.iter().enumerate() {
+            let look = (stages.look(block), device);
             let known = looks.iter().position(|known| *known == look);
             self.view_of.push(known.unwrap_or(looks.len()));
             if known.is_none() {
                 looks.push(look);
             }
         }
-        let places = self.rows.as_ref().map(|rows| rows.places(0, &self.device));
-        self.views = looks
-            .into_iter()
-            .map(|look| View {
+        let views = looks.into_iter().map(|(look, device)| {
+            let places = self.rows.as_ref().map(|rows| rows.places(0, device));
+            let segments = self.segments.clone().map(|of| on(of, device));
+            View {
                 seen: Visibility::new(look.sight, self.cached, self.positions)
-                    .with_segments(self.segments.clone())
-                    .with_places(places.clone()),
+                    .with_segments(segments)
+                    .with_places(places),
                 rotation: look
                     .rope
-                    .map(|rope| Rotation::new(rope, spec.head_dim, self)),
-            })
-            .collect();
+                    .map(|rope| Rotation::new(rope, spec.head_dim, self, device)),
+            }
+        });
+        self.views = views.collect();
         // The last block alone is asked at what is read.
+        if let (Some(at), Some(device)) = (self.at.take(), self.devices.last()) {
+            self.at = Some(on(at, device));
+        }
         if let (Some(at), Some(last)) = (&self.at, self.view_of.last_mut()) {
             let View { seen, rotation } = &self.views[*last];
             let read = View {
@@ -176,6 +187,10 @@ impl Context {
             Tensor::full([segments.dims()[0], positions], EVERY_SEQUENCE, options)
         });
         self.cached += positions;
+        let placed = layers.into_iter().zip(&self.devices);
+        let layers: Vec<Layer> = placed
+            .map(|((k, v), device)| (on(k, device), on(v, device)))
+            .collect();
         let before = std::mem::take(&mut self.given);
         self.given = match before.is_empty() {
             true => layers,
@@ -303,8 +318,14 @@ impl Context {
         self.rows.clone()
     }
 
-    pub(crate) fn device(&self) -> &Device {
-        &self.device
+    /// States on the device of a block.
+    pub(crate) fn at_block(&self, block: usize, x: Tensor<3>) -> Tensor<3> {
+        on(x, &self.devices[block])
+    }
+
+    /// States on the device of all that is no block.
+    pub(crate) fn back(&self, x: Tensor<3>) -> Tensor<3> {
+        on(x, &self.device)
     }
 
     /// A layer's keys and values behind those that were given to it.
@@ -326,6 +347,14 @@ impl Context {
             rate,
             seed: seed ^ own,
         })
+    }
+}
+
+/// A tensor on a device, as it is where it is there: a move is an operation of the graph.
+fn on<const D: usize, K: Basic>(x: Tensor<D, K>, device: &Device) -> Tensor<D, K> {
+    match x.device() == *device {
+        true => x,
+        false => x.to_device(device),
     }
 }
 

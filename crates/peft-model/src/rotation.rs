@@ -1,6 +1,6 @@
 //! [`Rotation`]: cosines and sines of the places of a pass.
 
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use peft_kernels::rotate;
 
 use crate::{Context, RopeConfig, select_positions};
@@ -20,7 +20,12 @@ struct Table {
 }
 
 impl Rotation {
-    pub(crate) fn new(config: &RopeConfig, head_dim: usize, context: &Context) -> Self {
+    pub(crate) fn new(
+        config: &RopeConfig,
+        head_dim: usize,
+        context: &Context,
+        device: &Device,
+    ) -> Self {
         let factor = config.attention_factor() as f32;
         let rows = context.rows_of_places();
         let half = config.rotary_dim(head_dim) / 2;
@@ -35,7 +40,7 @@ impl Rotation {
         let table = |f: fn(f32) -> f32| {
             let values: Vec<f32> = angles.iter().map(|angle| f(*angle) * factor).collect();
             let data = TensorData::new(values, [rows.len(), 1, positions, half]);
-            Tensor::from_data(data, (context.device(), DType::F32))
+            Tensor::from_data(data, (device, DType::F32))
         };
         let keys = Table {
             cos: table(f32::cos),

@@ -1,6 +1,6 @@
 //! [`Stages`]: what a family of transformers gives.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 use crate::{Attention, Context, Look};
 
@@ -55,6 +55,14 @@ pub trait Stages {
     fn begin(&self, embeds: Tensor<3>, context: &Context) -> Tensor<3> {
         let _ = context;
         embeds
+    }
+
+    /// The device that the parameters of a block are on, where that may be another than the others'
+    /// (`BlockDevices` of `peft-layerwise`). What blocks read goes there, and what the last one
+    /// gives comes back. None where all of the model is on the device of its tokens.
+    fn device(&self, block: usize) -> Option<Device> {
+        let _ = block;
+        None
     }
 
     /// What the attention of a block sees.

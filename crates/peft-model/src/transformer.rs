@@ -47,9 +47,10 @@ pub trait Transformer: Module {
         self.stages().begin_text(ids, context)
     }
 
-    /// Some of the blocks, one after the other; the last one of all at the positions that are read
-    /// alone: what it computes of the others are their keys and values. With a cache the new keys
-    /// and values are appended to it; without one the same blocks can run again.
+    /// Some of the blocks, one after the other, each on its device; the last one of all at the
+    /// positions that are read alone: what it computes of the others are their keys and values.
+    /// With a cache the new keys and values are appended to it; without one the same blocks can run
+    /// again.
     ///
     /// # Shapes
     ///
@@ -241,9 +242,12 @@ impl dyn Stages + '_ {
         for block in blocks {
             let attention = Attention::new(context, block, cache.as_deref_mut());
             let positions = x.dims()[1];
-            x = self.block(block, x, attention);
+            x = self.block(block, context.at_block(block, x), attention);
             let read = context.read_by(block).map_or(positions, |at| at.dims()[1]);
             assert_eq!(x.dims()[1], read, "a block's states are of what is read");
+            if block + 1 == self.spec().n_blocks {
+                x = context.back(x);
+            }
         }
         x
     }

@@ -146,6 +146,10 @@ impl<M: Transformer, A: InputAdapter> Stages for WithInput<M, A> {
         self.model.stages().begin(embeds, context)
     }
 
+    fn device(&self, block: usize) -> Option<Device> {
+        self.model.stages().device(block)
+    }
+
     fn look(&self, block: usize) -> Look<'_> {
         self.model.stages().look(block)
     }

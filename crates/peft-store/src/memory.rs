@@ -73,7 +73,7 @@ fn gib(bytes: Option<u64>) -> String {
 
 /// Whether tensors of a device are in the machine's own memory. Burn tells devices apart by their
 /// names alone.
-fn on_cores(device: &Device) -> bool {
+pub(crate) fn on_cores(device: &Device) -> bool {
     let name = format!("{device:?}");
     ["Flex", "NdArray"].iter().any(|kind| name.contains(kind))
 }

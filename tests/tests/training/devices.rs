@@ -50,11 +50,11 @@ fn apart(devices: &[Device]) -> bool {
 }
 
 #[derive(Default)]
-struct Log {
-    steps: Vec<StepReport>,
+pub(super) struct Log {
+    pub(super) steps: Vec<StepReport>,
     /// Bytes of what trained in each step.
     trains: Vec<u64>,
-    states: Vec<TrainState>,
+    pub(super) states: Vec<TrainState>,
 }
 
 /// The bytes of what trains.
@@ -84,7 +84,7 @@ impl<M: Module, R> Observer<M, R> for Log {
     }
 }
 
-fn run<M: Module>(
+pub(super) fn run<M: Module>(
     trainer: Trainer<'_, <NextToken as Objective<M>>::Example>,
     model: M,
 ) -> (BTreeMap<String, TensorData>, Log)
@@ -97,14 +97,14 @@ where
 }
 
 /// The largest difference of any two numbers.
-fn apart_by(a: &BTreeMap<String, TensorData>, b: &BTreeMap<String, TensorData>) -> f32 {
+pub(super) fn apart_by(a: &BTreeMap<String, TensorData>, b: &BTreeMap<String, TensorData>) -> f32 {
     a.iter()
         .flat_map(|(path, data)| data.iter::<f32>().zip(b[path].iter::<f32>()))
         .fold(0.0, |largest, (a, b)| (a - b).abs().max(largest))
 }
 
 /// A step's length depends on the size of its gradient, and not on its sign alone.
-fn smooth(config: TrainConfig) -> TrainConfig {
+pub(super) fn smooth(config: TrainConfig) -> TrainConfig {
     TrainConfig {
         epsilon: 1e-3,
         ..config
@@ -149,7 +149,7 @@ fn near_to_what_trains(log: &Log, devices: &[Device]) {
 }
 
 /// That the losses of fifty steps are alike, by how far they fall.
-fn same_losses(one: &Log, all: &Log) {
+pub(super) fn same_losses(one: &Log, all: &Log) {
     assert_eq!(one.steps.len(), 50);
     let mean = |steps: &[StepReport]| steps.iter().map(|s| s.loss).sum::<f64>() / 10.0;
     let falls = mean(&one.steps[..10]) - mean(&one.steps[40..]);

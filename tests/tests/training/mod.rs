@@ -17,6 +17,7 @@ mod rows;
 mod rows_golden;
 mod run;
 mod shapes;
+mod split;
 mod statistics;
 mod strategy;
 mod text_stream;

@@ -71,9 +71,15 @@ pub(crate) struct ModelArgs {
     /// flex, ndarray, cuda or cuda:N, as far as built in; remote:ws://HOST:PORT for the first
     /// device of a `peft worker`, remote:ws://HOST:PORT/1 for its second. Of several, as in
     /// cuda:0,cuda:1, each computes its share of every batch, in `train`; the first also sums,
-    /// updates and evaluates
+    /// updates and evaluates. With --split-model each holds its share of the blocks
     #[arg(long, default_value = "flex")]
     pub(crate) device: String,
+    /// Divide the model's blocks among the devices, in their order and by their size, in place of
+    /// the rows: for a model that one device does not hold. The first also holds what is in no
+    /// block, as the embedding
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) split_model: bool,
     /// File with the token that workers ask for; that of the variable PEFT_WORKER_TOKEN if none is
     /// given
     #[arg(long, value_name = "FILE")]

@@ -21,7 +21,7 @@ use self::input::{Input, Line};
 use super::adapted::{attach, open_for_task};
 use super::answer::{Shown, answer, generate_config};
 use super::tokenizer::tokenizer;
-use super::{opened, print_line, say_held, say_left_alone};
+use super::{opened, print_line, say_divided, say_held, say_left_alone};
 use crate::args::{ChatArgs, ModelArgs};
 use crate::device::placed;
 use crate::error::CliError;
@@ -68,6 +68,7 @@ pub(crate) fn run(args: &ChatArgs) -> Result<(), CliError> {
     say_left_alone(&checkpoint, &device)?;
     let base = checkpoint.load(&device, dtype)?;
     say_held(&base);
+    say_divided(&args.model, &base);
     let mut chat = Chat {
         of: &args.model,
         checkpoint,

@@ -36,13 +36,14 @@ use burn::module::Module;
 use burn::tensor::{DType, Device};
 use peft_core::set_active;
 use peft_kernels::multiplies_packed;
+use peft_model::Transformer;
 use peft_models::LanguageModel;
 use peft_store::{Adaptable, Checkpoint, Held, MemoryError, adaptable};
 use peft_train::{Dataset, EncodeOptions, RowKind, TextTokenizer};
 
 use self::adapted::{attach, attach_as, check_acts_with_others, open_for_task};
 use crate::args::{AdaptersArgs, HoldArg, ModelArgs, RowArgs};
-use crate::device::{placed, placed_on};
+use crate::device::{divided, placed, placed_on};
 use crate::error::CliError;
 use crate::say::say;
 
@@ -61,6 +62,7 @@ fn load(
     let adapter = adapter.transpose()?;
     let model = checkpoint.load(&device, dtype)?;
     say_held(&model);
+    say_divided(args, &model);
     let Some(adapter) = adapter else {
         return Ok((checkpoint, adaptable(model), device));
     };
@@ -121,6 +123,7 @@ fn check_memory(args: &ModelArgs, what: &str, shapes: &[Vec<usize>]) -> Result<(
 fn opened(args: &ModelArgs) -> Result<Checkpoint, CliError> {
     Ok(Checkpoint::open(&args.model)?
         .with_any_size(args.any_size)
+        .with_devices(divided(args)?)
         .with_quantise(HoldArg::of(args.quantise))
         .with_quantised_vocabulary(args.quantise_embeddings))
 }
@@ -128,6 +131,37 @@ fn opened(args: &ModelArgs) -> Result<Checkpoint, CliError> {
 /// The most memory that this process has taken so far, where the system tells it.
 pub(crate) fn peak_memory() -> Option<String> {
     plan::peak().map(plan::bytes)
+}
+
+/// Says which blocks of a model are where, if they are divided.
+fn say_divided<M: Transformer>(args: &ModelArgs, model: &M) {
+    if !args.split_model {
+        return;
+    }
+    let names = args.devices();
+    let stages = model.stages();
+    let blocks = (0..model.n_blocks()).map(|block| stages.device(block));
+    // Runs of blocks, each with the number of its device.
+    let mut runs: Vec<(Option<Device>, usize, usize)> = Vec::new();
+    for (block, device) in blocks.enumerate() {
+        match runs.last_mut().filter(|(of, ..)| *of == device) {
+            Some((_, _, last)) => *last = block,
+            None => runs.push((device, block, block)),
+        }
+    }
+    let devices = divided(args).unwrap_or_default();
+    let run = |(device, first, last): &(Option<Device>, usize, usize)| {
+        let at = device
+            .as_ref()
+            .and_then(|of| devices.iter().position(|d| d == of));
+        let name = at.and_then(|at| names.get(at)).unwrap_or(&names[0]);
+        match first == last {
+            true => format!("block {first} on {name}"),
+            false => format!("blocks {first} to {last} on {name}"),
+        }
+    };
+    let said: Vec<String> = runs.iter().map(run).collect();
+    say!("{}; all else on {}", said.join(", "), names[0]);
 }
 
 /// Says which weights are packed, and what they and the others take, where any are.

@@ -1,6 +1,8 @@
 //! `peft plan`: what a step of training costs, before anything runs.
 
 mod advice;
+mod check;
+mod divided;
 mod probe;
 mod rows;
 mod shared;
@@ -18,6 +20,8 @@ use peft_store::{Checkpoint, CheckpointConfig, Held, MemoryError};
 use peft_train::{TrainExample, TrunkCache};
 use serde_json::{Value, json};
 
+use self::check::{check, of_one_device};
+use self::divided::Divided;
 pub(super) use self::probe::Probe;
 use self::rows::PlannedRows;
 use self::shared::Shared;
@@ -31,24 +35,8 @@ use crate::error::CliError;
 use crate::say::say;
 
 pub(crate) fn run(args: &PlanArgs) -> Result<(), CliError> {
-    let counts = [
-        args.batch_size,
-        args.max_length,
-        args.grad_accum,
-        args.devices,
-    ];
-    if counts.contains(&0) {
-        return Err(CliError::Usage(
-            "--batch-size, --grad-accum, --max-length and --devices must be at least 1".into(),
-        ));
-    }
-    if !(args.targets_part > 0.0 && args.targets_part <= 1.0) {
-        return Err(CliError::Usage(format!(
-            "--targets-part is {}, but must be above 0 and at most 1",
-            args.targets_part
-        )));
-    }
-    let checkpoint = opened(&args.model)?;
+    check(args)?;
+    let checkpoint = opened(&of_one_device(&args.model))?;
     let most = checkpoint.config().max_positions();
     if args.max_length > most {
         say!(
@@ -101,6 +89,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), CliError> {
             "weights": chosen.held.storages().collect::<BTreeMap<_, _>>(),
             "full": as_json(&full.plan),
             "devices": chosen.shared.as_ref().map(Shared::as_json),
+            "divided": chosen.divided.as_ref().map(Divided::as_json),
             "later": chosen.later.as_ref().map(as_json),
             "multiply_adds_a_second": probe.as_ref().map(|probe| probe.rates),
             "seconds_a_step": seconds(&chosen),
@@ -139,6 +128,7 @@ struct Case {
     later: Option<Plan>,
     /// The same step on several devices.
     shared: Option<Shared>,
+    divided: Option<Divided>,
     /// What the weights are held as.
     held: Storages,
 }
@@ -231,7 +221,8 @@ impl Sized {
             plan
         };
         let plan = of(&run);
-        let shared = (args.devices > 1).then(|| {
+        let divided = Divided::of(args, &plan, self.sizes.d_model);
+        let shared = (args.devices > 1 && divided.is_none()).then(|| {
             let rows = args.batch_size.div_ceil(args.devices);
             Shared {
                 devices: Devices::new(args.devices, plan.trainable),
@@ -251,6 +242,7 @@ impl Sized {
             plan,
             later,
             shared,
+            divided,
             held: self.held.clone(),
         }
     }
@@ -367,7 +359,7 @@ fn train_args(args: &PlanArgs) -> Result<TrainArgs, CliError> {
     let Ok(Some(Verb::Train(mut train))) = Cli::read(words).map(|cli| cli.verb) else {
         return Err(CliError::Usage("the flags of `train` have changed".into()));
     };
-    train.model = args.model.clone();
+    train.model = of_one_device(&args.model);
     train.method = args.method;
     train.of_method = args.of_method.clone();
     train.learning.optimizer = args.optimizer;

@@ -134,7 +134,13 @@ pub fn attach<M: Module, A: Adapter>(
     if let Some((path, rows)) = token_rows {
         slots.entry(path).or_default().insert(name, rows);
     }
+    // Of layers on several devices, what their adapters share goes along.
+    let apart = layers.iter().any(|of| of.device != layers[0].device);
     for (layer, adapter) in layers.iter().zip(adapters) {
+        let adapter = match apart {
+            true => adapter.fork(&layer.device),
+            false => adapter,
+        };
         slots
             .entry(layer.weight_path())
             .or_default()

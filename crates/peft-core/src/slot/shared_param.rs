@@ -65,6 +65,15 @@ impl SharedParam {
         self.held.param.val()
     }
 
+    /// Its value for a layer on this device, which may be another than the owner's.
+    pub fn val_on(&self, device: &Device) -> Tensor<2> {
+        let value = self.val();
+        match value.device() == *device {
+            true => value,
+            false => value.to_device(device),
+        }
+    }
+
     /// Whether a traversal meets it here.
     pub fn is_owned(&self) -> bool {
         self.owned

@@ -153,7 +153,14 @@ impl AdapterSchedule for RankAllocator {
         let parts = adapters.into_iter().map(|(_, adapter)| {
             apart(adapter.lora_a.val().transpose()) + apart(adapter.lora_b.val())
         });
-        let sum = parts.reduce(|sum, part| sum + part)?;
+        // On the first one's device, where layers are on several.
+        let sum = parts.reduce(|sum, part| match part.device() == sum.device() {
+            true => sum + part,
+            false => {
+                let there = part.to_device(&sum.device());
+                sum + there
+            }
+        })?;
         Some(sum.mul_scalar(self.config.orthogonal_weight / n as f64))
     }
 

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use peft_core::{linear, tied_output};
 use peft_kernels::softcap;
 use peft_model::{Attention, CausalLm, Context, Look, Sight, Spec, Stages, Transformer};
@@ -75,6 +75,15 @@ impl Stages for DecoderForCausalLm {
             Some(scale) => embeds.mul_scalar(scale),
             None => embeds,
         }
+    }
+
+    fn device(&self, block: usize) -> Option<Device> {
+        Some(
+            self.model.layers[block]
+                .input_layernorm
+                .weight
+                .lazy_device(),
+        )
     }
 
     fn look(&self, block: usize) -> Look<'_> {

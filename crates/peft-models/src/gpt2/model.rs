@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use peft_model::{Attention, CausalLm, Context, Look, Spec, Stages, Transformer};
 
 use super::{Gpt2Block, Gpt2Config};
@@ -76,6 +76,10 @@ impl Stages for Gpt2LmHeadModel {
     /// If a position is beyond the learned ones.
     fn begin(&self, embeds: Tensor<3>, context: &Context) -> Tensor<3> {
         embeds + shared_embedding(&self.transformer.wpe, context.places())
+    }
+
+    fn device(&self, block: usize) -> Option<Device> {
+        Some(self.transformer.h[block].ln_1.weight.lazy_device())
     }
 
     fn look(&self, _block: usize) -> Look<'_> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use burn::tensor::DType;
+use peft_core::PeftError;
 use peft_kernels::PackedError;
 use peft_safetensors::ReadError;
 
@@ -65,6 +66,14 @@ pub enum CheckpointError {
     Quantise {
         /// Why.
         source: PackedError,
+    },
+    /// Its blocks do not go on these devices.
+    #[error("{}: {source}", dir.display())]
+    Devices {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        source: PeftError,
     },
     /// The directory has no weights.
     #[error(

@@ -74,6 +74,7 @@ impl Checkpoint {
             return Ok(());
         }
         let what = || format!("the model in {dtype:?}");
+        let device = self.checked_device(device);
         MemoryError::check(what, shapes, dtype, device).map_err(|source| CheckpointError::Memory {
             dir: self.dir.clone(),
             source,

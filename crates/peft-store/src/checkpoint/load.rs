@@ -11,6 +11,7 @@ use peft_kernels::{PackedError, multiplies_packed};
 use peft_models::{LanguageModel, LanguageModelConfig};
 use serde_json::{Map, Value};
 
+use super::devices::strictest;
 use super::naming::{Naming, text_part, unwrapped};
 use super::{CheckpointConfig, CheckpointError};
 use crate::TensorProblem;
@@ -35,6 +36,8 @@ pub struct Checkpoint {
     /// Whether the model is a part of one of text and images.
     pub(super) wrapped: bool,
     pub(super) any_size: bool,
+    /// What the blocks are divided among; none where all of a model is on one device.
+    pub(super) devices: Vec<Device>,
     pub(super) quantise: Quantise,
     /// Whether embedding and output layer are quantised too.
     pub(super) quantise_vocabulary: bool,
@@ -215,7 +218,7 @@ impl Checkpoint {
         let params = stored_params(&model);
         let shapes = params.iter().map(|param| param.shape.as_slice());
         self.check_shapes(shapes, device, DType::F32)?;
-        Ok(model)
+        self.divided(model)
     }
 
     /// Parts of the file that are none of the model's, and are left alone: the towers and
@@ -307,7 +310,8 @@ impl Checkpoint {
         if !problems.iter().all(stranger) {
             return Err(self.tensors_error(problems));
         }
-        let device = model.devices().into_iter().next().unwrap_or_default();
+        let model = self.divided(model)?;
+        let device = strictest(&model.devices());
         let quantise = self.quantise_on(&device);
         if matches!(quantise, Quantise::To(_)) && !multiplies_packed(&device) {
             return Err(CheckpointError::Quantise {

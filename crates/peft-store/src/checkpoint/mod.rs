@@ -7,6 +7,7 @@
 
 mod config;
 mod dense_weights;
+mod devices;
 mod encoder;
 mod error;
 mod file;

@@ -6,8 +6,11 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use peft_kernels::{scale, sum_of_squares};
 
+use super::device_sums::DeviceSums;
+
 /// Scale the gradients of `model` so that their joint norm is at most `max_norm`; the norm before,
-/// and the gradients.
+/// and the gradients, each on its own device. Squares are summed on each device, and these sums in
+/// the order in which the model has the devices.
 pub fn clip_global_norm<M: Module>(
     model: &M,
     grads: GradientsParams,
@@ -15,12 +18,10 @@ pub fn clip_global_norm<M: Module>(
 ) -> (f64, GradientsParams) {
     let mut squares = Squares {
         grads: &grads,
-        sum: None,
+        sums: DeviceSums::default(),
     };
     model.visit(&mut squares);
-    let norm = squares
-        .sum
-        .map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()).sqrt());
+    let norm = squares.sums.read().sqrt();
     let factor = match max_norm {
         Some(max_norm) if norm > max_norm => max_norm / (norm + 1e-6),
         _ => return (norm, grads),
@@ -32,17 +33,13 @@ pub fn clip_global_norm<M: Module>(
 
 struct Squares<'a> {
     grads: &'a GradientsParams,
-    sum: Option<Tensor<1>>,
+    sums: DeviceSums,
 }
 
 impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.get::<D>(param.id) {
-            let square = sum_of_squares(grad);
-            self.sum = Some(match self.sum.take() {
-                Some(sum) => sum + square,
-                None => square,
-            });
+            self.sums.add(sum_of_squares(grad));
         }
     }
 }

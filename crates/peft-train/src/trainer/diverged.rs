@@ -8,6 +8,8 @@ use burn::tensor::{DType, Tensor};
 use peft_core::{FrozenWeight, ParamPlace, VisitParams, visit_params};
 use peft_kernels::sum_of_squares;
 
+use super::device_sums::DeviceSums;
+
 /// What of a run is no finite number any more.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -65,9 +67,9 @@ pub(super) fn not_finite<M: Module>(model: &M, paths: Option<&BTreeSet<String>>)
     };
     visit_params(model, &mut sums);
     // One sum of all is read in a sound run, and each only in one that is not.
-    let all = sums.sums.iter().map(|(_, sum)| sum.clone());
-    let all = all.reduce(|a, b| a + b)?;
-    if all.into_scalar::<f32>().is_finite() {
+    let mut all = DeviceSums::default();
+    sums.sums.iter().for_each(|(_, sum)| all.add(sum.clone()));
+    if all.read().is_finite() {
         return None;
     }
     let wrong =

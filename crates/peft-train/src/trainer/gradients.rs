@@ -2,6 +2,7 @@
 
 use std::panic::resume_unwind;
 use std::thread;
+use std::time::Instant;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams};
@@ -22,10 +23,18 @@ pub(super) struct StepGradients {
     pub(super) losses: StepLosses,
     pub(super) n_targets: usize,
     pub(super) grads: GradientsParams,
-    /// Bytes of values that went to other devices than the first.
+    pub(super) moved: Moved,
+}
+
+/// What a step moved between the first device and those that share its rows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Moved {
+    /// Bytes of values that went to the others.
     pub(super) sent: u64,
     /// Bytes of gradients that came from there.
     pub(super) received: u64,
+    /// What sending took, and of what each worker received the longest.
+    pub(super) seconds: f64,
 }
 
 /// The workers of a step, whose devices have been seeded by `seed`.
@@ -40,6 +49,8 @@ struct WorkerGradients {
     losses: Vec<Tensor<1>>,
     grads: GradientsParams,
     received: u64,
+    /// What that took.
+    seconds: f64,
 }
 
 /// The losses of a step's parts, each its share of the mean over the whole step; not read yet.
@@ -74,7 +85,9 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
     let targets = |row: &usize| examples[*row].n_targets();
     let n_targets: usize = batches.iter().flatten().map(targets).sum();
     let blockwise = objective.blockwise();
+    let began = Instant::now();
     let (models, sent) = workers.models(model);
+    let sending = began.elapsed().as_secs_f64();
     let placement = workers.placement();
     let devices = placement.devices();
     let of = |models: &[M], place: usize, rows: &[usize]| {
@@ -124,6 +137,7 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
             losses.push(loss);
             sum.accumulate(&models[place], grads);
         }
+        let began = Instant::now();
         let (grads, received) = match place {
             0 => (sum.grads(), 0),
             _ => brought(&models[place], sum.grads(), placement.way_home()),
@@ -132,6 +146,7 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
             losses,
             grads,
             received,
+            seconds: began.elapsed().as_secs_f64(),
         })
     };
     let busy = shares.iter().map(Vec::len).max().unwrap_or(0);
@@ -156,23 +171,31 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
         }),
     };
     let mut sum = GradientsAccumulator::new();
-    let (mut losses, mut received) = (Vec::new(), 0);
+    let (mut losses, mut received, mut receiving) = (Vec::new(), 0, 0.0);
     for result in results {
         let of_worker = result?;
         losses.extend(of_worker.losses);
         sum.accumulate(model, of_worker.grads);
         received += of_worker.received;
+        receiving = f64::max(receiving, of_worker.seconds);
     }
     Ok(StepGradients {
         losses: StepLosses(losses),
         n_targets,
         grads: sum.grads(),
-        sent,
-        received,
+        moved: Moved {
+            sent,
+            received,
+            seconds: match workers.placement().devices().len() {
+                1 => 0.0,
+                _ => sending + receiving,
+            },
+        },
     })
 }
 
-/// The autodiff device of the parameters that train.
+/// The autodiff device that a model reads its tokens on: its first one, if its blocks are on
+/// several.
 pub(super) fn training_device<M: Module>(model: &M) -> Result<Device, TrainError> {
     struct Find(Option<Device>);
     impl ModuleVisitor for Find {
@@ -184,5 +207,9 @@ pub(super) fn training_device<M: Module>(model: &M) -> Result<Device, TrainError
     }
     let mut find = Find(None);
     model.visit(&mut find);
-    find.0.ok_or(TrainError::NothingTrains)
+    let trains = find.0.ok_or(TrainError::NothingTrains)?;
+    let first = model.devices().into_iter().next();
+    Ok(first.map_or(trains.clone(), |first| {
+        first.with_autodiff_context_from(&trains)
+    }))
 }

@@ -4,6 +4,7 @@ mod adapter_schedule;
 mod checksum;
 mod clip;
 mod config;
+mod device_sums;
 mod diverged;
 mod evaluations;
 mod gradients;

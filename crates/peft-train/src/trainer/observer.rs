@@ -41,10 +41,18 @@ pub struct StepReport {
     /// Bytes of gradients that came back.
     #[serde(skip_serializing_if = "is_zero")]
     pub received_bytes: u64,
+    /// What sending took, and receiving where it took longest, in seconds; on devices that compute
+    /// meanwhile, with the wait for what is received.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub moving_seconds: f64,
     /// Targets a second since the run began or resumed.
     pub targets_per_second: f64,
     /// Time left at that speed.
     pub seconds_left: f64,
+}
+
+fn is_nothing(seconds: &f64) -> bool {
+    *seconds == 0.0
 }
 
 fn is_zero(bytes: &u64) -> bool {

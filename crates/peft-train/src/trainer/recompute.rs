@@ -51,8 +51,13 @@ impl<M: Module, E> RecomputedLoss<'_, M, E> {
         let (trunk, mut context) = objective.begin(model, self.rows, trunk, self.device);
         let (first, began) = (trunk.block, trunk.states);
         let given = context.cut_given();
+        let seed = |block: usize| {
+            let of_block = objective.stages(model).device(block);
+            let device = of_block.as_ref().unwrap_or(self.device);
+            device.seed(self.seed.wrapping_add(block as u64));
+        };
         let run = |model: &M, states, block, context: &Context| {
-            self.device.seed(self.seed.wrapping_add(block as u64));
+            seed(block);
             objective.run(model, states, block..block + 1, context)
         };
         // Makes no graph: what was detached from one is not freed before a backward pass.
@@ -77,7 +82,7 @@ impl<M: Module, E> RecomputedLoss<'_, M, E> {
         }
 
         let leaf = top.leaf();
-        self.device.seed(self.seed.wrapping_add(last as u64));
+        seed(last);
         let trunk = TrunkStates {
             block: first.max(last),
             states: leaf.clone(),
@@ -110,7 +115,11 @@ impl<M: Module, E> RecomputedLoss<'_, M, E> {
         }
         let handed = handed.filter(|_| began.is_tracked());
         ends.extend(handed.map(|gradient| linear_map(began, gradient)));
-        if let Some(ends) = ends.into_iter().reduce(|sum, end| sum + end) {
+        let here = |end: Tensor<1>| match end.device() == *self.device {
+            true => end,
+            false => end.to_device(self.device),
+        };
+        if let Some(ends) = ends.into_iter().map(here).reduce(|sum, end| sum + end) {
             add(ends.backward());
         }
         (loss, sum.grads())

@@ -49,7 +49,7 @@ impl<E: TrainExample> Trainer<'_, E> {
         let total_steps = length.total_steps;
         let warmup = config.warmup.steps(total_steps);
         config.check_length(self.examples.len())?;
-        check_devices(&model, self.devices)?;
+        check_devices(&model, self.devices, config.workers)?;
         let lengths: Vec<usize> = self.examples.iter().map(TrainExample::length).collect();
         let none = Map::new();
         let settings = settings(
@@ -140,6 +140,7 @@ impl<E: TrainExample> Trainer<'_, E> {
                     let own = training_device(&model)?;
                     let changes = self.schedule.is_some();
                     workers.insert(Workers::new(
+                        &model,
                         &own,
                         self.devices,
                         self.between,
@@ -169,7 +170,7 @@ impl<E: TrainExample> Trainer<'_, E> {
                     config.recompute,
                     SeededWorkers { workers, seed },
                 )?;
-                let moved = (found.sent, found.received);
+                let moved = found.moved;
                 let (loss, n_targets) = (found.losses, found.n_targets);
                 let grads = with_penalty(self.schedule, &model, found.grads);
                 let (grad_norm, grads) = clip_global_norm(&model, grads, config.max_grad_norm);
@@ -177,7 +178,7 @@ impl<E: TrainExample> Trainer<'_, E> {
                 // is waited for once.
                 Ok((loss.read(), grad_norm, grads, n_targets, moved))
             });
-            let (loss, grad_norm, grads, n_targets, (sent_bytes, received_bytes)) = match found {
+            let (loss, grad_norm, grads, n_targets, moved) = match found {
                 Err(error @ TrainError::DeviceLost { .. }) => {
                     let kept = unless_lost(self.lost, || observer.on_lost(&progress!(step)));
                     return Err(match kept {
@@ -221,8 +222,9 @@ impl<E: TrainExample> Trainer<'_, E> {
                 targets: n_targets,
                 seconds: began.elapsed().as_secs_f64(),
                 multiply_adds: peft_kernels::multiply_adds() - counted,
-                sent_bytes,
-                received_bytes,
+                sent_bytes: moved.sent,
+                received_bytes: moved.received,
+                moving_seconds: moved.seconds,
                 targets_per_second: targets_seen as f64 / seconds.max(1e-9),
                 seconds_left: seconds / (done - first) as f64 * (total_steps - done) as f64,
             };

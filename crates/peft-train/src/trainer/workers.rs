@@ -71,17 +71,30 @@ impl Placement {
     }
 }
 
-/// Whether a model can be on these devices, the first of which is to be its own.
+/// Whether a model can be on these devices, the first of which is to be its own, with as many
+/// workers on each. One whose blocks are on several devices has one worker.
 ///
 /// # Errors
 ///
 /// [`TrainError::Devices`] where it cannot.
-pub(super) fn check_devices<M: Module>(model: &M, devices: &[Device]) -> Result<(), TrainError> {
+pub(super) fn check_devices<M: Module>(
+    model: &M,
+    devices: &[Device],
+    workers: usize,
+) -> Result<(), TrainError> {
     let wrong = |reason: String| Err(TrainError::Devices { reason });
+    let own = model.devices();
+    if let ([first, second, ..], true) = (own.as_slice(), devices.len() > 1 || workers > 1) {
+        return wrong(format!(
+            "the blocks of the model are on {first:?} and {second:?}, and one worker goes through them: rows are shared where each device holds the whole model"
+        ));
+    }
     let Some((first, others)) = devices.split_first() else {
         return Ok(());
     };
-    let own = model.devices();
+    if own.len() > 1 && own[0] == *first {
+        return Ok(());
+    }
     if let Some(own) = own.iter().find(|own| *own != first) {
         return wrong(format!(
             "the first is {first:?}, and the model is on {own:?}"
@@ -121,6 +134,8 @@ pub(super) struct Workers<M> {
     /// The copy that others have theirs from, where it is not the model itself.
     between: Option<Replica<M>>,
     replicas: Vec<Replica<M>>,
+    /// Every device that computes.
+    seeded: Vec<Device>,
 }
 
 impl<M: Module> Workers<M> {
@@ -128,6 +143,7 @@ impl<M: Module> Workers<M> {
     /// are others; `adapters_change` says whether what is frozen of adapters may change all the
     /// same.
     pub(super) fn new(
+        model: &M,
         own: &Device,
         devices: &[Device],
         between: Option<&Device>,
@@ -140,7 +156,11 @@ impl<M: Module> Workers<M> {
         let replica = |device: &Device| Replica::new(device.clone(), adapters_change);
         let replicas = others.iter().map(replica).collect();
         placement.between = between.map(Device::autodiff);
+        let mut seeded = placement.devices.clone();
+        let of_blocks = model.devices().into_iter();
+        seeded.extend(of_blocks.filter(|device| !placement.devices.contains(device)));
         Self {
+            seeded,
             between: placement.between.as_ref().map(replica),
             placement,
             replicas,
@@ -153,7 +173,7 @@ impl<M: Module> Workers<M> {
 
     /// Seed every device for a step.
     pub(super) fn seed(&self, seed: u64) {
-        for (place, device) in self.placement.devices.iter().enumerate() {
+        for (place, device) in self.seeded.iter().enumerate() {
             device.seed(seed.wrapping_add(APART.wrapping_mul(place as u64)));
         }
     }

@@ -112,7 +112,8 @@ impl Vblora {
             Some(chosen) => logits.mask_fill(chosen.bool_not(), BELOW),
             None => logits,
         };
-        softmax(logits, 1).matmul(self.bank.val())
+        let bank = self.bank.val_on(&logits.device());
+        softmax(logits, 1).matmul(bank)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 14] = [
+pub(super) const FAULTS: [Fault; 16] = [
     Fault {
         name: "what is behind the blocks lies below them",
         file: "crates/peft-layerwise/src/depth.rs",
@@ -124,5 +124,19 @@ pub(super) const FAULTS: [Fault; 14] = [
         text: ".filter(|_| given)",
         instead: ".filter(|_| given || path.ends_with(\"weight\"))",
         cases: &["layerwise::fixed::flex::strategies_join_adapters"],
+    },
+    Fault {
+        name: "what is in no block is counted for no device",
+        file: "crates/peft-layerwise/src/block_devices.rs",
+        text: "let mut before = outside;",
+        instead: "let mut before = 0.0;",
+        cases: &["training::split::flex::a_device_has_as_much_as_another"],
+    },
+    Fault {
+        name: "adapters of other devices share the first one's matrices",
+        file: "crates/peft-core/src/attach/mod.rs",
+        text: "true => adapter.fork(&layer.device),",
+        instead: "true => adapter,",
+        cases: &["training::split::flex::every_method_has_the_update_of_one_device"],
     },
 ];

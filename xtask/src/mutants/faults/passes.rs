@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 11] = [
+pub(super) const FAULTS: [Fault; 13] = [
     Fault {
         name: "what a cache was given counts as read",
         file: "crates/peft-model/src/kv_cache.rs",
@@ -91,5 +91,19 @@ pub(super) const FAULTS: [Fault; 11] = [
         text: "&bytes[..(before + example.length()) * size]",
         instead: "&bytes[..example.length() * size]",
         cases: &["layerwise::trunk::flex::virtual_tokens_are_before_a_trunk"],
+    },
+    Fault {
+        name: "states stay on the device of the last block",
+        file: "crates/peft-model/src/transformer.rs",
+        text: "x = context.back(x);",
+        instead: "let _ = context.back(x.clone());",
+        cases: &["training::split::flex::families_have_the_states_and_gradients_of_one"],
+    },
+    Fault {
+        name: "a prefix stays on the first device",
+        file: "crates/peft-model/src/context.rs",
+        text: "(on(k, device), on(v, device))",
+        instead: "(on(k, device), v)",
+        cases: &["training::split::flex::texts_are_continued_alike"],
     },
 ];

@@ -83,7 +83,7 @@ pub(super) const FAULTS: [Fault; 24] = [
     Fault {
         name: "a block that runs again drops anew",
         file: "crates/peft-train/src/trainer/recompute.rs",
-        text: "self.device.seed(self.seed.wrapping_add(block as u64));",
+        text: "device.seed(self.seed.wrapping_add(block as u64));",
         instead: "",
         cases: &["dropped_twice::flex::a_block_drops_the_same_twice"],
     },

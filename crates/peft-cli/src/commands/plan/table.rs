@@ -111,6 +111,9 @@ pub(super) fn of(args: &PlanArgs, chosen: &Case, full: &Case, probe: Option<&Pro
     if let Some(shared) = &chosen.shared {
         let _ = writeln!(text, "{}", shared.text());
     }
+    if let Some(divided) = &chosen.divided {
+        let _ = writeln!(text, "{}", divided.text());
+    }
     if let Some(probe) = probe {
         let seconds = probe.seconds(plan);
         let _ = write!(

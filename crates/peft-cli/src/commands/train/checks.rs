@@ -88,6 +88,11 @@ pub(super) fn check(args: &TrainArgs) -> Result<(), CliError> {
         ));
     }
     note(placed_on(&args.model).map(|_| ()));
+    if args.model.split_model && args.workers.is_some_and(|workers| workers > 1) {
+        note(usage(
+            "--split-model: one worker goes through blocks on several devices, and --workers asks for more; leave it out",
+        ));
+    }
     note(args.rows.options().map(drop));
     if let Some(taken) = args.split {
         if !args.valid.is_empty() {

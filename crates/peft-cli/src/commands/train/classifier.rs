@@ -13,7 +13,7 @@ use super::init::Init;
 use super::left;
 use crate::args::TrainArgs;
 use crate::commands::classifier::{Task, without_head};
-use crate::device::placed_on;
+use crate::device::{placed_on, seed};
 use crate::error::CliError;
 use crate::say::say;
 
@@ -78,7 +78,7 @@ pub(super) fn run(
     let (vocab, n) = (checkpoint.config().vocab_size(), task.of.labels.len());
     let (devices, dtype) = placed_on(&args.model)?;
     let device = devices[0].clone().autodiff();
-    device.seed(args.seed);
+    seed(&args.model, &device, args.seed)?;
     let regularisation = args.learning.regularisation();
     if inputs.of_tokens() {
         let rows = |set| task.tags(set, inputs.tokenizer, max_length, vocab);

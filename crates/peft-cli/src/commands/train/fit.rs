@@ -25,7 +25,7 @@ use super::sampler::Answers;
 use super::strategy::{at_first, strategy};
 use crate::args::{Method, TrainArgs};
 use crate::commands::adapted::ADAPTER;
-use crate::commands::{plan, say_held};
+use crate::commands::{plan, say_divided, say_held};
 use crate::device::{between, placed_on};
 use crate::error::CliError;
 use crate::remote;
@@ -103,6 +103,7 @@ where
     let allocator = allocator.as_ref().map(|of| of as &dyn AdapterSchedule);
     let strategy = strategy(args, &job.heads, &job.model)?;
     say_held(&job.model);
+    say_divided(&args.model, &job.model);
     let outputs = job.labels.as_ref().map(|labels| labels.names.len());
     let planned = plan::of_run(args, job.checkpoint, &job.model, job.train, outputs);
     if let Some(planned) = planned.as_ref().filter(|_| !args.model.any_size) {
@@ -197,6 +198,7 @@ where
     );
     if let [first, others @ ..] = args.model.devices().as_slice()
         && !others.is_empty()
+        && !args.model.split_model
     {
         say!(
             "{first} and {} share each batch; {first} sums, updates and evaluates",

@@ -42,7 +42,7 @@ pub(crate) use self::strategy::strategy;
 pub(crate) use self::weights::weights;
 use super::tokenizer::tokenizer;
 use crate::args::{Method, ScheduleArg, TrainArgs};
-use crate::device::{on_cores, placed_on};
+use crate::device::{on_cores, placed_on, seed};
 use crate::error::CliError;
 use crate::say::say;
 
@@ -115,7 +115,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
 
     let (devices, dtype) = placed_on(&args.model)?;
     let device = devices[0].clone().autodiff();
-    device.seed(args.seed);
+    seed(&args.model, &device, args.seed)?;
     let model = match checkpoint.has_weights() {
         true => checkpoint.load(&device, dtype)?,
         false if args.method() == Method::Full => checkpoint.draw(&device)?,

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use peft_core::linear;
 use peft_model::{Attention, Context, Look, Spec, Stages, Transformer};
 
@@ -73,6 +73,16 @@ impl Stages for BertModel {
 
     fn begin(&self, embeds: Tensor<3>, context: &Context) -> Tensor<3> {
         self.embeddings.begin(embeds, context)
+    }
+
+    fn device(&self, block: usize) -> Option<Device> {
+        Some(
+            self.encoder.layer[block]
+                .output
+                .LayerNorm
+                .weight
+                .lazy_device(),
+        )
     }
 
     fn look(&self, _block: usize) -> Look<'_> {

@@ -1,7 +1,7 @@
 //! [`DistilBertModel`]: the encoder.
 
 use burn::module::Module;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use peft_model::{Attention, Context, Look, Spec, Stages, Transformer};
 
 use super::{DistilBertConfig, DistilBertLayer};
@@ -55,6 +55,15 @@ impl Stages for DistilBertModel {
 
     fn begin(&self, embeds: Tensor<3>, context: &Context) -> Tensor<3> {
         self.embeddings.begin(embeds, context)
+    }
+
+    fn device(&self, block: usize) -> Option<Device> {
+        Some(
+            self.transformer.layer[block]
+                .output_layer_norm
+                .weight
+                .lazy_device(),
+        )
     }
 
     fn look(&self, _block: usize) -> Look<'_> {

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::nn::{Dropout, Embedding};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use peft_model::{Attention, Context, Look, Sight, Spec, Stages, Transformer};
 
 use super::{ModernBertConfig, ModernBertLayer};
@@ -60,6 +60,10 @@ impl Stages for ModernBertModel {
     fn begin(&self, embeds: Tensor<3>, _context: &Context) -> Tensor<3> {
         let normed = self.embeddings.norm.forward(embeds);
         self.embeddings.drop.forward(normed)
+    }
+
+    fn device(&self, block: usize) -> Option<Device> {
+        Some(self.layers[block].mlp_norm.weight.lazy_device())
     }
 
     fn look(&self, block: usize) -> Look<'_> {
