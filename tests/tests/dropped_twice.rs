@@ -10,7 +10,8 @@ use peft_layerwise::BlockDevices;
 use peft_model::{CausalLm, Context, Pass, Stages};
 use peft_tests::devices;
 use peft_train::{
-    BlockwiseLoss, EvalReport, Example, NextToken, Objective, TrainConfig, TrunkStates, train,
+    BlockwiseLoss, EvalReport, Example, Examples, NextToken, Objective, TrainConfig, TrainError,
+    TrunkStates, train,
 };
 
 use crate::{ALONE, Keep, config, model, rows};
@@ -36,7 +37,12 @@ impl<M: CausalLm> Objective<M> for Watched {
         Some(self)
     }
 
-    fn evaluate(&self, model: &M, examples: &[Example], batch_size: usize) -> EvalReport {
+    fn evaluate(
+        &self,
+        model: &M,
+        examples: Examples<'_, Example>,
+        batch_size: usize,
+    ) -> Result<EvalReport, TrainError> {
         NextToken.evaluate(model, examples, batch_size)
     }
 }

@@ -6,6 +6,9 @@
 //! cases nor memory that an allocator kept count.
 #![cfg(target_os = "linux")]
 
+#[path = "memory/rows.rs"]
+mod rows;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -26,6 +29,8 @@ use peft_tests::measured::{grown_kib, status_kib};
 use peft_train::{Batch, Example, NextToken, TrainConfig, Trainer, target_nll};
 use serde_json::{Value, json};
 
+use rows::a_file_of_rows_need_not_fit_in_memory;
+
 /// The width of a square layer: its weight is 64 MiB in f32.
 const WIDTH: usize = 4096;
 const WEIGHT_KIB: usize = WIDTH * WIDTH * 4 / 1024;
@@ -40,6 +45,7 @@ peft_tests::cases!(on the cores:
     a_checkpoint_loads_in_the_models_memory,
     a_checkpoint_is_packed_in_the_packed_models_memory,
     a_whole_model_that_an_adapter_has_not_is_not_copied,
+    a_file_of_rows_need_not_fit_in_memory,
 );
 
 fn a_factored_step_forms_nothing_of_the_weights_shape(device: &Device) {

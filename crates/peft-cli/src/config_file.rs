@@ -81,7 +81,7 @@ pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
     let mut expanded = args.clone();
     for (key, value) in &table {
         let name = key.replace('_', "-");
-        let Some(arg) = known.iter().find(|arg| arg.get_long() == Some(&name)) else {
+        let Some(arg) = known.iter().find(|arg| is_called(arg, &name)) else {
             let names: Vec<String> = known
                 .iter()
                 .filter_map(|arg| arg.get_long().map(str::to_owned))
@@ -101,7 +101,7 @@ pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
         let names = arg.get_all_aliases().unwrap_or_default();
         let given = names
             .iter()
-            .chain([&name.as_str()])
+            .chain(arg.get_long().as_slice())
             .any(|name| is_given(&args, name));
         if given || named_anew {
             continue;
@@ -133,7 +133,7 @@ pub(crate) fn with_flags(
         }
     }
     for (name, value) in changed {
-        let Some(arg) = known.iter().find(|arg| arg.get_long() == Some(name)) else {
+        let Some(arg) = known.iter().find(|arg| is_called(arg, name)) else {
             let names = known
                 .iter()
                 .filter_map(|arg| arg.get_long().map(str::to_owned));
@@ -156,6 +156,12 @@ pub(crate) fn with_flags(
             Err(wrong(first.trim_start_matches("error: ").into()))
         }
     }
+}
+
+/// Whether a flag has this name, or this other name.
+fn is_called(arg: &Arg, name: &str) -> bool {
+    let others = arg.get_all_aliases().unwrap_or_default();
+    arg.get_long() == Some(name) || others.contains(&name)
 }
 
 /// The flags of `train` that a file may have.
@@ -260,6 +266,23 @@ mod tests {
         assert!(!args.no_eos);
         assert_eq!(args.of_method.targets, ["q_proj", "v_proj"]);
         assert_eq!(args.model.model, Path::new("m"));
+    }
+
+    #[test]
+    fn a_key_may_be_a_flags_other_name() {
+        let train = |line: &str| {
+            let args = expanded("validation = ['a', 'b']", line).expect("it expands");
+            match Cli::read(args).expect("it parses").verb {
+                Some(Verb::Train(args)) => args.valid,
+                _ => panic!("it is `train`"),
+            }
+        };
+        let line = "peft train --model m --train t --out o";
+        assert_eq!(train(line), [Path::new("a"), Path::new("b")]);
+        for flag in ["valid", "validation"] {
+            let given = train(&format!("{line} --{flag} c"));
+            assert_eq!(given, [Path::new("c")], "{flag}");
+        }
     }
 
     #[test]

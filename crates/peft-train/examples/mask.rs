@@ -17,11 +17,8 @@ fn example(dir: &str, row: &Value) -> Result<Example, Box<dyn std::error::Error>
         vocab_size: usize::MAX,
     };
     let encoded = encode(&Dataset::read(&file)?, &tokenizer, &options)?;
-    encoded
-        .examples
-        .into_iter()
-        .next()
-        .ok_or_else(|| "no row".into())
+    let mut examples = encoded.examples.to_vec()?.into_iter();
+    examples.next().ok_or_else(|| "no row".into())
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 use peft_model::Pass;
 
 use crate::objective::ReadPositions;
-use crate::{Example, Regularisation, TrainExample, pack};
+use crate::{Example, Regularisation, pack};
 
 /// Examples of similar length are brought together within windows of this many batches.
 const WINDOW: usize = 50;
@@ -142,7 +142,7 @@ fn least_padded(examples: &[&Example], row_length: usize) -> Option<Vec<Example>
     equal
         .chain([row_length])
         .filter(|length| (longest..=row_length).contains(length))
-        .map(|length| pack(examples.iter().copied().cloned().collect(), length))
+        .map(|length| pack(examples, length))
         .min_by_key(|rows| positions(rows))
         .filter(|rows| positions(rows) < examples.len() * longest)
 }
@@ -193,14 +193,15 @@ pub(crate) fn shares(batch: &[usize], length: impl Fn(usize) -> usize, n: usize)
     within(high)
 }
 
-/// The batches of an evaluation: all examples once, by length.
+/// The batches of an evaluation, as indices of examples of these lengths: all of them once, by
+/// length.
 ///
 /// # Panics
 ///
 /// If `batch_size` is 0.
-pub fn plan_evaluation<E: TrainExample>(examples: &[E], batch_size: usize) -> Vec<Vec<&E>> {
-    let mut order: Vec<&E> = examples.iter().collect();
-    order.sort_by_key(|example| example.length());
+pub fn plan_evaluation(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by_key(|row| lengths[*row]);
     order.chunks(batch_size).map(<[_]>::to_vec).collect()
 }
 

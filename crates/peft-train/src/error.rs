@@ -208,6 +208,14 @@ pub enum TrainError {
         /// The row, from 0.
         row: usize,
     },
+    /// A row that was kept in a temporary file is not what was kept.
+    #[error(
+        "row {row} as it was kept in a temporary file is lost or damaged: something else wrote there, or the disk fails"
+    )]
+    RowLost {
+        /// The row, from 0.
+        row: usize,
+    },
     /// A training state does not fit.
     #[error("cannot resume: {reason}")]
     Resume {

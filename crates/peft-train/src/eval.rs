@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::batch::plan_evaluation;
 use crate::data::{check_vocabulary, completion_tokens, is_completions};
 use crate::loss::{chunks, logits_of, nll, target_states};
-use crate::{Batch, Example, PaddedTokens, TextTokenizer, TrainError};
+use crate::store::borrowed;
+use crate::{Batch, Example, Examples, PaddedTokens, TextTokenizer, TrainError};
 
 /// How good a model is on some rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -34,14 +35,23 @@ pub struct EvalReport {
 
 /// Evaluate a model that is not in training; see [`Module::valid`](burn::module::Module::valid).
 ///
+/// # Errors
+///
+/// Those of [`Examples::get`].
+///
 /// # Panics
 ///
 /// If there is no example, or `batch_size` is 0.
-pub fn evaluate<M: CausalLm>(model: &M, examples: &[Example], batch_size: usize) -> EvalReport {
+pub fn evaluate<'a, M: CausalLm>(
+    model: &M,
+    examples: impl Into<Examples<'a, Example>>,
+    batch_size: usize,
+) -> Result<EvalReport, TrainError> {
+    let examples = examples.into();
     let device = device_of(model);
     let (mut total, mut tokens, mut right, mut rows_right) = (0.0, 0, 0, 0);
-    for rows in plan_evaluation(examples, batch_size) {
-        let batch = Batch::new(&rows, &device);
+    for rows in plan_evaluation(&examples.lengths(), batch_size) {
+        let batch = Batch::new(&borrowed(&examples.at(&rows)?), &device);
         let n = batch.n_targets();
         let states = target_states(model, &batch, None);
         tokens += n;
@@ -66,7 +76,7 @@ pub fn evaluate<M: CausalLm>(model: &M, examples: &[Example], batch_size: usize)
         rows_right += row_right.into_iter().filter(|right| *right).count();
     }
     let loss = total / tokens as f64;
-    EvalReport {
+    Ok(EvalReport {
         loss,
         perplexity: loss.exp(),
         token_accuracy: right as f64 / tokens as f64,
@@ -74,7 +84,7 @@ pub fn evaluate<M: CausalLm>(model: &M, examples: &[Example], batch_size: usize)
         rouge_l: None,
         examples: examples.len(),
         tokens,
-    }
+    })
 }
 
 /// For each prompt, the index of the likeliest of `options` as its continuation, by summed

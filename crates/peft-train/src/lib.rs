@@ -11,6 +11,7 @@ mod generate;
 mod loss;
 mod objective;
 mod padded_tokens;
+mod store;
 mod text_report;
 mod tokenizer;
 mod trainer;
@@ -41,6 +42,7 @@ pub use padded_tokens::PaddedTokens;
 pub use peft_core::{AdapterSchedule, Digest};
 pub use peft_data::{DataFileError, RowPlace};
 pub use peft_layerwise::{AllTrainable, Length, Strategy};
+pub use store::{ExampleStore, Examples};
 pub use text_report::{TextReport, rouge_l};
 pub use tokenizer::{
     AddTokensError, EncodeSpecial, Rendering, TextEncoding, TextStream, TextToken, TextTokenizer,

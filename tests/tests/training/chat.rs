@@ -112,7 +112,7 @@ fn the_assistants_tokens_are_those_of_generation_blocks() {
             let targets: Vec<bool> = numbers("assistant").iter().map(|on| *on == 1).collect();
             match encode(&dataset, &tokenizer, &options) {
                 Ok(found) => {
-                    let found = &found.examples[0];
+                    let found = &found.examples.to_vec().expect("they are read")[0];
                     let ids: Vec<u64> = found.ids.iter().map(|id| u64::from(*id)).collect();
                     assert_eq!(ids, numbers("ids"), "{name}");
                     assert_eq!(found.targets, targets, "{name}");

@@ -50,7 +50,7 @@ fn the_loss_is_the_definition(device: &Device) {
         }
         exact += usize::from(all);
     }
-    let report = evaluate(&model, &rows, 3);
+    let report = evaluate(&model, &rows, 3).expect("it evaluates");
     let loss = nll / tokens as f64;
     assert!(
         (report.loss - loss).abs() < 1e-5 * loss,
@@ -66,9 +66,9 @@ fn the_loss_is_the_definition(device: &Device) {
 fn batches_change_nothing(device: &Device) {
     let model = adapted(device, 0.3).valid();
     let rows = examples(9);
-    let alone = evaluate(&model, &rows, 1);
+    let alone = evaluate(&model, &rows, 1).expect("it evaluates");
     for batch_size in [2, 4, 9, 100] {
-        let report = evaluate(&model, &rows, batch_size);
+        let report = evaluate(&model, &rows, batch_size).expect("it evaluates");
         assert!((report.loss - alone.loss).abs() < 1e-5 * alone.loss);
         assert_eq!(report.token_accuracy, alone.token_accuracy);
     }

@@ -19,6 +19,7 @@ mod run;
 mod shapes;
 mod split;
 mod statistics;
+mod stored;
 mod strategy;
 mod text_stream;
 mod together;

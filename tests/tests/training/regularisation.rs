@@ -130,8 +130,9 @@ fn noise_is_drawn_anew_and_reproduces(device: &Device) {
 fn evaluation_knows_of_neither(device: &Device) {
     let rows = examples(6);
     let model = burn::module::Module::valid(&adapted(device, 0.0));
-    let plain = NextToken.evaluate(&model, &rows, 3);
-    let found = with(0.3, 9.0).evaluate(&model, &rows, 3);
+    let plain = NextToken.evaluate(&model, (&rows).into(), 3);
+    let found = with(0.3, 9.0).evaluate(&model, (&rows).into(), 3);
+    let [plain, found] = [plain, found].map(|report| report.expect("it evaluates"));
     let same = |a: f64, b: f64| {
         let (a, b) = (TensorData::from([a]), TensorData::from([b]));
         a.assert_approx_eq::<f64>(&b, Tolerance::absolute(0.0));

@@ -26,7 +26,7 @@ fn shown(ids: &[u32], targets: &[bool], words: &[&str]) -> String {
 fn masked(template: &str, messages: &Value) -> Result<String, TrainError> {
     let rows = dataset(&json!({ "messages": messages }).to_string())?;
     let found = encode(&rows, &tokenizer(template), &options(1000, true))?;
-    let row = &found.examples[0];
+    let row = &found.examples.to_vec()?[0];
     Ok(shown(&row.ids, &row.targets, &WORDS))
 }
 
@@ -142,7 +142,8 @@ fn calls_and_parts_and_tools_reach_the_template() {
         ]);
         let rows = dataset(&json!({ "messages": said, "tools": tools }).to_string()).expect("rows");
         let found = encode(&rows, &super::data::tokenizer(template), &options(50, true));
-        let found = found.expect("it encodes").examples.remove(0);
+        let found = found.expect("it encodes").examples.to_vec();
+        let found = found.expect("they are read").remove(0);
         shown(&found.ids, &found.targets, &WORDS)
     };
     let expected = "e <u> a <a> [b] <u> c <a> [d]";
@@ -244,7 +245,8 @@ fn a_row_is_encoded_once_as_the_whole_that_it_is() {
                 vocab_size: PIECES.len(),
             };
             let found = encode(&rows, &prepending(by_normalizer, around), &options);
-            let found = found.expect("it encodes").examples.remove(0);
+            let found = found.expect("it encodes").examples.to_vec();
+            let found = found.expect("they are read").remove(0);
             let found = shown(&found.ids, &found.targets, &PIECES);
             assert_eq!(found, expected, "{around}, {prompt:?}, {completion:?}");
         }
@@ -259,7 +261,7 @@ fn a_row_is_cut_before_it_is_tokenised() {
     let from = Instant::now();
     let found = encode(&rows, &tokenizer("x"), &options(512, true)).expect("it encodes");
     assert!(from.elapsed().as_secs_f64() < 2.0, "{:?}", from.elapsed());
-    assert_eq!(found.examples[0].ids.len(), 512);
+    assert_eq!(found.examples.examples().length(0), 512);
     assert_eq!(found.truncated, 1);
 }
 

@@ -91,7 +91,7 @@ fn threads_give_the_update_of_one(device: &Device) {
 
 fn packed_rows_give_the_update_of_rows_apart(device: &Device) {
     let rows = examples(9);
-    let packed = pack(rows.clone(), 20);
+    let packed = pack(&rows, 20);
     assert!(packed.len() < 6, "{} rows", packed.len());
     let step = |rows: &[Example]| {
         let config = TrainConfig {
@@ -129,11 +129,15 @@ fn packed_rows_give_the_update_of_rows_apart(device: &Device) {
 fn the_loss_falls(device: &Device) {
     let rows = examples(6);
     let model = adapted(device, 0.0);
-    let before = evaluate(&model.valid(), &rows, 4).loss;
+    let before = evaluate(&model.valid(), &rows, 4)
+        .expect("it evaluates")
+        .loss;
     let mut log = Log::default();
     let config = config(6, 60);
     let model = train(model, &NextToken, &rows, None, &config, None, &mut log).expect("it trains");
-    let after = evaluate(&model.valid(), &rows, 4).loss;
+    let after = evaluate(&model.valid(), &rows, 4)
+        .expect("it evaluates")
+        .loss;
     assert!(after < 0.9 * before, "{before} before, {after} after");
     assert!((log.steps[0].loss - before).abs() < 1e-4 * before);
 }
@@ -248,7 +252,9 @@ fn evaluations_come_at_intervals_and_at_the_end(device: &Device) {
         assert_eq!(*best, report.loss < lowest);
         lowest = lowest.min(report.loss);
     }
-    let last = evaluate(&model.valid(), &valid, 2).loss;
+    let last = evaluate(&model.valid(), &valid, 2)
+        .expect("it evaluates")
+        .loss;
     assert!((log.evaluations[2].1.loss - last).abs() < 1e-5 * last);
 }
 

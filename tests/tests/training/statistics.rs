@@ -7,7 +7,7 @@ use peft_core::{ForwardPath, Placed, Targets, linear, moving_statistics};
 use peft_layerwise::{Length, Strategy};
 use peft_lora::LoraConfig;
 use peft_train::{
-    Digest, Objective, Observer, Progress, Report, StepReport, TrainConfig, TrainError,
+    Digest, Examples, Objective, Observer, Progress, Report, StepReport, TrainConfig, TrainError,
     TrainExample, TrainState, Trainer,
 };
 use serde::Serialize;
@@ -39,6 +39,7 @@ fn net(device: &Device) -> Normed {
     net
 }
 
+#[derive(Clone)]
 struct Row([f32; 3]);
 
 impl TrainExample for Row {
@@ -88,10 +89,17 @@ impl Objective<Normed> for Sum {
         (y - x.sum_dim(1)).powi_scalar(2).sum()
     }
 
-    fn evaluate(&self, model: &Normed, rows: &[Row], _: usize) -> Loss {
-        let rows: Vec<&Row> = rows.iter().collect();
+    fn evaluate(
+        &self,
+        model: &Normed,
+        rows: Examples<'_, Row>,
+        _: usize,
+    ) -> Result<Loss, TrainError> {
+        let all: Vec<usize> = (0..rows.len()).collect();
+        let rows = rows.at(&all)?;
+        let rows: Vec<&Row> = rows.iter().map(AsRef::as_ref).collect();
         let loss = self.loss_sum(model, &rows, &model.devices()[0]);
-        Loss(f64::from(loss.into_scalar::<f32>()))
+        Ok(Loss(f64::from(loss.into_scalar::<f32>())))
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct TrainArgs {
     #[serde(flatten)]
     pub(crate) model: ModelArgs,
     /// Training rows: files or directories of JSONL, JSON lists, CSV, TSV or Parquet, also packed
-    /// by gzip or zstd
+    /// by gzip or zstd; what is more than 64 MiB is kept in temporary files, where TMPDIR says
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub(crate) train: Vec<PathBuf>,
     /// Validation rows, as those of training

@@ -90,19 +90,19 @@ pub(crate) fn run() -> Result<(), CliError> {
 
     heading("Complete a few rows of the test set with the merged model")?;
     let dataset = Dataset::read(&test)?;
-    for row in dataset.rows().iter().take(SAMPLES) {
-        if let Row::Completion { prompt, completion } = row {
-            step(&["generate", "--model", &merged, "--prompt", prompt])?;
+    for row in dataset.rows().take(SAMPLES) {
+        if let Row::Completion { prompt, completion } = row? {
+            step(&["generate", "--model", &merged, "--prompt", &prompt])?;
             print_line(format!("(the row says{completion})"))?;
         }
     }
 
     print_line(format!(
         "\naccuracy on {} test rows    before {:.3}    after {:.3}    always the same category {:.3}",
-        dataset.rows().len(),
+        dataset.len(),
         accuracy(&before),
         accuracy(&after),
-        majority(&dataset)
+        majority(&dataset)?
     ))?;
     print_line(format!("{:.0} s in all", started.elapsed().as_secs_f64()))?;
     print_line(format!(
@@ -178,13 +178,13 @@ fn accuracy(report: &serde_json::Value) -> f64 {
 }
 
 /// How often the most frequent completion is right.
-fn majority(dataset: &Dataset) -> f64 {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+fn majority(dataset: &Dataset) -> Result<f64, CliError> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for row in dataset.rows() {
-        if let Row::Completion { completion, .. } = row {
+        if let Row::Completion { completion, .. } = row? {
             *counts.entry(completion).or_default() += 1;
         }
     }
     let most = counts.values().max().copied().unwrap_or_default();
-    most as f64 / dataset.rows().len() as f64
+    Ok(most as f64 / dataset.len() as f64)
 }

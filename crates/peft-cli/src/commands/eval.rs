@@ -65,7 +65,7 @@ fn measured(args: &EvalArgs) -> Result<Value, CliError> {
     };
     check_end(&dataset, &tokenizer, &options)?;
     let encoded = encode(&dataset, &tokenizer, &options)?;
-    let report = evaluate(&model, &encoded.examples, args.batch_size);
+    let report = evaluate(&model, &encoded.examples, args.batch_size)?;
     let mut out = json!(report);
     out["dropped"] = json!(encoded.dropped);
     out["truncated"] = json!(encoded.truncated);
@@ -115,13 +115,13 @@ fn choice_accuracy<M: CausalLm>(
 ) -> Result<f64, CliError> {
     let (mut prompts, mut answers) = (Vec::new(), Vec::new());
     for row in dataset.rows() {
-        let Row::Completion { prompt, completion } = row else {
+        let Row::Completion { prompt, completion } = row? else {
             return Err(CliError::Usage(
                 "--choices takes {\"prompt\", \"completion\"} rows".into(),
             ));
         };
-        prompts.push(prompt.clone());
-        answers.push(completion.clone());
+        prompts.push(prompt);
+        answers.push(completion);
     }
     let mut options = answers.clone();
     options.sort();

@@ -17,7 +17,7 @@ use burn::tensor::{DType, Device};
 use peft_model::Transformer;
 use peft_plan::{Devices, ModelSizes, Plan, Run, plan};
 use peft_store::{Checkpoint, CheckpointConfig, Held, MemoryError};
-use peft_train::{TrainExample, TrunkCache};
+use peft_train::{Examples, TrainExample, TrunkCache};
 use serde_json::{Value, json};
 
 use self::check::{check, of_one_device};
@@ -274,15 +274,15 @@ fn run_of(args: &TrainArgs, run: Run) -> Run {
 /// of them that are targets. Rows are `padded` to the longest, or put behind each other.
 fn largest_batch<E: TrainExample>(
     args: &TrainArgs,
-    examples: &[E],
+    examples: Examples<'_, E>,
     padded: bool,
 ) -> (usize, usize, f64) {
-    let mut longest: Vec<&E> = examples.iter().collect();
-    longest.sort_by_key(|row| Reverse(row.length()));
+    let mut longest: Vec<usize> = (0..examples.len()).collect();
+    longest.sort_by_key(|row| Reverse(examples.length(*row)));
     longest.truncate(args.batch_size);
-    let lengths = || longest.iter().map(|row| row.length());
+    let lengths = || longest.iter().map(|row| examples.length(*row));
     let (rows, all) = (longest.len(), lengths().sum::<usize>());
-    let targets: usize = longest.iter().map(|row| row.n_targets()).sum();
+    let targets: usize = longest.iter().map(|row| examples.n_targets(*row)).sum();
     let of = &args.of_method;
     let padded = padded || args.pad || of.cache_trunk || of.n_virtual_tokens(args.method()) > 0;
     let tokens = match padded {
@@ -298,7 +298,7 @@ pub(super) fn of_run<M: Transformer, E: TrainExample>(
     args: &TrainArgs,
     checkpoint: &Checkpoint,
     model: &M,
-    examples: &[E],
+    examples: Examples<'_, E>,
     outputs: Option<usize>,
 ) -> Option<Plan> {
     let names = args.model.devices();
@@ -309,7 +309,7 @@ pub(super) fn of_run<M: Transformer, E: TrainExample>(
     let (_, dtype) = placed_on(&args.model).ok()?;
     let (rows, tokens, targets) = largest_batch(args, examples, outputs.is_some());
     let run = run_of(args, Run::new(rows, tokens));
-    let all: usize = examples.iter().map(TrainExample::length).sum();
+    let all: usize = examples.lengths().iter().sum();
     let run = Run {
         batches: args.grad_accum,
         targets,

@@ -1,16 +1,18 @@
 //! [`ClassExample`]: a labelled text's tokens.
 
+use serde::{Deserialize, Serialize};
+
 use super::wrong_label::note;
 use super::{LabelSet, ProblemType, Target};
 use crate::data::check_vocabulary;
 use crate::tokenizer::TextEncoding;
-use crate::{Dataset, Digest, Row, TextTokenizer, TrainError, TrainExample};
+use crate::{Dataset, Digest, ExampleStore, Row, TextTokenizer, TrainError, TrainExample};
 
 /// As many decisions as the rows of a file may ask for, where each class applies or not.
 const DECISIONS: usize = 1 << 31;
 
 /// A text's tokens, and what it is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassExample {
     /// The tokens, special ones included.
     pub ids: Vec<u32>,
@@ -21,10 +23,13 @@ pub struct ClassExample {
 }
 
 /// The examples of a file.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct EncodedClasses {
     /// One a row, in the file's order.
-    pub examples: Vec<ClassExample>,
+    pub examples: ExampleStore<ClassExample>,
+    /// The target of all rows, where they have the same: a model learns of them to say it whatever
+    /// the text.
+    pub only_target: Option<Target>,
     /// How many texts were cut at the maximal length.
     pub truncated: usize,
 }
@@ -45,7 +50,7 @@ pub fn encode_classes(
     vocab_size: usize,
 ) -> Result<EncodedClasses, TrainError> {
     let labels = &labels.settled(&[dataset])?;
-    let decisions = dataset.rows().len().saturating_mul(labels.len());
+    let decisions = dataset.len().saturating_mul(labels.len());
     if problem == ProblemType::MultiLabel && decisions > DECISIONS {
         return Err(TrainError::Setting {
             field: "number of labels times rows",
@@ -54,15 +59,16 @@ pub fn encode_classes(
         });
     }
     let mut encoded = EncodedClasses {
-        examples: Vec::with_capacity(dataset.rows().len()),
+        examples: ExampleStore::default(),
+        only_target: None,
         truncated: 0,
     };
     let mut wrong = Vec::new();
-    for (i, row) in dataset.rows().iter().enumerate() {
-        let Row::Labelled { text, pair, label } = row else {
+    for (i, row) in dataset.rows().enumerate() {
+        let Row::Labelled { text, pair, label } = row? else {
             return Err(dataset.wrong_task("a classifier of texts", "{\"text\", \"label\"}"));
         };
-        let target = match Target::new(label, problem, labels) {
+        let target = match Target::new(&label, problem, labels) {
             Ok(target) => target,
             Err(reason) => {
                 note(&mut wrong, i, reason);
@@ -70,7 +76,7 @@ pub fn encode_classes(
             }
         };
         let TextEncoding { ids, types, cut } =
-            tokenizer.encode_within(text, pair.as_deref(), max_length)?;
+            tokenizer.encode_within(&text, pair.as_deref(), max_length)?;
         if let Err(error) = check_vocabulary(&ids, vocab_size) {
             note(&mut wrong, i, error);
             continue;
@@ -80,21 +86,18 @@ pub fn encode_classes(
             note(&mut wrong, i, "the text has no tokens");
             continue;
         }
-        encoded.examples.push(ClassExample { ids, types, target });
+        match encoded.examples.is_empty() {
+            true => encoded.only_target = Some(target.clone()),
+            false if encoded.only_target.as_ref() != Some(&target) => encoded.only_target = None,
+            false => {}
+        }
+        encoded
+            .examples
+            .push(&ClassExample { ids, types, target })?;
     }
     match wrong.is_empty() {
         true => Ok(encoded),
         false => Err(dataset.refuse(wrong)),
-    }
-}
-
-impl EncodedClasses {
-    /// The target of all rows, where they have the same: a model learns of them to say it whatever
-    /// the text.
-    pub fn only_target(&self) -> Option<&Target> {
-        let first = &self.examples.first()?.target;
-        let same = self.examples.iter().all(|row| row.target == *first);
-        same.then_some(first)
     }
 }
 

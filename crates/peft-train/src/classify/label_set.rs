@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::unknown_label::{UnknownLabel, some_of};
 use super::{ListReading, NumberReading};
-use crate::{Dataset, LabelName, Row, TrainError};
+use crate::{Dataset, LabelName, Row, RowKind, TrainError};
 
 /// The names of classes, in the order of a model's outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl LabelSet {
     /// [`TrainError::WrongTask`] where the rows have no labels; [`TrainError::Rows`] where those
     /// name no class; [`TrainError::Setting`] where there is none.
     pub fn of(dataset: &Dataset) -> Result<Self, TrainError> {
-        if let (ListReading::Each, classes) = ListReading::of(&[dataset], None) {
+        if let (ListReading::Each, classes) = ListReading::of(&[dataset], None)? {
             let names = (0..classes).map(|id| format!("LABEL_{id}")).collect();
             let set = Self::new(names)?;
             return Ok(Self {
@@ -75,28 +75,31 @@ impl LabelSet {
         let (mut numbers, mut names) = (BTreeSet::new(), BTreeSet::new());
         let mut flags = BTreeSet::new();
         let mut wrong = Vec::new();
-        for (i, labels) in labels_of(dataset)? {
-            for label in labels {
+        let tagged = dataset.kind() == RowKind::Tagged;
+        for (i, row) in labelled_rows(dataset)? {
+            let row = row?;
+            for label in labels_of(&row) {
                 match (label, label.whole()) {
-                    (_, Some(_)) if label.is_no_target() && dataset.rows()[i].is_tagged() => {}
+                    (_, Some(_)) if label.is_no_target() && tagged => {}
                     (_, Some(_)) if label.is_no_target() => wrong.push((i, NO_TARGET.into())),
                     (_, Some(number)) => drop(numbers.insert(number)),
                     (LabelName::Bool(flag), None) => drop(flags.insert(*flag)),
                     (_, None) => drop(names.insert(label.to_string())),
                 }
             }
-            if let Row::Labelled { label, .. } = &dataset.rows()[i]
+            if let Row::Labelled { label, .. } = &row
                 && label.says_each()
             {
                 wrong.push((i, EACH.into()));
             }
         }
         if !flags.is_empty() && !numbers.is_empty() {
-            let mixed = labels_of(dataset)?.filter(|(_, labels)| {
+            for (i, row) in labelled_rows(dataset)? {
                 let flag = |label: &LabelName| matches!(label, LabelName::Bool(_));
-                labels.iter().any(flag)
-            });
-            wrong.extend(mixed.map(|(i, _)| (i, FLAG_OR_NUMBER.into())));
+                if labels_of(&row?).iter().any(flag) {
+                    wrong.push((i, FLAG_OR_NUMBER.into()));
+                }
+            }
         }
         if !wrong.is_empty() {
             return Err(dataset.refuse(wrong));
@@ -136,11 +139,13 @@ impl LabelSet {
             }
             LabelName::Name(_) | LabelName::Number(_) | LabelName::Bool(_) => None,
         };
-        let wrong = labels_of(dataset)?;
-        let wrong = wrong.filter_map(|(i, labels)| Some((i, labels.iter().find_map(slip)?)));
-        match wrong.collect::<Vec<_>>() {
-            wrong if wrong.is_empty() => Ok(()),
-            wrong => Err(dataset.refuse(wrong)),
+        let mut wrong = Vec::new();
+        for (i, row) in labelled_rows(dataset)? {
+            wrong.extend(labels_of(&row?).iter().find_map(slip).map(|why| (i, why)));
+        }
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(dataset.refuse(wrong)),
         }
     }
 
@@ -156,18 +161,21 @@ impl LabelSet {
     pub fn settled(&self, files: &[&Dataset]) -> Result<Self, TrainError> {
         let mut set = self.clone();
         if set.lists.is_none() && !files.is_empty() {
-            set.lists = Some(ListReading::of(files, Some(self.len())).0);
+            set.lists = Some(ListReading::of(files, Some(self.len()))?.0);
         }
         if self.numbers.is_some() || !self.has_numerals() || set.lists() == ListReading::Each {
             return Ok(set);
         }
         let (mut numbers, mut strings) = (BTreeSet::new(), false);
         for file in files {
-            let labels = labels_of(file)?.flat_map(|(_, labels)| labels);
-            for label in labels.filter(|label| !label.is_no_target()) {
-                match self.number(label) {
-                    Some(number) => drop(numbers.insert(number)),
-                    None => strings |= self.is_numeral(label),
+            for (_, row) in labelled_rows(file)? {
+                let row = row?;
+                let labels = labels_of(&row).iter();
+                for label in labels.filter(|label| !label.is_no_target()) {
+                    match self.number(label) {
+                        Some(number) => drop(numbers.insert(number)),
+                        None => strings |= self.is_numeral(label),
+                    }
                 }
             }
         }
@@ -180,13 +188,15 @@ impl LabelSet {
             (n, true) if n_names == n => NumberReading::Names,
             (_, true) => {
                 for file in files {
-                    let mixed = labels_of(file)?.filter(|(_, labels)| {
-                        labels
-                            .iter()
-                            .any(|label| label.whole().is_none() && self.is_numeral(label))
-                    });
                     let reason = "the label is a string of digits, which is the name of a class, but other rows have numbers that are no names, only ids; write all one way";
-                    let mixed: Vec<_> = mixed.map(|(i, _)| (i, reason.to_owned())).collect();
+                    let mut mixed = Vec::new();
+                    for (i, row) in labelled_rows(file)? {
+                        let name =
+                            |label: &LabelName| label.whole().is_none() && self.is_numeral(label);
+                        if labels_of(&row?).iter().any(name) {
+                            mixed.push((i, reason.to_owned()));
+                        }
+                    }
                     if !mixed.is_empty() {
                         return Err(file.refuse(mixed));
                     }
@@ -316,24 +326,32 @@ pub(super) fn number_of(name: &str) -> Option<i64> {
     (number.to_string() == name).then_some(number)
 }
 
-/// The classes that each row of a file names, by the row's index.
-fn labels_of(dataset: &Dataset) -> Result<impl Iterator<Item = (usize, &[LabelName])>, TrainError> {
-    fn of(row: &Row) -> Option<&[LabelName]> {
-        match row {
-            Row::Labelled { label, .. } => Some(label.names()),
-            Row::Tagged { tags, .. } => Some(tags),
-            Row::Text { .. }
-            | Row::Completion { .. }
-            | Row::Chat { .. }
-            | Row::Dialogue { .. }
-            | Row::Instruction(_) => None,
-        }
+/// The classes that a row names.
+fn labels_of(row: &Row) -> &[LabelName] {
+    match row {
+        Row::Labelled { label, .. } => label.names(),
+        Row::Tagged { tags, .. } => tags,
+        Row::Text { .. }
+        | Row::Completion { .. }
+        | Row::Chat { .. }
+        | Row::Dialogue { .. }
+        | Row::Instruction(_) => &[],
     }
-    if dataset.rows().iter().any(|row| of(row).is_none()) {
-        return Err(dataset.wrong_task(
+}
+
+/// The rows of a file, which name classes, with their indices.
+fn labelled_rows(
+    dataset: &Dataset,
+) -> Result<impl Iterator<Item = (usize, Result<Row, TrainError>)>, TrainError> {
+    match dataset.kind() {
+        RowKind::Labelled | RowKind::Tagged => Ok(dataset.rows().enumerate()),
+        RowKind::Text
+        | RowKind::Completion
+        | RowKind::Chat
+        | RowKind::Dialogue
+        | RowKind::Instruction => Err(dataset.wrong_task(
             "a classifier",
             "{\"text\", \"label\"} or {\"tokens\", \"tags\"}",
-        ));
+        )),
     }
-    Ok(dataset.rows().iter().filter_map(of).enumerate())
 }

@@ -1,6 +1,6 @@
 //! [`ListReading`]: what a list of numbers means where classes are asked for.
 
-use crate::{Dataset, Label, Row};
+use crate::{Dataset, Label, Row, TrainError};
 
 /// What a list means where classes are asked for; the same in all rows of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,25 +19,32 @@ impl ListReading {
     /// number of classes if it is known. Named by such lists, all rows would have the same two
     /// classes, or one twice: so only a list of one number is taken for a name, and not where there
     /// is one class, of which some list says 1: that is no class's id.
-    pub(super) fn of(files: &[&Dataset], classes: Option<usize>) -> (Self, usize) {
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::row`].
+    pub(super) fn of(
+        files: &[&Dataset],
+        classes: Option<usize>,
+    ) -> Result<(Self, usize), TrainError> {
         let mut length = classes;
         let mut telling = false;
         for row in files.iter().flat_map(|file| file.rows()) {
-            let Row::Labelled { label, .. } = row else {
-                return (Self::Named, 0);
+            let Row::Labelled { label, .. } = row? else {
+                return Ok((Self::Named, 0));
             };
-            let Label::Many(names) = label else {
-                return (Self::Named, 0);
+            let Label::Many(names) = &label else {
+                return Ok((Self::Named, 0));
             };
             if *length.get_or_insert(names.len()) != names.len() || label.each().is_none() {
-                return (Self::Named, 0);
+                return Ok((Self::Named, 0));
             }
             let says_one = classes == Some(1) && label.each() == Some(vec![true]);
             telling |= names.len() > 1 || label.says_each() || says_one;
         }
-        match telling {
+        Ok(match telling {
             true => (Self::Each, length.unwrap_or(0)),
             false => (Self::Named, 0),
-        }
+        })
     }
 }

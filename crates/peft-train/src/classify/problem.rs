@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Dataset, Label, LabelName, Row};
+use crate::{Dataset, Label, LabelName, Row, TrainError};
 
 /// What the label of a text is, and so what its loss is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -21,23 +21,26 @@ impl ProblemType {
     /// What the labels of a file look like: lists are several labels, numbers of which one is
     /// written with a decimal point are values, also where each is a list by itself; all else is
     /// classes.
-    pub fn of(dataset: &Dataset) -> Self {
-        let labels = || {
-            dataset.rows().iter().filter_map(|row| {
-                let Row::Labelled { label, .. } = row else {
-                    return None;
-                };
-                Some(label)
-            })
-        };
-        let number = |label: &Label| matches!(label.names(), [LabelName::Number(_)]);
-        let decimal = |label: &Label| matches!(label.names(), [LabelName::Number(n)] if n.is_f64());
-        if labels().any(decimal) && labels().all(number) {
-            Self::Regression
-        } else if labels().any(|label| matches!(label, Label::Many(_))) {
-            Self::MultiLabel
-        } else {
-            Self::SingleLabel
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::row`].
+    pub fn of(dataset: &Dataset) -> Result<Self, TrainError> {
+        let (mut decimal, mut numbers, mut lists) = (false, true, false);
+        for row in dataset.rows() {
+            let Row::Labelled { label, .. } = row? else {
+                continue;
+            };
+            match label.names() {
+                [LabelName::Number(number)] => decimal |= number.is_f64(),
+                _ => numbers = false,
+            }
+            lists |= matches!(label, Label::Many(_));
         }
+        Ok(match (decimal && numbers, lists) {
+            (true, _) => Self::Regression,
+            (false, true) => Self::MultiLabel,
+            (false, false) => Self::SingleLabel,
+        })
     }
 }

@@ -13,7 +13,10 @@ use crate::batch::plan_evaluation;
 use crate::eval::device_of;
 use crate::loss::{binary_nll, smoothed_nll};
 use crate::objective::read;
-use crate::{BlockwiseLoss, Objective, PaddedTokens, Regularisation, TrunkStates};
+use crate::store::borrowed;
+use crate::{
+    BlockwiseLoss, Examples, Objective, PaddedTokens, Regularisation, TrainError, TrunkStates,
+};
 
 /// To tell what a text is: one class, several, or a value.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -36,13 +39,13 @@ impl SequenceClassification {
         let device = logits.device();
         match self.problem {
             ProblemType::SingleLabel => {
-                let classes: Vec<i64> = rows.iter().map(|row| class(row) as i64).collect();
+                let classes: Vec<i64> = rows.iter().map(|row| class(&row.target) as i64).collect();
                 let data = TensorData::new(classes, [n]);
                 let classes = Tensor::<1, Int>::from_data(data, (&device, DType::I64));
                 smoothed_nll(logits, classes, smoothing)
             }
             ProblemType::MultiLabel => {
-                let applies = rows.iter().flat_map(|row| classes(row));
+                let applies = rows.iter().flat_map(|row| classes(&row.target));
                 let applies: Vec<f32> = applies.map(|on| f32::from(u8::from(*on))).collect();
                 let data = TensorData::new(applies, [n, n_labels]);
                 let targets = Tensor::from_data(data, (&device, DType::F32));
@@ -50,7 +53,8 @@ impl SequenceClassification {
             }
             ProblemType::Regression => {
                 assert_eq!(n_labels, 1, "a regression has one output");
-                let data = TensorData::new(rows.iter().map(|row| value(row)).collect(), [n, 1]);
+                let values = rows.iter().map(|row| value(&row.target)).collect();
+                let data = TensorData::new(values, [n, 1]);
                 let targets = Tensor::<2>::from_data(data, (&device, DType::F32));
                 (logits - targets).square().reshape([n])
             }
@@ -71,27 +75,27 @@ impl SequenceClassification {
     fn report(
         self,
         scores: &[Vec<f32>],
-        rows: &[&ClassExample],
+        truth: &[Target],
         n_labels: usize,
         size: Size,
     ) -> SequenceReport {
         match self.problem {
             ProblemType::SingleLabel => {
-                let truth: Vec<usize> = rows.iter().map(|row| class(row)).collect();
+                let truth: Vec<usize> = truth.iter().map(class).collect();
                 let predicted: Vec<usize> = scores.iter().map(|row| likeliest(row)).collect();
                 let right = truth.iter().zip(&predicted).filter(|(a, b)| a == b);
                 let counts = count(&truth, &predicted, n_labels);
                 SequenceReport::Classes(ClassificationReport::new(&counts, right.count(), size))
             }
             ProblemType::MultiLabel => {
-                let truth: Vec<Vec<bool>> = rows.iter().map(|row| classes(row).to_vec()).collect();
+                let truth: Vec<Vec<bool>> = truth.iter().map(|of| classes(of).to_vec()).collect();
                 let predicted: Vec<Vec<bool>> = scores.iter().map(|row| likely(row)).collect();
                 let right = truth.iter().zip(&predicted).filter(|(a, b)| a == b);
                 let counts = count_each(&truth, &predicted, n_labels);
                 SequenceReport::Classes(ClassificationReport::new(&counts, right.count(), size))
             }
             ProblemType::Regression => {
-                let truth: Vec<f64> = rows.iter().map(|row| f64::from(value(row))).collect();
+                let truth: Vec<f64> = truth.iter().map(|of| f64::from(value(of))).collect();
                 let found: Vec<f64> = scores.iter().map(|row| f64::from(row[0])).collect();
                 SequenceReport::Values(RegressionReport {
                     loss: size.loss_sum / size.targets as f64,
@@ -125,23 +129,30 @@ impl<M: SequenceClassifier> Objective<M> for SequenceClassification {
         Some(self)
     }
 
-    fn evaluate(&self, model: &M, examples: &[ClassExample], batch_size: usize) -> SequenceReport {
+    fn evaluate(
+        &self,
+        model: &M,
+        examples: Examples<'_, ClassExample>,
+        batch_size: usize,
+    ) -> Result<SequenceReport, TrainError> {
         let device = device_of(model);
-        let (mut scores, mut rows) = (Vec::new(), Vec::new());
+        let (mut scores, mut truth) = (Vec::new(), Vec::new());
         let mut size = Size {
             examples: examples.len(),
             targets: examples.len(),
             ..Size::default()
         };
-        for batch in plan_evaluation(examples, batch_size) {
+        for batch in plan_evaluation(&examples.lengths(), batch_size) {
+            let of_batch = examples.at(&batch)?;
+            let batch = borrowed(&of_batch);
             size.tokens += batch.iter().map(|row| row.ids.len()).sum::<usize>();
             let logits = class_logits(model, padded(&batch, &device), None);
             let losses = self.losses(logits.clone(), &batch, 0.0).into_data();
             size.loss_sum += losses.iter::<f32>().map(f64::from).sum::<f64>();
             scores.extend(score_rows(logits));
-            rows.extend(batch);
+            truth.extend(batch.into_iter().map(|row| row.target.clone()));
         }
-        self.report(&scores, &rows, model.n_labels(), size)
+        Ok(self.report(&scores, &truth, model.n_labels(), size))
     }
 }
 
@@ -215,23 +226,23 @@ pub(super) fn likely(scores: &[f32]) -> Vec<bool> {
     scores.iter().map(|score| *score > 0.0).collect()
 }
 
-fn class(row: &ClassExample) -> usize {
-    match row.target {
-        Target::Class(class) => class,
+fn class(target: &Target) -> usize {
+    match target {
+        Target::Class(class) => *class,
         _ => panic!("the target of a single-label example is a class"),
     }
 }
 
-fn classes(row: &ClassExample) -> &[bool] {
-    match &row.target {
+fn classes(target: &Target) -> &[bool] {
+    match target {
         Target::Classes(classes) => classes,
         _ => panic!("the target of a multi-label example is a list of classes"),
     }
 }
 
-fn value(row: &ClassExample) -> f32 {
-    match row.target {
-        Target::Value(value) => value,
+fn value(target: &Target) -> f32 {
+    match target {
+        Target::Value(value) => *value,
         _ => panic!("the target of a regression is a value"),
     }
 }

@@ -1,12 +1,16 @@
 //! [`TagExample`]: the tokens of tagged words.
 
+use serde::{Deserialize, Serialize};
+
 use super::LabelSet;
 use super::wrong_label::{WrongLabel, note};
 use crate::data::check_vocabulary;
-use crate::{Dataset, Digest, LabelName, Row, TextTokenizer, TrainError, TrainExample};
+use crate::{
+    Dataset, Digest, ExampleStore, LabelName, Row, TextTokenizer, TrainError, TrainExample,
+};
 
 /// Tokens, and the tags of those that have one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagExample {
     /// The tokens, special ones included.
     pub ids: Vec<u32>,
@@ -16,10 +20,13 @@ pub struct TagExample {
 }
 
 /// The examples of a file.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct EncodedTags {
     /// Those that have a tag, in the file's order.
-    pub examples: Vec<TagExample>,
+    pub examples: ExampleStore<TagExample>,
+    /// The tag of all words, where they have the same: a model learns of them to say it whatever
+    /// the word.
+    pub only_tag: Option<usize>,
     /// How many rows were cut at the maximal length.
     pub truncated: usize,
     /// How many rows have no tag left and are left out.
@@ -42,13 +49,15 @@ pub fn encode_tags(
     let labels = &labels.settled(&[dataset])?;
     let tokenizer = tokenizer.for_words()?;
     let mut encoded = EncodedTags {
-        examples: Vec::with_capacity(dataset.rows().len()),
+        examples: ExampleStore::default(),
+        only_tag: None,
         truncated: 0,
         dropped: 0,
     };
     let mut wrong = Vec::new();
-    for (i, row) in dataset.rows().iter().enumerate() {
-        let Row::Tagged { words, tags } = row else {
+    let mut other = false;
+    for (i, row) in dataset.rows().enumerate() {
+        let Row::Tagged { words, tags } = row? else {
             return Err(dataset.wrong_task("a tagger of words", "{\"tokens\", \"tags\"}"));
         };
         let tags: Result<Vec<Option<usize>>, WrongLabel<'_>> =
@@ -60,7 +69,7 @@ pub fn encode_tags(
                 continue;
             }
         };
-        let found = tokenizer.encode_words(words, max_length)?;
+        let found = tokenizer.encode_words(&words, max_length)?;
         if let Err(error) = check_vocabulary(&found.ids, vocab_size) {
             note(&mut wrong, i, error);
             continue;
@@ -73,7 +82,12 @@ pub fn encode_tags(
         };
         match example.n_targets() {
             0 => encoded.dropped += 1,
-            _ => encoded.examples.push(example),
+            _ => {
+                for tag in example.tags.iter().flatten() {
+                    other |= *encoded.only_tag.get_or_insert(*tag) != *tag;
+                }
+                encoded.examples.push(&example)?;
+            }
         }
     }
     if !wrong.is_empty() {
@@ -81,6 +95,9 @@ pub fn encode_tags(
     }
     if encoded.examples.is_empty() {
         return Err(dataset.no_targets(encoded.truncated, max_length));
+    }
+    if other {
+        encoded.only_tag = None;
     }
     Ok(encoded)
 }
@@ -91,19 +108,6 @@ fn class<'a>(tag: &'a LabelName, labels: &'a LabelSet) -> Result<Option<usize>, 
         Ok(id) => Ok(Some(id)),
         Err(_) if tag.is_no_target() => Ok(None),
         Err(unknown) => Err(WrongLabel::Unknown(unknown)),
-    }
-}
-
-impl EncodedTags {
-    /// The tag of all words, where they have the same: a model learns of them to say it whatever
-    /// the word.
-    pub fn only_tag(&self) -> Option<usize> {
-        let mut tags = self
-            .examples
-            .iter()
-            .flat_map(|row| row.tags.iter().flatten());
-        let first = tags.next()?;
-        tags.all(|tag| tag == first).then_some(*first)
     }
 }
 

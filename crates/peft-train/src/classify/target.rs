@@ -1,12 +1,14 @@
 //! [`Target`]: what a model is to say of a text.
 
+use serde::{Deserialize, Serialize};
+
 use super::label_set::NO_TARGET;
 use super::wrong_label::WrongLabel;
 use super::{LabelSet, ListReading, ProblemType};
 use crate::{Label, LabelName};
 
 /// What a model is to say of a text.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Target {
     /// This class.
     Class(usize),

@@ -166,7 +166,7 @@ impl ClassifierTask {
         let of_tokens = rows.kind() == RowKind::Tagged;
         let problem = match of_tokens {
             true => ProblemType::SingleLabel,
-            false => ProblemType::of(rows),
+            false => ProblemType::of(rows)?,
         };
         let labels = match problem {
             ProblemType::Regression => LabelSet::new(vec!["value".into()])?,
@@ -205,7 +205,10 @@ impl HeadDescription {
         let outputs = self.names.len();
         let Some(found) = &self.problem_type else {
             // What transformers takes one output for, and several by their labels.
-            let lists = files.iter().any(|rows| rows.has_lists());
+            let mut lists = false;
+            for rows in files {
+                lists |= rows.has_lists()?;
+            }
             return Ok(match (outputs, lists) {
                 (1, _) => ProblemType::Regression,
                 (_, true) => ProblemType::MultiLabel,

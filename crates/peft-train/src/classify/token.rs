@@ -11,7 +11,10 @@ use crate::batch::plan_evaluation;
 use crate::eval::device_of;
 use crate::loss::{nll, smoothed_nll};
 use crate::objective::{ReadPositions, states_read};
-use crate::{BlockwiseLoss, Objective, PaddedTokens, Regularisation, TrunkStates};
+use crate::store::borrowed;
+use crate::{
+    BlockwiseLoss, Examples, Objective, PaddedTokens, Regularisation, TrainError, TrunkStates,
+};
 
 /// To tell what each word is, read at its first token.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -66,16 +69,18 @@ impl<M: TokenClassifier> Objective<M> for TokenClassification {
     fn evaluate(
         &self,
         model: &M,
-        examples: &[TagExample],
+        examples: Examples<'_, TagExample>,
         batch_size: usize,
-    ) -> ClassificationReport {
+    ) -> Result<ClassificationReport, TrainError> {
         let device = device_of(model);
         let (mut truth, mut predicted) = (Vec::new(), Vec::new());
         let mut size = Size {
             examples: examples.len(),
             ..Size::default()
         };
-        for rows in plan_evaluation(examples, batch_size) {
+        for rows in plan_evaluation(&examples.lengths(), batch_size) {
+            let rows = examples.at(&rows)?;
+            let rows = borrowed(&rows);
             let batch = PaddedTokens::new(&ids(&rows), &device);
             let logits = logits_at(model, batch, &tagged_places(&rows), None, &device);
             let tags = tags(&rows);
@@ -87,7 +92,8 @@ impl<M: TokenClassifier> Objective<M> for TokenClassification {
         }
         size.targets = truth.len();
         let right = truth.iter().zip(&predicted).filter(|(a, b)| a == b).count();
-        ClassificationReport::new(&count(&truth, &predicted, model.n_labels()), right, size)
+        let counts = count(&truth, &predicted, model.n_labels());
+        Ok(ClassificationReport::new(&counts, right, size))
     }
 }
 

@@ -49,11 +49,11 @@ pub fn told_of_texts(
 ) -> Result<ToldReport, TrainError> {
     let labels = &task.labels.settled(&[rows])?;
     let (mut truth, mut wrong) = (Vec::new(), Vec::new());
-    for (i, row) in rows.rows().iter().enumerate() {
-        let Row::Labelled { label, .. } = row else {
+    for (i, row) in rows.rows().enumerate() {
+        let Row::Labelled { label, .. } = row? else {
             return Err(rows.wrong_task("a classifier of texts", "{\"text\", \"label\"}"));
         };
-        match Target::new(label, task.problem, labels) {
+        match Target::new(&label, task.problem, labels) {
             Ok(target) => truth.push(target),
             Err(reason) => note(&mut wrong, i, reason),
         }
@@ -121,8 +121,8 @@ pub fn told_of_words(
     let (mut truth, mut found) = (Vec::new(), Vec::new());
     let (mut runs, mut told_runs) = (Vec::new(), Vec::new());
     let mut wrong = Vec::new();
-    for (i, (row, told)) in rows.rows().iter().zip(predicted).enumerate() {
-        let Row::Tagged { tags, .. } = row else {
+    for (i, (row, told)) in rows.rows().zip(predicted).enumerate() {
+        let Row::Tagged { tags, .. } = row? else {
             return Err(rows.wrong_task("a tagger of words", "{\"tokens\", \"tags\"}"));
         };
         let (mut run, mut told_run) = (Vec::new(), Vec::new());

@@ -2,12 +2,13 @@
 
 use peft_core::nearest;
 use peft_files::{NotFinite, python_json};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// A turn of a conversation: every key that the row gives it, in the row's order, since a chat
 /// template may read any of them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "Map<String, Value>", try_from = "Value")]
 pub struct Message {
     fields: Map<String, Value>,
 }
@@ -95,6 +96,20 @@ impl Message {
     /// The same, and no target.
     pub(super) fn pass_over(&mut self) {
         self.fields.insert("weight".into(), 0.into());
+    }
+}
+
+impl From<Message> for Map<String, Value> {
+    fn from(message: Message) -> Self {
+        message.fields
+    }
+}
+
+impl TryFrom<Value> for Message {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        Self::parse(&value)
     }
 }
 

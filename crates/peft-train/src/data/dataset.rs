@@ -1,6 +1,7 @@
 //! [`Dataset`]: the rows of files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use peft_data::{RowPlace, Rows, row_files};
 use serde_json::{Map, Value};
@@ -9,6 +10,7 @@ use super::shape::{Writing, shaped};
 use super::{Label, LabelName, Row, RowKind, RowOptions, TrainTurns};
 use crate::TrainError;
 use crate::error::BadRow;
+use crate::store::ValueStore;
 
 /// How many bad rows are named in one error.
 const NAMED: usize = 20;
@@ -19,13 +21,16 @@ const COLUMNS: usize = 50;
 /// As much of a reason is shown, in characters: it may repeat what a row has.
 const REASON: usize = 500;
 
-/// The rows of files, all of one kind.
+/// The rows of files, all of one kind. The first 64 MiB of them are in memory, the others in a
+/// temporary file, which has no name and is gone with the last set that has rows there.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     name: String,
     files: Vec<PathBuf>,
     kind: RowKind,
-    rows: Vec<Row>,
+    rows: Arc<ValueStore<Row>>,
+    /// Which of them these are.
+    indices: Vec<usize>,
     /// The file of each row, and where it is there.
     places: Vec<(u32, RowPlace)>,
     left_alone: Vec<String>,
@@ -68,10 +73,12 @@ impl Dataset {
             name: name(paths, files.len()),
             files,
             kind: RowKind::Text,
-            rows: Vec::new(),
+            rows: Arc::default(),
+            indices: Vec::new(),
             places: Vec::new(),
             left_alone: Vec::new(),
         };
+        let (mut kept, mut kind) = (ValueStore::default(), None);
         let most = options.max_rows.unwrap_or(usize::MAX);
         let mut bad = WrongRows::default();
         for file in 0..found.files.len() {
@@ -80,13 +87,14 @@ impl Dataset {
                 text: rows.is_text(),
                 nulls: rows.has_nulls(),
             };
-            while found.rows.len() + bad.count < most
+            while kept.len() + bad.count < most
                 && let Some(row) = rows.next().transpose()?
             {
                 let parsed = row.object.and_then(|row| read(row, writing));
-                match parsed.and_then(|(row, more)| Ok((found.of_one_kind(row)?, more))) {
+                match parsed.and_then(|(row, more)| Ok((of_one_kind(row, &mut kind)?, more))) {
                     Ok((parsed, more)) => {
-                        found.rows.push(parsed);
+                        found.indices.push(kept.len());
+                        kept.push(&parsed)?;
                         found.places.push((file as u32, row.at));
                         found.leave_alone(more);
                     }
@@ -97,24 +105,12 @@ impl Dataset {
         if bad.count > 0 {
             return Err(bad.of(found.name));
         }
-        let Some(first) = found.rows.first() else {
+        let Some(kind) = kind else {
             return Err(TrainError::Empty { of: found.name });
         };
-        found.kind = first.kind();
+        (found.kind, found.rows) = (kind, Arc::new(kept));
         found.check_conversations(options)?;
         Ok(found)
-    }
-
-    /// A row of the same kind as those before.
-    fn of_one_kind(&self, row: Row) -> Result<Row, String> {
-        match self.rows.first() {
-            Some(first) if first.kind() != row.kind() => Err(format!(
-                "is {}, but the rows before are {}; all rows are of one kind",
-                row.kind().keys(),
-                first.kind().keys()
-            )),
-            _ => Ok(row),
-        }
     }
 
     /// An error where options for conversations are given, and there are none.
@@ -178,7 +174,7 @@ impl Dataset {
     }
 
     /// Those rows that stay and those that are taken.
-    pub(super) fn parted(self, taken: &[bool]) -> (Self, Self) {
+    pub(super) fn parted(&self, taken: &[bool]) -> (Self, Self) {
         let part = |kept: bool| Self {
             name: match kept {
                 true => self.name.clone(),
@@ -186,15 +182,16 @@ impl Dataset {
             },
             files: self.files.clone(),
             kind: self.kind,
-            rows: Vec::new(),
+            rows: self.rows.clone(),
+            indices: Vec::new(),
             places: Vec::new(),
             left_alone: self.left_alone.clone(),
         };
         let (mut stay, mut go) = (part(true), part(false));
-        for ((row, place), taken) in self.rows.into_iter().zip(self.places).zip(taken) {
+        for ((index, place), taken) in self.indices.iter().zip(&self.places).zip(taken) {
             let to = if *taken { &mut go } else { &mut stay };
-            to.rows.push(row);
-            to.places.push(place);
+            to.indices.push(*index);
+            to.places.push(*place);
         }
         (stay, go)
     }
@@ -204,9 +201,38 @@ impl Dataset {
         self.kind
     }
 
-    /// The rows.
-    pub fn rows(&self) -> &[Row] {
-        &self.rows
+    /// How many rows there are; at least one.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// A row.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] and [`TrainError::RowLost`] of a temporary file.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    pub fn row(&self, row: usize) -> Result<Row, TrainError> {
+        self.rows.get(self.indices[row])
+    }
+
+    /// The rows, one after the other.
+    pub fn rows(&self) -> impl Iterator<Item = Result<Row, TrainError>> {
+        self.indices.iter().map(|index| self.rows.get(*index))
+    }
+
+    /// Whether what is said holds of any row.
+    pub(crate) fn any(&self, holds: impl Fn(&Row) -> bool) -> Result<bool, TrainError> {
+        for row in self.rows() {
+            if holds(&row?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The columns that nothing reads, in the order of the file.
@@ -215,9 +241,13 @@ impl Dataset {
     }
 
     /// Whether a label or a tag is a string.
-    pub fn names_labels(&self) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// As [`row`](Self::row).
+    pub fn names_labels(&self) -> Result<bool, TrainError> {
         let named = |label: &LabelName| matches!(label, LabelName::Name(_));
-        self.rows.iter().any(|row| match row {
+        self.any(|row| match row {
             Row::Labelled { label, .. } => label.names().iter().any(named),
             Row::Tagged { tags, .. } => tags.iter().any(named),
             Row::Text { .. }
@@ -229,7 +259,11 @@ impl Dataset {
     }
 
     /// Whether the label of a text is a list.
-    pub fn has_lists(&self) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// As [`row`](Self::row).
+    pub fn has_lists(&self) -> Result<bool, TrainError> {
         let list = |row: &Row| {
             matches!(
                 row,
@@ -239,7 +273,7 @@ impl Dataset {
                 }
             )
         };
-        self.rows.iter().any(list)
+        self.any(list)
     }
 
     /// An error that names some rows together, by index.
@@ -274,6 +308,19 @@ impl Dataset {
                 max_length,
             },
         }
+    }
+}
+
+/// A row of the same kind as those before.
+fn of_one_kind(row: Row, kind: &mut Option<RowKind>) -> Result<Row, String> {
+    let before = *kind.get_or_insert(row.kind());
+    match before == row.kind() {
+        true => Ok(row),
+        false => Err(format!(
+            "is {}, but the rows before are {}; all rows are of one kind",
+            row.kind().keys(),
+            before.keys()
+        )),
     }
 }
 

@@ -1,13 +1,14 @@
 //! [`Example`]: a row's tokens, and which of them are targets.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use super::conversation::{chat_example, dialogue_example};
 use super::{Dataset, Row};
-use crate::{EncodeSpecial, TextToken, TextTokenizer, TrainError};
+use crate::{EncodeSpecial, ExampleStore, TextToken, TextTokenizer, TrainError};
 
 /// Tokens of a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Example {
     /// The tokens.
     pub ids: Vec<u32>,
@@ -64,10 +65,12 @@ pub struct EncodeOptions {
 }
 
 /// The examples of a file.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct EncodedExamples {
     /// Those that have a target, in the file's order.
-    pub examples: Vec<Example>,
+    pub examples: ExampleStore<Example>,
+    /// How many rows they are of: more than there are examples, where those are packed.
+    pub rows: usize,
     /// How many rows were cut at the maximal length.
     pub truncated: usize,
     /// How many rows have no target left and are left out.
@@ -101,14 +104,10 @@ pub fn encode(
     tokenizer: &TextTokenizer,
     options: &EncodeOptions,
 ) -> Result<EncodedExamples, TrainError> {
-    let mut encoded = EncodedExamples {
-        examples: Vec::with_capacity(dataset.rows().len()),
-        truncated: 0,
-        dropped: 0,
-        apart: 0,
-    };
+    let mut encoded = EncodedExamples::default();
     let mut wrong = Vec::new();
-    for (i, row) in dataset.rows().iter().enumerate() {
+    for (i, row) in dataset.rows().enumerate() {
+        let row = row?;
         if matches!(row, Row::Labelled { .. } | Row::Tagged { .. }) {
             return Err(dataset.wrong_task(
                 "a causal language model",
@@ -119,7 +118,7 @@ pub fn encode(
             example,
             cut,
             apart,
-        } = match encoded_row(row, tokenizer, options) {
+        } = match encoded_row(&row, tokenizer, options) {
             Ok(found) => found,
             Err(EncodeRefusal::Row(reason)) => {
                 wrong.push((i, reason));
@@ -135,7 +134,8 @@ pub fn encode(
         if example.n_targets() == 0 {
             encoded.dropped += 1;
         } else {
-            encoded.examples.push(example);
+            encoded.rows += 1;
+            encoded.examples.push(&example)?;
         }
     }
     if !wrong.is_empty() {

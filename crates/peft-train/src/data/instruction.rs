@@ -1,5 +1,6 @@
 //! [`Instruction`]: an instruction and its answer, as Alpaca's rows have them.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::Message;
@@ -11,7 +12,7 @@ const WITH_INPUT: &str = "Below is an instruction that describes a task, paired 
 
 /// An instruction and its answer. A model with a chat template reads it as a conversation of two
 /// turns, one without as Alpaca's prompt.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Instruction {
     /// What is to be done.
     pub instruction: String,

@@ -82,7 +82,7 @@ impl Questions {
     }
 
     /// The rows. Where there is no answer, what stands in its place means nothing.
-    pub fn rows(&self) -> &[Row] {
+    pub fn rows(&self) -> impl Iterator<Item = Result<Row, TrainError>> {
         self.dataset.rows()
     }
 
@@ -98,8 +98,8 @@ impl Questions {
 
     /// The rows that have an answer, if any has.
     pub fn answered(&self) -> Option<Dataset> {
-        let (_, answered) = self.dataset.clone().parted(&self.is_answered);
-        (!answered.rows().is_empty()).then_some(answered)
+        let (_, answered) = self.dataset.parted(&self.is_answered);
+        (answered.len() > 0).then_some(answered)
     }
 
     /// A number that tells these rows from others.
@@ -112,10 +112,17 @@ impl Questions {
     }
 
     /// The text that answers each row; none where it has no answer, or none that is a text.
-    pub fn texts(&self) -> Vec<Option<String>> {
-        let rows = self.rows().iter().zip(&self.is_answered);
-        rows.map(|(row, is_answered)| is_answered.then(|| row.answer()).flatten())
-            .collect()
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::row`].
+    pub fn texts(&self) -> Result<Vec<Option<String>>, TrainError> {
+        let rows = self.rows().zip(&self.is_answered);
+        rows.map(|(row, is_answered)| {
+            let row = row?;
+            Ok(is_answered.then(|| row.answer()).flatten())
+        })
+        .collect()
     }
 
     /// What a decoder of this vocabulary and so many positions reads for each row; see
@@ -140,8 +147,8 @@ impl Questions {
         }
         let mut wrong = Vec::new();
         let mut prompts = Vec::with_capacity(self.len());
-        for (i, row) in self.rows().iter().enumerate() {
-            let asked = match asked_tokens(row, tokenizer) {
+        for (i, row) in self.rows().enumerate() {
+            let asked = match asked_tokens(&row?, tokenizer) {
                 Err(TrainError::ChatTemplate { reason }) => {
                     wrong.push((i, format!("the chat template failed: {reason}")));
                     continue;

@@ -1,35 +1,39 @@
 //! Rows that are there more than once.
 
-use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Dataset, Row};
+use crate::TrainError;
 
-/// Where rows are, by what they say.
+/// Where rows are, by what they say: their hashes, in order, with their indices.
 struct Found<'a> {
-    rows: &'a [Row],
-    by_hash: HashMap<u64, Vec<u32>>,
+    rows: &'a Dataset,
+    by_hash: Vec<(u64, usize)>,
 }
 
 impl<'a> Found<'a> {
-    fn new(rows: &'a [Row]) -> Self {
-        Self {
-            rows,
-            by_hash: HashMap::with_capacity(rows.len()),
+    fn new(rows: &'a Dataset) -> Result<Self, TrainError> {
+        let mut by_hash = Vec::with_capacity(rows.len());
+        for (index, row) in rows.rows().enumerate() {
+            by_hash.push((hash(&row?), index));
         }
+        by_hash.sort_unstable();
+        Ok(Self { rows, by_hash })
     }
 
-    /// The first row like this one, if there is one.
-    fn like(&self, row: &Row) -> Option<usize> {
-        let of_hash = self.by_hash.get(&hash(row))?.iter();
-        let mut of_hash = of_hash.map(|found| *found as usize);
-        of_hash.find(|found| self.rows[*found] == *row)
-    }
-
-    fn add(&mut self, index: usize) {
-        let of_hash = self.by_hash.entry(hash(&self.rows[index])).or_default();
-        of_hash.push(index as u32);
+    /// The first row before this index that is like this one, if there is one.
+    fn like(&self, row: &Row, before: usize) -> Result<Option<usize>, TrainError> {
+        let hash = hash(row);
+        let from = self.by_hash.partition_point(|(of, _)| *of < hash);
+        for (of, index) in &self.by_hash[from..] {
+            if *of != hash || *index >= before {
+                break;
+            }
+            if self.rows.row(*index)? == *row {
+                return Ok(Some(*index));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -41,24 +45,31 @@ fn hash(row: &Row) -> u64 {
 
 impl Dataset {
     /// The rows that are there already, each with the first like it, by their indices.
-    pub fn repeated(&self) -> Vec<(usize, usize)> {
-        let mut found = Found::new(self.rows());
-        let mut repeated = Vec::new();
-        for (index, row) in self.rows().iter().enumerate() {
-            match found.like(row) {
-                Some(first) => repeated.push((index, first)),
-                None => found.add(index),
-            }
-        }
-        repeated
+    ///
+    /// # Errors
+    ///
+    /// As [`row`](Self::row).
+    pub fn repeated(&self) -> Result<Vec<(usize, usize)>, TrainError> {
+        self.in_found(&Found::new(self)?, true)
     }
 
     /// The rows that another set has too, each with the first like it there, by their indices.
-    pub fn shared_with(&self, other: &Self) -> Vec<(usize, usize)> {
-        let mut found = Found::new(other.rows());
-        (0..other.rows().len()).for_each(|index| found.add(index));
-        let rows = self.rows().iter().enumerate();
-        rows.filter_map(|(index, row)| Some((index, found.like(row)?)))
-            .collect()
+    ///
+    /// # Errors
+    ///
+    /// As [`row`](Self::row).
+    pub fn shared_with(&self, other: &Self) -> Result<Vec<(usize, usize)>, TrainError> {
+        self.in_found(&Found::new(other)?, false)
+    }
+
+    fn in_found(&self, found: &Found<'_>, before: bool) -> Result<Vec<(usize, usize)>, TrainError> {
+        let mut pairs = Vec::new();
+        for (index, row) in self.rows().enumerate() {
+            let end = if before { index } else { usize::MAX };
+            if let Some(first) = found.like(&row?, end)? {
+                pairs.push((index, first));
+            }
+        }
+        Ok(pairs)
     }
 }

@@ -1,5 +1,6 @@
 //! [`Row`]: one row of a file, told apart by its keys.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::chat::{Message, conversation, template_variables};
@@ -10,7 +11,7 @@ use super::{Instruction, Label, LabelName, RowOptions, TrainTurns};
 ///
 /// `{"tokens", "tags"}` is the form of the field's CoNLL sets, whose columns are called `tokens`
 /// and `ner_tags` or `pos_tags`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Row {
     /// Every token is a target but the first.
@@ -124,13 +125,8 @@ impl Row {
         }
     }
 
-    /// Whether it is words with tags.
-    pub(crate) fn is_tagged(&self) -> bool {
-        matches!(self, Self::Tagged { .. })
-    }
-
     /// What the row of a file says, by the keys of its form, and the keys that it has beside those.
-    pub(super) fn of(
+    pub(crate) fn of(
         map: &Map<String, Value>,
         options: &RowOptions,
     ) -> Result<(Self, Vec<String>), String> {

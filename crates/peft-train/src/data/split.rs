@@ -17,7 +17,7 @@ impl Dataset {
     ///
     /// [`TrainError::Setting`] for a fraction that is not between 0 and 1, and where no row is left
     /// on one side.
-    pub fn split(self, taken: f64, seed: u64) -> Result<(Self, Self), TrainError> {
+    pub fn split(&self, taken: f64, seed: u64) -> Result<(Self, Self), TrainError> {
         let wrong = |expected| TrainError::Setting {
             field: "split",
             value: taken.to_string(),
@@ -35,7 +35,7 @@ impl Dataset {
             digest.add(at.number());
             share(digest) < taken
         };
-        let taken_rows: Vec<bool> = (0..self.rows().len()).map(is_taken).collect();
+        let taken_rows: Vec<bool> = (0..self.len()).map(is_taken).collect();
         let n = taken_rows.iter().filter(|taken| **taken).count();
         if n == 0 || n == taken_rows.len() {
             return Err(wrong(

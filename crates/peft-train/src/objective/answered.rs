@@ -5,7 +5,8 @@ use peft_model::CausalLm;
 
 use super::{BlockwiseLoss, Objective};
 use crate::{
-    EvalReport, Example, GenerateConfig, TextReport, TextTokenizer, TrainError, generate_all,
+    EvalReport, Example, Examples, GenerateConfig, TextReport, TextTokenizer, TrainError,
+    generate_all,
 };
 
 /// What a model is asked, and the answer that it should give.
@@ -85,10 +86,15 @@ where
         self.objective.blockwise()
     }
 
-    fn evaluate(&self, model: &M, examples: &[Example], batch_size: usize) -> EvalReport {
-        EvalReport {
+    fn evaluate(
+        &self,
+        model: &M,
+        examples: Examples<'_, Example>,
+        batch_size: usize,
+    ) -> Result<EvalReport, TrainError> {
+        Ok(EvalReport {
             rouge_l: self.rouge_l(model, batch_size),
-            ..self.objective.evaluate(model, examples, batch_size)
-        }
+            ..self.objective.evaluate(model, examples, batch_size)?
+        })
     }
 }

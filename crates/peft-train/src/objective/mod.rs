@@ -24,6 +24,8 @@ pub use regularisation::Regularisation;
 pub use report::Report;
 pub use train_example::TrainExample;
 
+use crate::{Examples, TrainError};
+
 /// A task: its examples, their loss, and its measures.
 ///
 /// The loop adds the losses of all batches of a step, on as many threads as it is given, and
@@ -56,8 +58,17 @@ pub trait Objective<M: Module>: Sync {
     /// How good a model is that is not in training; see [`Module::valid`]. The result does not
     /// depend on the batch size.
     ///
+    /// # Errors
+    ///
+    /// Those of [`Examples::get`].
+    ///
     /// # Panics
     ///
     /// If there is no example.
-    fn evaluate(&self, model: &M, examples: &[Self::Example], batch_size: usize) -> Self::Report;
+    fn evaluate(
+        &self,
+        model: &M,
+        examples: Examples<'_, Self::Example>,
+        batch_size: usize,
+    ) -> Result<Self::Report, TrainError>;
 }

@@ -6,7 +6,7 @@ use peft_model::{CausalLm, Pass, Stages};
 
 use super::{BlockwiseLoss, Objective, Report, TrainExample, TrunkStates};
 use crate::loss::target_loss;
-use crate::{Batch, EvalReport, Example, evaluate};
+use crate::{Batch, EvalReport, Example, Examples, TrainError, evaluate};
 
 /// To predict the next token: the objective of causal language models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,7 +28,12 @@ impl<M: CausalLm> Objective<M> for NextToken {
         Some(self)
     }
 
-    fn evaluate(&self, model: &M, examples: &[Example], batch_size: usize) -> EvalReport {
+    fn evaluate(
+        &self,
+        model: &M,
+        examples: Examples<'_, Example>,
+        batch_size: usize,
+    ) -> Result<EvalReport, TrainError> {
         evaluate(model, examples, batch_size)
     }
 }

@@ -5,7 +5,7 @@ use peft_model::{CausalLm, Pass, Stages};
 
 use super::{BlockwiseLoss, NextToken, Objective, TrunkStates};
 use crate::loss::target_loss;
-use crate::{Batch, EvalReport, Example, Regularisation, evaluate};
+use crate::{Batch, EvalReport, Example, Examples, Regularisation, TrainError, evaluate};
 
 /// The objective of [`NextToken`], whose batches are [packed](Batch::packed): less is padded, and
 /// losses and gradients are the same up to rounding. A batch is of as many examples as before.
@@ -60,7 +60,12 @@ impl<M: CausalLm> Objective<M> for PackedNextToken {
         Some(self)
     }
 
-    fn evaluate(&self, model: &M, examples: &[Example], batch_size: usize) -> EvalReport {
+    fn evaluate(
+        &self,
+        model: &M,
+        examples: Examples<'_, Example>,
+        batch_size: usize,
+    ) -> Result<EvalReport, TrainError> {
         evaluate(model, examples, batch_size)
     }
 }

@@ -3,7 +3,7 @@
 use peft_core::Digest;
 
 /// A row as tokens, with its targets.
-pub trait TrainExample: Sync {
+pub trait TrainExample: Clone + Sync {
     /// How many tokens it has; rows of similar length share a batch.
     fn length(&self) -> usize;
 

@@ -13,7 +13,8 @@ use super::replica::brought;
 use super::trunk::Trunk;
 use super::workers::Workers;
 use crate::batch::shares;
-use crate::{Objective, TrainError, TrainExample};
+use crate::store::borrowed;
+use crate::{Examples, Objective, TrainError};
 
 /// Spreads the rows of a seed; of Knuth's MMIX.
 const MULTIPLIER: u64 = 6_364_136_223_846_793_005;
@@ -72,17 +73,17 @@ impl StepLosses {
 ///
 /// # Errors
 ///
-/// Those of the states on disk.
+/// Those of the states and the examples on disk.
 pub(super) fn gradients<M: Module, O: Objective<M>>(
     model: &M,
     objective: &O,
-    examples: &[O::Example],
+    examples: Examples<'_, O::Example>,
     batches: &[Vec<usize>],
     trunk: Option<Trunk<'_, M, O::Example>>,
     recompute: bool,
     SeededWorkers { workers, seed }: SeededWorkers<'_, M>,
 ) -> Result<StepGradients, TrainError> {
-    let targets = |row: &usize| examples[*row].n_targets();
+    let targets = |row: &usize| examples.n_targets(*row);
     let n_targets: usize = batches.iter().flatten().map(targets).sum();
     let blockwise = objective.blockwise();
     let began = Instant::now();
@@ -100,7 +101,8 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
         let seed = rows.iter().fold(seed, |seed, row| {
             seed.wrapping_mul(MULTIPLIER).wrapping_add(*row as u64)
         });
-        let rows: Vec<&O::Example> = rows.iter().map(|row| &examples[*row]).collect();
+        let rows = examples.at(rows)?;
+        let rows = borrowed(&rows);
         if let Some(objective) = blockwise.filter(|_| recompute) {
             let part = RecomputedLoss {
                 model,
@@ -123,7 +125,7 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
         let grads = GradientsParams::from_grads(part.backward(), model);
         Ok::<_, TrainError>((loss, grads))
     };
-    let length = |row: usize| examples[row].length();
+    let length = |row: usize| examples.length(row);
     let shares: Vec<Vec<&[usize]>> = batches
         .iter()
         .map(|batch| shares(batch, length, placement.n_workers()))

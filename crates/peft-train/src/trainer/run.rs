@@ -21,7 +21,7 @@ use super::{
     clip_global_norm,
 };
 use crate::batch::plan;
-use crate::{Objective, Report, TrainError, TrainExample};
+use crate::{Examples, Objective, Report, TrainError, TrainExample};
 
 impl<E: TrainExample> Trainer<'_, E> {
     /// Train a model on an autodiff device, and return it.
@@ -42,7 +42,7 @@ impl<E: TrainExample> Trainer<'_, E> {
     {
         let config = self.config;
         config.validate()?;
-        if self.examples.is_empty() || self.valid.is_some_and(<[E]>::is_empty) {
+        if self.examples.is_empty() || self.valid.is_some_and(Examples::is_empty) {
             return Err(TrainError::NoExamples);
         }
         let length = config.length(self.examples.len());
@@ -50,7 +50,7 @@ impl<E: TrainExample> Trainer<'_, E> {
         let warmup = config.warmup.steps(total_steps);
         config.check_length(self.examples.len())?;
         check_devices(&model, self.devices, config.workers)?;
-        let lengths: Vec<usize> = self.examples.iter().map(TrainExample::length).collect();
+        let lengths = self.examples.lengths();
         let none = Map::new();
         let settings = settings(
             config,
@@ -75,8 +75,8 @@ impl<E: TrainExample> Trainer<'_, E> {
             None => (0, Evaluations::default()),
         };
         let evaluate = |model: &M| {
-            let valid = self.valid?;
-            Some(objective.evaluate(&model.valid(), valid, config.batch_size))
+            let evaluate = |valid| objective.evaluate(&model.valid(), valid, config.batch_size);
+            self.valid.map(evaluate).transpose()
         };
         let blockwise = objective.blockwise();
         let mut trunks = self
@@ -106,7 +106,7 @@ impl<E: TrainExample> Trainer<'_, E> {
         if first == 0
             && config.eval_first
             && evaluations.before.is_none()
-            && let Some(report) = evaluate(&model)
+            && let Some(report) = evaluate(&model)?
         {
             if !report.loss().is_finite() {
                 let what = Divergence::Evaluation(report.loss());
@@ -152,7 +152,7 @@ impl<E: TrainExample> Trainer<'_, E> {
             if let Some(trunks) = trunks.as_mut().filter(|_| begins) {
                 let span = |depth: &_| stages.span(step, depth);
                 let placement = workers.placement();
-                if let Some(report) = trunks.begin(&model, blockwise, step, placement, span) {
+                if let Some(report) = trunks.begin(&model, blockwise, step, placement, span)? {
                     observer.on_trunk(&report)?;
                 }
             }
@@ -233,7 +233,7 @@ impl<E: TrainExample> Trainer<'_, E> {
                 let what = Divergence::Parameter(path);
                 return Err(diverged(&model, done, what, rows, learning_rate));
             }
-            if evaluates && let Some(found) = evaluate(&model) {
+            if evaluates && let Some(found) = evaluate(&model)? {
                 if !found.loss().is_finite() {
                     let what = Divergence::Evaluation(found.loss());
                     return Err(diverged(&model, done, what, rows, learning_rate));

@@ -4,7 +4,7 @@ use peft_layerwise::Strategy;
 use serde_json::{Map, Value, json};
 
 use super::{Optimizer, TrainConfig};
-use crate::{TrainExample, digest_of};
+use crate::{Examples, TrainExample};
 use peft_core::AdapterSchedule;
 
 /// The settings that may differ between a run and the one that goes on from it: they decide nothing
@@ -21,7 +21,7 @@ const FREE: [&str; 5] = [
 /// the caller says.
 pub(super) fn settings<E: TrainExample>(
     config: &TrainConfig,
-    examples: &[E],
+    examples: Examples<'_, E>,
     objective: &str,
     strategy: &dyn Strategy,
     schedule: Option<&dyn AdapterSchedule>,
@@ -37,12 +37,15 @@ pub(super) fn settings<E: TrainExample>(
 }
 
 /// What is known before there is a model.
-pub(super) fn of_rows<E: TrainExample>(config: &TrainConfig, examples: &[E]) -> Map<String, Value> {
+pub(super) fn of_rows<E: TrainExample>(
+    config: &TrainConfig,
+    examples: Examples<'_, E>,
+) -> Map<String, Value> {
     let mut settings = match json!(config) {
         Value::Object(settings) => settings,
         _ => Map::new(),
     };
-    let digest = digest_of(examples).to_string();
+    let digest = examples.digest().to_string();
     settings.insert("digest of the rows".into(), json!(digest));
     settings
 }

@@ -14,7 +14,7 @@ use super::settings::{differences, of_rows};
 use super::state_file;
 use super::trained::{self, TrainedParam};
 use super::{Progress, TrainConfig};
-use crate::{TrainError, TrainExample};
+use crate::{Examples, TrainError, TrainExample};
 
 /// What is written now; a file of another version is refused by it.
 const VERSION: u64 = 2;
@@ -65,11 +65,12 @@ impl TrainState {
     ///
     /// [`TrainError::Resume`] with all settings that differ, or where the run is to have fewer
     /// steps than are done.
-    pub fn check<E: TrainExample>(
+    pub fn check<'a, E: TrainExample + 'a>(
         &self,
         config: &TrainConfig,
-        examples: &[E],
+        examples: impl Into<Examples<'a, E>>,
     ) -> Result<(), TrainError> {
+        let examples = examples.into();
         self.check_settings(&of_rows(config, examples))?;
         self.check_steps(config.length(examples.len()).total_steps)
     }

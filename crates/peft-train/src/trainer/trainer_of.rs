@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::lost::LostDevice;
 use super::{TrainConfig, TrainState, TrunkCache};
-use crate::TrainExample;
+use crate::{Examples, TrainExample};
 
 /// A run: its rows, its settings, and what it goes on from.
 ///
@@ -16,9 +16,9 @@ use crate::TrainExample;
 /// [`TrainState`], on a model prepared as for the first, gives the bits of one that was not
 /// interrupted.
 pub struct Trainer<'a, E> {
-    pub(super) examples: &'a [E],
+    pub(super) examples: Examples<'a, E>,
     pub(super) config: &'a TrainConfig,
-    pub(super) valid: Option<&'a [E]>,
+    pub(super) valid: Option<Examples<'a, E>>,
     pub(super) resume: Option<&'a TrainState>,
     pub(super) strategy: &'a dyn Strategy,
     pub(super) schedule: Option<&'a dyn AdapterSchedule>,
@@ -38,10 +38,11 @@ impl<E> Clone for Trainer<'_, E> {
 impl<E> Copy for Trainer<'_, E> {}
 
 impl<'a, E: TrainExample> Trainer<'a, E> {
-    /// A run over these rows that trains what requires gradients.
-    pub fn new(config: &'a TrainConfig, examples: &'a [E]) -> Self {
+    /// A run over these rows that trains what requires gradients. They are a slice, a list, or an
+    /// [`ExampleStore`](crate::ExampleStore), which need not fit in memory.
+    pub fn new(config: &'a TrainConfig, examples: impl Into<Examples<'a, E>>) -> Self {
         Self {
-            examples,
+            examples: examples.into(),
             config,
             valid: None,
             resume: None,
@@ -57,8 +58,8 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
 
     /// Rows that are evaluated at the intervals of the config and at the end.
     #[must_use]
-    pub fn with_validation(self, valid: impl Into<Option<&'a [E]>>) -> Self {
-        let valid = valid.into();
+    pub fn with_validation(self, valid: Option<impl Into<Examples<'a, E>>>) -> Self {
+        let valid = valid.map(Into::into);
         Self { valid, ..self }
     }
 

@@ -170,7 +170,7 @@ fn batches_of_one_shape_give_the_same_bits(device: &Device) {
 }
 
 fn packed_rows_are_the_same(device: &Device) {
-    let rows = pack(examples(14), 16);
+    let rows = pack(&examples(14), 16);
     assert!(rows.iter().any(|row| row.starts.len() > 1));
     let strategy = TopLayers::new(&decoder(false, device), 2).expect("it fits");
     let make = || decoder(false, device);

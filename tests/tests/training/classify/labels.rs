@@ -22,7 +22,8 @@ fn set(names: &[&str]) -> LabelSet {
 
 fn targets(labels: &[&str], problem: ProblemType, set: &LabelSet) -> Vec<Target> {
     let encoded = encode_classes(&rows(labels), &tokens(), problem, set, 8, 10);
-    let examples = encoded.expect("it encodes").examples.into_iter();
+    let examples = encoded.expect("it encodes").examples.to_vec();
+    let examples = examples.expect("they are read").into_iter();
     examples.map(|example| example.target).collect()
 }
 
@@ -202,7 +203,7 @@ fn unknown_labels_are_named_with_the_nearest() {
 
 #[test]
 fn the_problem_is_told_by_the_labels() {
-    let of = |labels: &[&str]| ProblemType::of(&rows(labels));
+    let of = |labels: &[&str]| ProblemType::of(&rows(labels)).expect("they are read");
     assert_eq!(of(&["\"a\"", "\"b\""]), ProblemType::SingleLabel);
     assert_eq!(of(&["0", "3"]), ProblemType::SingleLabel);
     assert_eq!(of(&["[\"a\"]", "[]"]), ProblemType::MultiLabel);

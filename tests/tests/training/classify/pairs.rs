@@ -34,7 +34,7 @@ fn pairs_of_texts_have_many_names() {
         std::fs::write(file.path(), row.to_string()).expect("it is written");
         let options = options.cloned().unwrap_or_default();
         let found = Dataset::read_all(&[file.path().into()], &options).expect("a row");
-        let Row::Labelled { text, pair, .. } = &found.rows()[0] else {
+        let Row::Labelled { text, pair, .. } = found.row(0).expect("it is read") else {
             panic!("{row}");
         };
         assert_eq!((text.as_str(), pair.as_deref()), ("a", Some("b")), "{row}");

@@ -138,12 +138,16 @@ fn padding_does_not_change_a_row(device: &Device) {
         ..Default::default()
     };
     let (texts, tagged) = (texts(9), tagged(9));
-    let alone = objective.evaluate(&model, &texts, 1);
-    let tags = TokenClassification::default().evaluate(&model, &tagged, 1);
+    let alone = objective.evaluate(&model, (&texts).into(), 1);
+    let alone = alone.expect("it evaluates");
+    let tags = TokenClassification::default().evaluate(&model, (&tagged).into(), 1);
+    let tags = tags.expect("it evaluates");
     for batch_size in [2, 9] {
-        let report = objective.evaluate(&model, &texts, batch_size);
+        let report = objective.evaluate(&model, (&texts).into(), batch_size);
+        let report = report.expect("it evaluates");
         assert!((report.loss() - alone.loss()).abs() < 1e-5 * alone.loss());
-        let report = TokenClassification::default().evaluate(&model, &tagged, batch_size);
+        let report = TokenClassification::default().evaluate(&model, (&tagged).into(), batch_size);
+        let report = report.expect("it evaluates");
         assert!((report.loss - tags.loss).abs() < 1e-5 * tags.loss);
         assert_eq!(
             (report.accuracy, report.targets),
@@ -203,7 +207,7 @@ fn a_classifier_learns_and_goes_on_to_the_same_bits(device: &Device) {
     let run = |state: Option<&TrainState>| {
         let mut log = Log::default();
         let model = Trainer::new(&config, &rows)
-            .with_validation(&rows[..6])
+            .with_validation(Some(&rows[..6]))
             .with_state(state)
             .run(Tiny::new(3, device), &objective, &mut log)
             .expect("it trains");
@@ -217,7 +221,8 @@ fn a_classifier_learns_and_goes_on_to_the_same_bits(device: &Device) {
         log.losses[59]
     );
     assert_eq!(log.evaluations.len(), 1);
-    let SequenceReport::Classes(report) = objective.evaluate(&model.valid(), &rows, 5) else {
+    let report = objective.evaluate(&model.valid(), (&rows).into(), 5);
+    let SequenceReport::Classes(report) = report.expect("it evaluates") else {
         panic!("it tells classes");
     };
     assert_eq!(
@@ -263,8 +268,9 @@ fn a_tagger_learns(device: &Device) {
         None,
         &mut log,
     );
-    let report =
-        TokenClassification::default().evaluate(&model.expect("it trains").valid(), &rows, 7);
+    let model = model.expect("it trains").valid();
+    let report = TokenClassification::default().evaluate(&model, (&rows).into(), 7);
+    let report = report.expect("it evaluates");
     assert!(report.accuracy > 0.99, "{}", report.accuracy);
     let tags: usize = rows
         .iter()
@@ -315,7 +321,8 @@ fn predictions_are_those_of_the_evaluation(device: &Device) {
             problem: ProblemType::SingleLabel,
             ..Default::default()
         };
-        let report = objective.evaluate(&model, &[row], 1);
+        let report = objective.evaluate(&model, (&[row]).into(), 1);
+        let report = report.expect("it evaluates");
         assert!((report.loss() + probabilities[class].1.ln()).abs() < 1e-5);
         assert!(
             probabilities
@@ -362,7 +369,8 @@ fn predictions_are_those_of_the_evaluation(device: &Device) {
             };
             assert_eq!(
                 TokenClassification::default()
-                    .evaluate(&model, &[row], 1)
+                    .evaluate(&model, (&[row]).into(), 1)
+                    .expect("it evaluates")
                     .accuracy,
                 1.0
             );

@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 24] = [
+pub(super) const FAULTS: [Fault; 25] = [
     Fault {
         name: "smoothed labels take the whole loss of the target",
         file: "crates/peft-train/src/loss.rs",
@@ -176,6 +176,13 @@ pub(super) const FAULTS: [Fault; 24] = [
         text: "digest.add(at.number());",
         instead: "",
         cases: &["training::shapes::a_split_is_decided_row_by_row"],
+    },
+    Fault {
+        name: "stored rows do not say which they are",
+        file: "crates/peft-train/src/store/example_store.rs",
+        text: "        example.digest(&mut self.digest);",
+        instead: "",
+        cases: &["training::stored::flex::a_run_on_a_store_has_the_bits_of_one_on_a_slice"],
     },
     Fault {
         name: "a conversation goes on behind what was not said",

@@ -40,9 +40,9 @@ pub(in crate::commands) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<
             json!(peft_train::Objective::evaluate(
                 &objective,
                 &model,
-                &rows,
+                rows.examples(),
                 args.batch_size
-            ))
+            )?)
         }
         false => {
             let rows = task.texts(dataset, &tokenizer, max_length, vocab)?;
@@ -55,9 +55,9 @@ pub(in crate::commands) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<
             json!(peft_train::Objective::evaluate(
                 &objective,
                 &model,
-                &rows,
+                rows.examples(),
                 args.batch_size
-            ))
+            )?)
         }
     })
 }

@@ -2,8 +2,8 @@
 
 use peft_store::LabelSource;
 use peft_train::{
-    ClassExample, Dataset, TagExample, Target, TextTokenizer, TrainError, encode_classes,
-    encode_tags, labels_fit,
+    ClassExample, Dataset, ExampleStore, TagExample, Target, TextTokenizer, TrainError,
+    encode_classes, encode_tags, labels_fit,
 };
 
 use super::Task;
@@ -13,8 +13,9 @@ use crate::say::say;
 impl Task {
     /// An error of rows, with where the labels come from where it is they that do not fit.
     fn explained(&self, error: TrainError, rows: &Dataset) -> CliError {
+        // Rows that cannot be read again say nothing of the labels.
         let of_labels = matches!(error, TrainError::Rows { .. })
-            && !labels_fit(rows, self.of.problem, &self.of.labels);
+            && !labels_fit(rows, self.of.problem, &self.of.labels).unwrap_or(true);
         match (of_labels, &self.source) {
             (false, _) => error.into(),
             (true, LabelSource::Head(_)) => CliError::Usage(format!(
@@ -34,7 +35,7 @@ impl Task {
         tokenizer: &TextTokenizer,
         max_length: usize,
         vocab_size: usize,
-    ) -> Result<Vec<ClassExample>, CliError> {
+    ) -> Result<ExampleStore<ClassExample>, CliError> {
         let set = encode_classes(
             rows,
             tokenizer,
@@ -49,7 +50,7 @@ impl Task {
             set.examples.len(),
             set.truncated
         );
-        if let (Some(target), true) = (set.only_target(), set.examples.len() > 1) {
+        if let (Some(target), true) = (&set.only_target, set.examples.len() > 1) {
             self.warn_of_one(rows, &self.shown(target));
         }
         Ok(set.examples)
@@ -61,7 +62,7 @@ impl Task {
         tokenizer: &TextTokenizer,
         max_length: usize,
         vocab_size: usize,
-    ) -> Result<Vec<TagExample>, CliError> {
+    ) -> Result<ExampleStore<TagExample>, CliError> {
         let set = encode_tags(rows, tokenizer, &self.of.labels, max_length, vocab_size)
             .map_err(|error| self.explained(error, rows))?;
         say!(
@@ -70,7 +71,7 @@ impl Task {
             set.truncated,
             set.dropped
         );
-        if let (Some(tag), true) = (set.only_tag(), set.examples.len() > 1) {
+        if let (Some(tag), true) = (set.only_tag, set.examples.len() > 1) {
             self.warn_of_one(rows, &self.shown(&Target::Class(tag)));
         }
         Ok(set.examples)

@@ -7,6 +7,16 @@ use peft_train::{
 
 use crate::error::CliError;
 
+/// Whether a label of these files is a string.
+fn any_names_labels(files: &[&Dataset]) -> Result<bool, CliError> {
+    for rows in files {
+        if rows.names_labels()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The labels of a task, what they are, and where they are from.
 pub(in crate::commands) struct Task {
     pub(in crate::commands) of: ClassifierTask,
@@ -22,7 +32,7 @@ impl Task {
         files: &[&Dataset],
     ) -> Result<Self, CliError> {
         if let LabelSource::Head(dir) = &head.source
-            && files.iter().any(|rows| rows.names_labels())
+            && any_names_labels(files)?
             && let Some((name, id)) = head.labels.disagreement(checkpoint.fields())?
         {
             return Err(CliError::Usage(format!(

@@ -8,6 +8,7 @@ use peft_train::{
 };
 use serde_json::{Value, json};
 
+use super::findings::NAMED;
 use super::lengths::Lengths;
 use super::percent;
 use super::shown::{Painted, ShownRow};
@@ -34,8 +35,9 @@ pub(super) struct Checked {
     pub(super) targetless: Vec<usize>,
     pub(super) unknown: Vec<usize>,
     pub(super) replaced: Vec<usize>,
-    /// Rows that cannot be encoded, and why.
-    pub(super) refused: Vec<(usize, String)>,
+    /// Rows that cannot be encoded, and why the first cannot.
+    pub(super) refused: usize,
+    pub(super) first_refused: Vec<(usize, String)>,
     /// Rows in which a prompt has other tokens in training than it has when it is asked, of so
     /// many.
     pub(super) otherwise: Vec<(usize, Parting)>,
@@ -66,30 +68,35 @@ impl Checked {
             ..*options
         };
         let unknown = tokenizer.unknown();
-        let mut lengths = Vec::with_capacity(rows.rows().len());
+        let mut lengths = Vec::with_capacity(rows.len());
         let mut found = Self {
             lengths: Lengths::new(Vec::new()),
-            rows: rows.rows().len(),
+            rows: rows.len(),
             max_length: options.max_length,
             targets: 0,
             cut: Vec::new(),
             targetless: Vec::new(),
             unknown: Vec::new(),
             replaced: Vec::new(),
-            refused: Vec::new(),
+            refused: 0,
+            first_refused: Vec::new(),
             otherwise: Vec::new(),
             compared: 0,
             joined: Vec::new(),
             labels: BTreeMap::new(),
             shown: Vec::new(),
         };
-        for (i, row) in rows.rows().iter().enumerate() {
+        for (i, row) in rows.rows().enumerate() {
+            let row = &row?;
             let example = match of_label(row, tokenizer) {
                 Some(encoded) => encoded?,
                 None => match encode_row(row, tokenizer, &whole) {
                     Ok(EncodedRow { example, .. }) => example,
                     Err(reason) => {
-                        found.refused.push((i, reason));
+                        found.refused += 1;
+                        if found.first_refused.len() < NAMED {
+                            found.first_refused.push((i, reason));
+                        }
                         continue;
                     }
                 },

@@ -1,6 +1,6 @@
 //! [`Findings`]: what is wrong with rows, or may be.
 
-use peft_train::{Dataset, RowKind, TextTokenizer};
+use peft_train::{Dataset, RowKind, TextTokenizer, TrainError};
 use serde_json::{Value, json};
 
 use super::checked::Checked;
@@ -9,7 +9,7 @@ use crate::error::CliError;
 use crate::say::clean;
 
 /// Rows that a finding names.
-const NAMED: usize = 5;
+pub(super) const NAMED: usize = 5;
 
 /// What is wrong with rows, or may be.
 pub(super) struct Findings {
@@ -31,10 +31,14 @@ struct Finding {
 type Of<'a> = (&'a Dataset, &'a Checked);
 
 impl Findings {
-    pub(super) fn of(train: Of<'_>, valid: Option<Of<'_>>, tokenizer: &TextTokenizer) -> Self {
+    pub(super) fn of(
+        train: Of<'_>,
+        valid: Option<Of<'_>>,
+        tokenizer: &TextTokenizer,
+    ) -> Result<Self, TrainError> {
         let mut found = Self { all: Vec::new() };
         found.add_rows(train, "training", tokenizer);
-        let repeated = train.0.repeated();
+        let repeated = train.0.repeated()?;
         found.add(
             "repeated",
             repeated.len(),
@@ -44,14 +48,14 @@ impl Findings {
         );
         if let Some(valid) = valid {
             found.add_rows(valid, "validation", tokenizer);
-            let shared = valid.0.shared_with(train.0);
+            let shared = valid.0.shared_with(train.0)?;
             let most = shared.len() * 2 > valid.1.rows;
             let text = "validation rows are training rows too, so that the validation loss says nothing of new rows";
             found.add("leaked", shared.len(), most, text, || {
                 pairs((valid.0, train.0), &shared)
             });
         }
-        found
+        Ok(found)
     }
 
     fn add_rows(&mut self, (rows, checked): Of<'_>, what: &str, tokenizer: &TextTokenizer) {
@@ -60,10 +64,9 @@ impl Findings {
             indices.map(|row| rows.shown_place(*row)).collect()
         };
         let all = |n: usize| n >= checked.rows;
-        let refused = &checked.refused;
         let text = format!("{what} rows cannot be read by the model");
-        self.add("refused", refused.len(), true, &text, || {
-            let first = refused.iter().take(NAMED);
+        self.add("refused", checked.refused, true, &text, || {
+            let first = checked.first_refused.iter();
             first
                 .map(|(row, why)| format!("{}: {why}", rows.shown_place(*row)))
                 .collect()

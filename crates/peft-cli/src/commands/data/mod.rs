@@ -82,7 +82,7 @@ fn check(args: &CheckArgs) -> Result<(), CliError> {
         (&train, &checked),
         valid.as_ref().zip(of_valid.as_ref()),
         &tokenizer,
-    );
+    )?;
     let wrong = findings.is_wrong();
     if args.json {
         let mut report = checked.report(&train);

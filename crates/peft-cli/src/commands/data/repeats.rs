@@ -1,13 +1,19 @@
 //! Rows that are there twice.
 
-use peft_train::Dataset;
+use peft_train::{Dataset, TrainError};
 
 use crate::say::say;
 
 /// Says, before a run, how many rows are there more than once.
-pub(in crate::commands) fn say_repeats(train: &Dataset, valid: Option<&Dataset>) {
-    let repeated = train.repeated();
-    let of_valid = valid.map(|valid| (valid.shared_with(train).len(), valid.rows().len()));
+pub(in crate::commands) fn say_repeats(
+    train: &Dataset,
+    valid: Option<&Dataset>,
+) -> Result<(), TrainError> {
+    let repeated = train.repeated()?;
+    let of_valid = match valid {
+        Some(valid) => Some((valid.shared_with(train)?.len(), valid.len())),
+        None => None,
+    };
     let shared = match of_valid {
         Some((shared, rows)) => {
             format!(", and {shared} of {rows} validation rows are training rows too")
@@ -21,6 +27,7 @@ pub(in crate::commands) fn say_repeats(train: &Dataset, valid: Option<&Dataset>)
     say!(
         "{} of {} training rows are repeated{shared}{hint}",
         repeated.len(),
-        train.rows().len()
+        train.len()
     );
+    Ok(())
 }

@@ -42,8 +42,8 @@ impl Probe {
         let mut rows = match (tokenizer, file) {
             (Some(tokenizer), Some(file)) => {
                 let rows = Dataset::read(file)?;
-                let rows = rows.rows().iter().take(ROWS);
-                rows.map(|row| tokens(row, tokenizer)).collect()
+                let rows = rows.rows().take(ROWS);
+                rows.map(|row| tokens(&row?, tokenizer)).collect()
             }
             (Some(tokenizer), None) => tokenizer
                 .encode(TEXT, EncodeSpecial::Both)

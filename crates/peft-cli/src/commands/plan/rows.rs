@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use peft_plan::{Plan, Run, plan};
 use peft_store::Checkpoint;
-use peft_train::{Dataset, EncodedExamples, Example, Row, RowKind, TextTokenizer, TrainExample};
+use peft_train::{Dataset, EncodedExamples, Example, Row, RowKind, TextTokenizer};
 use serde_json::{Value, json};
 
 use super::{Sized, largest_batch, train_args};
@@ -40,17 +40,18 @@ impl PlannedRows {
             true => lengths(&rows, &tokenizer, args.max_length)?,
             false => encoded(&train, checkpoint, &tokenizer, &rows)?,
         };
-        let of = |row: &Example| (row.length(), row.n_targets());
+        let examples = set.examples.examples();
+        let of = |row: usize| (examples.length(row), examples.n_targets(row));
         let mut found = Self {
             lengths: BTreeMap::new(),
             tokens: 0,
             targets: 0,
             cut: set.truncated,
             left_out: set.dropped,
-            largest: largest_batch(&train, &set.examples, labelled),
+            largest: largest_batch(&train, examples, labelled),
             padded: train.pad || labelled,
         };
-        for (length, targets) in set.examples.iter().map(of) {
+        for (length, targets) in (0..examples.len()).map(of) {
             *found.lengths.entry(length).or_default() += 1;
             found.tokens += length;
             found.targets += targets;
@@ -148,7 +149,7 @@ fn lengths(
 ) -> Result<EncodedExamples, CliError> {
     let mut set = EncodedExamples::default();
     for row in rows.rows() {
-        let (ids, cut, targets) = match row {
+        let (ids, cut, targets) = match &row? {
             Row::Labelled { text, pair, .. } => {
                 let found = tokenizer.encode_within(text, pair.as_deref(), max_length)?;
                 (found.ids, found.cut, 1)
@@ -162,7 +163,7 @@ fn lengths(
         };
         let targets = (0..ids.len()).map(|i| i < targets).collect();
         set.truncated += usize::from(cut);
-        set.examples.push(Example::new(ids, targets));
+        set.examples.push(&Example::new(ids, targets))?;
     }
     Ok(set)
 }

@@ -67,7 +67,7 @@ impl<'a> Generated<'a> {
             model: model.valid(),
             tokenizer,
             prompts,
-            answers: questions.texts(),
+            answers: questions.texts()?,
         })
     }
 }

@@ -67,7 +67,7 @@ impl<'a> ToldRows<'a> {
         Ok(Self {
             args,
             teller,
-            rows: questions.rows().to_vec(),
+            rows: questions.rows().collect::<Result<_, _>>()?,
             is_answered: questions.is_answered().to_vec(),
             answered,
         })

@@ -3,9 +3,12 @@
 use peft_model::Transformer;
 use peft_store::{Adaptable, Checkpoint, Companions, HeadLabels, HeadedModel, TaskType};
 use peft_train::{
-    Dataset, Objective, ProblemType, RowKind, SequenceClassification, TextTokenizer,
+    Dataset, ExampleStore, Objective, ProblemType, RowKind, SequenceClassification, TextTokenizer,
     TokenClassification, TrainConfig, TrainExample,
 };
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::directory::Directory;
 use super::fit::{Job, fit};
@@ -123,7 +126,7 @@ fn dropping(checkpoint: &Checkpoint) -> Result<Checkpoint, CliError> {
 }
 
 /// The rows of training and of validation.
-type Sets<E> = (Vec<E>, Option<Vec<E>>);
+type Sets<E> = (ExampleStore<E>, Option<ExampleStore<E>>);
 
 fn headed<M: Transformer + Sync, O: Objective<Adaptable<M>>>(
     args: &TrainArgs,
@@ -135,7 +138,7 @@ fn headed<M: Transformer + Sync, O: Objective<Adaptable<M>>>(
     (train, valid): &Sets<O::Example>,
 ) -> Result<(), CliError>
 where
-    O::Example: TrainExample,
+    O::Example: TrainExample + Serialize + DeserializeOwned,
 {
     if !fresh.iter().any(|module| module == HEAD) {
         fresh.push(HEAD.into());
@@ -152,8 +155,8 @@ where
         tokenizer: inputs.tokenizer,
         companions: inputs.companions,
         model,
-        train,
-        valid: valid.as_deref(),
+        train: train.examples(),
+        valid: valid.as_ref().map(ExampleStore::examples),
         directory: inputs.directory,
         init: inputs.init,
         begun: None,

@@ -9,8 +9,8 @@ use peft_store::{
     Adaptable, AdapterConfig, AdapterInfo, Checkpoint, Companions, Labels, TaskType, adaptable,
 };
 use peft_train::{
-    Digest, Objective, TextTokenizer, TrainConfig, TrainError, TrainExample, TrainState, Trainer,
-    TrunkCache, digest_of,
+    Digest, Examples, Objective, TextTokenizer, TrainConfig, TrainError, TrainExample, TrainState,
+    Trainer, TrunkCache,
 };
 use serde_json::{Map, Value, json};
 
@@ -38,8 +38,8 @@ pub(super) struct Job<'a, M, E> {
     /// The files that go with what is saved.
     pub(super) companions: Companions,
     pub(super) model: M,
-    pub(super) train: &'a [E],
-    pub(super) valid: Option<&'a [E]>,
+    pub(super) train: Examples<'a, E>,
+    pub(super) valid: Option<Examples<'a, E>>,
     pub(super) directory: Directory,
     /// What the run begins with, where it does not begin anew.
     pub(super) init: Option<Init>,
@@ -213,7 +213,7 @@ where
             "warning: the run is all warm-up, from a learning rate of 0: it is too short to move anything"
         );
     }
-    let context = context(args, job.valid.map(digest_of));
+    let context = context(args, job.valid.map(Examples::digest));
     let mut run = Run::new(args, lock, done, save_every, what);
     run.sampler = job.sampler;
     run.cost = Cost::new(planned, &args.model.dtype);

@@ -1,11 +1,13 @@
 //! [`begin`]: LoRA that begins with what the model makes of the training rows.
 
+use std::borrow::Cow;
+
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use peft_lora::{CordaMode, InputReader, LoraConfig, LoraInit, StartFromRows};
 use peft_models::{LanguageModel, Transformer};
 use peft_store::{AdapterConfig, Checkpoint};
-use peft_train::{Batch, Example, TextTokenizer, target_nll};
+use peft_train::{Batch, Example, Examples, TextTokenizer, target_nll};
 
 use super::adapter::adapter_config;
 use crate::args::TrainArgs;
@@ -27,7 +29,7 @@ pub(super) fn begin(
     checkpoint: &Checkpoint,
     tokenizer: &TextTokenizer,
     model: &LanguageModel,
-    rows: &[Example],
+    rows: Examples<'_, Example>,
 ) -> Result<Option<StartFromRows>, CliError> {
     let Some(init) = args.of_method.lora_init.map(|init| init.0) else {
         return Ok(None);
@@ -59,21 +61,32 @@ pub(super) fn begin(
 fn eva(
     config: &LoraConfig,
     model: &LanguageModel,
-    rows: &[Example],
+    rows: Examples<'_, Example>,
 ) -> Result<StartFromRows, CliError> {
     let batches = batches(rows);
     let plain = model.valid();
     let device = device_of(&plain);
+    let mut lost = None;
     let begun = StartFromRows::eva(config, RHO, &plain, |model, reader, at| {
-        for row in &batches[at % batches.len().max(1)] {
+        for index in &batches[at % batches.len().max(1)] {
+            let row = match rows.get(*index) {
+                Ok(row) => row,
+                Err(error) => {
+                    lost = Some(error);
+                    return;
+                }
+            };
             // Each text by itself, also where a row holds several.
-            for (from, to) in texts(row) {
+            for (from, to) in texts(&row) {
                 let targets = row.targets[from..to].iter().enumerate();
                 reader.count(targets.filter(|(_, is)| **is).map(|(at, _)| at));
                 run(model, &row.ids[from..to], &device);
             }
         }
     })?;
+    if let Some(error) = lost {
+        return Err(error.into());
+    }
     let config = begun.config();
     say!(
         "EVA: ranks and directions by the inputs of the layers at targets of the training rows; {} layers have another rank than {}{}",
@@ -91,13 +104,14 @@ fn lora_ga(
     args: &TrainArgs,
     config: &LoraConfig,
     model: &LanguageModel,
-    rows: &[Example],
+    rows: Examples<'_, Example>,
 ) -> Result<StartFromRows, CliError> {
-    let rows = &rows[..rows.len().min(OF_GRADIENTS)];
-    let batches: Vec<&[Example]> = rows.chunks(args.batch_size.max(1)).collect();
+    let first: Vec<usize> = (0..rows.len().min(OF_GRADIENTS)).collect();
+    let rows = rows.at(&first)?;
+    let batches: Vec<&[Cow<'_, Example>]> = rows.chunks(args.batch_size.max(1)).collect();
     let device = device_of(model);
     let begun = StartFromRows::lora_ga(config, model, batches.len(), |model, at| {
-        let rows: Vec<&Example> = batches[at].iter().collect();
+        let rows: Vec<&Example> = batches[at].iter().map(AsRef::as_ref).collect();
         target_nll(model, &Batch::new(&rows, &device)).mean()
     })?;
     say!(
@@ -111,10 +125,14 @@ fn corda(
     config: &LoraConfig,
     mode: CordaMode,
     model: &LanguageModel,
-    rows: &[Example],
+    rows: Examples<'_, Example>,
 ) -> Result<StartFromRows, CliError> {
+    // Each row has a text or more.
+    let first: Vec<usize> = (0..rows.len().min(OF_INPUTS)).collect();
+    let rows = rows.at(&first)?;
     let cut = |row| texts(row).map(move |(from, to)| (row, from, to));
-    let all: Vec<(&Example, usize, usize)> = rows.iter().flat_map(cut).take(OF_INPUTS).collect();
+    let rows = rows.iter().map(AsRef::as_ref);
+    let all: Vec<(&Example, usize, usize)> = rows.flat_map(cut).take(OF_INPUTS).collect();
     let plain = model.valid();
     let device = device_of(&plain);
     let read = |model: &LanguageModel, reader: &InputReader, at: usize| {
@@ -148,18 +166,18 @@ fn run(model: &LanguageModel, ids: &[u32], device: &Device) {
     drop(model.hidden(Tensor::<2, Int>::from_data(data, device), None, None));
 }
 
-/// The rows in batches of some targets each.
-fn batches(rows: &[Example]) -> Vec<Vec<&Example>> {
-    let mut batches: Vec<Vec<&Example>> = Vec::new();
+/// The rows in batches of some targets each, by their indices.
+fn batches(rows: Examples<'_, Example>) -> Vec<Vec<usize>> {
+    let mut batches: Vec<Vec<usize>> = Vec::new();
     let mut targets = TARGETS;
-    for row in rows {
+    for row in 0..rows.len() {
         if targets >= TARGETS {
             batches.push(Vec::new());
             targets = 0;
         }
         if let Some(last) = batches.last_mut() {
             last.push(row);
-            targets += row.n_targets();
+            targets += rows.n_targets(row);
         }
     }
     // A last one of few targets tells little by itself.

@@ -27,7 +27,7 @@ use peft_models::LanguageModel;
 use peft_store::{Adaptable, Checkpoint, TaskType};
 use peft_train::{
     Answered, Dataset, EncodeOptions, EncodedExamples, PackedNextToken, RowKind, Schedule,
-    TextTokenizer, TrainConfig, Warmup, encode, pack,
+    TextTokenizer, TrainConfig, Warmup, encode,
 };
 
 pub(crate) use self::adapter::{names_output_layer, token_choice};
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     }
     let (train_rows, valid_rows) = rows(args)?;
     check_evaluations(args, train_rows.kind(), valid_rows.is_some())?;
-    super::data::say_repeats(&train_rows, valid_rows.as_ref());
+    super::data::say_repeats(&train_rows, valid_rows.as_ref())?;
     let checkpoint = super::opened(&args.model)?.with_quantise(args.held());
     super::say_left_alone(&checkpoint, &placed_on(&args.model)?.0[0])?;
     if let Some(init) = &init {
@@ -108,6 +108,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let valid_set = valid_rows
         .map(|rows| encode(&rows, &tokenizer, &options))
         .transpose()?;
+    // With its temporary file, where it has one.
+    drop(train_rows);
 
     if let Some(found) = &directory.found {
         found.state.check(&config, &train_set.examples)?;
@@ -134,15 +136,21 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     if let Some(valid) = &valid_set {
         describe(valid, "validation");
     }
-    let begun = from_rows::begin(args, &checkpoint, &tokenizer, &model, &train_set.examples)?;
+    let begun = from_rows::begin(
+        args,
+        &checkpoint,
+        &tokenizer,
+        &model,
+        train_set.examples.examples(),
+    )?;
     let fields = checkpoint.fields_of(&model);
     let job = Job {
         checkpoint: &checkpoint,
         tokenizer: &tokenizer,
         companions,
         model,
-        train: &train_set.examples,
-        valid: valid_set.as_ref().map(|set| set.examples.as_slice()),
+        train: train_set.examples.examples(),
+        valid: valid_set.as_ref().map(|set| set.examples.examples()),
         directory,
         init,
         begun,
@@ -182,7 +190,7 @@ pub(crate) fn encoded(
     super::check_end(rows, tokenizer, &options)?;
     let mut set = encode(rows, tokenizer, &options)?;
     if args.pack {
-        set.examples = pack(set.examples, options.max_length);
+        set.examples = set.examples.packed(options.max_length)?;
     }
     Ok(set)
 }
@@ -204,8 +212,8 @@ fn rows(args: &TrainArgs) -> Result<(Dataset, Option<Dataset>), CliError> {
             let (train, valid) = train.split(taken, args.shuffle_seed)?;
             say!(
                 "{} of {} rows are taken for validation",
-                valid.rows().len(),
-                valid.rows().len() + train.rows().len()
+                valid.len(),
+                valid.len() + train.len()
             );
             Ok((train, Some(valid)))
         }
@@ -227,14 +235,15 @@ fn untied(args: &TrainArgs, model: LanguageModel) -> LanguageModel {
 }
 
 fn describe(set: &EncodedExamples, what: &str) {
-    let targets: usize = set.examples.iter().map(|example| example.n_targets()).sum();
-    let rows: usize = set.examples.iter().map(|row| row.starts.len()).sum();
-    let packed = match rows == set.examples.len() {
+    let examples = set.examples.examples();
+    let targets: usize = (0..examples.len()).map(|row| examples.n_targets(row)).sum();
+    let packed = match set.rows == examples.len() {
         true => String::new(),
-        false => format!(", packed into {}", set.examples.len()),
+        false => format!(", packed into {}", examples.len()),
     };
     say!(
-        "{rows} {what} rows{packed}, {targets} target tokens, {} cut, {} left out for having no target",
+        "{} {what} rows{packed}, {targets} target tokens, {} cut, {} left out for having no target",
+        set.rows,
         set.truncated,
         set.dropped
     );

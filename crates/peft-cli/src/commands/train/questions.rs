@@ -20,7 +20,8 @@ pub(super) fn of(
     let asks = args.learning.eval_metric.as_deref() == Some(ROUGE_L);
     let (mut questions, mut longest) = (Vec::new(), 0);
     for row in rows.filter(|_| asks).into_iter().flat_map(Dataset::rows) {
-        let (Some(prompt), Some(expected)) = (asked_tokens(row, tokenizer)?, row.answer()) else {
+        let row = row?;
+        let (Some(prompt), Some(expected)) = (asked_tokens(&row, tokenizer)?, row.answer()) else {
             continue;
         };
         let answer = tokenizer.encode_within(&expected, None, max_length)?;

@@ -40,7 +40,8 @@ impl<'a> Sampler<'a> {
             if asked.len() >= wanted {
                 break;
             }
-            let Some(prompt) = asked_tokens(row, tokenizer)? else {
+            let row = row?;
+            let Some(prompt) = asked_tokens(&row, tokenizer)? else {
                 continue;
             };
             if (1..=args.max_length).contains(&prompt.len()) {

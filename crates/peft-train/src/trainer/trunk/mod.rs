@@ -10,7 +10,6 @@
 mod cache;
 mod report;
 mod span;
-mod store;
 mod trunks;
 
 pub use cache::TrunkCache;

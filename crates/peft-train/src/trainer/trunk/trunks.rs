@@ -8,19 +8,19 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_core::{FrozenWeight, ParamPlace, VisitParams, visit_params};
 use peft_layerwise::{BlockPlace, Depth};
 
-use super::store::Store;
 use super::{Span, TrunkCache, TrunkRefusal, TrunkReport, TrunkUse};
 use crate::batch::{plan, shares};
 use crate::eval::device_of;
+use crate::store::{ByteStore, StoreLimits, borrowed};
 use crate::trainer::lazy_tensor::zeros;
 use crate::trainer::workers::Placement;
-use crate::{BlockwiseLoss, Digest, TrainConfig, TrainError, TrainExample, TrunkStates};
+use crate::{BlockwiseLoss, Digest, Examples, TrainConfig, TrainError, TrainExample, TrunkStates};
 
 /// What keeps the states of trunks over a run.
 pub(crate) struct Trunks<'a, E> {
     cache: &'a TrunkCache,
     config: &'a TrainConfig,
-    examples: &'a [E],
+    examples: Examples<'a, E>,
     lengths: &'a [usize],
     depth: Option<Depth>,
     span: Option<Span>,
@@ -42,8 +42,26 @@ struct CachedTrunk {
 }
 
 struct CachedStates {
-    store: Store,
+    store: ByteStore,
     format: Option<StateFormat>,
+}
+
+/// Why the states of a trunk are not kept.
+enum NotKept {
+    Refused(TrunkRefusal),
+    Failed(TrainError),
+}
+
+impl From<TrunkRefusal> for NotKept {
+    fn from(refusal: TrunkRefusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<TrainError> for NotKept {
+    fn from(error: TrainError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// What all rows have alike, once it is known.
@@ -60,7 +78,7 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
     pub(crate) fn new<M: Module>(
         cache: &'a TrunkCache,
         config: &'a TrainConfig,
-        examples: &'a [E],
+        examples: Examples<'a, E>,
         lengths: &'a [usize],
         model: &M,
     ) -> Self {
@@ -85,13 +103,13 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
         step: usize,
         placement: &Placement,
         around: impl FnOnce(&Depth) -> Span,
-    ) -> Option<TrunkReport> {
+    ) -> Result<Option<TrunkReport>, TrainError> {
         if self
             .span
             .as_ref()
             .is_some_and(|span| span.steps.contains(&step))
         {
-            return None;
+            return Ok(None);
         }
         self.kept = None;
         let span = match &self.depth {
@@ -109,10 +127,11 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
                 self.kept = Some(kept);
                 TrunkReport::Kept { block }
             }
-            Err(refusal) => TrunkReport::NotKept(refusal),
+            Err(NotKept::Refused(refusal)) => TrunkReport::NotKept(refusal),
+            Err(NotKept::Failed(error)) => return Err(error),
         };
         let before = self.reported.replace(report);
-        (before != Some(report)).then_some(report)
+        Ok((before != Some(report)).then_some(report))
     }
 
     fn keep<M: Module>(
@@ -121,24 +140,26 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
         objective: Option<&dyn BlockwiseLoss<M, E>>,
         span: &Span,
         placement: &Placement,
-    ) -> Result<CachedTrunk, TrunkRefusal> {
+    ) -> Result<CachedTrunk, NotKept> {
         let objective = objective.ok_or(TrunkRefusal::Objective)?;
         let depth = self.depth.as_ref().ok_or(TrunkRefusal::NoBlocks)?;
         let block = match span.lowest {
-            BlockPlace::Below | BlockPlace::Block(0) => return Err(TrunkRefusal::TrainsBelow),
+            BlockPlace::Below | BlockPlace::Block(0) => {
+                return Err(TrunkRefusal::TrainsBelow.into());
+            }
             BlockPlace::Block(block) => block,
             BlockPlace::Above => depth.n_blocks(),
         };
         let steps_per_epoch = self.config.length(self.examples.len()).steps_per_epoch;
         if span.steps.len() <= steps_per_epoch {
-            return Err(TrunkRefusal::Short);
+            return Err(TrunkRefusal::Short.into());
         }
         let (shortest, longest) = self
             .lengths
             .iter()
             .fold((usize::MAX, 0), |(min, max), n| (min.min(*n), max.max(*n)));
         if !objective.holds(model, shortest, longest) {
-            return Err(TrunkRefusal::Length);
+            return Err(TrunkRefusal::Length.into());
         }
         let config = self.config;
         let epoch = span.steps.start / steps_per_epoch;
@@ -159,16 +180,17 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
         }
         // What acts in training only, dropout for instance, shows in any batch: it scales what it
         // leaves.
-        let rows = rows_of(self.examples, &parts[0].1);
+        let rows = self.examples.at(&parts[0].1)?;
+        let rows = borrowed(&rows);
         let device = &placement.devices()[0];
         let training = objective.trunk(model, &rows, block, device).states;
         if training.is_tracked() {
-            return Err(TrunkRefusal::Tracked);
+            return Err(TrunkRefusal::Tracked.into());
         }
         let plain = model.valid();
         let plain = objective.trunk(&plain, &rows, block, &device_of(&plain));
         if training.into_data() != plain.states.into_data() {
-            return Err(TrunkRefusal::Dropout);
+            return Err(TrunkRefusal::Dropout.into());
         }
         Ok(CachedTrunk {
             block,
@@ -176,10 +198,18 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
             part_of,
             about: digest_below(model, depth, block),
             states: Mutex::new(CachedStates {
-                store: Store::new(self.examples.len(), self.cache),
+                store: self.store(),
                 format: None,
             }),
         })
+    }
+
+    fn store(&self) -> ByteStore {
+        let limits = StoreLimits {
+            memory: self.cache.memory,
+            directory: self.cache.directory.clone(),
+        };
+        ByteStore::new(limits, |row| TrainError::TrunkLost { row })
     }
 
     /// The trunk that is frozen now.
@@ -195,7 +225,14 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
     }
 
     pub(crate) fn used(&self) -> TrunkUse {
-        let used = |kept: &CachedTrunk| lock(&kept.states).store.used();
+        let used = |kept: &CachedTrunk| {
+            let used = lock(&kept.states).store.used();
+            TrunkUse {
+                rows: used.rows,
+                memory: used.memory,
+                disk: used.disk,
+            }
+        };
         self.kept.as_ref().map(used).unwrap_or_default()
     }
 }
@@ -203,7 +240,7 @@ impl<'a, E: TrainExample> Trunks<'a, E> {
 /// A trunk that is frozen now.
 pub(crate) struct Trunk<'t, M, E> {
     kept: &'t CachedTrunk,
-    examples: &'t [E],
+    examples: Examples<'t, E>,
     objective: &'t dyn BlockwiseLoss<M, E>,
 }
 
@@ -234,7 +271,8 @@ impl<M, E: TrainExample> Trunk<'_, M, E> {
 
     /// Run the trunk on a part, and keep its rows without their padding.
     fn compute(&self, model: &M, part: &[usize], device: &Device) -> Result<(), TrainError> {
-        let rows = rows_of(self.examples, part);
+        let rows = self.examples.at(part)?;
+        let rows = borrowed(&rows);
         let trunk = self.objective.trunk(model, &rows, self.kept.block, device);
         let [_, positions, width] = trunk.states.dims();
         let data = trunk.states.into_data();
@@ -262,7 +300,8 @@ impl<M, E: TrainExample> Trunk<'_, M, E> {
 
     /// The kept states of these rows, padded with zeros.
     fn padded(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>, TrainError> {
-        let examples = rows_of(self.examples, rows);
+        let examples = self.examples.at(rows)?;
+        let examples = borrowed(&examples);
         let mut states = lock(&self.kept.states);
         let row = rows.first().copied().unwrap_or(0);
         let StateFormat {
@@ -292,10 +331,6 @@ impl<M, E: TrainExample> Trunk<'_, M, E> {
 
 fn longest<E: TrainExample>(rows: &[&E]) -> usize {
     rows.iter().map(|row| row.length()).max().unwrap_or(0)
-}
-
-fn rows_of<'a, E>(examples: &'a [E], rows: &[usize]) -> Vec<&'a E> {
-    rows.iter().map(|row| &examples[*row]).collect()
 }
 
 /// States are whole between calls, so a thread that panicked leaves nothing behind.
