@@ -3,9 +3,10 @@
 //!
 //! - `bench_train make SHAPE DIR` writes a random checkpoint of a public model's sizes in bf16:
 //!   `smollm2-135m`, `qwen2.5-0.5b` or `qwen2.5-1.5b`;
-//! - `bench_train DIR ROWS TOKENS BASE plain|recomputed` trains LoRA (r=8, all seven projections)
-//!   on one batch of `ROWS` rows of `TOKENS` tokens with the base in `BASE` (f32 or bf16; q8 or nf4
-//!   are linear layers in blocks and the rest in bf16, q8+ and nf4+ the embedding too), and prints
+//! - `bench_train DIR ROWS TOKENS BASE plain|recomputed METHOD` trains adapters on all seven
+//!   projections on one batch of `ROWS` rows of `TOKENS` tokens with the base in `BASE` (f32 or
+//!   bf16; q8, nf4 and nf4-double are linear layers in blocks and the rest in bf16, q8+ and nf4+
+//!   the embedding too), and prints
 //!   `seconds=S peak_kib=N trainable=N loss=X floor=S base_kib=N`.
 //!
 //! `seconds` is the median of the steps after the first, `loss` that of the first step, which is
@@ -18,15 +19,19 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Distribution, Tensor};
+use peft_core::AdapterSchedule;
 use peft_kernels::PackedFormat;
-use peft_lora::{LoraConfig, Placed, Targets};
+use peft_lora::{AdaLoraConfig, LoraConfig, Placed, RankAllocator, Targets};
+use peft_lycoris::LoHaConfig;
 use peft_models::{DecoderConfig, LanguageModel, ProjectionBias, RopeConfig};
+use peft_oft::{Blocks, OftConfig};
 use peft_store::{Checkpoint, Held, Quantise, write_checkpoint};
 use peft_tests::measured::{peak_kib, trainable};
 use peft_train::{
     EvalReport, Example, NextToken, Observer, Progress, StepReport, TrainConfig, TrainError,
     Trainer,
 };
+use peft_vera::VeraConfig;
 use serde_json::{Map, Value, json};
 
 const RANK: usize = 8;
@@ -47,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
         ["make", shape, dir] => make(shape, Path::new(dir)),
-        [dir, rows, tokens, base, way] => {
+        [dir, rows, tokens, base, way, method] => {
             let recompute = match way {
                 "plain" => false,
                 "recomputed" => true,
@@ -59,16 +64,20 @@ fn main() -> Result<(), Box<dyn Error>> {
                 "bf16" => (DType::BF16, Quantise::Dense),
                 "q8" => (DType::BF16, Quantise::To(PackedFormat::Q8_0)),
                 "nf4" => (DType::BF16, Quantise::To(PackedFormat::Nf4)),
-                other => return Err(format!("no base `{other}`; f32, bf16, q8, nf4").into()),
+                "nf4-double" => (DType::BF16, Quantise::To(PackedFormat::Nf4Double)),
+                other => {
+                    let all = "f32, bf16, q8, nf4 and nf4-double";
+                    return Err(format!("no base `{other}`; there are {all}").into());
+                }
             };
             let (rows, tokens) = (rows.parse()?, tokens.parse()?);
             let checkpoint = Checkpoint::open(Path::new(dir))?
                 .with_quantise(base.1)
                 .with_quantised_vocabulary(vocabulary);
-            measure(&checkpoint, rows, tokens, base.0, recompute)
+            measure(&checkpoint, rows, tokens, base.0, recompute, method)
         }
         _ => Err(
-            "bench_train make SHAPE DIR, or bench_train DIR ROWS TOKENS BASE plain|recomputed"
+            "bench_train make SHAPE DIR, or bench_train DIR ROWS TOKENS BASE plain|recomputed METHOD"
                 .into(),
         ),
     }
@@ -145,6 +154,7 @@ fn measure(
     tokens: usize,
     dtype: DType,
     recompute: bool,
+    method: &str,
 ) -> Result<(), Box<dyn Error>> {
     let device = Device::flex().autodiff();
     device.seed(1);
@@ -154,9 +164,7 @@ fn measure(
         LanguageModel::Decoder(decoder) => decoder.config().clone(),
         _ => return Err("only decoders with seven projections are measured".into()),
     };
-    LoraConfig::new(RANK, ALPHA)
-        .with_targets(Targets::suffixes(PROJECTIONS))
-        .attach(&mut model, "default")?;
+    let ranks = attach(&mut model, method)?;
     let trainable = trainable(&model);
     let examples: Vec<Example> = (0..rows)
         .map(|row| example(row, tokens, sizes.vocab_size))
@@ -170,7 +178,9 @@ fn measure(
     };
     let rate = rate();
     let mut steps = Steps::default();
-    Trainer::new(&settings, &examples).run(model, &NextToken, &mut steps)?;
+    Trainer::new(&settings, &examples)
+        .with_adapter_schedule(ranks.as_ref().map(|ranks| ranks as &dyn AdapterSchedule))
+        .run(model, &NextToken, &mut steps)?;
     let mut seconds: Vec<f64> = steps
         .ends
         .windows(2)
@@ -185,6 +195,42 @@ fn measure(
         multiply_adds(&sizes, rows, tokens) / rate,
     );
     Ok(())
+}
+
+/// The method's adapters with the settings that `tests/bench/pytorch_train.py` has, and AdaLoRA's
+/// budget, which falls from the second step on.
+fn attach(
+    model: &mut LanguageModel,
+    method: &str,
+) -> Result<Option<RankAllocator>, Box<dyn Error>> {
+    const NAME: &str = "default";
+    let targets = Targets::suffixes(PROJECTIONS);
+    let lora = LoraConfig::new(RANK, ALPHA).with_targets(targets.clone());
+    match method {
+        "lora" => lora.attach(model, NAME)?,
+        "dora" => lora.with_dora(true).attach(model, NAME)?,
+        "adalora" => {
+            let config = AdaLoraConfig::new(RANK + RANK / 2, RANK, ALPHA)
+                .with_steps(1, 1, 1)
+                .with_targets(targets);
+            config.attach(model, NAME)?;
+            return Ok(Some(RankAllocator::new(&config, NAME, STEPS)?));
+        }
+        "vera" => VeraConfig::new(256)
+            .with_targets(targets)
+            .attach(model, NAME)?,
+        "loha" => LoHaConfig::new(RANK, ALPHA)
+            .with_targets(targets)
+            .attach(model, NAME)?,
+        "oft" => OftConfig::new(Blocks::Size(32))
+            .with_targets(targets)
+            .attach(model, NAME)?,
+        other => {
+            let all = "lora, dora, adalora, vera, loha and oft";
+            return Err(format!("no method `{other}`; there are {all}").into());
+        }
+    };
+    Ok(None)
 }
 
 /// Tokens that do not repeat soon, every one but the first a target.

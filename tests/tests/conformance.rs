@@ -324,7 +324,10 @@ mod road {
 }
 
 mod vblora {
-    most_cases!(super::siblings::Mixed);
+    most_cases!(
+        super::siblings::Mixed,
+        forms_no_gradient_of_the_weights_shape
+    );
 }
 
 mod miss {

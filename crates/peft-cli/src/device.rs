@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device};
 
-use crate::args::{HoldArg, ModelArgs};
+use crate::args::ModelArgs;
 use crate::error::CliError;
 use crate::remote;
 
@@ -100,7 +100,8 @@ fn named(args: &ModelArgs) -> Result<(Vec<Device>, DType), CliError> {
         check_divided(&names)?;
     }
     let elsewhere = names.iter().find(|name| **name != "flex");
-    if let (Some(held @ (HoldArg::Nf4 | HoldArg::Q8)), Some(name)) = (args.quantise, elsewhere) {
+    let packed = args.quantise.filter(|held| held.is_packed());
+    if let (Some(held), Some(name)) = (packed, elsewhere) {
         return Err(CliError::Usage(format!(
             "--quantise {} is for device `flex`, and this is `{name}`: nothing else multiplies packed weights yet",
             held.name(),

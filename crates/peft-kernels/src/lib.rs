@@ -27,8 +27,9 @@ pub use counted::multiply_adds;
 pub use known::with_gradient;
 pub use norm::{layer_norm, rms_norm};
 pub use packed::{
-    NF4_CODES, Packed, PackedError, PackedFormat, Packer, int8_values, multiplies_packed,
-    packed_bytes, packed_format, packed_rows_format, unpacked, unpacked_columns, unpacked_rows,
+    NF4_CODES, Packed, PackedError, PackedFormat, Packer, dynamic_map, int8_values,
+    multiplies_packed, packed_bytes, packed_format, packed_rows_format, unpacked, unpacked_columns,
+    unpacked_rows,
 };
 pub use product::{linear, matmul, matmul_to_merge, transposed_product};
 pub use rotary::rotate;

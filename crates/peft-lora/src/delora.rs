@@ -81,8 +81,11 @@ impl DeloraConfig {
         AdapterCost {
             parameters: factors.saturating_add(1),
             products: factors,
+            fixed: 0,
             kept: self.rank.saturating_add(d_in),
             keeps_input: false,
+            formed: 0,
+            forming: 0,
         }
     }
 

@@ -86,8 +86,11 @@ impl GraloraConfig {
         AdapterCost {
             parameters: values,
             products: values,
+            fixed: 0,
             kept: hidden.saturating_add(self.hybrid_rank),
             keeps_input: true,
+            formed: 0,
+            forming: 0,
         }
     }
 
@@ -203,9 +206,9 @@ impl Gralora {
         let ([rows, _], part) = (x.dims(), rank / k);
         let x = x.reshape([rows, k, inputs]).swap_dims(0, 1);
         // What one run of inputs gives is dealt out to all runs of outputs.
-        let hidden = x.matmul(a).reshape([k, rows, k, part]);
+        let hidden = peft_kernels::matmul(x, a).reshape([k, rows, k, part]);
         let hidden = hidden.permute([2, 1, 0, 3]).reshape([k, rows, rank]);
-        let y = hidden.matmul(b).swap_dims(0, 1);
+        let y = peft_kernels::matmul(hidden, b).swap_dims(0, 1);
         y.reshape([rows, k * outputs])
     }
 }

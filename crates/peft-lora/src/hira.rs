@@ -57,8 +57,16 @@ impl HiraConfig {
             parameters: self.rank.saturating_mul(d_in.saturating_add(d_out)),
             // The gradient of the dense change.
             products: d_in.saturating_mul(d_out),
+            fixed: 0,
             kept: 0,
             keeps_input: true,
+            // The change.
+            formed: d_in.saturating_mul(d_out),
+            forming: self
+                .rank
+                .saturating_mul(d_in)
+                .saturating_mul(d_out)
+                .saturating_mul(3),
         }
     }
 
@@ -120,7 +128,7 @@ pub struct Hira {
 impl Hira {
     /// `W ∘ (A B)`.
     fn delta<const D: usize>(&self, base: &FrozenWeight<D>) -> Tensor<D> {
-        let factors = self.a.val().matmul(self.b.val());
+        let factors = peft_kernels::matmul(self.a.val(), self.b.val());
         base.dense_in(factors.dtype()) * factors.reshape(base.dims())
     }
 }

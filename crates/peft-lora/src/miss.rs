@@ -67,8 +67,11 @@ impl MissConfig {
         AdapterCost {
             parameters: self.rank.saturating_mul(self.columns.unwrap_or(d_out)),
             products: self.rank.saturating_mul(d_out),
+            fixed: 0,
             kept: self.rank,
             keeps_input: false,
+            formed: 0,
+            forming: 0,
         }
     }
 

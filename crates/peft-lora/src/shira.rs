@@ -66,8 +66,15 @@ impl ShiraConfig {
         AdapterCost {
             parameters: self.n_values([d_in, d_out]),
             products: d_in.saturating_mul(d_out),
+            fixed: 0,
             kept: 0,
             keeps_input: true,
+            formed: d_in.saturating_mul(d_out),
+            forming: self
+                .rank
+                .saturating_mul(d_in)
+                .saturating_mul(d_out)
+                .saturating_mul(3),
         }
     }
 

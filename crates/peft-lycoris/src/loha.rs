@@ -48,8 +48,12 @@ impl LoHaConfig {
         AdapterCost {
             parameters: sides.saturating_mul(rank).saturating_mul(2),
             products: products.min(dense),
+            fixed: 0,
             kept: if products <= dense { square } else { 0 },
             keeps_input: true,
+            // Both factors; or both products and what is made of them.
+            formed: products.min(dense.saturating_mul(3)),
+            forming: 0,
         }
     }
 

@@ -100,8 +100,11 @@ impl LoKrConfig {
         AdapterCost {
             parameters: size(of.first, of_first) + size(of.second, of_second),
             products: first + size(of.second, of_second) * of.first[0].max(of.first[1]),
+            fixed: 0,
             kept: width * (of.first[0] + of.first[1]),
             keeps_input: true,
+            formed: 0,
+            forming: 0,
         }
     }
 

@@ -78,8 +78,13 @@ impl BoftConfig {
         AdapterCost {
             parameters: self.factors.saturating_mul(n * b * b).saturating_add(d_out),
             products: self.factors.saturating_mul(d_in * b),
-            kept: self.factors.saturating_mul(d_in).saturating_add(d_out),
+            fixed: 0,
+            kept: (self.factors.saturating_sub(1))
+                .saturating_mul(d_in)
+                .saturating_add(d_out),
             keeps_input: true,
+            formed: 0,
+            forming: 0,
         }
     }
 

@@ -79,7 +79,7 @@ pub(crate) fn in_blocks(rows: Tensor<2>, matrices: Tensor<3>) -> Tensor<2> {
         }
         n => {
             let blocks = rows.reshape([n_rows, n, b]).swap_dims(0, 1); // [n, rows, b]
-            let turned = blocks.matmul(matrices).swap_dims(0, 1);
+            let turned = peft_kernels::matmul(blocks, matrices).swap_dims(0, 1);
             turned.reshape([n_rows, width])
         }
     }

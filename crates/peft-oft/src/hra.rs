@@ -50,8 +50,12 @@ impl HraConfig {
         AdapterCost {
             parameters: values,
             products: values.saturating_mul(2),
+            fixed: 0,
             kept: self.rank.saturating_mul(2),
             keeps_input: true,
+            // The vectors on their way to length one.
+            formed: values.saturating_mul(5),
+            forming: 0,
         }
     }
 

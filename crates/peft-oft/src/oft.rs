@@ -85,8 +85,12 @@ impl OftConfig {
         AdapterCost {
             parameters: n * (b * (b - 1) / 2),
             products: d_in * b,
-            kept: d_in,
+            fixed: 0,
+            kept: 0,
             keeps_input: true,
+            // Of the series, the matrices and three of their powers.
+            formed: (d_in * b).saturating_mul(4),
+            forming: 0,
         }
     }
 

@@ -87,8 +87,11 @@ impl RoadConfig {
         AdapterCost {
             parameters: self.variant.size(d_out).saturating_mul(2),
             products: d_out.saturating_mul(2),
-            kept: d_out,
+            fixed: 0,
+            kept: d_out.saturating_mul(2),
             keeps_input: false,
+            formed: 0,
+            forming: 0,
         }
     }
 

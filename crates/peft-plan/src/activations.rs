@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::memory::FLOAT;
-use crate::model::{Block, ModelSizes, Role, Trains};
+use crate::model::{Block, Linear, ModelSizes, Role, Trains};
 use crate::run::Run;
 
 /// What blocks keep of the forward pass for their gradients, in bytes.
@@ -83,7 +83,7 @@ impl Activations {
             states: FLOAT * states,
             attention: FLOAT * attention,
             feed_forward: FLOAT * feed_forward,
-            adapters: FLOAT * here * of_adapters(block, run),
+            adapters: FLOAT * (here * of_adapters(block, run) + run.workers as f64 * formed(block)),
         }
     }
 }
@@ -100,6 +100,15 @@ fn keeps_input(block: &Block, run: &Run, role: Role) -> bool {
         Trains::Scale { of_inputs } => of_inputs,
         Trains::Nothing | Trains::Bias => false,
     })
+}
+
+/// Numbers of a block's adapters at no position.
+fn formed(block: &Block) -> f64 {
+    let of = |linear: &Linear| match linear.trains {
+        Trains::Beside(added) => added.formed,
+        _ => 0.0,
+    };
+    block.linears.iter().map(of).sum()
 }
 
 /// Numbers at each position.

@@ -88,7 +88,11 @@ impl Computation {
                             adapter += steps * low.acting() * linear.values() + again;
                         }
                     }
-                    Trains::Beside(added) => adapter += 3.0 * here * added.products,
+                    Trains::Beside(added) => {
+                        let passes = run.batches as f64 * run.workers as f64;
+                        adapter += here * (3.0 * added.products - added.fixed);
+                        adapter += passes * added.forming;
+                    }
                     Trains::Nothing | Trains::Bias | Trains::Scale { .. } => {}
                 }
             }

@@ -193,6 +193,27 @@ mod tests {
         };
         let values = 3.0 * 4.0 * 2.0;
         assert_eq!(whole(chosen).optimizer, 4.0 * (factors + values) * 4.0);
+        // What is made of parameters is kept by each worker, not for each position.
+        let beside = |formed: f64| {
+            let mut model = model.clone();
+            for linear in model.blocks.iter_mut().flat_map(|of| &mut of.linears) {
+                linear.trains = Trains::Beside(crate::Added {
+                    parameters: 6.0,
+                    products: 9.0,
+                    fixed: 0.0,
+                    kept: 1.0,
+                    keeps_input: true,
+                    formed,
+                    forming: 0.0,
+                });
+            }
+            let run = Run {
+                workers: 2,
+                ..Run::new(1, 5)
+            };
+            Memory::of(&model, &run).activations.total()
+        };
+        assert_eq!(beside(7.0) - beside(0.0), 2.0 * 4.0 * 3.0 * 4.0 * 7.0);
         // Weights as they are read are the largest layer more; a tokenizer of ten tokens.
         let program = 32e6 + 5400.0;
         assert_eq!(

@@ -78,10 +78,17 @@ pub struct Added {
     pub parameters: f64,
     /// Multiply-adds for each row, in a forward pass.
     pub products: f64,
+    /// Those of them with factors that do not train.
+    pub fixed: f64,
     /// Numbers of each row that are kept for gradients, beside the layer's input.
     pub kept: f64,
     /// Whether the layer's input is kept too.
     pub keeps_input: bool,
+    /// Numbers that each worker makes of the parameters and keeps for gradients, however many
+    /// rows there are.
+    pub formed: f64,
+    /// Multiply-adds of making them and of their gradients.
+    pub forming: f64,
 }
 
 /// A linear layer of a block.

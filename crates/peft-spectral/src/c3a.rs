@@ -54,8 +54,11 @@ impl C3aConfig {
         AdapterCost {
             parameters: dense / block,
             products: products.min(dense),
+            fixed: 0,
             kept: if products <= dense { d_in } else { 0 },
             keeps_input: products > dense,
+            formed: if products <= dense { 0 } else { dense },
+            forming: 0,
         }
     }
 
@@ -215,7 +218,7 @@ impl C3a {
         let parts = peft_kernels::linear(blocks, there.clone(), None);
         let parts = parts.reshape([rows, inputs, 2, n]).permute([3, 0, 2, 1]);
         let parts: Tensor<3> = parts.reshape([n, rows, 2 * inputs]);
-        let parts = parts.matmul(self.by_frequency(there)); // [n, rows, 2 · outputs]
+        let parts = peft_kernels::matmul(parts, self.by_frequency(there)); // [n, rows, 2 · outputs]
         let parts = parts.reshape([n, rows, 2, outputs]).permute([1, 3, 2, 0]);
         let parts = parts.reshape([rows * outputs, 2 * n]);
         let y = peft_kernels::transposed_product(parts, back);

@@ -47,8 +47,20 @@ impl FourierFtConfig {
         AdapterCost {
             parameters: n,
             products: factored.min(dense),
+            fixed: if factored <= dense { factored } else { 0 },
             kept: if factored <= dense { rank } else { 0 },
             keeps_input: factored > dense,
+            // The change; at the end the gradients of its first factor, which are larger.
+            formed: if factored <= dense {
+                0
+            } else {
+                rank.saturating_mul(d_in)
+            },
+            forming: if factored <= dense {
+                0
+            } else {
+                rank.saturating_mul(dense).saturating_mul(2)
+            },
         }
     }
 
@@ -137,7 +149,7 @@ impl FourierFt {
     /// `s · Re(F⁻¹(S))`, `[d_in, d_out]`.
     fn delta(&self) -> Tensor<2> {
         let [of_inputs, of_outputs] = self.waves();
-        (of_inputs * self.coefficients()).matmul(of_outputs.transpose())
+        peft_kernels::matmul(of_inputs * self.coefficients(), of_outputs.transpose())
     }
 }
 

@@ -74,8 +74,11 @@ impl WaveFtConfig {
         AdapterCost {
             parameters: self.settings.coefficients,
             products: d_in.saturating_mul(d_out),
+            fixed: 0,
             kept: 0,
             keeps_input: true,
+            formed: d_in.saturating_mul(d_out),
+            forming: 0,
         }
     }
 

@@ -76,8 +76,11 @@ impl RandLoraConfig {
         AdapterCost {
             parameters: n * (rank + smaller),
             products: n * rank * (d_in + d_out),
-            kept: n * rank,
-            keeps_input: true,
+            fixed: n * rank * d_in.max(d_out),
+            kept: if d_in <= d_out { 0 } else { n * rank },
+            keeps_input: d_in <= d_out,
+            formed: n * rank * smaller,
+            forming: 0,
         }
     }
 

@@ -67,8 +67,11 @@ impl VeraConfig {
         AdapterCost {
             parameters: self.rank.saturating_add(d_out),
             products: self.rank.saturating_mul(d_in.saturating_add(d_out)),
+            fixed: self.rank.saturating_mul(d_in.saturating_add(d_out)),
             kept: self.rank.saturating_add(d_out),
             keeps_input: false,
+            formed: 0,
+            forming: 0,
         }
     }
 

@@ -232,6 +232,10 @@ fn bitsandbytes_directories_are_held_as_they_lie(device: &Device) {
             let digest = |model: &LanguageModel| base_digest(model, &Default::default());
             assert_eq!(digest(&own), digest(&held));
         }
+        if packs(device) && format == PackedFormat::Nf4Double {
+            let own = load("bnb/dense", Quantise::To(format), device);
+            assert_close(&logits(&own), &logits(&held), GOLDEN_LOGITS);
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 use burn::tensor::{DType, Device, bf16};
 use peft_gguf::TensorType;
 use peft_kernels::{
-    NF4_CODES, Packed, PackedFormat, Packer, int8_values, packed_bytes, packed_format, unpacked,
+    NF4_CODES, Packed, PackedFormat, Packer, dynamic_map, int8_values, packed_bytes, packed_format,
+    unpacked,
 };
 use safetensors::SafeTensors;
 
@@ -47,6 +48,7 @@ fn nf4_is_bitsandbytes(_: &Device) {
         assert_eq!(packer.finish(dims).expect("it fits"), theirs, "{name}");
 
         let table = floats(&file, &key("nested.nested_quant_map"));
+        assert_eq!(bits(&dynamic_map(true)), bits(&table));
         let double = Packed::of_nf4_double(
             dims,
             data("nested.codes"),
@@ -58,6 +60,15 @@ fn nf4_is_bitsandbytes(_: &Device) {
         let double = double.expect("it fits");
         let expected = floats(&file, &key("nested.values"));
         assert_eq!(bits(&double.values()), bits(&expected), "{name}, double");
+        let mut packer = Packer::new(PackedFormat::Nf4Double, dims).expect("it is made");
+        packer.push(&floats(&file, &key("weight")));
+        let made = packer.finish(dims).expect("it fits");
+        // A sum of all scales is in their mean, which is rounded otherwise.
+        let largest = expected.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        for (made, expected) in made.values().iter().zip(&expected) {
+            let gap = (made - expected).abs();
+            assert!(gap <= 1e-6 * largest, "{name}, double: {made}, {expected}");
+        }
         // One byte too few is told.
         let short = &data("codes")[1..];
         let error = Packed::of_nf4(dims, short, &floats(&file, &key("absmax")));
@@ -197,7 +208,12 @@ fn codes_are_the_nearest_ones(_: &Device) {
 /// Values in pieces of any length are those in one.
 fn pieces_are_joined(_: &Device) {
     let values = super::numbers(333, 0.5);
-    for format in [PackedFormat::Nf4, PackedFormat::Q8_0, PackedFormat::Q4_0] {
+    for format in [
+        PackedFormat::Nf4,
+        PackedFormat::Nf4Double,
+        PackedFormat::Q8_0,
+        PackedFormat::Q4_0,
+    ] {
         let packed = |piece: usize| {
             let mut packer = Packer::new(format, [37, 9]).expect("it is made");
             values.chunks(piece).for_each(|values| packer.push(values));
@@ -223,6 +239,6 @@ fn what_does_not_fit_is_refused(_: &Device) {
     let error = Packer::new(PackedFormat::Q6_K, [2, 2]).expect_err("it is read only");
     assert_eq!(
         error.to_string(),
-        "q6_k is read and not made; nf4, q4_0, q8_0 are"
+        "q6_k is read and not made; nf4, nf4 with scales in eight bits, q4_0, q8_0 are"
     );
 }

@@ -26,7 +26,7 @@ pub(crate) struct Args {
 }
 
 /// Rows, tokens, flags.
-const CASES: [(usize, usize, &str); 30] = [
+const CASES: [(usize, usize, &str); 46] = [
     (1, 128, ""),
     (2, 256, ""),
     (8, 64, ""),
@@ -56,6 +56,22 @@ const CASES: [(usize, usize, &str); 30] = [
     (2, 256, "--method top-layers --layers 8"),
     (2, 256, "--method lisa --layers 2 --every 2"),
     (2, 256, "--method loha"),
+    (2, 256, "--method lokr"),
+    (2, 256, "--method vera"),
+    (2, 256, "--method randlora"),
+    (2, 256, "--method vblora"),
+    (2, 256, "--method oft"),
+    (2, 256, "--method boft"),
+    (2, 256, "--method hra"),
+    (2, 256, "--method road"),
+    (2, 256, "--method miss"),
+    (2, 256, "--method hira"),
+    (2, 256, "--method delora"),
+    (2, 256, "--method gralora"),
+    (2, 256, "--method shira"),
+    (2, 256, "--method fourierft"),
+    (2, 256, "--method c3a"),
+    (2, 256, "--method waveft"),
     (2, 256, "--method norms"),
 ];
 

@@ -1,5 +1,5 @@
-//! `cargo xtask bench train`: a LoRA step at the sizes that people fine-tune at, beside PyTorch and
-//! PEFT on the same checkpoint and tokens.
+//! `cargo xtask bench train`: a step of LoRA, or of other methods, at the sizes that people
+//! fine-tune at, beside PyTorch and PEFT on the same checkpoint and tokens.
 //!
 //! Each row is a process of its own, for its peak memory; the rows take turns, so that a machine
 //! that slows down slows all of them.
@@ -30,10 +30,14 @@ pub(crate) struct Args {
         default_value = "2x512,1x1024,1x2048,1x4096"
     )]
     batches: Vec<Batch>,
-    /// What the base is held in: f32, bf16, or with its linear layers in blocks, q8, nf4; nf4+ and
-    /// q8+ have the embedding so too
+    /// What the base is held in: f32, bf16, or with its linear layers in blocks, q8, nf4, nf4-double;
+    /// nf4+ and q8+ have the embedding so too
     #[arg(long, value_delimiter = ',', default_value = "f32,bf16,q8,nf4")]
     bases: Vec<String>,
+    /// What trains: lora, dora, adalora, vera, loha, oft; the first is what the others are compared
+    /// with
+    #[arg(long, value_delimiter = ',', default_value = "lora")]
+    methods: Vec<String>,
     /// Turns of every row
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
@@ -83,6 +87,7 @@ impl Framework {
 
 /// A row of the table: what is measured, and what it gave.
 struct Row {
+    method: String,
     batch: Batch,
     base: String,
     who: Framework,
@@ -126,15 +131,19 @@ fn rows(args: &Args) -> Vec<Row> {
     for batch in &args.batches {
         for base in &args.bases {
             let packed = base.starts_with("q8") || base.starts_with("nf4");
-            let whos = whos
-                .iter()
-                .filter(|who| !packed || matches!(who, Framework::Ours(_)));
-            rows.extend(whos.map(|who| Row {
-                batch: *batch,
-                base: base.clone(),
-                who: *who,
-                samples: Vec::new(),
-            }));
+            let whos = || {
+                let whos = whos.iter();
+                whos.filter(|who| !packed || matches!(who, Framework::Ours(_)))
+            };
+            for method in &args.methods {
+                rows.extend(whos().map(|who| Row {
+                    method: method.clone(),
+                    batch: *batch,
+                    base: base.clone(),
+                    who: *who,
+                    samples: Vec::new(),
+                }));
+            }
         }
     }
     rows
@@ -143,7 +152,8 @@ fn rows(args: &Args) -> Vec<Row> {
 impl Row {
     fn title(&self) -> String {
         let Batch { rows, tokens } = self.batch;
-        format!("{rows} x {tokens}, {}, {}", self.base, self.who.name())
+        let (method, base, who) = (&self.method, &self.base, self.who.name());
+        format!("{rows} x {tokens}, {method}, {base}, {who}")
     }
 
     fn command(&self, model: &Path, python: Option<&Path>) -> Command {
@@ -160,8 +170,14 @@ impl Row {
         };
         command.arg(model).args([&rows, &tokens, &self.base]);
         let (Framework::Ours(way) | Framework::Pytorch(way)) = self.who;
-        command.arg(way);
+        command.args([way, &self.method]);
         command
+    }
+
+    /// Whether it is this row of another method or framework.
+    fn is(&self, other: &Self, method: &str, who: Framework) -> bool {
+        let same = self.batch == other.batch && self.base == other.base;
+        same && self.method == method && self.who == who
     }
 
     fn figures(&self) -> Option<(f64, u64)> {
@@ -189,39 +205,42 @@ fn print_table(args: &Args, rows: &[Row]) -> io::Result<bool> {
         Some(dir) => dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy(),
         None => format!("a random model of the shape of {}", args.shape).into(),
     };
-    println!("\nLoRA r=8 on all seven projections of {of}, AdamW, every token a target.");
+    let methods = args.methods.join(", ");
+    println!("\nOn all seven projections of {of}: {methods}; AdamW, every token a target.");
     println!(
         "{}. Median of 3 steps after the first, then of {} processes; the largest peak RSS.\n",
         machine(),
         args.rounds
     );
     println!(
-        "| batch | base | | s/step | tokens/s | floor / time | weights | peak RSS | time | memory | loss |"
+        "| batch | base | method | | s/step | tokens/s | floor / time | weights | peak RSS | / PyTorch: time | memory | / {}: time | memory | loss |",
+        rows.first().map_or("", |row| &row.method)
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     for row in rows {
         let none = || io::Error::other("no samples");
         let (seconds, peak) = row.figures().ok_or_else(none)?;
-        let pytorch = rows.iter().find(|other| {
-            other.who == Framework::Pytorch("plain")
-                && other.batch == row.batch
-                && other.base == row.base
-        });
-        let ratios = match pytorch.and_then(Row::figures) {
-            Some((their_seconds, their_peak)) => format!(
-                "{:.2} | {:.2}",
-                seconds / their_seconds,
-                peak as f64 / their_peak as f64
-            ),
-            None => " | ".into(),
+        let beside = |method: &str, who| {
+            let other = rows.iter().find(|other| other.is(row, method, who));
+            match other.and_then(Row::figures) {
+                Some((their_seconds, their_peak)) => format!(
+                    "{:.2} | {:.2}",
+                    seconds / their_seconds,
+                    peak as f64 / their_peak as f64
+                ),
+                None => " | ".into(),
+            }
         };
+        let pytorch = beside(&row.method, Framework::Pytorch("plain"));
+        let of_first = beside(&rows[0].method, row.who);
         let first = row.samples.first().ok_or_else(none)?;
         let floor = first.floor.filter(|floor| *floor > 0.0);
         println!(
-            "| {} x {} | {} | {} | {seconds:.2} | {:.0} | {} | {} | {} MB | {ratios} | {:.4} |",
+            "| {} x {} | {} | {} | {} | {seconds:.2} | {:.0} | {} | {} | {} MB | {pytorch} | {of_first} | {:.4} |",
             row.batch.rows,
             row.batch.tokens,
             row.base,
+            row.method,
             row.who.name(),
             (row.batch.rows * row.batch.tokens) as f64 / seconds,
             floor.map_or(String::new(), |floor| format!("{:.2}", floor / seconds)),
@@ -232,7 +251,9 @@ fn print_table(args: &Args, rows: &[Row]) -> io::Result<bool> {
             first.loss.unwrap_or(f64::NAN),
         );
     }
-    println!("\nfloor: the step's multiply-adds at this machine's rate of large f32 products.");
+    println!(
+        "\nfloor: the multiply-adds of a step, without those of adapters, at this machine's rate of large f32 products."
+    );
     Ok(true)
 }
 

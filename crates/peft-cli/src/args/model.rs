@@ -16,6 +16,9 @@ pub(crate) enum HoldArg {
     /// Four bits, those of a normal distribution, and a scale for 64: bitsandbytes' nf4
     #[value(alias = "4")]
     Nf4,
+    /// The same with scales in eight bits, 4.13 bits a value for 4.5: bitsandbytes' double
+    /// quantisation
+    Nf4Double,
     /// Eight bits and a scale for 32: ggml's q8_0
     #[value(alias = "8")]
     Q8,
@@ -28,16 +31,23 @@ impl HoldArg {
     pub(crate) fn of(given: Option<Self>) -> Quantise {
         match given {
             Some(Self::Nf4) => Quantise::To(PackedFormat::Nf4),
+            Some(Self::Nf4Double) => Quantise::To(PackedFormat::Nf4Double),
             Some(Self::Q8) => Quantise::To(PackedFormat::Q8_0),
             Some(Self::None) => Quantise::Dense,
             None => Quantise::AsStored,
         }
     }
 
+    /// Whether linear layers are in blocks.
+    pub(crate) fn is_packed(self) -> bool {
+        self != Self::None
+    }
+
     /// As it is given.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Nf4 => "nf4",
+            Self::Nf4Double => "nf4-double",
             Self::Q8 => "q8",
             Self::None => "none",
         }

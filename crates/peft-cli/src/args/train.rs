@@ -186,7 +186,7 @@ impl TrainArgs {
     pub(crate) fn check_held(&self) -> Result<(), CliError> {
         let method = self.method();
         match self.model.quantise {
-            Some(held @ (HoldArg::Nf4 | HoldArg::Q8)) if method.trains_linear_layers() => {
+            Some(held) if held.is_packed() && method.trains_linear_layers() => {
                 Err(CliError::Usage(format!(
                     "--quantise {} holds linear layers in few bits, and --method {method} trains them: leave --quantise out, or train an adapter (--method lora)",
                     held.name()

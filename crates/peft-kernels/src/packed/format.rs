@@ -119,7 +119,7 @@ impl PackedFormat {
 
     /// Whether weights can be packed in it here.
     pub(super) fn is_made(self) -> bool {
-        matches!(self, Self::Nf4 | Self::Q4_0 | Self::Q8_0)
+        matches!(self, Self::Nf4 | Self::Nf4Double | Self::Q4_0 | Self::Q8_0)
     }
 
     /// Its number in the head of a tensor's memory.

@@ -10,6 +10,7 @@
 
 mod blocks;
 mod bnb;
+mod dynamic_map;
 mod format;
 mod ggml;
 mod int8;
@@ -18,6 +19,7 @@ mod nf4_double;
 mod packer;
 
 pub(crate) use self::blocks::{Blocks, WithBlocks, read, with_blocks};
+pub use self::dynamic_map::dynamic_map;
 pub use self::format::PackedFormat;
 pub use self::int8::int8_values;
 pub use self::nf4::NF4_CODES;

@@ -4,8 +4,8 @@
 //! The bytes are the 256 values of the table in f32, `o`, `s` of each 256 blocks, and the blocks:
 //! `i`, then 32 bytes as of nf4.
 
-use super::Blocks;
-use super::nf4::{CODES, VALUES, float, unpack};
+use super::nf4::{self, CODES, VALUES, float, unpack};
+use super::{Blocks, dynamic_map};
 
 /// Bytes of a block.
 const BYTES: usize = 1 + CODES;
@@ -82,4 +82,35 @@ pub(super) fn join(
         out.resize(out.len() + CODES - codes.len(), 0);
     }
     out
+}
+
+/// The bytes of a weight in nf4 with its scales in eight bits: each less their mean, divided by the
+/// largest magnitude of its 256, and the nearest of bitsandbytes' table.
+pub(super) fn quantise(blocks: &[u8]) -> Vec<u8> {
+    let blocks = || blocks.chunks_exact(nf4::BYTES);
+    let mut scales: Vec<f32> = blocks().map(float).collect();
+    let sum: f64 = scales.iter().map(|scale| f64::from(*scale)).sum();
+    let mean = (sum / scales.len().max(1) as f64) as f32;
+    scales.iter_mut().for_each(|scale| *scale -= mean);
+    let table = dynamic_map(true);
+    let mut indices = Vec::with_capacity(scales.len());
+    let mut largest = Vec::with_capacity(scales.len().div_ceil(SHARING));
+    for scales in scales.chunks(SHARING) {
+        let most = scales.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        largest.push(most);
+        let divisor = if most > 0.0 { most } else { 1.0 };
+        indices.extend(scales.iter().map(|scale| nearest(&table, scale / divisor)));
+    }
+    let codes: Vec<u8> = blocks().flat_map(|block| block[4..].to_vec()).collect();
+    join(&codes, &indices, &largest, &table, mean)
+}
+
+/// The index of the nearest value of a table in order.
+fn nearest(table: &[f32; 256], x: f32) -> u8 {
+    let above = table.partition_point(|value| *value < x).min(255);
+    let below = above.saturating_sub(1);
+    match x - table[below] <= table[above] - x {
+        true => below as u8,
+        false => above as u8,
+    }
 }

@@ -1,6 +1,6 @@
 //! [`Packer`]: values packed as they come, so that no dense weight is there.
 
-use super::{Packed, PackedError, PackedFormat, nf4};
+use super::{Packed, PackedError, PackedFormat, nf4, nf4_double};
 
 /// Packs the values of a weight, column by column.
 #[derive(Debug)]
@@ -8,6 +8,7 @@ pub struct Packer {
     format: PackedFormat,
     /// Fewer than a block.
     waiting: Vec<f32>,
+    /// Blocks; of nf4 with scales in eight bits, which are made of all of them, those of nf4.
     bytes: Vec<u8>,
     values: usize,
 }
@@ -73,7 +74,11 @@ impl Packer {
             let last = std::mem::take(&mut self.waiting);
             self.pack(&last);
         }
-        Packed::new(self.format, dims, self.bytes)
+        let bytes = match self.format {
+            PackedFormat::Nf4Double => nf4_double::quantise(&self.bytes),
+            _ => self.bytes,
+        };
+        Packed::new(self.format, dims, bytes)
     }
 
     /// Values of a block.

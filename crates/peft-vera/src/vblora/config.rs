@@ -123,8 +123,11 @@ impl VbloraConfig {
         AdapterCost {
             parameters: logits,
             products: self.rank.saturating_mul(d_in.saturating_add(d_out)),
+            fixed: 0,
             kept: self.rank,
             keeps_input: true,
+            formed: 0,
+            forming: 0,
         }
     }
 

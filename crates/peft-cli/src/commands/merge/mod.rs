@@ -36,7 +36,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<(), CliError> {
         Some(held) if peft_kernels::multiplies_packed(&device) => {
             checkpoint.with_quantise(HoldArg::of(Some(held)))
         }
-        Some(held) if held != HoldArg::None => {
+        Some(held) if held.is_packed() => {
             return Err(CliError::Usage(format!(
                 "--quantise {} is for device `flex`, and this is `{}`",
                 held.name(),

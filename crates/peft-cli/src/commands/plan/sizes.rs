@@ -13,8 +13,9 @@ use crate::args::{EncoderArg, HoldArg, Method, TrainArgs};
 use crate::commands::train::{strategy, token_choice, weights};
 use crate::error::CliError;
 
-/// Bytes of a value in blocks: NF4 with a scale in f32 for 64, and Q8_0.
+/// Bytes of a value in blocks: NF4 with a scale in f32 for 64, or in eight bits, and Q8_0.
 const NF4: f64 = 4.5 / 8.0;
+const NF4_DOUBLE: f64 = (4.125 + 32.0 / (64.0 * 256.0)) / 8.0;
 const Q8: f64 = 8.5 / 8.0;
 /// Steps among whose stages the largest is looked for.
 const STEPS: usize = 512;
@@ -29,6 +30,7 @@ pub(super) fn sizes<M: Transformer>(
 ) -> Result<ModelSizes, CliError> {
     let of_blocks = match args.model.quantise {
         Some(HoldArg::Nf4) => NF4,
+        Some(HoldArg::Nf4Double) => NF4_DOUBLE,
         Some(HoldArg::Q8) => Q8,
         Some(HoldArg::None) | None => bytes,
     };
@@ -177,8 +179,11 @@ fn trains(config: &AdapterConfig, layer: &Layer) -> Option<Trains> {
         Trains::Beside(Added {
             parameters: cost.parameters as f64,
             products: cost.products as f64,
+            fixed: cost.fixed as f64,
             kept: cost.kept as f64,
             keeps_input: cost.keeps_input,
+            formed: cost.formed as f64,
+            forming: cost.forming as f64,
         })
     };
     Some(match config {
