@@ -6,6 +6,8 @@
 //! cases nor memory that an allocator kept count.
 #![cfg(target_os = "linux")]
 
+#[path = "memory/frozen_a.rs"]
+mod frozen_a;
 #[path = "memory/rows.rs"]
 mod rows;
 
@@ -29,6 +31,7 @@ use peft_tests::measured::{grown_kib, status_kib};
 use peft_train::{Batch, Example, NextToken, TrainConfig, Trainer, target_nll};
 use serde_json::{Value, json};
 
+use frozen_a::a_frozen_a_keeps_no_input;
 use rows::a_file_of_rows_need_not_fit_in_memory;
 
 /// The width of a square layer: its weight is 64 MiB in f32.
@@ -69,47 +72,6 @@ fn a_factored_step_forms_nothing_of_the_weights_shape(device: &Device) {
     assert!(dora < WEIGHT_KIB / 2, "{dora} KiB");
     // The measure sees a dense weight where there is one.
     assert!(by_weight > WEIGHT_KIB, "{by_weight} KiB");
-}
-
-/// LoRA keeps what each layer reads, for the gradient of `A`; without that, nothing is kept of it.
-fn a_frozen_a_keeps_no_input(device: &Device) {
-    let case = "a_frozen_a_keeps_no_input";
-    if let Ok(what) = std::env::var(PROBE) {
-        println!("\ngrowth_kib={}", chained_step(device, what == "frozen"));
-        return;
-    }
-    let [trains, frozen] = ["trains", "frozen"].map(|what| measured(device, case, what));
-    println!("{device:?}: with A {trains} KiB, with a frozen A {frozen} KiB");
-    let kept = CHAINED_LAYERS * CHAINED_ROWS * CHAINED_WIDTH * 4 / 1024;
-    assert!(trains > kept, "{trains} KiB of {kept} KiB");
-    assert!(trains > frozen + kept / 2, "{frozen} KiB of {kept} KiB");
-}
-
-/// So many that what is kept is several times what `ndarray` holds for a moment.
-const CHAINED_LAYERS: usize = 24;
-const CHAINED_ROWS: usize = 8192;
-const CHAINED_WIDTH: usize = 256;
-
-/// Forward and backward of layers behind each other, LoRA on each.
-fn chained_step(device: &Device, frozen: bool) -> usize {
-    let device = device.clone().autodiff();
-    let layer = || {
-        let weight = Tensor::full([CHAINED_WIDTH; 2], 0.001, &device);
-        let weight = Param::from_tensor(weight);
-        let mut layer = Linear { weight, bias: None };
-        LoraConfig::new(4, 8.0)
-            .with_freeze_a(frozen)
-            .attach(&mut layer, "a")
-            .expect("it attaches");
-        layer
-    };
-    let layers: Vec<Linear> = (0..CHAINED_LAYERS).map(|_| layer()).collect();
-    let x = Tensor::<2>::ones([CHAINED_ROWS, CHAINED_WIDTH], &device);
-    grown_kib(|| {
-        let y = layers.iter().fold(x, |x, layer| linear(layer, x));
-        let grads = y.sum().backward();
-        assert!(layers[0].weight.base().grad(&grads).is_none());
-    })
 }
 
 /// A layer that trains has one gradient of its weight's shape, not one for each row of the batch.

@@ -233,8 +233,11 @@ fn bitsandbytes_directories_are_held_as_they_lie(device: &Device) {
             assert_eq!(digest(&own), digest(&held));
         }
         if packs(device) && format == PackedFormat::Nf4Double {
-            let own = load("bnb/dense", Quantise::To(format), device);
-            assert_close(&logits(&own), &logits(&held), GOLDEN_LOGITS);
+            // One of its scales lies in the middle between two codes, and bitsandbytes, which
+            // rounds on the way, takes the other.
+            let own = logits(&load("bnb/dense", Quantise::To(format), device));
+            let gap = (own - logits(&held)).abs().max().into_scalar::<f32>();
+            assert!(gap < 1e-3, "{gap}");
         }
     }
 }

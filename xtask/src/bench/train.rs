@@ -30,8 +30,8 @@ pub(crate) struct Args {
         default_value = "2x512,1x1024,1x2048,1x4096"
     )]
     batches: Vec<Batch>,
-    /// What the base is held in: f32, bf16, or with its linear layers in blocks, q8, nf4, nf4-double;
-    /// nf4+ and q8+ have the embedding so too
+    /// What the base is held in: f32, bf16, or with its linear layers in blocks, q8, nf4,
+    /// nf4-double; nf4+ and q8+ have the embedding so too
     #[arg(long, value_delimiter = ',', default_value = "f32,bf16,q8,nf4")]
     bases: Vec<String>,
     /// What trains: lora, dora, adalora, vera, loha, oft; the first is what the others are compared
@@ -131,12 +131,14 @@ fn rows(args: &Args) -> Vec<Row> {
     for batch in &args.batches {
         for base in &args.bases {
             let packed = base.starts_with("q8") || base.starts_with("nf4");
-            let whos = || {
-                let whos = whos.iter();
-                whos.filter(|who| !packed || matches!(who, Framework::Ours(_)))
-            };
-            for method in &args.methods {
-                rows.extend(whos().map(|who| Row {
+            for (i, method) in args.methods.iter().enumerate() {
+                let whos = whos.iter().filter(|who| {
+                    let (Framework::Ours(way) | Framework::Pytorch(way)) = who;
+                    let ours = matches!(who, Framework::Ours(_));
+                    // What recomputation costs is no matter of the method.
+                    (!packed || ours) && (i == 0 || *way == "plain")
+                });
+                rows.extend(whos.map(|who| Row {
                     method: method.clone(),
                     batch: *batch,
                     base: base.clone(),
