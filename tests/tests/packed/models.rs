@@ -226,19 +226,6 @@ fn bitsandbytes_directories_are_held_as_they_lie(device: &Device) {
         for (found, wanted) in found.iter::<f64>().zip(&expected["base_logits"]) {
             assert!((found - wanted).abs() < 1e-3 * wanted.abs().max(1.0));
         }
-        // What quantises it itself has the same blocks.
-        if packs(device) && format == PackedFormat::Nf4 {
-            let own = load("bnb/dense", NF4, device);
-            let digest = |model: &LanguageModel| base_digest(model, &Default::default());
-            assert_eq!(digest(&own), digest(&held));
-        }
-        if packs(device) && format == PackedFormat::Nf4Double {
-            // One of its scales lies in the middle between two codes, and bitsandbytes, which
-            // rounds on the way, takes the other.
-            let own = logits(&load("bnb/dense", Quantise::To(format), device));
-            let gap = (own - logits(&held)).abs().max().into_scalar::<f32>();
-            assert!(gap < 1e-3, "{gap}");
-        }
     }
 }
 

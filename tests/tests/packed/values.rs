@@ -7,12 +7,15 @@ use peft_kernels::{
     NF4_CODES, Packed, PackedFormat, Packer, dynamic_map, int8_values, packed_bytes, packed_format,
     unpacked,
 };
+use peft_models::LanguageModel;
+use peft_store::{Quantise, base_digest};
 use safetensors::SafeTensors;
 
-use super::{floats, goldens, packed, packs, read};
+use super::{floats, goldens, load, logits, packed, packs, read};
 
 peft_tests::cases!(on the cores:
     nf4_is_bitsandbytes,
+    a_model_quantised_here_is_as_bitsandbytes_has_it,
     int8_is_bitsandbytes,
     ggml_blocks_are_gguf_pys,
     codes_are_the_nearest_ones,
@@ -74,6 +77,25 @@ fn nf4_is_bitsandbytes(_: &Device) {
         let error = Packed::of_nf4(dims, short, &floats(&file, &key("absmax")));
         assert!(error.is_err());
     }
+}
+
+/// Of nf4 the same blocks. With scales in eight bits one lies in the middle between two codes, and
+/// bitsandbytes, which rounds on the way, takes the other.
+fn a_model_quantised_here_is_as_bitsandbytes_has_it(device: &Device) {
+    if !packs(device) {
+        return;
+    }
+    let pair = |name: &str, format| {
+        let theirs = load(format!("bnb/{name}"), Quantise::AsStored, device);
+        [load("bnb/dense", Quantise::To(format), device), theirs]
+    };
+    let [ours, theirs] = pair("nf4", PackedFormat::Nf4);
+    let digest = |model: &LanguageModel| base_digest(model, &Default::default());
+    assert_eq!(digest(&ours), digest(&theirs));
+    let [ours, theirs] = pair("nf4_double", PackedFormat::Nf4Double);
+    let gap = (logits(&ours) - logits(&theirs)).abs().max();
+    let gap = gap.into_scalar::<f32>();
+    assert!(gap < 5e-3, "{gap}");
 }
 
 fn int8_is_bitsandbytes(_: &Device) {
