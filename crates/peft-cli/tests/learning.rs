@@ -32,6 +32,7 @@ fn lines(place: &Place, run: &str) -> Vec<Value> {
 fn a_run_goes_on_by_its_optimizer_and_noise() {
     let place = Place::new();
     for flags in [
+        "--optimizer adamw-8bit",
         "--optimizer lion",
         "--optimizer adafactor",
         "--optimizer muon --label-smoothing 0.1",
@@ -83,7 +84,7 @@ fn flags_that_cannot_be_are_refused() {
         ),
         (
             "--optimizer sgd",
-            "[possible values: adamw, lion, adafactor, muon]",
+            "[possible values: adamw, adamw-8bit, lion, adafactor, muon]",
         ),
         ("--lr-find --sweep lr=1,2", "cannot be used with"),
     ] {
@@ -159,11 +160,18 @@ fn a_rate_is_looked_for_and_nothing_kept() {
         &format!("{TRAIN} --lr-find --max-steps 60 --out run"),
     );
     assert!(text.contains("rate | loss"), "{text}");
+    assert!(!text.contains("--lr plays no part"), "{text}");
     let found = text.lines().find(|line| line.contains("take about --lr"));
     let rate = found.and_then(|line| line.split("--lr ").nth(1)?.split(';').next()?.parse().ok());
     let rate: f64 = rate.unwrap_or_else(|| panic!("{text}"));
     assert!((1e-5..1.0).contains(&rate), "{text}");
     assert!(!place.path("run").exists());
+    let given = said(
+        &place,
+        &format!("{TRAIN} --lr-find --max-steps 3 --lr 0.5 --device flex,flex --out run"),
+    );
+    assert!(given.contains("--lr plays no part"), "{given}");
+    assert!(given.contains("from 1e-5 to 1e0"), "{given}");
 }
 
 #[test]

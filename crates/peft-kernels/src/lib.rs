@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 mod activation;
 mod adamw;
+mod adamw_8bit;
 mod attention;
 mod closed_form;
 mod columns;
@@ -21,6 +22,7 @@ mod threads;
 
 pub use activation::Activation;
 pub use adamw::AdamWStep;
+pub use adamw_8bit::{BlockMoment, MomentKind};
 pub use attention::{Dropout, EVERY_SEQUENCE, Sight, Visibility, attention};
 pub use columns::{is_same_tensor, scale_columns};
 pub use counted::multiply_adds;

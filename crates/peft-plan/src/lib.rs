@@ -13,7 +13,7 @@ pub use computation::Computation;
 pub use devices::Devices;
 pub use memory::Memory;
 pub use model::{Added, Beside, Block, Linear, LowRank, ModelSizes, Role, Trains};
-pub use run::Run;
+pub use run::{Run, SMALL};
 
 use serde::Serialize;
 

@@ -71,7 +71,7 @@ impl Memory {
         let weighed: f64 = linears.clone().filter(weighs).map(Linear::trainable).sum();
         let added: f64 = linears.map(|linear| linear.added()).sum();
         let beside = model.beside.map_or(0.0, |beside| beside.parameters());
-        let trainable = model.trainable();
+        let (trainable, small) = (model.trainable(), model.trainable_in_small());
         let rows = run.rows as f64;
         let n = rows * (run.tokens as f64 + model.prompt_tokens() as f64);
         let read = rows * run.tokens as f64 * run.targets;
@@ -93,7 +93,10 @@ impl Memory {
             adapter: added * FLOAT,
             prompts: beside * FLOAT,
             gradients: trainable * FLOAT,
-            optimizer: (run.moments * trainable + 2.0 * weighed) * FLOAT,
+            optimizer: (run.moments * (trainable - small)
+                + run.small_moments * small
+                + 2.0 * weighed)
+                * FLOAT,
             activations: Activations::of(model, run, n, read),
             loss: scores.min(SCORES * run.workers as f64)
                 + 2.0 * read * FLOAT * model.d_model as f64,
@@ -149,6 +152,17 @@ mod tests {
         let factors = 3.0 * 2.0 * (12.0 + 8.0 + 16.0 + 10.0);
         assert_eq!(of.adapter, factors * 4.0);
         assert_eq!((of.gradients, of.optimizer), (factors * 4.0, factors * 8.0));
+        // Of moments in eight bits small factors keep those in f32.
+        let run = Run {
+            moments: 0.5,
+            ..Run::new(1, 5)
+        };
+        assert_eq!(Memory::of(&model, &run).optimizer, factors * 8.0);
+        let mut large = model.clone();
+        large.blocks[0].linears[0].trains = Trains::LowRank(LowRank::new(512));
+        let (small, a, b) = (factors - 2.0 * 12.0, 512.0 * 4.0, 512.0 * 8.0);
+        let expected = 4.0 * (2.0 * (small + a) + 0.5 * b);
+        assert_eq!(Memory::of(&large, &run).optimizer, expected);
         // States twice, two normalised ones, queries, keys, values, mixed, 12 into the activation
         // and 6 out of it, four times two of the factors; the first block's own states are not.
         let each = 5.0 * (8.0 + 8.0 + 8.0 + 4.0 + 12.0 + 6.0 + 8.0);

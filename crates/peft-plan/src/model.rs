@@ -1,5 +1,7 @@
 //! [`ModelSizes`]: what a model is made of, and what of it trains.
 
+use crate::run::SMALL;
+
 /// What a linear layer of a block reads and gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -148,6 +150,33 @@ impl Linear {
         }
     }
 
+    /// What trains in it in tensors that are small by themselves.
+    fn trainable_in_small(&self) -> f64 {
+        let small = |tensors: &[f64]| -> f64 {
+            let small = tensors.iter().filter(|numbers| **numbers < SMALL);
+            small.sum()
+        };
+        match self.trains {
+            Trains::LowRank(of) => {
+                let (rank, d_out) = (of.rank as f64, self.d_out as f64);
+                let a = if of.frozen_a {
+                    0.0
+                } else {
+                    rank * self.d_in as f64
+                };
+                let values = if of.diagonal { rank } else { 0.0 };
+                let scales = if of.scales_columns { d_out } else { 0.0 };
+                let bias = if of.bias { d_out } else { 0.0 };
+                small(&[a, values, rank * d_out, scales, bias])
+            }
+            Trains::Nothing
+            | Trains::Whole
+            | Trains::Bias
+            | Trains::Beside(_)
+            | Trains::Scale { .. } => small(&[self.trainable()]),
+        }
+    }
+
     /// Those that are no part of the base.
     pub(crate) fn added(&self) -> f64 {
         match self.trains {
@@ -265,6 +294,16 @@ impl ModelSizes {
         let blocks = self.blocks.iter().map(Block::trainable).sum::<f64>();
         let beside = self.beside.map_or(0.0, Beside::parameters);
         blocks + self.outside_trains as f64 + beside
+    }
+
+    /// Those that are in tensors of fewer than [`SMALL`] numbers: factors of low rank and, in a
+    /// block, what is beside its layers.
+    pub(crate) fn trainable_in_small(&self) -> f64 {
+        let of_block = |block: &Block| {
+            let linears = block.linears.iter().map(Linear::trainable_in_small);
+            linears.sum::<f64>() + block.others_train as f64
+        };
+        self.blocks.iter().map(of_block).sum()
     }
 
     /// The first block whose states have gradients; as many as there are where none has.

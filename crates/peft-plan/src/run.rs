@@ -22,9 +22,14 @@ pub struct Run {
     pub kept: (f64, f64),
     /// Threads that share the rows of a batch.
     pub workers: usize,
-    /// Numbers that the optimizer keeps of each number that trains: AdamW 2, Lion 1.
+    /// Numbers in f32 that the optimizer keeps of each number that trains: AdamW 2, Lion 1.
     pub moments: f64,
+    /// The same of what trains in tensors of fewer than [`SMALL`] numbers.
+    pub small_moments: f64,
 }
+
+/// Tensors of fewer numbers keep their moments in f32 where others have them in eight bits.
+pub const SMALL: f64 = 4096.0;
 
 impl Run {
     /// A batch of rows of so many tokens, every one a target.
@@ -40,6 +45,7 @@ impl Run {
             kept: (0.0, 0.0),
             workers: 1,
             moments: 2.0,
+            small_moments: 2.0,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! every backend.
 
 mod adamw;
+mod adamw_8bit;
 mod attention;
 mod columns;
 mod empty;

@@ -20,7 +20,7 @@ use safetensors::SafeTensors;
 
 use crate::models::ids;
 
-fn goldens() -> PathBuf {
+pub(crate) fn goldens() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens")
 }
 
@@ -75,14 +75,14 @@ pub(crate) fn packed(format: PackedFormat, dims: [usize; 2], seed: f32) -> Packe
 }
 
 /// A tensor's elements of a file.
-fn floats(file: &SafeTensors<'_>, key: &str) -> Vec<f32> {
+pub(crate) fn floats(file: &SafeTensors<'_>, key: &str) -> Vec<f32> {
     let bytes = file.tensor(key).expect("it is there").data();
     let each = bytes.chunks_exact(4);
     each.map(|b| f32::from_le_bytes(b.try_into().expect("4 bytes")))
         .collect()
 }
 
-fn read(path: impl AsRef<Path>) -> Vec<u8> {
+pub(crate) fn read(path: impl AsRef<Path>) -> Vec<u8> {
     fs::read(path).expect("a golden")
 }
 

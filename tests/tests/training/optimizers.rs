@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use peft_core::{ParamSet, freeze_all_but};
-use peft_models::DecoderForCausalLm;
+use peft_models::{DecoderConfig, DecoderForCausalLm};
 use peft_train::{
     EvalReport, NextToken, Observer, Optimizer, Progress, StepReport, TrainConfig, TrainError,
     TrainState, Trainer,
@@ -17,10 +17,12 @@ peft_tests::cases!(on the cores:
     each_goes_on_to_the_same_bits,
     states_of_another_are_refused,
     each_keeps_what_it_says,
+    moments_in_eight_bits_go_on_to_the_same_bits,
 );
 
-const ALL: [Optimizer; 4] = [
+const ALL: [Optimizer; 5] = [
     Optimizer::AdamW,
+    Optimizer::AdamW8Bit,
     Optimizer::Lion,
     Optimizer::Adafactor,
     Optimizer::Muon,
@@ -116,6 +118,7 @@ fn states_of_another_are_refused(device: &Device) {
     let model = adapted(device, 0.0);
     for [of, to] in [
         [Optimizer::Lion, Optimizer::AdamW],
+        [Optimizer::AdamW, Optimizer::AdamW8Bit],
         [Optimizer::AdamW, Optimizer::Muon],
     ] {
         let state = kept(&model, &settings(of, 5), 2);
@@ -158,4 +161,28 @@ fn each_keeps_what_it_says(device: &Device) {
         _ => 2 * all(shape),
     });
     assert_eq!(of(Optimizer::Muon), muon);
+}
+
+/// Some of whose matrices are large enough.
+fn moments_in_eight_bits_go_on_to_the_same_bits(device: &Device) {
+    let config = DecoderConfig {
+        d_ff: 400,
+        ..tiny()
+    };
+    let mut model = spread(&config, &device.clone().autodiff());
+    freeze_all_but(&mut model, &ParamSet::All).expect("it is all");
+    let (config, rows) = (settings(Optimizer::AdamW8Bit, 5), examples(10));
+    let run = |config: &TrainConfig, state: Option<&TrainState>| {
+        let trainer = Trainer::new(config, &rows).with_state(state);
+        let run = trainer.run(model.clone(), &NextToken, &mut Log::default());
+        bits(&run.expect("it trains"))
+    };
+    let state = kept(&model, &config, 2);
+    assert!(run(&config, None) == run(&config, Some(&state)));
+    let wide = settings(Optimizer::AdamW, 5);
+    assert!(run(&config, None) != run(&wide, None));
+    // Of three matrices of each block, a scale of each 256 numbers beside two moments.
+    let scales = 2 * 3 * 2 * (12usize * 400).div_ceil(256);
+    let of_wide = moments(&kept(&model, &wide, 2));
+    assert_eq!(moments(&state), of_wide + scales);
 }

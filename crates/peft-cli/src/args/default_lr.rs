@@ -45,7 +45,10 @@ impl TrainArgs {
         };
         match self.learning.optimizer {
             OptimizerArg::Lion => rate / 5.0,
-            OptimizerArg::Adamw | OptimizerArg::Adafactor | OptimizerArg::Muon => rate,
+            OptimizerArg::Adamw
+            | OptimizerArg::Adamw8Bit
+            | OptimizerArg::Adafactor
+            | OptimizerArg::Muon => rate,
         }
     }
 }

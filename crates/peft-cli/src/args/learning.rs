@@ -8,8 +8,8 @@ use serde::Serialize;
 #[derive(Args, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct LearningArgs {
-    /// How gradients become updates; lion takes a fifth of the others' learning rate if --lr is not
-    /// given
+    /// How gradients become updates; adamw-8bit keeps AdamW's moments in a quarter of the memory;
+    /// lion takes a fifth of the others' learning rate if --lr is not given
     #[arg(long, value_enum, default_value = "adamw")]
     pub(crate) optimizer: OptimizerArg,
     /// The share of the loss that is the mean over all tokens, or labels, rather than the right
@@ -37,7 +37,7 @@ pub(crate) struct LearningArgs {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) tensorboard: bool,
     /// Keep nothing, but try rising learning rates, a step each, and say which one is good; on
-    /// --max-steps steps, 100 if not given
+    /// --max-steps steps, 100 if not given; --lr plays no part in it
     #[arg(long, conflicts_with_all = ["resume", "sweep"])]
     #[serde(skip)]
     pub(crate) lr_find: bool,
@@ -56,19 +56,32 @@ fn none(value: &usize) -> bool {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum OptimizerArg {
     Adamw,
+    #[value(name = "adamw-8bit")]
+    #[serde(rename = "adamw-8bit")]
+    Adamw8Bit,
     Lion,
     Adafactor,
     Muon,
 }
 
 impl OptimizerArg {
-    /// Numbers that it keeps of each number that trains; Adafactor's rows and columns as they are
-    /// beside factors of rank 8, and far fewer beside whole weights.
+    /// Numbers in f32 that it keeps of each number that trains; Adafactor's rows and columns as
+    /// they are beside factors of rank 8, and far fewer beside whole weights.
     pub(crate) fn moments(self) -> f64 {
         match self {
             Self::Adamw => 2.0,
+            // Of each a byte, and of 256 a scale.
+            Self::Adamw8Bit => 2.0 * (1.0 + 4.0 / 256.0) / 4.0,
             Self::Lion | Self::Muon => 1.0,
             Self::Adafactor => 0.125,
+        }
+    }
+
+    /// The same of small tensors.
+    pub(crate) fn small_moments(self) -> f64 {
+        match self {
+            Self::Adamw8Bit => Self::Adamw.moments(),
+            Self::Adamw | Self::Lion | Self::Adafactor | Self::Muon => self.moments(),
         }
     }
 
@@ -76,6 +89,7 @@ impl OptimizerArg {
     pub(crate) fn kind(self) -> Optimizer {
         match self {
             Self::Adamw => Optimizer::AdamW,
+            Self::Adamw8Bit => Optimizer::AdamW8Bit,
             Self::Lion => Optimizer::Lion,
             Self::Adafactor => Optimizer::Adafactor,
             Self::Muon => Optimizer::Muon,

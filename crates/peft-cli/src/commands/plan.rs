@@ -255,6 +255,7 @@ fn run_of(args: &TrainArgs, run: Run) -> Run {
         recompute: args.recompute,
         dropout: of.dropout.is_some_and(|rate| rate > 0.0),
         moments: args.learning.optimizer.moments(),
+        small_moments: args.learning.optimizer.small_moments(),
         kept: match of.cache_trunk {
             true => (run.kept.0, TrunkCache::default().memory as f64),
             false => (0.0, 0.0),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use burn::tensor::{Bytes, DType, Tensor, TensorData};
+use peft_kernels::BlockMoment;
 use peft_safetensors::{ReadError, TensorPlace};
 
 /// A tensor where it is: on its device, or in a file.
@@ -29,6 +30,23 @@ impl LazyTensor {
             dtype: tensor.dtype(),
             source: Source::Device(Arc::new(move || tensor.clone().into_data())),
         }
+    }
+
+    /// The codes and the scales of a moment.
+    pub(super) fn of_blocks(moment: &BlockMoment) -> [Self; 2] {
+        let (codes, scales) = (moment.clone(), moment.clone());
+        let (n, n_scales) = (codes.codes().len(), scales.scales().len());
+        let of = |n, dtype, read| Self {
+            shape: vec![n],
+            dtype,
+            source: Source::Device(read),
+        };
+        let read_codes = move || TensorData::new(codes.codes().to_vec(), [n]);
+        let read_scales = move || TensorData::new(scales.scales().to_vec(), [n_scales]);
+        [
+            of(n, DType::U8, Arc::new(read_codes)),
+            of(n_scales, DType::F32, Arc::new(read_scales)),
+        ]
     }
 
     /// What lies there, of numbers of this kind.
@@ -74,6 +92,7 @@ impl fmt::Debug for LazyTensor {
 /// The bytes of `n` zeros, of the numbers' alignment: a backend would copy bytes of another.
 pub(super) fn zeros(n: usize, dtype: DType) -> Bytes {
     match dtype.size() {
+        1 => Bytes::from_elems(vec![0u8; n]),
         2 => Bytes::from_elems(vec![0u16; n]),
         4 => Bytes::from_elems(vec![0u32; n]),
         _ => Bytes::from_elems(vec![0u64; n]),

@@ -1,11 +1,12 @@
 //! [`Optimizer`]: how gradients become updates.
 
 use burn::tensor::DType;
+use peft_kernels::BlockMoment;
 use serde::{Deserialize, Serialize};
 
 use super::lazy_tensor::LazyTensor;
 
-/// How gradients become updates. All but AdamW are `burn-optim`'s.
+/// How gradients become updates. All but AdamW, in either form, are `burn-optim`'s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Optimizer {
@@ -13,6 +14,12 @@ pub enum Optimizer {
     /// [arXiv:1711.05101](https://arxiv.org/abs/1711.05101): two moments of each number.
     #[default]
     AdamW,
+    /// The same with moments in eight bits a number, as bitsandbytes' `AdamW8bit` keeps them
+    /// ([`BlockMoment`]); those of parameters of fewer than 4096 numbers are as AdamW's. *8-bit
+    /// Optimizers via Block-wise Quantization*, Dettmers et al. 2022,
+    /// [arXiv:2110.02861](https://arxiv.org/abs/2110.02861).
+    #[serde(rename = "adamw-8bit")]
+    AdamW8Bit,
     /// *Symbolic Discovery of Optimization Algorithms*, Chen et al. 2023,
     /// [arXiv:2302.06675](https://arxiv.org/abs/2302.06675): one moment of each number, of whose
     /// mix with the gradient the sign alone counts, so that a rate is a third to a tenth of
@@ -33,13 +40,26 @@ impl Optimizer {
     pub fn betas(self) -> (f64, f64) {
         match self {
             Self::Lion => (0.9, 0.99),
-            Self::AdamW | Self::Adafactor | Self::Muon => (0.9, 0.999),
+            Self::AdamW | Self::AdamW8Bit | Self::Adafactor | Self::Muon => (0.9, 0.999),
         }
+    }
+
+    /// Whether a parameter of so many numbers has moments in eight bits.
+    pub(super) fn has_blocks(self, numbers: usize) -> bool {
+        self == Self::AdamW8Bit && numbers >= BlockMoment::FEWEST
     }
 
     /// Whether these moments can be those of a parameter of this shape and type: in its own type,
     /// or in f32 where Adafactor computes in that.
     pub(super) fn fits(self, param: &[usize], dtype: DType, moments: &[LazyTensor]) -> bool {
+        if self.has_blocks(param.iter().product()) {
+            let n: usize = param.iter().product();
+            let scales = BlockMoment::n_scales(n);
+            let moment = [(n, DType::U8), (scales, DType::F32)];
+            let expected = moment.into_iter().chain(moment);
+            let found = moments.iter().map(|of| (of.shape().to_vec(), of.dtype()));
+            return found.eq(expected.map(|(n, dtype)| (vec![n], dtype)));
+        }
         let wide = self == Self::Adafactor && dtype.size() < DType::F32.size();
         let dtype = if wide { DType::F32 } else { dtype };
         if moments.iter().any(|moment| moment.dtype() != dtype) {
@@ -49,7 +69,7 @@ impl Optimizer {
         let whole = |n: usize| moments.len() == n && shapes.clone().all(|shape| shape == param);
         let rank = param.len();
         match self {
-            Self::AdamW => whole(2),
+            Self::AdamW | Self::AdamW8Bit => whole(2),
             Self::Lion => whole(1),
             Self::Muon => whole(1) || whole(2),
             Self::Adafactor if rank < 2 => whole(1),
@@ -94,6 +114,7 @@ mod tests {
         assert!(fits(Optimizer::Adafactor, F32, &reduced, F32));
         assert!(fits(Optimizer::Adafactor, BF16, &reduced, F32));
         assert!(!fits(Optimizer::Adafactor, F32, &two, F32));
+        assert!(fits(Optimizer::AdamW8Bit, F32, &two, F32));
         assert!(fits(Optimizer::Muon, F32, &one, F32) && fits(Optimizer::Muon, F32, &two, F32));
     }
 }

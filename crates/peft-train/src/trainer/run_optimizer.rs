@@ -11,7 +11,7 @@ use burn::optim::{
     LionState, Muon, MuonConfig, MuonState, Optimizer as _,
 };
 use burn::tensor::Tensor;
-use peft_kernels::AdamWStep;
+use peft_kernels::{AdamWStep, BlockMoment};
 
 use super::lazy_tensor::LazyTensor;
 use super::{Optimizer, TrainConfig};
@@ -36,7 +36,7 @@ pub(super) struct Moments<T> {
 }
 
 /// Moments of any rank.
-trait AnyMoments: Any + Send + Sync {
+pub(super) trait AnyMoments: Any + Send + Sync {
     fn kept(&self) -> Moments<LazyTensor>;
 }
 
@@ -46,6 +46,19 @@ impl<const D: usize> AnyMoments for Moments<Tensor<D>> {
         Moments {
             time: self.time,
             tensors: tensors.map(LazyTensor::on_device).collect(),
+        }
+    }
+}
+
+impl AnyMoments for Moments<BlockMoment> {
+    fn kept(&self) -> Moments<LazyTensor> {
+        Moments {
+            time: self.time,
+            tensors: self
+                .tensors
+                .iter()
+                .flat_map(LazyTensor::of_blocks)
+                .collect(),
         }
     }
 }
@@ -106,8 +119,20 @@ impl RunOptimizer {
     }
 
     /// Hold these moments of a parameter.
-    pub(super) fn hold<const D: usize>(&mut self, id: ParamId, moments: Moments<Tensor<D>>) {
+    pub(super) fn hold<T>(&mut self, id: ParamId, moments: Moments<T>)
+    where
+        Moments<T>: AnyMoments,
+    {
         self.held.insert(id, Box::new(moments));
+    }
+
+    /// What is held of a parameter, and the step that is next. What is taken out is the only handle
+    /// to it, so that it is changed in place.
+    fn take<T: 'static>(&mut self, id: ParamId) -> (usize, Vec<T>) {
+        let held = self.held.remove(&id).map(|held| held as Box<dyn Any>);
+        let before: Option<Box<Moments<T>>> = held.and_then(|held| held.downcast().ok());
+        let (time, moments) = before.map_or((0, Vec::new()), |old| (old.time, old.tensors));
+        (time + 1, moments)
     }
 
     pub(super) fn forget_all_but(&mut self, ids: &HashSet<ParamId>) {
@@ -123,39 +148,38 @@ impl RunOptimizer {
         grad: Tensor<D>,
         is_embedding: bool,
     ) -> Tensor<D> {
-        // What is taken out is the only handle to it, so that it is changed in place.
-        let held = self.held.remove(&id).map(|held| held as Box<dyn Any>);
-        let before: Option<Box<Moments<Tensor<D>>>> = held.and_then(|held| held.downcast().ok());
-        let (time, moments) = before.map_or((0, Vec::new()), |old| (old.time, old.tensors));
-        let time = time + 1;
+        if self.kind.has_blocks(param.shape().num_elements()) {
+            let (time, moments) = self.take(id);
+            let step = self.adamw(rate, time);
+            let (param, both) = step.update_8bit(param, grad, moments.try_into().ok());
+            let tensors = both.into();
+            self.hold(id, Moments { time, tensors });
+            return param;
+        }
+        let (time, moments) = self.take(id);
         let (param, tensors) = match self.kind {
             Optimizer::Lion => self.by_lion(rate, param, grad, moments),
             Optimizer::Adafactor => self.by_adafactor(rate, time, param, grad, moments),
             Optimizer::Muon if D == 2 && !is_embedding => self.by_muon(rate, param, grad, moments),
-            Optimizer::AdamW | Optimizer::Muon => self.by_adamw(rate, time, param, grad, moments),
+            Optimizer::AdamW | Optimizer::AdamW8Bit | Optimizer::Muon => {
+                let step = self.adamw(rate, time);
+                let (param, both) = step.update(param, grad, moments.try_into().ok());
+                (param, both.into())
+            }
         };
         self.hold(id, Moments { time, tensors });
         param
     }
 
-    fn by_adamw<const D: usize>(
-        &self,
-        rate: f64,
-        time: usize,
-        param: Tensor<D>,
-        grad: Tensor<D>,
-        moments: Vec<Tensor<D>>,
-    ) -> (Tensor<D>, Vec<Tensor<D>>) {
-        let step = AdamWStep {
+    fn adamw(&self, rate: f64, time: usize) -> AdamWStep {
+        AdamWStep {
             beta_1: self.betas[0],
             beta_2: self.betas[1],
             epsilon: self.epsilon,
             weight_decay: self.weight_decay,
             rate,
             time,
-        };
-        let (param, both) = step.update(param, grad, moments.try_into().ok());
-        (param, both.into())
+        }
     }
 
     fn by_lion<const D: usize>(

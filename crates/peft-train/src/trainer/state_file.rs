@@ -17,14 +17,17 @@ use crate::TrainError;
 
 /// The name of the text in the file.
 const TEXT: &str = "state";
-/// The name of the tensor of checksums.
-const SUMS: &str = "checksums";
+/// The name of the tensor of checksums: the last of all names, as it is written behind all others,
+/// among which are bytes too. Before there were such it was called otherwise.
+const SUMS: &str = "~checksums";
+const OLD_SUMS: &str = "checksums";
 /// What numbers are called here and in the file.
-const DTYPES: [(DType, Dtype, FloatType); 4] = [
-    (DType::F64, Dtype::F64, FloatType::F64),
-    (DType::F32, Dtype::F32, FloatType::F32),
-    (DType::F16, Dtype::F16, FloatType::F16),
-    (DType::BF16, Dtype::BF16, FloatType::BF16),
+const DTYPES: [(DType, Dtype, Option<FloatType>); 5] = [
+    (DType::F64, Dtype::F64, Some(FloatType::F64)),
+    (DType::F32, Dtype::F32, Some(FloatType::F32)),
+    (DType::F16, Dtype::F16, Some(FloatType::F16)),
+    (DType::BF16, Dtype::BF16, Some(FloatType::BF16)),
+    (DType::U8, Dtype::U8, None),
 ];
 
 /// Write a file, beside `path` first and then in its place, and see that it is on disk.
@@ -79,7 +82,7 @@ enum Entry<'a> {
         name: String,
         kept: &'a LazyTensor,
         dtype: Dtype,
-        float: FloatType,
+        float: Option<FloatType>,
         shared: &'a Shared,
     },
     Sums {
@@ -118,7 +121,7 @@ impl Writes for Entry<'_> {
             ReadError::Io { source, .. } => source,
             error => io::Error::other(error),
         })?;
-        if float.count_not_finite(data.as_bytes()) > 0 {
+        if float.is_some_and(|float| float.count_not_finite(data.as_bytes()) > 0) {
             *shared.not_finite.borrow_mut() = Some(name.clone());
             return Err(io::Error::other("a number is not finite"));
         }
@@ -140,7 +143,8 @@ pub(super) fn open(path: &Path) -> Result<(String, BTreeMap<String, LazyTensor>)
     let text = texts
         .remove(TEXT)
         .ok_or_else(|| wrong("it is no training state".into()))?;
-    let stored = tensors.remove(SUMS).ok_or_else(|| {
+    let stored = tensors.remove(SUMS).or_else(|| tensors.remove(OLD_SUMS));
+    let stored = stored.ok_or_else(|| {
         wrong("it has no checksums, so another version of this program wrote it".into())
     })?;
     let mut sums = Checksums::default();
@@ -191,7 +195,7 @@ pub(super) fn failed(error: ReadError) -> TrainError {
     }
 }
 
-fn stored(dtype: DType) -> Option<(Dtype, FloatType)> {
+fn stored(dtype: DType) -> Option<(Dtype, Option<FloatType>)> {
     let of = DTYPES.iter().find(|(here, ..)| *here == dtype);
     of.map(|(_, stored, float)| (*stored, *float))
 }

@@ -6,6 +6,8 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use peft_core::{MapParams, ParamPlace, VisitParams, map_params, visit_params};
 
+use peft_kernels::BlockMoment;
+
 use super::lazy_tensor::LazyTensor;
 use super::run_optimizer::{Moments, RunOptimizer};
 use super::state::cannot;
@@ -124,13 +126,32 @@ impl Restore<'_> {
                     now.dtype()
                 )));
             }
-            let moment = |kept| Self::tensor(kept, &now).map(Tensor::inner);
-            let tensors = tensors.iter().map(moment).collect::<Result<_, _>>()?;
             let time = *time;
-            self.optimizer.hold(param.id, Moments { time, tensors });
+            if kind.has_blocks(now.shape().num_elements()) {
+                let tensors = blocks(tensors)?;
+                self.optimizer.hold(param.id, Moments { time, tensors });
+            } else {
+                let moment = |kept| Self::tensor(kept, &now).map(Tensor::inner);
+                let tensors = tensors.iter().map(moment).collect::<Result<Vec<_>, _>>()?;
+                self.optimizer.hold(param.id, Moments { time, tensors });
+            }
         }
         Ok(value.set_require_grad(now.is_require_grad()))
     }
+}
+
+/// Moments of codes and scales, which have been found to fit.
+fn blocks(tensors: &[LazyTensor]) -> Result<Vec<BlockMoment>, TrainError> {
+    let moment = |kept: &[LazyTensor]| {
+        let [codes, scales] = kept else {
+            return Err(cannot("a moment has codes and scales".into()));
+        };
+        let codes = codes.read().map_err(failed)?.as_bytes().to_vec();
+        let scales = scales.read().map_err(failed)?.iter::<f32>().collect();
+        BlockMoment::of_parts(codes, scales)
+            .ok_or_else(|| cannot("a moment has other scales than codes".into()))
+    };
+    tensors.chunks(2).map(moment).collect()
 }
 
 impl MapParams for Restore<'_> {

@@ -2,7 +2,14 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 14] = [
+pub(super) const FAULTS: [Fault; 15] = [
+    Fault {
+        name: "a number has the code below the nearest",
+        file: "crates/peft-kernels/src/adamw_8bit.rs",
+        text: "            code += 1;",
+        instead: "            break;",
+        cases: &["kernels::adamw_8bit::flex::codes_are_bitsandbytes"],
+    },
     Fault {
         name: "a gate's gradient has no slope",
         file: "crates/peft-kernels/src/flex/activation.rs",

@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 25] = [
+pub(super) const FAULTS: [Fault; 26] = [
     Fault {
         name: "smoothed labels take the whole loss of the target",
         file: "crates/peft-train/src/loss.rs",
@@ -139,8 +139,8 @@ pub(super) const FAULTS: [Fault; 25] = [
     Fault {
         name: "a run goes on without its moments",
         file: "crates/peft-train/src/trainer/trained.rs",
-        text: "            self.optimizer.hold(param.id, Moments { time, tensors });\n",
-        instead: "            let _: Moments<Tensor<D>> = Moments { time, tensors };\n",
+        text: "<Result<Vec<_>, _>>()?;\n                self.optimizer.hold(param.id, Moments { time, tensors });\n",
+        instead: "<Result<Vec<_>, _>>()?;\n                let _: Moments<Tensor<D>> = Moments { time, tensors };\n",
         cases: &[
             "training::resume::flex::an_adapter_goes_on_to_the_same_bits",
             "training::resume::flex::a_whole_model_goes_on_to_the_same_bits",
@@ -176,6 +176,13 @@ pub(super) const FAULTS: [Fault; 25] = [
         text: "digest.add(at.number());",
         instead: "",
         cases: &["training::shapes::a_split_is_decided_row_by_row"],
+    },
+    Fault {
+        name: "a run goes on without its moments in eight bits",
+        file: "crates/peft-train/src/trainer/trained.rs",
+        text: "blocks(tensors)?;\n                self.optimizer.hold(param.id, Moments { time, tensors });\n",
+        instead: "blocks(tensors)?;\n                let _ = Moments { time, tensors };\n",
+        cases: &["training::optimizers::flex::moments_in_eight_bits_go_on_to_the_same_bits"],
     },
     Fault {
         name: "stored rows do not say which they are",

@@ -181,11 +181,15 @@ where
     if args.learning.lr_find {
         let config = rate_finder::config(args, config);
         let strategy = adapters_or(strategy, args, &model)?;
-        rate_finder::announce(&config);
+        rate_finder::announce(args, &config);
         let mut finder = RateFinder::default();
-        let tried = Trainer::new(&config, job.train)
+        let between = between(&args.model)?;
+        let trainer = Trainer::new(&config, job.train)
             .with_strategy(strategy.as_ref())
-            .run(model, objective, &mut finder);
+            .with_devices(&devices)
+            .with_between(between.as_ref())
+            .with_lost(remote::watched());
+        let tried = unless_lost(|| trainer.run(model, objective, &mut finder));
         return finder.finish(args, tried.map(drop));
     }
     let warmup = config.warmup.steps(length.total_steps);
@@ -231,15 +235,18 @@ where
         .with_devices(&devices)
         .with_between(between.as_ref())
         .with_lost(remote::watched());
-    let trained = remote::unless_lost(|| Ok(trainer.run(model, objective, &mut run)));
-    let trained = trained.unwrap_or_else(|error| {
-        let reason = error.to_string();
-        Err(TrainError::DeviceLost { reason })
-    });
-    match trained {
+    match unless_lost(|| trainer.run(model, objective, &mut run)) {
         Ok(model) => run.finish(&model.valid()),
         Err(error) => Err(run.ended(error)),
     }
+}
+
+/// What a run gives, or the loss of a device.
+fn unless_lost<T>(run: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
+    remote::unless_lost(|| Ok(run())).unwrap_or_else(|error| {
+        let reason = error.to_string();
+        Err(TrainError::DeviceLost { reason })
+    })
 }
 
 /// LoRA that begins with what packing has left out of the checkpoint's weights.

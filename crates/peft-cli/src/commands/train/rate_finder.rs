@@ -41,13 +41,18 @@ pub(super) fn config(args: &TrainArgs, config: &TrainConfig) -> TrainConfig {
 }
 
 /// Say what is tried.
-pub(super) fn announce(config: &TrainConfig) {
+pub(super) fn announce(args: &TrainArgs, config: &TrainConfig) {
     let peak = config.learning_rate;
     let steps = config.max_steps.unwrap_or_default();
     say!(
         "{steps} steps at learning rates from {:.0e} to {peak:.0e}; nothing is kept",
         peak * LEAST
     );
+    if args.lr_origin.is_empty() {
+        say!(
+            "--lr plays no part in it: the highest rate is the method's own default times {ABOVE:e}"
+        );
+    }
 }
 
 /// The losses so far.
