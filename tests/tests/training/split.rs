@@ -300,6 +300,7 @@ fn a_device_has_as_much_as_another(device: &Device) {
         struct Size<'a>(&'a Device, usize);
         impl VisitParams for Size<'_> {
             fn visit<const D: usize>(&mut self, _: &ParamPlace, param: &Param<Tensor<D>>) {
+                assert!(!param.is_initialized(), "no device ever holds it all");
                 if param.lazy_device() == *self.0 {
                     self.1 += param.lazy_shape().num_elements();
                 }
@@ -324,12 +325,12 @@ fn a_device_has_as_much_as_another(device: &Device) {
     let (one, other) = (sizes(&here, &model), sizes(&there, &model));
     assert!(one.abs_diff(other) <= block, "{one} and {other}");
     let many = vec![here.clone(), there];
-    let two_blocks = DecoderConfig {
+    let one_block = DecoderConfig {
         n_layers: 1,
         ..tiny()
     }
     .init(&here);
-    let refused = BlockDevices::divide(&two_blocks, &many).expect_err("it is refused");
+    let refused = BlockDevices::divide(&one_block, &many).expect_err("it is refused");
     assert!(refused.to_string().contains("as many devices as blocks"));
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measurements, side by side in one run, as ratios on a named machine.
 
 mod curves;
+mod devices;
 mod generate;
 mod lora;
 mod methods;
@@ -33,6 +34,8 @@ pub(crate) struct Args {
 enum Benchmark {
     /// Losses of runs with the base in f32 and in bf16, over seeds
     Curves(curves::Args),
+    /// A step whose rows one, two and three devices share: time, time to move, bytes
+    Devices(devices::Args),
     /// New tokens a second, of one prompt and of several, beside transformers
     Generate(generate::Args),
     /// A training step: factored LoRA, Burn's apply_lora and full fine-tuning, with the kernels of
@@ -54,6 +57,7 @@ enum Benchmark {
 pub(crate) fn run(args: &Args) -> io::Result<bool> {
     match &args.what {
         Benchmark::Curves(args) => curves::run(args),
+        Benchmark::Devices(args) => devices::run(args),
         Benchmark::Generate(args) => generate::run(args),
         Benchmark::Lora(args) => lora::run(args),
         Benchmark::Methods(args) => methods::run(args),
