@@ -54,7 +54,11 @@ impl C3aConfig {
         AdapterCost {
             parameters: dense / block,
             products: products.min(dense),
-            fixed: 0,
+            fixed: if products <= dense {
+                transforms([d_in, d_out], block)
+            } else {
+                0
+            },
             kept: if products <= dense { d_in } else { 0 },
             keeps_input: products > dense,
             formed: if products <= dense { 0 } else { dense },
@@ -133,8 +137,14 @@ fn n_frequencies(block: usize) -> usize {
 fn by_frequency([d_in, d_out]: [usize; 2], block: usize) -> usize {
     let n = n_frequencies(block);
     let blocks = (d_in / block).saturating_mul(d_out / block);
-    let transforms = d_in.saturating_add(d_out).saturating_mul(2 * n);
+    let transforms = transforms([d_in, d_out], block);
     blocks.saturating_mul(4 * n).saturating_add(transforms)
+}
+
+/// Those of the transforms alone.
+fn transforms([d_in, d_out]: [usize; 2], block: usize) -> usize {
+    let n = n_frequencies(block);
+    d_in.saturating_add(d_out).saturating_mul(2 * n)
 }
 
 /// The transform of a block to the frequencies up to half its side, and back.
