@@ -1,192 +1,14 @@
-//! AdamW's update with moments in eight bits. *8-bit Optimizers via Block-wise Quantization*,
-//! Dettmers et al. 2022, [arXiv:2110.02861](https://arxiv.org/abs/2110.02861).
-//!
-//! Of each 256 numbers the largest magnitude `a` is kept, and of each number the code of that value
-//! of a table which is nearest to `x / a`. The table's values are dense about the small ones: of
-//! seven decades, from 1e-6 to 1, each has twice as many as the one below.
-
-use std::sync::{Arc, LazyLock};
+//! AdamW's update with moments in eight bits, as bitsandbytes keeps them.
 
 use burn::tensor::{Tensor, TensorData};
 
-use crate::AdamWStep;
-
-/// Numbers of a block, which share a scale.
-const BLOCK: usize = 256;
-/// Decades of a table.
-const DECADES: i32 = 7;
-/// Blocks that a thread takes at once.
-#[cfg(feature = "flex")]
-const AT_ONCE: usize = 64;
-
-/// A moment in eight bits a number and a scale of each 256.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BlockMoment {
-    codes: Arc<Vec<u8>>,
-    scales: Arc<Vec<f32>>,
-}
-
-/// Which of the two moments, and so whether numbers have a sign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MomentKind {
-    /// The first: of either sign.
-    First,
-    /// The second: not negative.
-    Second,
-}
-
-impl BlockMoment {
-    /// The fewest numbers that are worth it: smaller moments are better kept in f32, as
-    /// bitsandbytes does.
-    pub const FEWEST: usize = 4096;
-
-    /// How many scales so many numbers have.
-    pub fn n_scales(numbers: usize) -> usize {
-        numbers.div_ceil(BLOCK)
-    }
-
-    /// These numbers, each by the nearest code, the lower one of two.
-    pub fn of(kind: MomentKind, numbers: &[f32]) -> Self {
-        let mut codes = vec![0; numbers.len()];
-        let mut scales = vec![0.0; Self::n_scales(numbers.len())];
-        let table = kind.table();
-        #[cfg(feature = "flex")]
-        {
-            use rayon::prelude::*;
-            let numbers = numbers.par_chunks(BLOCK * AT_ONCE);
-            let codes = codes.par_chunks_mut(BLOCK * AT_ONCE);
-            let scales = scales.par_chunks_mut(AT_ONCE);
-            let all = numbers.zip(codes).zip(scales);
-            all.for_each(|((numbers, codes), scales)| table.encode(numbers, codes, scales));
-        }
-        #[cfg(not(feature = "flex"))]
-        table.encode(numbers, &mut codes, &mut scales);
-        Self {
-            codes: Arc::new(codes),
-            scales: Arc::new(scales),
-        }
-    }
-
-    /// What was kept as codes and scales; none where there are not as many scales as the codes
-    /// have.
-    pub fn of_parts(codes: Vec<u8>, scales: Vec<f32>) -> Option<Self> {
-        (scales.len() == Self::n_scales(codes.len())).then(|| Self {
-            codes: Arc::new(codes),
-            scales: Arc::new(scales),
-        })
-    }
-
-    /// A code for each number.
-    pub fn codes(&self) -> &[u8] {
-        &self.codes
-    }
-
-    /// A scale for each block.
-    pub fn scales(&self) -> &[f32] {
-        &self.scales
-    }
-
-    /// The numbers.
-    pub fn numbers(&self, kind: MomentKind) -> Vec<f32> {
-        let values = &kind.table().values;
-        let blocks = self.codes.chunks(BLOCK).zip(self.scales.iter());
-        let mut numbers = Vec::with_capacity(self.codes.len());
-        for (codes, scale) in blocks {
-            numbers.extend(codes.iter().map(|code| values[usize::from(*code)] * scale));
-        }
-        numbers
-    }
-}
-
-impl MomentKind {
-    /// What each code stands for, of a block whose scale is 1.
-    pub fn values(self) -> &'static [f32; 256] {
-        &self.table().values
-    }
-
-    fn table(self) -> &'static Table {
-        static FIRST: LazyLock<Table> = LazyLock::new(|| Table::new(true));
-        static SECOND: LazyLock<Table> = LazyLock::new(|| Table::new(false));
-        match self {
-            Self::First => &FIRST,
-            Self::Second => &SECOND,
-        }
-    }
-}
-
-/// Values in order, and what finds the nearest.
-struct Table {
-    values: [f32; 256],
-    /// The middle of each two neighbours.
-    middles: [f32; 255],
-    /// By the upper half of a number's bits, the code of the lowest number with these.
-    begins: Vec<u8>,
-}
-
-impl Table {
-    /// bitsandbytes' `create_dynamic_map`, to the bit.
-    fn new(signed: bool) -> Self {
-        let mut found = vec![0.0, 1.0];
-        for decade in 0..DECADES {
-            let n = 1usize << (decade + i32::from(!signed));
-            let step = (1.0 - 0.1f32) / n as f32;
-            // As torch's `linspace` has it: from both ends, rounded once.
-            let bound = |i: usize| match i < n.div_ceil(2) {
-                true => step.mul_add(i as f32, 0.1),
-                false => (-step).mul_add((n - i) as f32, 1.0),
-            };
-            let size = 10f64.powi(decade + 1 - DECADES) as f32;
-            for i in 0..n {
-                let mean = size * ((bound(i) + bound(i + 1)) / 2.0);
-                found.push(mean);
-                if signed {
-                    found.push(-mean);
-                }
-            }
-        }
-        found.sort_by(f32::total_cmp);
-        let values: [f32; 256] = std::array::from_fn(|i| found.get(i).copied().unwrap_or(1.0));
-        let middles = std::array::from_fn(|i| (values[i] + values[i + 1]) / 2.0);
-        let lowest = |upper: u32| match upper >> 15 {
-            0 => f32::from_bits(upper << 16),
-            _ => f32::from_bits(upper << 16 | 0xffff),
-        };
-        let below = |x: f32| middles.partition_point(|middle| *middle < x) as u8;
-        let begins = (0..1 << 16).map(|upper| below(lowest(upper))).collect();
-        Self {
-            values,
-            middles,
-            begins,
-        }
-    }
-
-    /// The code of what is nearest to a number from -1 to 1.
-    fn code(&self, x: f32) -> u8 {
-        let mut code = self.begins[(x.to_bits() >> 16) as usize];
-        while self
-            .middles
-            .get(usize::from(code))
-            .is_some_and(|middle| *middle < x)
-        {
-            code += 1;
-        }
-        code
-    }
-
-    fn encode(&self, numbers: &[f32], codes: &mut [u8], scales: &mut [f32]) {
-        let blocks = numbers.chunks(BLOCK).zip(codes.chunks_mut(BLOCK));
-        for ((numbers, codes), scale) in blocks.zip(scales) {
-            let largest = numbers.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-            let by = 1.0 / largest.max(1e-38);
-            *scale = largest;
-            for (code, x) in codes.iter_mut().zip(numbers) {
-                *code = self.code((x * by).clamp(-1.0, 1.0));
-            }
-        }
-    }
-}
+use crate::{AdamWStep, Blockwise8, Signs};
 
 impl AdamWStep {
+    /// The fewest numbers of a moment that are worth eight bits: smaller ones are better kept in
+    /// f32, as bitsandbytes does.
+    pub const FEWEST_8BIT: usize = 4096;
+
     /// As [`update`](Self::update), with moments that are kept in eight bits between steps. The
     /// parameter is updated by the moments as they are before they are rounded again.
     ///
@@ -201,9 +23,9 @@ impl AdamWStep {
         &self,
         param: Tensor<D>,
         grad: Tensor<D>,
-        moments: Option<[BlockMoment; 2]>,
-    ) -> (Tensor<D>, [BlockMoment; 2]) {
-        const KINDS: [MomentKind; 2] = [MomentKind::First, MomentKind::Second];
+        moments: Option<[Blockwise8; 2]>,
+    ) -> (Tensor<D>, [Blockwise8; 2]) {
+        const KINDS: [Signs; 2] = [Signs::Both, Signs::Positive];
         let (shape, device, dtype) = (grad.shape(), grad.device(), grad.dtype());
         let wide = moments.map(|[first, second]| {
             [(first, KINDS[0]), (second, KINDS[1])].map(|(moment, kind)| {
@@ -215,8 +37,8 @@ impl AdamWStep {
         let narrow = [(first, KINDS[0]), (second, KINDS[1])].map(|(moment, kind)| {
             let data = moment.into_data().convert::<f32>();
             match data.as_slice::<f32>() {
-                Ok(numbers) => BlockMoment::of(kind, numbers),
-                Err(_) => BlockMoment::of(kind, &data.iter::<f32>().collect::<Vec<_>>()),
+                Ok(numbers) => Blockwise8::of(kind, numbers),
+                Err(_) => Blockwise8::of(kind, &data.iter::<f32>().collect::<Vec<_>>()),
             }
         });
         (param, narrow)

@@ -3,6 +3,7 @@ mod activation;
 mod adamw;
 mod adamw_8bit;
 mod attention;
+mod blockwise8;
 mod closed_form;
 mod columns;
 mod counted;
@@ -22,16 +23,16 @@ mod threads;
 
 pub use activation::Activation;
 pub use adamw::AdamWStep;
-pub use adamw_8bit::{BlockMoment, MomentKind};
+
 pub use attention::{Dropout, EVERY_SEQUENCE, Sight, Visibility, attention};
+pub use blockwise8::{Blockwise8, Signs};
 pub use columns::{is_same_tensor, scale_columns};
 pub use counted::multiply_adds;
 pub use known::with_gradient;
 pub use norm::{layer_norm, rms_norm};
 pub use packed::{
-    NF4_CODES, Packed, PackedError, PackedFormat, Packer, dynamic_map, int8_values,
-    multiplies_packed, packed_bytes, packed_format, packed_rows_format, unpacked, unpacked_columns,
-    unpacked_rows,
+    NF4_CODES, Packed, PackedError, PackedFormat, Packer, int8_values, multiplies_packed,
+    packed_bytes, packed_format, packed_rows_format, unpacked, unpacked_columns, unpacked_rows,
 };
 pub use product::{linear, matmul, matmul_to_merge, transposed_product};
 pub use rotary::rotate;

@@ -1,7 +1,7 @@
 //! Moments in eight bits are bitsandbytes': `tests/goldens/make_adamw_8bit.py`.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use peft_kernels::{AdamWStep, BlockMoment, MomentKind};
+use peft_kernels::{AdamWStep, Blockwise8, Signs};
 use safetensors::SafeTensors;
 
 use crate::packed::{floats, goldens, read};
@@ -12,8 +12,7 @@ peft_tests::cases!(
     what_is_not_finite_has_a_code
 );
 
-const KINDS: [(MomentKind, &str); 2] =
-    [(MomentKind::First, "first"), (MomentKind::Second, "second")];
+const KINDS: [(Signs, &str); 2] = [(Signs::Both, "first"), (Signs::Positive, "second")];
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| x.to_bits()).collect()
@@ -26,13 +25,13 @@ fn codes_are_bitsandbytes(_: &Device) {
     for (kind, name) in KINDS {
         let of = |part: &str| floats(&file, &format!("{name}.{part}"));
         assert_eq!(bits(kind.values()), bits(&of("map")), "{name}");
-        let found = BlockMoment::of(kind, &of("values"));
+        let found = Blockwise8::of(kind, &of("values"));
         assert_eq!(bits(found.scales()), bits(&of("scales")), "{name}");
         let codes = file.tensor(&format!("{name}.codes")).expect("it is there");
         assert_eq!(found.codes(), codes.data(), "{name}");
         assert_eq!(bits(&found.numbers(kind)), bits(&of("read")), "{name}");
         // Every code is that of its own value.
-        let all = BlockMoment::of(kind, kind.values());
+        let all = Blockwise8::of(kind, kind.values());
         assert_eq!(all.codes(), (0..=255).collect::<Vec<u8>>(), "{name}");
     }
 }
@@ -85,11 +84,11 @@ fn what_is_not_finite_has_a_code(_: &Device) {
         f32::MIN_POSITIVE / 4.0,
     ] {
         for (kind, _) in KINDS {
-            let found = BlockMoment::of(kind, &[x, 1.0]);
+            let found = Blockwise8::of(kind, &[x, 1.0]);
             assert_eq!(found.codes().len(), 2);
             assert!(found.scales()[0] >= 1.0);
         }
     }
-    assert!(BlockMoment::of_parts(vec![0; 257], vec![1.0]).is_none());
-    assert!(BlockMoment::of_parts(vec![0; 257], vec![1.0; 2]).is_some());
+    assert!(Blockwise8::of_parts(vec![0; 257], vec![1.0]).is_none());
+    assert!(Blockwise8::of_parts(vec![0; 257], vec![1.0; 2]).is_some());
 }

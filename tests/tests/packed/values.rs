@@ -4,7 +4,7 @@
 use burn::tensor::{DType, Device, bf16};
 use peft_gguf::TensorType;
 use peft_kernels::{
-    NF4_CODES, Packed, PackedFormat, Packer, dynamic_map, int8_values, packed_bytes, packed_format,
+    NF4_CODES, Packed, PackedFormat, Packer, Signs, int8_values, packed_bytes, packed_format,
     unpacked,
 };
 use peft_models::LanguageModel;
@@ -51,7 +51,7 @@ fn nf4_is_bitsandbytes(_: &Device) {
         assert_eq!(packer.finish(dims).expect("it fits"), theirs, "{name}");
 
         let table = floats(&file, &key("nested.nested_quant_map"));
-        assert_eq!(bits(&dynamic_map(true)), bits(&table));
+        assert_eq!(bits(Signs::Both.values()), bits(&table));
         let double = Packed::of_nf4_double(
             dims,
             data("nested.codes"),

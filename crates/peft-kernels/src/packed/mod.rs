@@ -10,7 +10,6 @@
 
 mod blocks;
 mod bnb;
-mod dynamic_map;
 mod format;
 mod ggml;
 mod int8;
@@ -19,7 +18,6 @@ mod nf4_double;
 mod packer;
 
 pub(crate) use self::blocks::{Blocks, WithBlocks, read, with_blocks};
-pub use self::dynamic_map::dynamic_map;
 pub use self::format::PackedFormat;
 pub use self::int8::int8_values;
 pub use self::nf4::NF4_CODES;

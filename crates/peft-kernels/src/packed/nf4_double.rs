@@ -4,8 +4,9 @@
 //! The bytes are the 256 values of the table in f32, `o`, `s` of each 256 blocks, and the blocks:
 //! `i`, then 32 bytes as of nf4.
 
+use super::Blocks;
 use super::nf4::{self, CODES, VALUES, float, unpack};
-use super::{Blocks, dynamic_map};
+use crate::{Blockwise8, Signs};
 
 /// Bytes of a block.
 const BYTES: usize = 1 + CODES;
@@ -84,33 +85,15 @@ pub(super) fn join(
     out
 }
 
-/// The bytes of a weight in nf4 with its scales in eight bits: each less their mean, divided by the
-/// largest magnitude of its 256, and the nearest of bitsandbytes' table.
+/// The bytes of a weight in nf4 with its scales in eight bits, less their mean.
 pub(super) fn quantise(blocks: &[u8]) -> Vec<u8> {
     let blocks = || blocks.chunks_exact(nf4::BYTES);
     let mut scales: Vec<f32> = blocks().map(float).collect();
     let sum: f64 = scales.iter().map(|scale| f64::from(*scale)).sum();
     let mean = (sum / scales.len().max(1) as f64) as f32;
     scales.iter_mut().for_each(|scale| *scale -= mean);
-    let table = dynamic_map(true);
-    let mut indices = Vec::with_capacity(scales.len());
-    let mut largest = Vec::with_capacity(scales.len().div_ceil(SHARING));
-    for scales in scales.chunks(SHARING) {
-        let most = scales.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-        largest.push(most);
-        let divisor = if most > 0.0 { most } else { 1.0 };
-        indices.extend(scales.iter().map(|scale| nearest(&table, scale / divisor)));
-    }
+    let scales = Blockwise8::of(Signs::Both, &scales);
     let codes: Vec<u8> = blocks().flat_map(|block| block[4..].to_vec()).collect();
-    join(&codes, &indices, &largest, &table, mean)
-}
-
-/// The index of the nearest value of a table in order.
-fn nearest(table: &[f32; 256], x: f32) -> u8 {
-    let above = table.partition_point(|value| *value < x).min(255);
-    let below = above.saturating_sub(1);
-    match x - table[below] <= table[above] - x {
-        true => below as u8,
-        false => above as u8,
-    }
+    let table = Signs::Both.values();
+    join(&codes, scales.codes(), scales.scales(), table, mean)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use burn::tensor::{Bytes, DType, Tensor, TensorData};
-use peft_kernels::BlockMoment;
+use peft_kernels::Blockwise8;
 use peft_safetensors::{ReadError, TensorPlace};
 
 /// A tensor where it is: on its device, or in a file.
@@ -33,7 +33,7 @@ impl LazyTensor {
     }
 
     /// The codes and the scales of a moment.
-    pub(super) fn of_blocks(moment: &BlockMoment) -> [Self; 2] {
+    pub(super) fn of_blocks(moment: &Blockwise8) -> [Self; 2] {
         let (codes, scales) = (moment.clone(), moment.clone());
         let (n, n_scales) = (codes.codes().len(), scales.scales().len());
         let of = |n, dtype, read| Self {

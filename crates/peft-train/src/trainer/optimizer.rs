@@ -1,7 +1,7 @@
 //! [`Optimizer`]: how gradients become updates.
 
 use burn::tensor::DType;
-use peft_kernels::BlockMoment;
+use peft_kernels::{AdamWStep, Blockwise8};
 use serde::{Deserialize, Serialize};
 
 use super::lazy_tensor::LazyTensor;
@@ -15,7 +15,7 @@ pub enum Optimizer {
     #[default]
     AdamW,
     /// The same with moments in eight bits a number, as bitsandbytes' `AdamW8bit` keeps them
-    /// ([`BlockMoment`]); those of parameters of fewer than 4096 numbers are as AdamW's. *8-bit
+    /// ([`Blockwise8`]); those of parameters of fewer than 4096 numbers are as AdamW's. *8-bit
     /// Optimizers via Block-wise Quantization*, Dettmers et al. 2022,
     /// [arXiv:2110.02861](https://arxiv.org/abs/2110.02861).
     #[serde(rename = "adamw-8bit")]
@@ -46,7 +46,7 @@ impl Optimizer {
 
     /// Whether a parameter of so many numbers has moments in eight bits.
     pub(super) fn has_blocks(self, numbers: usize) -> bool {
-        self == Self::AdamW8Bit && numbers >= BlockMoment::FEWEST
+        self == Self::AdamW8Bit && numbers >= AdamWStep::FEWEST_8BIT
     }
 
     /// Whether these moments can be those of a parameter of this shape and type: in its own type,
@@ -54,7 +54,7 @@ impl Optimizer {
     pub(super) fn fits(self, param: &[usize], dtype: DType, moments: &[LazyTensor]) -> bool {
         if self.has_blocks(param.iter().product()) {
             let n: usize = param.iter().product();
-            let scales = BlockMoment::n_scales(n);
+            let scales = Blockwise8::n_scales(n);
             let moment = [(n, DType::U8), (scales, DType::F32)];
             let expected = moment.into_iter().chain(moment);
             let found = moments.iter().map(|of| (of.shape().to_vec(), of.dtype()));

@@ -11,7 +11,7 @@ use burn::optim::{
     LionState, Muon, MuonConfig, MuonState, Optimizer as _,
 };
 use burn::tensor::Tensor;
-use peft_kernels::{AdamWStep, BlockMoment};
+use peft_kernels::{AdamWStep, Blockwise8};
 
 use super::lazy_tensor::LazyTensor;
 use super::{Optimizer, TrainConfig};
@@ -50,7 +50,7 @@ impl<const D: usize> AnyMoments for Moments<Tensor<D>> {
     }
 }
 
-impl AnyMoments for Moments<BlockMoment> {
+impl AnyMoments for Moments<Blockwise8> {
     fn kept(&self) -> Moments<LazyTensor> {
         Moments {
             time: self.time,

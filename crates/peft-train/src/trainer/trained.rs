@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use peft_core::{MapParams, ParamPlace, VisitParams, map_params, visit_params};
 
-use peft_kernels::BlockMoment;
+use peft_kernels::Blockwise8;
 
 use super::lazy_tensor::LazyTensor;
 use super::run_optimizer::{Moments, RunOptimizer};
@@ -141,14 +141,14 @@ impl Restore<'_> {
 }
 
 /// Moments of codes and scales, which have been found to fit.
-fn blocks(tensors: &[LazyTensor]) -> Result<Vec<BlockMoment>, TrainError> {
+fn blocks(tensors: &[LazyTensor]) -> Result<Vec<Blockwise8>, TrainError> {
     let moment = |kept: &[LazyTensor]| {
         let [codes, scales] = kept else {
             return Err(cannot("a moment has codes and scales".into()));
         };
         let codes = codes.read().map_err(failed)?.as_bytes().to_vec();
         let scales = scales.read().map_err(failed)?.iter::<f32>().collect();
-        BlockMoment::of_parts(codes, scales)
+        Blockwise8::of_parts(codes, scales)
             .ok_or_else(|| cannot("a moment has other scales than codes".into()))
     };
     tensors.chunks(2).map(moment).collect()

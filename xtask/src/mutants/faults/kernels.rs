@@ -5,7 +5,7 @@ use super::Fault;
 pub(super) const FAULTS: [Fault; 15] = [
     Fault {
         name: "a number has the code below the nearest",
-        file: "crates/peft-kernels/src/adamw_8bit.rs",
+        file: "crates/peft-kernels/src/blockwise8.rs",
         text: "            code += 1;",
         instead: "            break;",
         cases: &["kernels::adamw_8bit::flex::codes_are_bitsandbytes"],
