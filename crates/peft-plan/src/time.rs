@@ -5,15 +5,17 @@ use crate::model::{Block, Linear, ModelSizes, Trains};
 use crate::run::Run;
 
 /// Of a byte that blocks keep, forwards and backwards: norms, activations, rotations, softmax.
-/// These four were fitted to the steps of `cargo xtask bench plan` and `bench train` on one
-/// machine, at whose rate of f32 products they are multiply-adds.
-const A_BYTE: f64 = 134.0;
+/// These five were fitted to the steps of `cargo xtask bench plan` on one quiet machine, at whose
+/// rate of f32 products they are multiply-adds.
+const A_BYTE: f64 = 220.0;
 /// Of a value of a weight, which a batch's products pack twice.
 const A_WEIGHT: f64 = 245.0;
 /// Of a value in blocks of few bits, which they unpack.
 const A_PACKED: f64 = 185.0;
 /// Of a value that is dropped or kept by chance.
-const A_DRAW: f64 = 400.0;
+const A_DRAW: f64 = 1900.0;
+/// Of a value that trains, which is clipped and updated.
+const A_TRAINED: f64 = 1500.0;
 /// The share of a block's work that is left where nothing of it gets a gradient.
 const FORWARD: f64 = 0.4;
 
@@ -51,7 +53,8 @@ pub(crate) fn beside_products(model: &ModelSizes, run: &Run) -> f64 {
         true => model.blocks.iter().map(drawn).sum::<f64>() * n,
         false => 0.0,
     };
-    run.batches as f64 * (bytes * A_BYTE + weights + outside + draws * A_DRAW)
+    let updates = model.trainable() * A_TRAINED;
+    run.batches as f64 * (bytes * A_BYTE + weights + outside + draws * A_DRAW) + updates
 }
 
 #[cfg(test)]
@@ -87,14 +90,16 @@ mod tests {
         let run = Run::new(1, 16);
         let of = |model: &ModelSizes, run: &Run| beside_products(model, run);
         let once = of(&model, &run);
-        let fixed = (2.0 * 8.0 * 24.0 + 80.0) * A_WEIGHT;
+        let updates = model.trainable() * A_TRAINED;
+        let fixed = (2.0 * 8.0 * 24.0 + 80.0) * A_WEIGHT + updates;
         let longer = of(&model, &Run::new(1, 32));
         assert!((longer - fixed - 2.0 * (once - fixed)).abs() < 1e-6 * once);
         let twice = Run {
             batches: 2,
             ..run.clone()
         };
-        assert_eq!(of(&model, &twice), 2.0 * once);
+        // What trains is updated once.
+        assert!((of(&model, &twice) - 2.0 * once + updates).abs() < 1e-6 * once);
         let again = Run {
             recompute: true,
             ..run.clone()
