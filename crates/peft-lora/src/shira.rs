@@ -70,11 +70,7 @@ impl ShiraConfig {
             kept: 0,
             keeps_input: true,
             formed: d_in.saturating_mul(d_out),
-            forming: self
-                .rank
-                .saturating_mul(d_in)
-                .saturating_mul(d_out)
-                .saturating_mul(3),
+            forming: 0,
         }
     }
 

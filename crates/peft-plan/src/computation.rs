@@ -55,6 +55,8 @@ impl Computation {
             let seen = rows * seen(model, block, positions, model.prefix_tokens());
             let attention = seen * block.queries as f64;
             let (mut forward, mut inputs, mut adapter) = (0.0, 0.0, 0.0);
+            // Products with fixed factors, which have one gradient and not two.
+            let mut fixed = 0.0;
             for linear in &block.linears {
                 use crate::Role::AttentionInput;
                 // The last block runs at the positions that are read; its keys and values at all.
@@ -91,6 +93,7 @@ impl Computation {
                     Trains::Beside(added) => {
                         let passes = run.batches as f64 * run.workers as f64;
                         adapter += here * (3.0 * added.products - added.fixed);
+                        fixed += here * added.fixed;
                         adapter += passes * added.forming;
                     }
                     Trains::Nothing | Trains::Bias | Trains::Scale { .. } => {}
@@ -107,7 +110,7 @@ impl Computation {
                 of.gradient_of_inputs += ATTENTION_BACKWARD * attention * share;
                 if run.recompute {
                     of.recomputation += forward + ATTENTION_FORWARD * attention * share;
-                    of.recomputation += adapter / 3.0;
+                    of.recomputation += (adapter + fixed) / 3.0;
                 }
             }
         }
@@ -195,6 +198,27 @@ mod tests {
         model.blocks[1].linears[0].trains = Trains::LowRank(low);
         let varied = Computation::of(&model, &Run::new(1, 3));
         assert_eq!(varied.adapter, of.adapter - 3.0 * 8.0 + 2.0 * 32.0);
+        // Of factors that do not train there is no gradient, and they are run again all the same.
+        let added = |fixed: f64, recompute: bool| {
+            let mut model = model.clone();
+            model.blocks[1].linears[0].trains = Trains::Beside(crate::Added {
+                parameters: 6.0,
+                products: 9.0,
+                fixed,
+                kept: 0.0,
+                keeps_input: false,
+                formed: 0.0,
+                forming: 0.0,
+            });
+            let run = Run {
+                recompute,
+                ..Run::new(1, 3)
+            };
+            Computation::of(&model, &run)
+        };
+        let (trains, is_fixed) = (added(0.0, true), added(9.0, true));
+        assert_eq!(trains.adapter - is_fixed.adapter, 3.0 * 9.0);
+        assert_eq!(trains.recomputation, is_fixed.recomputation);
         model.blocks[0].linears[3].trains = Trains::Whole;
         let of = Computation::of(&model, &Run::new(1, 3));
         assert_eq!(of.gradient_of_weights, 3.0 * 24.0);
