@@ -24,10 +24,28 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ASSETS = ROOT / "crates/peft-cli/assets"
-RATES = ["1e-4", "3e-4", "1e-3", "3e-3", "1e-2", "3e-2", "1e-1"]
+RATES = ["3e-5", "1e-4", "3e-4", "1e-3", "3e-3", "1e-2", "3e-2", "1e-1", "3e-1", "1"]
 # Flags, and the lowest rate that is tried.
 METHODS = {
     "lora": ("", "3e-4"),
+    "adalora": ("", "3e-4"),
+    "loha": ("", "3e-4"),
+    "lokr": ("", "3e-4"),
+    "vera": ("", "1e-3"),
+    "randlora": ("", "1e-4"),
+    "vblora": ("", "1e-3"),
+    "oft": ("", "3e-4"),
+    "boft": ("", "3e-4"),
+    "hra": ("", "3e-4"),
+    "road": ("", "3e-4"),
+    "miss": ("", "1e-4"),
+    "hira": ("", "3e-4"),
+    "delora": ("", "3e-4"),
+    "gralora": ("", "3e-4"),
+    "shira": ("", "3e-4"),
+    "fourierft": ("", "3e-3"),
+    "c3a": ("", "1e-2"),
+    "waveft": ("", "3e-5"),
     "ia3": ("", "1e-3"),
     "prompt-tuning": ("", "3e-3"),
     "p-tuning": ("", "3e-4"),

@@ -67,14 +67,15 @@ impl Activations {
         }
         // Rotated queries and keys, values, what is mixed of them.
         let mut attention = here * block.queries as f64 * 2.0 + n * 2.0 * block.keys as f64;
-        if keeps_input(block, run, Role::AttentionInput) {
+        // What a norm or an activation gives is made again of what these keep.
+        if keeps_input(block, run, Role::AttentionInput, takes_gradient) {
             attention += n * d;
         }
         let mut feed_forward = here * block.width(Role::FeedForwardInput) as f64;
-        if keeps_input(block, run, Role::FeedForwardInput) {
+        if keeps_input(block, run, Role::FeedForwardInput, true) {
             feed_forward += here * d;
         }
-        if keeps_input(block, run, Role::FeedForwardOutput) {
+        if keeps_input(block, run, Role::FeedForwardOutput, true) {
             let is_output = |role: Role| role == Role::FeedForwardOutput;
             let outputs = block.linears.iter().filter(|of| is_output(of.role));
             feed_forward += here * outputs.map(|of| of.d_in as f64).sum::<f64>();
@@ -89,14 +90,14 @@ impl Activations {
 }
 
 /// Whether a layer of a role needs what it reads for a gradient of its own: it is kept once for all
-/// that read it.
-fn keeps_input(block: &Block, run: &Run, role: Role) -> bool {
+/// that read it, or not at all where what made it keeps all that it is made of.
+fn keeps_input(block: &Block, run: &Run, role: Role, made_again: bool) -> bool {
     let mut of = block.linears.iter().filter(|linear| linear.role == role);
     of.any(|linear| match linear.trains {
-        Trains::Whole => true,
-        Trains::Beside(added) => added.keeps_input,
+        Trains::Whole => !made_again,
+        Trains::Beside(added) => added.keeps_input && !made_again,
         // What is dropped has a copy of its own.
-        Trains::LowRank(of) => !of.frozen_a && !run.dropout,
+        Trains::LowRank(of) => !of.frozen_a && !run.dropout && !made_again,
         Trains::Scale { of_inputs } => of_inputs,
         Trains::Nothing | Trains::Bias => false,
     })

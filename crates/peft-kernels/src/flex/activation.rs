@@ -2,6 +2,7 @@
 
 use burn_flex::FlexTensor;
 
+use super::made::Recipe;
 use super::math::{density, normal, sigmoid, tanh};
 use super::record::Derivative;
 use super::rows;
@@ -101,6 +102,12 @@ pub(super) struct Act {
     pub(super) activation: Activation,
 }
 
+impl Recipe for Act {
+    fn make(&self) -> FlexTensor {
+        act([self.x.clone()], self.activation)
+    }
+}
+
 impl Derivative<1> for Act {
     fn gradients(self, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
         let (x, mut grad) = (in_order(self.x), writable(grad));
@@ -121,6 +128,12 @@ pub(super) struct Gate {
     pub(super) x: FlexTensor,
     pub(super) up: FlexTensor,
     pub(super) activation: Activation,
+}
+
+impl Recipe for Gate {
+    fn make(&self) -> FlexTensor {
+        gate([self.x.clone(), self.up.clone()], self.activation)
+    }
 }
 
 impl Derivative<2> for Gate {

@@ -5,6 +5,7 @@ use burn::tensor::{Shape, Tensor};
 use burn_flex::FlexTensor;
 
 use super::is_here;
+use super::made::Kept;
 use super::record::Derivative;
 use super::rows;
 use super::values::{in_order, tensor, values, width, writable};
@@ -26,14 +27,14 @@ pub(super) fn scale_columns([x, factors]: [FlexTensor; 2]) -> FlexTensor {
 /// Of the columns their gradient needs the factors, of the factors theirs the columns.
 #[derive(Debug, Clone)]
 pub(super) struct ScaleColumns {
-    x: Option<FlexTensor>,
+    x: Option<Kept>,
     factors: Option<FlexTensor>,
 }
 
 impl ScaleColumns {
     pub(super) fn keep([x, factors]: [FlexTensor; 2], tracked: [bool; 2]) -> Self {
         Self {
-            x: tracked[1].then(|| in_order(x)),
+            x: tracked[1].then(|| Kept::new(x)),
             factors: tracked[0].then_some(factors),
         }
     }
@@ -43,6 +44,7 @@ impl Derivative<2> for ScaleColumns {
     fn gradients(self, grad: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let grad = in_order(grad);
         let of_factors = self.x.filter(|_| wanted[1]).map(|x| {
+            let x = in_order(x.get());
             let (all, grads, width) = (values(&x), values(&grad), width(&x));
             let sum = rows::sum_runs(all.len(), width, width, |run, sum| {
                 let rows = all[run.clone()].chunks_exact(width);

@@ -5,6 +5,7 @@ mod adamw;
 mod attention;
 mod columns;
 mod gemm;
+mod made;
 mod math;
 mod norm;
 mod ops;

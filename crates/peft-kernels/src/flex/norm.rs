@@ -3,6 +3,7 @@
 use burn::tensor::Shape;
 use burn_flex::FlexTensor;
 
+use super::made::Recipe;
 use super::record::Derivative;
 use super::rows;
 use super::values::{in_order, shape, tensor, values, width};
@@ -40,24 +41,30 @@ macro_rules! by_kind {
 }
 
 /// `w ∘ x / √(mean(x²) + ε)`.
-pub(super) fn rms_norm([x, weight]: [FlexTensor; 2], epsilon: f64) -> FlexTensor {
-    norm(x, weight, None, epsilon)
+pub(super) fn rms_norm(inputs: [FlexTensor; 2], epsilon: f64) -> FlexTensor {
+    let [x, weight] = inputs.map(in_order);
+    norm(&x, &weight, None, epsilon as f32)
 }
 
 /// `w ∘ (x − μ) / √(σ² + ε) + b`.
-pub(super) fn layer_norm([x, weight, bias]: [FlexTensor; 3], epsilon: f64) -> FlexTensor {
-    norm(x, weight, Some(bias), epsilon)
+pub(super) fn layer_norm(inputs: [FlexTensor; 3], epsilon: f64) -> FlexTensor {
+    let [x, weight, bias] = inputs.map(in_order);
+    norm(&x, &weight, Some(&bias), epsilon as f32)
 }
 
-fn norm(x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>, epsilon: f64) -> FlexTensor {
-    let (x, weight, bias) = (in_order(x), in_order(weight), bias.map(in_order));
-    let (all, weight, width) = (values(&x), values(&weight), width(&x));
-    let bias = bias.as_ref().map(values);
+fn norm(
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    bias: Option<&FlexTensor>,
+    epsilon: f32,
+) -> FlexTensor {
+    let (all, weight, width) = (values(x), values(weight), width(x));
+    let bias = bias.map(values);
     let mut out = vec![0.0; all.len()];
     by_kind!(bias.is_some(), scaling => rows::fill(&mut out, width, |run, out| {
         let rows = all[run].chunks_exact(width);
         for (out, x) in out.chunks_exact_mut(width).zip(rows) {
-            let (mean, scale) = scaling(x, epsilon as f32);
+            let (mean, scale) = scaling(x, epsilon);
             for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
                 *out = (x - mean) * scale * weight;
             }
@@ -68,27 +75,32 @@ fn norm(x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>, epsilon: f6
             }
         }
     }));
-    tensor(out, shape(&x))
+    tensor(out, shape(x))
 }
 
-/// Of a norm, its input and weight. With `n = (x − μ) s` the normalised row and `h = g ∘ w`, the
-/// input's gradient is `s (h − mean(h) − n mean(h ∘ n))`, where the root-mean-square norm has no
-/// `mean(h)`; the weight's is `Σ g ∘ n` over rows, the bias' `Σ g`.
+/// Of a norm, its input and weight, and the bias of one that centres. With `n = (x − μ) s` the
+/// normalised row and `h = g ∘ w`, the input's gradient is `s (h − mean(h) − n mean(h ∘ n))`, where
+/// the root-mean-square norm has no `mean(h)`; the weight's is `Σ g ∘ n` over rows, the bias'
+/// `Σ g`.
 #[derive(Debug, Clone)]
 struct Norm {
     x: FlexTensor,
     weight: FlexTensor,
+    bias: Option<FlexTensor>,
     epsilon: f32,
-    centred: bool,
 }
 
 impl Norm {
+    fn make(&self) -> FlexTensor {
+        norm(&self.x, &self.weight, self.bias.as_ref(), self.epsilon)
+    }
+
     fn of_x(&self, grad: &FlexTensor) -> FlexTensor {
         let (all, weight, grads) = (values(&self.x), values(&self.weight), values(grad));
         let width = width(&self.x);
         let n = width as f32;
         let mut out = vec![0.0; all.len()];
-        by_kind!(self.centred, scaling => rows::fill(&mut out, width, |run, out| {
+        by_kind!(self.bias.is_some(), scaling => rows::fill(&mut out, width, |run, out| {
             let inputs = all[run.clone()]
                 .chunks_exact(width)
                 .zip(grads[run].chunks_exact(width));
@@ -96,7 +108,7 @@ impl Norm {
                 let (mean, scale) = scaling(x, self.epsilon);
                 let normed = |i: usize| (x[i] - mean) * scale;
                 let along = rows::sum(width, |i| grad[i] * weight[i] * normed(i)) / n;
-                let level = if self.centred {
+                let level = if self.bias.is_some() {
                     rows::sum(width, |i| grad[i] * weight[i]) / n
                 } else {
                     0.0
@@ -111,7 +123,7 @@ impl Norm {
 
     fn of_weight(&self, grad: &FlexTensor) -> FlexTensor {
         let (all, grads, width) = (values(&self.x), values(grad), width(&self.x));
-        let sum = by_kind!(self.centred, scaling => rows::sum_runs(all.len(), width, width, |run, sum| {
+        let sum = by_kind!(self.bias.is_some(), scaling => rows::sum_runs(all.len(), width, width, |run, sum| {
             let inputs = all[run.clone()]
                 .chunks_exact(width)
                 .zip(grads[run].chunks_exact(width));
@@ -131,13 +143,20 @@ impl Norm {
 pub(super) struct RmsNorm(Norm);
 
 impl RmsNorm {
-    pub(super) fn keep([x, weight]: [FlexTensor; 2], epsilon: f64) -> Self {
+    pub(super) fn keep(inputs: [FlexTensor; 2], epsilon: f64) -> Self {
+        let [x, weight] = inputs.map(in_order);
         Self(Norm {
-            x: in_order(x),
-            weight: in_order(weight),
+            x,
+            weight,
+            bias: None,
             epsilon: epsilon as f32,
-            centred: false,
         })
+    }
+}
+
+impl Recipe for RmsNorm {
+    fn make(&self) -> FlexTensor {
+        self.0.make()
     }
 }
 
@@ -156,13 +175,20 @@ impl Derivative<2> for RmsNorm {
 pub(super) struct LayerNorm(Norm);
 
 impl LayerNorm {
-    pub(super) fn keep([x, weight, _]: [FlexTensor; 3], epsilon: f64) -> Self {
+    pub(super) fn keep(inputs: [FlexTensor; 3], epsilon: f64) -> Self {
+        let [x, weight, bias] = inputs.map(in_order);
         Self(Norm {
-            x: in_order(x),
-            weight: in_order(weight),
+            x,
+            weight,
+            bias: Some(bias),
             epsilon: epsilon as f32,
-            centred: true,
         })
+    }
+}
+
+impl Recipe for LayerNorm {
+    fn make(&self) -> FlexTensor {
+        self.0.make()
     }
 }
 

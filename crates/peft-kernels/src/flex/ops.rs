@@ -9,6 +9,7 @@ use burn::tensor::Tensor;
 use super::activation::{self, Act, Gate};
 use super::adamw::{self, Update};
 use super::columns::{self, ScaleColumns};
+use super::made::Made;
 use super::norm::{self, LayerNorm, RmsNorm};
 use super::product::{self, Linear, Matmul, Transposed};
 use super::record::record;
@@ -143,9 +144,10 @@ impl Fused for Flex {
 
 impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
     fn act(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
-        record::<C, Act, 1>([x], |[x], _| {
+        record::<C, Made<Act>, 1>([x], |[x], _| {
             let y = activation::act([x.clone()], activation);
-            (y, Act { x, activation })
+            let kept = Made::new(Act { x, activation }, &y);
+            (y, kept)
         })
     }
 
@@ -154,9 +156,10 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         up: FloatTensor<Self>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        record::<C, Gate, 2>([x, up], |[x, up], _| {
+        record::<C, Made<Gate>, 2>([x, up], |[x, up], _| {
             let y = activation::gate([x.clone(), up.clone()], activation);
-            (y, Gate { x, up, activation })
+            let kept = Made::new(Gate { x, up, activation }, &y);
+            (y, kept)
         })
     }
 
@@ -197,9 +200,10 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         weight: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
-        record::<C, RmsNorm, 2>([x, weight], |inputs, _| {
+        record::<C, Made<RmsNorm>, 2>([x, weight], |inputs, _| {
             let y = norm::rms_norm(inputs.clone(), epsilon);
-            (y, RmsNorm::keep(inputs, epsilon))
+            let kept = Made::new(RmsNorm::keep(inputs, epsilon), &y);
+            (y, kept)
         })
     }
 
@@ -209,9 +213,10 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         bias: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
-        record::<C, LayerNorm, 3>([x, weight, bias], |inputs, _| {
+        record::<C, Made<LayerNorm>, 3>([x, weight, bias], |inputs, _| {
             let y = norm::layer_norm(inputs.clone(), epsilon);
-            (y, LayerNorm::keep(inputs, epsilon))
+            let kept = Made::new(LayerNorm::keep(inputs, epsilon), &y);
+            (y, kept)
         })
     }
 

@@ -4,6 +4,7 @@ use burn::tensor::{DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
 use super::gemm::{Matrix, of_few_rows, products};
+use super::made::Kept;
 use super::packed::is_packed;
 use super::record::Derivative;
 use super::rows;
@@ -208,7 +209,7 @@ pub(super) fn linear([x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
 /// so too.
 #[derive(Debug, Clone)]
 pub(super) struct Matmul {
-    lhs: Option<FlexTensor>,
+    lhs: Option<Kept>,
     rhs: Option<FlexTensor>,
     orders: [Order; 2],
     /// The right factor's, and so its gradient's.
@@ -221,7 +222,7 @@ impl Matmul {
             orders: [Order::of(&lhs), Order::of(&rhs)],
             dtype: rhs.dtype(),
             // A packed weight does not train, whatever its tensor says.
-            lhs: (tracked[1] && !is_packed(&rhs)).then_some(lhs),
+            lhs: (tracked[1] && !is_packed(&rhs)).then(|| Kept::new(lhs)),
             rhs: tracked[0].then_some(rhs),
         }
     }
@@ -242,7 +243,7 @@ impl Derivative<2> for Matmul {
             pairwise(&of, &rhs, &leading, self.orders[0])
         });
         let of_rhs = self.lhs.filter(|_| wanted[1]).map(|lhs| {
-            let lhs = forwards(lhs);
+            let lhs = forwards(lhs.get());
             let lhs = Matrices::of(&lhs).transposed();
             stored::in_format(pairwise(&lhs, &of, &leading, self.orders[1]), self.dtype)
         });

@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 15] = [
+pub(super) const FAULTS: [Fault; 16] = [
     Fault {
         name: "a number has the code below the nearest",
         file: "crates/peft-kernels/src/blockwise8.rs",
@@ -15,6 +15,13 @@ pub(super) const FAULTS: [Fault; 15] = [
         file: "crates/peft-kernels/src/flex/activation.rs",
         text: "                *of_x = *grad * up * slope;\n",
         instead: "                let _ = slope;\n                *of_x = *grad * up;\n",
+        cases: &["adapters::flex::adapters_equal_peft"],
+    },
+    Fault {
+        name: "what a layer read is made again by whatever ran last",
+        file: "crates/peft-kernels/src/flex/made.rs",
+        text: "filter_map(Weak::upgrade).find(is_of)",
+        instead: "filter_map(Weak::upgrade).find(|of| is_of(of) || !is_of(of))",
         cases: &["adapters::flex::adapters_equal_peft"],
     },
     Fault {
