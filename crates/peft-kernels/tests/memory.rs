@@ -10,16 +10,19 @@ use peft_kernels::{
     Activation, Sight, Visibility, attention, layer_norm, linear, rms_norm, scale_columns,
 };
 
-/// The system's, with the largest allocation since it was last asked, and all that are there.
+/// The system's, with the largest allocation since it was last asked, all that are there, and the
+/// most that were.
 struct Counted {
     largest: AtomicUsize,
     held: AtomicUsize,
+    most: AtomicUsize,
 }
 
 #[global_allocator]
 static COUNTED: Counted = Counted {
     largest: AtomicUsize::new(0),
     held: AtomicUsize::new(0),
+    most: AtomicUsize::new(0),
 };
 
 /// One test at a time: they count for all.
@@ -29,7 +32,9 @@ static ALONE: Mutex<()> = Mutex::new(());
 unsafe impl GlobalAlloc for Counted {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.largest.fetch_max(layout.size(), Ordering::Relaxed);
-        self.held.fetch_add(layout.size(), Ordering::Relaxed);
+        let before = self.held.fetch_add(layout.size(), Ordering::Relaxed);
+        self.most
+            .fetch_max(before + layout.size(), Ordering::Relaxed);
         // SAFETY: the caller keeps the contract, which is the same.
         unsafe { System.alloc(layout) }
     }
@@ -116,4 +121,23 @@ fn what_norms_and_activations_give_is_made_again() {
     // Two of the gate, one that the second norm reads, one of the last activation, and the result.
     assert!(kept < 5 * UNIT + UNIT / 2, "{kept} bytes, {UNIT} each");
     assert!(all > kept, "{all} bytes");
+}
+
+/// As that of an output layer which is tied to an embedding.
+#[test]
+fn the_gradient_of_a_turned_weight_is_made_once() {
+    const VOCABULARY: usize = 65536;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let device = Device::flex().autodiff();
+    let embedding = Tensor::<2>::ones([VOCABULARY, 64], &device).require_grad();
+    let x = Tensor::<2>::ones([4, 64], &device);
+    let y = linear(x, embedding.clone().transpose(), None).sum();
+    let before = COUNTED.held.load(Ordering::Relaxed);
+    COUNTED.most.store(before, Ordering::Relaxed);
+    let grads = y.backward();
+    let most = COUNTED.most.load(Ordering::Relaxed) - before;
+    let grad = embedding.grad(&grads).expect("a gradient");
+    assert_eq!(grad.slice([5..6, 0..1]).into_scalar::<f32>(), 4.0);
+    let one = VOCABULARY * 64 * 4;
+    assert!(most < one + one / 2, "{most} bytes for one of {one}");
 }

@@ -15,7 +15,8 @@ const SCORES: f64 = 2.0 * (32 << 20) as f64;
 const PROGRAM: f64 = 32e6;
 const TOKEN: f64 = 540.0;
 
-/// The bytes of a step when there are most: when the loss is known and nothing has been given back.
+/// The bytes of a step when there are most. When the loss is known, all that blocks keep is there, and
+/// at the end of the way back all gradients: those come as that goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Memory {
     /// The model's weights, as they are held.
@@ -24,13 +25,17 @@ pub struct Memory {
     pub adapter: f64,
     /// Vectors, or keys and values, that are read beside the text, and what makes them.
     pub prompts: f64,
-    /// Gradients of what trains.
+    /// Gradients of what trains, of each worker its own, and beside those of a batch the sum of
+    /// those before it.
     pub gradients: f64,
+    /// That sum, which is there while a batch is read.
+    pub carried: f64,
     /// The optimizer's moments of what trains, and what AdaLoRA keeps to choose its ranks.
     pub optimizer: f64,
     /// What blocks keep for their gradients.
     pub activations: Activations,
-    /// Scores of the vocabulary, a part at a time, and the states that they are of.
+    /// Scores of the vocabulary, a part at a time, the states that they are of, and the gradients of
+    /// an output layer that trains.
     pub loss: f64,
     /// States of a trunk that stays as it is, kept from the first epoch on.
     pub cache: f64,
@@ -41,15 +46,14 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// All of it.
+    /// Most of it at once.
     pub fn total(&self) -> f64 {
+        let forwards = self.carried + self.activations.total() + self.loss;
         self.weights
             + self.adapter
             + self.prompts
-            + self.gradients
             + self.optimizer
-            + self.activations.total()
-            + self.loss
+            + self.gradients.max(forwards)
             + self.cache
             + self.program
     }
@@ -87,19 +91,30 @@ impl Memory {
         } else {
             0.0
         };
+        let workers = run.workers as f64;
         let scores = read * model.vocabulary as f64 * 2.0 * FLOAT;
+        let at_once = SCORES * workers;
+        let of_a_batch = workers * trainable * FLOAT;
+        let carried = if run.batches > 1 { of_a_batch } else { 0.0 };
+        let head = model.vocabulary as f64 * model.d_model as f64;
+        let of_head = match model.outside_trains as f64 >= head {
+            // That of some rows, and the sum of those before.
+            true if scores > at_once => 2.0 * workers * head * FLOAT,
+            true => workers * head * FLOAT,
+            false => 0.0,
+        };
         Self {
             weights,
             adapter: added * FLOAT,
             prompts: beside * FLOAT,
-            gradients: trainable * FLOAT,
+            gradients: of_a_batch + carried,
+            carried,
             optimizer: (run.moments * (trainable - small)
                 + run.small_moments * small
                 + 2.0 * weighed)
                 * FLOAT,
             activations: Activations::of(model, run, n, read),
-            loss: scores.min(SCORES * run.workers as f64)
-                + 2.0 * read * FLOAT * model.d_model as f64,
+            loss: scores.min(at_once) + 2.0 * read * FLOAT * model.d_model as f64 + of_head,
             cache: cache.min(at_most),
             program,
             loading: weights + largest * FLOAT + program,
@@ -225,6 +240,31 @@ mod tests {
             Memory::of(&model, &run).activations.total()
         };
         assert_eq!(beside(7.0) - beside(0.0), 2.0 * 4.0 * 3.0 * 4.0 * 7.0);
+        // Gradients come as activations go; a sum of batches is there beside both.
+        let rest = of.weights + of.adapter + of.optimizer + of.program;
+        let forwards = of.activations.total() + of.loss;
+        assert_eq!(of.total(), rest + forwards);
+        let sums = Run {
+            batches: 3,
+            workers: 2,
+            ..Run::new(1, 5)
+        };
+        let sums = Memory::of(&model, &sums);
+        let each = 2.0 * factors * 4.0;
+        assert_eq!((sums.gradients, sums.carried), (2.0 * each, each));
+        assert_eq!(sums.total(), rest + each + forwards);
+        let few = Memory {
+            activations: Activations::default(),
+            ..sums
+        };
+        assert_eq!(few.total(), rest + (each + few.loss).max(2.0 * each));
+        // An output layer that trains has a gradient before any block has one.
+        let head = ModelSizes {
+            outside_trains: 40,
+            ..model.clone()
+        };
+        let head = Memory::of(&head, &Run::new(1, 5));
+        assert_eq!(head.loss, of.loss + 40.0 * 4.0);
         // Weights as they are read are the largest layer more; a tokenizer of ten tokens.
         let program = 32e6 + 5400.0;
         assert_eq!(

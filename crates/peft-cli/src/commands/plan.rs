@@ -251,9 +251,15 @@ impl Sized {
 /// A run of these batches, by the flags that are not of their sizes.
 fn run_of(args: &TrainArgs, run: Run) -> Run {
     let of = &args.of_method;
+    let drops = of.dropout.is_some_and(|rate| rate > 0.0);
+    // What is dropped is drawn by one worker, as `train` has it.
+    let cores = || match drops || args.learning.neftune_alpha != 0.0 {
+        true => 1,
+        false => std::thread::available_parallelism().map_or(1, usize::from),
+    };
     Run {
         recompute: args.recompute,
-        dropout: of.dropout.is_some_and(|rate| rate > 0.0),
+        dropout: drops,
         moments: args.learning.optimizer.moments(),
         small_moments: args.learning.optimizer.small_moments(),
         kept: match of.cache_trunk {
@@ -261,10 +267,7 @@ fn run_of(args: &TrainArgs, run: Run) -> Run {
             false => (0.0, 0.0),
         },
         workers: match args.model.devices().len() {
-            1 => args
-                .workers
-                .or(std::thread::available_parallelism().map(usize::from).ok())
-                .unwrap_or(1),
+            1 => args.workers.unwrap_or_else(cores).min(run.rows.max(1)),
             several => several * args.workers.unwrap_or(1),
         },
         ..run

@@ -41,14 +41,17 @@ fn with<T: Format>(rows: Matrix<'_>, weight: Matrix<'_, T>, transposed: bool) ->
     T::product(rows, weight).expect("factors in lines")
 }
 
-/// The gradient of a weight in its format, rounded to the nearest.
+/// The gradient of a weight in its format, rounded to the nearest; one of f32 lies as it is, which is
+/// as its weight does.
 pub(super) fn in_format(gradient: FlexTensor, dtype: DType) -> FlexTensor {
+    if !is_narrow(dtype) {
+        return gradient;
+    }
     let gradient = in_order(gradient);
     let all = values(&gradient).iter().copied();
     let bytes = match dtype {
         DType::BF16 => Bytes::from_elems(all.map(bf16::from_f32).collect()),
-        DType::F16 => Bytes::from_elems(all.map(f16::from_f32).collect()),
-        _ => return gradient,
+        _ => Bytes::from_elems(all.map(f16::from_f32).collect()),
     };
     FlexTensor::new(bytes, Layout::contiguous(shape(&gradient)), dtype)
 }

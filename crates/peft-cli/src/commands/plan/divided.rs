@@ -24,17 +24,14 @@ impl Divided {
         if number < 2 || !args.model.split_model {
             return None;
         }
-        let of_blocks = memory.weights
-            + memory.adapter
-            + memory.gradients
-            + memory.optimizer
-            + memory.activations.total();
+        let beside = memory.loss + memory.prompts + memory.cache + memory.program;
+        let of_blocks = memory.total() - beside;
         let sides = [args.batch_size, args.grad_accum, args.max_length, d_model];
         let of_states: f64 = sides.iter().map(|n| *n as f64).product();
         Some(Self {
             number,
             each: of_blocks / number as f64,
-            first: memory.total() - of_blocks,
+            first: beside,
             states: of_states * size_of::<f32>() as f64 * number as f64,
         })
     }
