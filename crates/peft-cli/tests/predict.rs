@@ -352,3 +352,34 @@ fn one_process_writes_a_file() {
     let told = String::from_utf8_lossy(&out.expect("it runs").stderr).into_owned();
     assert!(told.contains("another process"), "{told}");
 }
+
+/// Rows, prompts, answers and lines: the peak is the same for twice the file, when it is begun,
+/// and when it is gone on with.
+#[test]
+#[cfg(target_os = "linux")]
+fn rows_need_not_fit_in_memory() {
+    let place = models();
+    let long = "red ".repeat(125_000);
+    for (model, row) in [
+        ("texts", json!({ "text": long, "label": "bad" })),
+        ("model", json!({ "prompt": "a dog", "completion": long })),
+    ] {
+        let row = format!("{row}\n");
+        let of = |rows: usize| {
+            fs::write(place.path("long.jsonl"), row.repeat(rows)).expect("it is written");
+            let line = format!(
+                "predict --model {model} --data long.jsonl --out {model}{rows} --batch-size 2 {}",
+                if model == "model" {
+                    "--max-new-tokens 1"
+                } else {
+                    ""
+                }
+            );
+            let begun = place.peak_kib(&words(&line));
+            begun.max(place.peak_kib(&words(&line)))
+        };
+        let [once, twice] = [150, 300].map(of);
+        println!("{model}: of 75 MB of rows {once} KiB, of 150 MB {twice} KiB");
+        assert!(twice < once + (24 << 10), "{twice} KiB after {once} KiB");
+    }
+}

@@ -1,5 +1,7 @@
 //! [`evaluate`] and [`choose`]: how good a model is on rows.
 
+use std::collections::HashMap;
+
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData, activation::log_softmax};
 use peft_model::{CausalLm, KvCache, Pass, Read, Transformer};
@@ -8,7 +10,7 @@ use serde::Serialize;
 use crate::batch::plan_evaluation;
 use crate::data::{check_vocabulary, completion_tokens, is_completions};
 use crate::loss::{chunks, logits_of, nll, target_states};
-use crate::store::borrowed;
+use crate::store::{ValueStore, borrowed};
 use crate::{Batch, Example, Examples, PaddedTokens, TextTokenizer, TrainError};
 
 /// How good a model is on some rows.
@@ -95,35 +97,41 @@ pub fn evaluate<'a, M: CausalLm>(
 ///
 /// # Errors
 ///
-/// A [`TrainError`] where the tokenizer fails, a prompt or an option has no tokens, both are longer
-/// than the model takes, or `batch_size` is 0.
+/// A [`TrainError`] where a prompt is not had, the tokenizer fails, a prompt or an option has no
+/// tokens, both are longer than the model takes, or `batch_size` is 0.
 pub fn choose<M: CausalLm>(
     model: &M,
     tokenizer: &TextTokenizer,
-    prompts: &[String],
+    prompts: impl IntoIterator<Item = Result<String, TrainError>>,
     options: &[String],
     batch_size: usize,
 ) -> Result<Vec<usize>, TrainError> {
     check_batch_size(batch_size)?;
     let device = device_of(model);
-    let cases = prompts
-        .iter()
-        .map(|prompt| Case::new(model, tokenizer, prompt, options))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut given = ValueStore::<Vec<u32>>::default();
+    // How options go on, which few prompts tell apart, by their numbers.
+    let mut ways = HashMap::new();
+    let mut order = Vec::new();
+    for prompt in prompts {
+        let case = Case::new(model, tokenizer, &prompt?, options)?;
+        let next = ways.len();
+        let way: usize = *ways.entry(case.options).or_insert(next);
+        order.push((way, case.given.len(), given.len()));
+        given.push(&case.given)?;
+    }
+    let ways: HashMap<usize, Vec<Vec<u32>>> = ways.into_iter().map(|(a, b)| (b, a)).collect();
     // Rows of similar length need little padding.
-    let mut order: Vec<usize> = (0..cases.len()).collect();
-    let like = |i: &usize| (&cases[*i].options, cases[*i].given.len());
-    order.sort_by(|a, b| like(a).cmp(&like(b)));
-    let mut chosen = vec![0; prompts.len()];
-    for same in order.chunk_by(|a, b| cases[*a].options == cases[*b].options) {
-        for indices in same.chunks(batch_size) {
-            let rows: Vec<&[u32]> = indices.iter().map(|i| cases[*i].given.as_slice()).collect();
-            let options = &cases[indices[0]].options;
-            for (i, best) in indices
-                .iter()
-                .zip(best_options(model, &rows, options, &device))
-            {
-                chosen[*i] = best;
+    order.sort_unstable();
+    let mut chosen = vec![0; order.len()];
+    for same in order.chunk_by(|a, b| a.0 == b.0) {
+        let options = &ways[&same[0].0];
+        for batch in same.chunks(batch_size) {
+            let rows = batch.iter().map(|(_, _, row)| given.get(*row));
+            let rows = rows.collect::<Result<Vec<_>, _>>()?;
+            let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+            let best = best_options(model, &rows, options, &device);
+            for ((_, _, row), best) in batch.iter().zip(best) {
+                chosen[*row] = best;
             }
         }
     }

@@ -26,7 +26,7 @@ pub use classify::{
 };
 pub use data::{
     ColumnNames, Dataset, EncodeOptions, EncodedExamples, EncodedRow, Example, Instruction, Label,
-    LabelName, Message, PromptTemplate, Questions, Row, RowKind, RowOptions, TrainTurns,
+    LabelName, Message, PromptTemplate, Prompts, Questions, Row, RowKind, RowOptions, TrainTurns,
     asked_tokens, conversation, encode, encode_row, pack, template_variables,
 };
 pub use embed::{Pool, embed};

@@ -17,19 +17,28 @@ pub struct TextReport {
 }
 
 impl TextReport {
-    /// Of pairs of a text and what it should be; none where there are no pairs.
-    pub fn of<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Self> {
+    /// Of pairs of a text and what it should be, none of which is kept; none where there are no
+    /// pairs.
+    ///
+    /// # Errors
+    ///
+    /// What a pair is not had for.
+    pub fn of<T: AsRef<str>, R: AsRef<str>, E>(
+        pairs: impl IntoIterator<Item = Result<(T, R), E>>,
+    ) -> Result<Option<Self>, E> {
         let (mut same, mut rouge, mut examples) = (0, 0.0, 0);
-        for (text, reference) in pairs {
+        for pair in pairs {
+            let (text, reference) = pair?;
+            let (text, reference) = (text.as_ref(), reference.as_ref());
             examples += 1;
             same += usize::from(text.trim() == reference.trim());
             rouge += rouge_l(text, reference);
         }
-        (examples > 0).then(|| Self {
+        Ok((examples > 0).then(|| Self {
             exact_match: same as f64 / examples as f64,
             rouge_l: rouge / examples as f64,
             examples,
-        })
+        }))
     }
 }
 
@@ -93,10 +102,14 @@ mod tests {
     #[test]
     fn a_report_is_of_all_pairs() {
         let pairs = [("cat\n", " cat"), ("a cat", "cat"), ("dog", "cat")];
-        let report = TextReport::of(pairs).expect("there are pairs");
+        let of = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().copied();
+            TextReport::of(pairs.map(Ok::<_, std::convert::Infallible>)).expect("no errors")
+        };
+        let report = of(&pairs).expect("there are pairs");
         assert_eq!((report.exact_match, report.examples), (1.0 / 3.0, 3));
         let expected = (1.0 + 2.0 / 3.0) / 3.0;
         assert!((report.rouge_l - expected).abs() < 1e-12);
-        assert_eq!(TextReport::of([]), None);
+        assert_eq!(of(&[]), None);
     }
 }

@@ -205,7 +205,8 @@ fn prompts_of_any_lengths_choose_together(device: &Device) {
         })
         .collect();
     for batch_size in 1..=prompts.len() {
-        let found = choose(&model, &tokenizer, &prompts, &options, batch_size);
+        let prompts = prompts.iter().cloned().map(Ok);
+        let found = choose(&model, &tokenizer, prompts, &options, batch_size);
         assert_eq!(
             found.expect("it chooses"),
             expected,

@@ -1,8 +1,12 @@
 //! `peft eval`.
 
+use std::collections::BTreeSet;
+
 use burn::module::Module;
 use peft_models::{CausalLm, Transformer};
-use peft_train::{Dataset, EncodeOptions, Row, RowKind, TextTokenizer, choose, encode, evaluate};
+use peft_train::{
+    Dataset, EncodeOptions, Row, RowKind, TextTokenizer, TrainError, choose, encode, evaluate,
+};
 use serde_json::{Value, json};
 
 use super::not_finite::not_finite;
@@ -113,24 +117,26 @@ fn choice_accuracy<M: CausalLm>(
     dataset: &Dataset,
     batch_size: usize,
 ) -> Result<f64, CliError> {
-    let (mut prompts, mut answers) = (Vec::new(), Vec::new());
-    for row in dataset.rows() {
-        let Row::Completion { prompt, completion } = row? else {
-            return Err(CliError::Usage(
-                "--choices takes {\"prompt\", \"completion\"} rows".into(),
-            ));
-        };
-        prompts.push(prompt);
-        answers.push(completion);
+    if dataset.kind() != RowKind::Completion {
+        return Err(CliError::Usage(
+            "--choices takes {\"prompt\", \"completion\"} rows".into(),
+        ));
     }
-    let mut options = answers.clone();
-    options.sort();
-    options.dedup();
-    let chosen = choose(model, tokenizer, &prompts, &options, batch_size)?;
-    let right = chosen
-        .iter()
-        .zip(&answers)
-        .filter(|(chosen, answer)| options[**chosen] == **answer)
-        .count();
-    Ok(right as f64 / answers.len() as f64)
+    // A prompt and its answer, of a row when it is its turn.
+    let pairs = || {
+        dataset.rows().map(|row| match row? {
+            Row::Completion { prompt, completion } => Ok((prompt, completion)),
+            _ => Ok(Default::default()),
+        })
+    };
+    let options = pairs().map(|pair: Result<_, TrainError>| Ok(pair?.1));
+    let options: BTreeSet<String> = options.collect::<Result<_, TrainError>>()?;
+    let options: Vec<String> = options.into_iter().collect();
+    let prompts = pairs().map(|pair| Ok(pair?.0));
+    let chosen = choose(model, tokenizer, prompts, &options, batch_size)?;
+    let mut right = 0usize;
+    for (chosen, pair) in chosen.iter().zip(pairs()) {
+        right += usize::from(options[*chosen] == pair?.1);
+    }
+    Ok(right as f64 / chosen.len() as f64)
 }

@@ -108,6 +108,31 @@ impl Place {
         child.wait().expect("it ends");
     }
 
+    /// The most memory that a command takes, in KiB.
+    #[cfg(target_os = "linux")]
+    pub fn peak_kib(&self, args: &[&str]) -> usize {
+        let mut child = command(args)
+            .current_dir(self.0.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the command runs");
+        let status = format!("/proc/{}/status", child.id());
+        let mut peak = 0;
+        let ended = loop {
+            let text = fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|line| line.trim().strip_suffix("kB"));
+            peak = peak.max(kib.map_or(0, |kib| kib.trim().parse().expect("a number")));
+            if let Some(ended) = child.try_wait().expect("it is waited for") {
+                break ended;
+            }
+            sleep(Duration::from_millis(1));
+        };
+        assert!(ended.success(), "{args:?}");
+        peak
+    }
+
     pub fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).expect("a file")
     }

@@ -21,32 +21,38 @@ pub struct EntityReport {
     pub entities: usize,
 }
 
-impl EntityReport {
-    /// From the tags of the words of each row; none where tags are not those of entities.
-    pub(super) fn of(
-        names: &[String],
-        truth: &[Vec<&str>],
-        predicted: &[Vec<&str>],
-    ) -> Option<Self> {
+/// Entities, counted row by row.
+#[derive(Default)]
+pub(super) struct EntityCounts {
+    right: usize,
+    told: usize,
+    there: usize,
+}
+
+impl EntityCounts {
+    /// None where tags of these names are not those of entities.
+    pub(super) fn new(names: &[String]) -> Option<Self> {
         let is_entities = |name: &String| name == "O" || parts(name).is_some();
         let begins = |name: &String| name.starts_with("B-") || name.starts_with("I-");
-        if !(names.iter().all(is_entities) && names.iter().any(begins)) {
-            return None;
+        (names.iter().all(is_entities) && names.iter().any(begins)).then(Self::default)
+    }
+
+    /// One row more, by the tags of its words.
+    pub(super) fn add(&mut self, truth: &[&str], told: &[&str]) {
+        let (truth, told) = (entities(truth), entities(told));
+        self.right += truth.intersection(&told).count();
+        self.told += told.len();
+        self.there += truth.len();
+    }
+
+    pub(super) fn report(&self) -> EntityReport {
+        let part = |of: usize| self.right as f64 / of.max(1) as f64;
+        EntityReport {
+            precision: part(self.told),
+            recall: part(self.there),
+            f1: 2.0 * self.right as f64 / (self.told + self.there).max(1) as f64,
+            entities: self.there,
         }
-        let (mut right, mut told, mut there) = (0, 0, 0);
-        for (truth, predicted) in truth.iter().zip(predicted) {
-            let (truth, predicted) = (entities(truth), entities(predicted));
-            right += truth.intersection(&predicted).count();
-            told += predicted.len();
-            there += truth.len();
-        }
-        let part = |of: usize| right as f64 / of.max(1) as f64;
-        Some(Self {
-            precision: part(told),
-            recall: part(there),
-            f1: 2.0 * right as f64 / (told + there).max(1) as f64,
-            entities: there,
-        })
     }
 }
 
@@ -107,14 +113,15 @@ mod tests {
     #[test]
     fn an_entity_is_right_as_a_whole() {
         let names = ["O", "B-P", "I-P"].map(str::to_owned);
-        let truth = [vec!["B-P", "I-P", "O", "B-P"]];
-        let predicted = [vec!["B-P", "O", "O", "B-P"]];
-        let report = EntityReport::of(&names, &truth, &predicted).expect("entities");
+        let mut counts = EntityCounts::new(&names).expect("entities");
+        counts.add(&["B-P", "I-P", "O"], &["B-P", "O", "O"]);
+        counts.add(&["B-P"], &["B-P"]);
+        let report = counts.report();
         assert_eq!(
             (report.precision, report.recall, report.f1),
             (0.5, 0.5, 0.5)
         );
         let others = ["size", "hue"].map(str::to_owned);
-        assert_eq!(EntityReport::of(&others, &truth, &predicted), None);
+        assert!(EntityCounts::new(&others).is_none());
     }
 }

@@ -1,5 +1,7 @@
 //! [`LabelReport`]: how well each label is told.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -53,23 +55,26 @@ impl LabelReport {
         }
     }
 
-    /// With which label was told for which, from one of each.
-    pub(super) fn confused(
-        mut self,
-        truth: &[usize],
-        predicted: &[usize],
-        names: &[String],
-    ) -> Self {
-        let mut pairs = std::collections::BTreeMap::<(usize, usize), usize>::new();
-        for pair in truth.iter().copied().zip(predicted.iter().copied()) {
-            *pairs.entry(pair).or_default() += 1;
-        }
-        for ((truth, predicted), n) in pairs {
-            let row = self.confusion.entry(&names[truth]);
+    /// Where each has one: how often the second label was told for the first.
+    pub(super) fn of_pairs(pairs: &BTreeMap<(usize, usize), usize>, names: &[String]) -> Self {
+        let mut counts = vec![Counts::default(); names.len()];
+        let (mut right, mut confusion) = (0, Map::new());
+        for (&(truth, told), &n) in pairs {
+            if truth == told {
+                counts[truth].hits += n;
+                right += n;
+            } else {
+                counts[truth].misses += n;
+                counts[told].false_alarms += n;
+            }
+            let row = confusion.entry(&names[truth]);
             let row = row.or_insert_with(|| Value::Object(Map::new()));
-            row[&names[predicted]] = n.into();
+            row[&names[told]] = n.into();
         }
-        self
+        Self {
+            confusion,
+            ..Self::new(&counts, names, right, pairs.values().sum())
+        }
     }
 }
 

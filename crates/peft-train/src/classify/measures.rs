@@ -46,16 +46,21 @@ pub(super) fn count_each(
 ) -> Vec<Counts> {
     let mut counts = vec![Counts::default(); n_labels];
     for (truth, predicted) in truth.iter().zip(predicted) {
-        for (class, pair) in truth.iter().zip(predicted).enumerate() {
-            match pair {
-                (true, true) => counts[class].hits += 1,
-                (false, true) => counts[class].false_alarms += 1,
-                (true, false) => counts[class].misses += 1,
-                (false, false) => {}
-            }
-        }
+        add_each(&mut counts, truth, predicted);
     }
     counts
+}
+
+/// Count one row more, as [`count_each`] does.
+pub(super) fn add_each(counts: &mut [Counts], truth: &[bool], predicted: &[bool]) {
+    for (counts, pair) in counts.iter_mut().zip(truth.iter().zip(predicted)) {
+        match pair {
+            (true, true) => counts.hits += 1,
+            (false, true) => counts.false_alarms += 1,
+            (true, false) => counts.misses += 1,
+            (false, false) => {}
+        }
+    }
 }
 
 /// The mean F1 over the classes that occur in truth or prediction.

@@ -1,8 +1,11 @@
 //! [`told_of_texts`] and [`told_of_words`]: how good predictions are that were made before.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::measures::{count, count_each, pearson, spearman};
+use super::entities::EntityCounts;
+use super::measures::{Counts, add_each, pearson, spearman};
 use super::wrong_label::{WrongLabel, note};
 use super::{ClassifierTask, EntityReport, LabelReport, Prediction, Target};
 use crate::{Dataset, Row, TrainError};
@@ -37,70 +40,71 @@ pub struct ValueReport {
     pub examples: usize,
 }
 
-/// How good predictions for labelled texts are, one for each row.
+/// How good predictions for labelled texts are, one for each row. None of them is kept but values.
 ///
 /// # Errors
 ///
-/// A [`TrainError`]: rows of another kind, labels that the set does not have (named together).
-pub fn told_of_texts(
+/// A [`TrainError`]: rows of another kind, labels that the set does not have (named together); and
+/// what a prediction is not had for.
+pub fn told_of_texts<E: From<TrainError>>(
     rows: &Dataset,
     task: &ClassifierTask,
-    predicted: &[Prediction],
-) -> Result<ToldReport, TrainError> {
+    predicted: impl IntoIterator<Item = Result<Prediction, E>>,
+) -> Result<ToldReport, E> {
     let labels = &task.labels.settled(&[rows])?;
-    let (mut truth, mut wrong) = (Vec::new(), Vec::new());
-    for (i, row) in rows.rows().enumerate() {
+    let names = labels.names();
+    let id = |name: &String| names.iter().position(|of| of == name);
+    let mut pairs = BTreeMap::new();
+    let (mut counts, mut right, mut lists) = (vec![Counts::default(); labels.len()], 0, 0);
+    let (mut truths, mut values) = (Vec::new(), Vec::new());
+    let mut wrong = Vec::new();
+    for (i, (row, told)) in rows.rows().zip(predicted).enumerate() {
         let Row::Labelled { label, .. } = row? else {
-            return Err(rows.wrong_task("a classifier of texts", "{\"text\", \"label\"}"));
+            let expected = "{\"text\", \"label\"}";
+            return Err(rows.wrong_task("a classifier of texts", expected).into());
         };
-        match Target::new(&label, task.problem, labels) {
-            Ok(target) => truth.push(target),
-            Err(reason) => note(&mut wrong, i, reason),
-        }
-    }
-    if !wrong.is_empty() {
-        return Err(rows.refuse(wrong));
-    }
-    let id = |name: &String| labels.names().iter().position(|of| of == name);
-    let (mut classes, mut lists, mut values) = (Vec::new(), Vec::new(), Vec::new());
-    for pair in truth.into_iter().zip(predicted) {
-        match pair {
+        let truth = match Target::new(&label, task.problem, labels) {
+            Ok(truth) => truth,
+            Err(reason) => {
+                note(&mut wrong, i, reason);
+                continue;
+            }
+        };
+        match (truth, told?) {
             (Target::Class(truth), Prediction::Class { label, .. }) => {
-                classes.extend(id(label).map(|id| (truth, id)));
+                if let Some(told) = id(&label) {
+                    *pairs.entry((truth, told)).or_default() += 1;
+                }
             }
             (Target::Classes(truth), Prediction::Classes { labels: told, .. }) => {
-                let told = labels.names().iter().map(|name| told.contains(name));
-                lists.push((truth, told.collect::<Vec<bool>>()));
+                let told: Vec<bool> = names.iter().map(|name| told.contains(name)).collect();
+                add_each(&mut counts, &truth, &told);
+                right += usize::from(truth == told);
+                lists += 1;
             }
             (Target::Value(truth), Prediction::Value { value }) => {
-                values.push((f64::from(truth), *value));
+                truths.push(f64::from(truth));
+                values.push(value);
             }
             // Of another task.
             _ => {}
         }
     }
-    let n = labels.len();
+    if !wrong.is_empty() {
+        return Err(rows.refuse(wrong).into());
+    }
     if !values.is_empty() {
-        let (truth, found): (Vec<f64>, Vec<f64>) = values.into_iter().unzip();
-        let errors = truth.iter().zip(&found).map(|(a, b)| (a - b).powi(2));
+        let errors = truths.iter().zip(&values).map(|(a, b)| (a - b).powi(2));
         return Ok(ToldReport::Values(ValueReport {
-            squared_error: errors.sum::<f64>() / truth.len() as f64,
-            pearson: pearson(&found, &truth),
-            spearman: spearman(&found, &truth),
-            examples: truth.len(),
+            squared_error: errors.sum::<f64>() / truths.len() as f64,
+            pearson: pearson(&values, &truths),
+            spearman: spearman(&values, &truths),
+            examples: truths.len(),
         }));
     }
-    let labels = match lists.is_empty() {
-        true => {
-            let (truth, found): (Vec<usize>, Vec<usize>) = classes.into_iter().unzip();
-            of_one(&truth, &found, labels.names())
-        }
-        false => {
-            let (truth, found): (Vec<_>, Vec<_>) = lists.into_iter().unzip();
-            let right = truth.iter().zip(&found).filter(|(a, b)| a == b).count();
-            let counts = count_each(&truth, &found, n);
-            LabelReport::new(&counts, labels.names(), right, truth.len())
-        }
+    let labels = match lists {
+        0 => LabelReport::of_pairs(&pairs, names),
+        lists => LabelReport::new(&counts, names, right, lists),
     };
     let entities = None;
     Ok(ToldReport::Labels { labels, entities })
@@ -112,21 +116,21 @@ pub fn told_of_texts(
 /// # Errors
 ///
 /// As [`told_of_texts`].
-pub fn told_of_words(
+pub fn told_of_words<E: From<TrainError>>(
     rows: &Dataset,
     task: &ClassifierTask,
-    predicted: &[Vec<Option<String>>],
-) -> Result<ToldReport, TrainError> {
+    predicted: impl IntoIterator<Item = Result<Vec<Option<String>>, E>>,
+) -> Result<ToldReport, E> {
     let labels = &task.labels.settled(&[rows])?;
-    let (mut truth, mut found) = (Vec::new(), Vec::new());
-    let (mut runs, mut told_runs) = (Vec::new(), Vec::new());
+    let (mut pairs, mut entities) = (BTreeMap::new(), EntityCounts::new(labels.names()));
     let mut wrong = Vec::new();
     for (i, (row, told)) in rows.rows().zip(predicted).enumerate() {
         let Row::Tagged { tags, .. } = row? else {
-            return Err(rows.wrong_task("a tagger of words", "{\"tokens\", \"tags\"}"));
+            let expected = "{\"tokens\", \"tags\"}";
+            return Err(rows.wrong_task("a tagger of words", expected).into());
         };
         let (mut run, mut told_run) = (Vec::new(), Vec::new());
-        for (tag, told) in tags.iter().zip(told) {
+        for (tag, told) in tags.iter().zip(told?) {
             let id = match labels.id(tag) {
                 Ok(id) => id,
                 Err(_) if tag.is_no_target() => continue,
@@ -135,29 +139,22 @@ pub fn told_of_words(
                     break;
                 }
             };
-            let told = told.as_ref();
-            if let Some(told) = told.and_then(|told| labels.names().iter().position(|n| n == told))
+            if let Some(told) = told.and_then(|told| labels.names().iter().position(|n| *n == told))
             {
-                truth.push(id);
-                found.push(told);
+                *pairs.entry((id, told)).or_default() += 1;
                 run.push(labels.name(id));
                 told_run.push(labels.name(told));
             }
         }
-        runs.push(run);
-        told_runs.push(told_run);
+        if let Some(entities) = &mut entities {
+            entities.add(&run, &told_run);
+        }
     }
     if !wrong.is_empty() {
-        return Err(rows.refuse(wrong));
+        return Err(rows.refuse(wrong).into());
     }
     Ok(ToldReport::Labels {
-        labels: of_one(&truth, &found, labels.names()),
-        entities: EntityReport::of(labels.names(), &runs, &told_runs),
+        labels: LabelReport::of_pairs(&pairs, labels.names()),
+        entities: entities.map(|entities| entities.report()),
     })
-}
-
-fn of_one(truth: &[usize], found: &[usize], names: &[String]) -> LabelReport {
-    let right = truth.iter().zip(found).filter(|(a, b)| a == b).count();
-    let counts = count(truth, found, names.len());
-    LabelReport::new(&counts, names, right, truth.len()).confused(truth, found, names)
 }

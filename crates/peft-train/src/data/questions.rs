@@ -1,11 +1,13 @@
 //! [`Questions`]: rows that a model is asked, with their answers where they have them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::shape::shaped;
-use super::{Dataset, Message, Row, RowKind, RowOptions, asked_tokens, check_vocabulary};
+use super::{Dataset, Message, Prompts, Row, RowKind, RowOptions, asked_tokens, check_vocabulary};
+use crate::store::ValueStore;
 use crate::{Digest, TextTokenizer, TrainError};
 
 /// What is asked, and the key of its answer.
@@ -20,12 +22,14 @@ const PAIRS: [(&str, &str); 4] = [
 const UNANSWERED: &str = "(unanswered)";
 
 /// Rows of files that a model is asked. They are those of training, and may lack the answer:
-/// `completion`, `output`, `label`, `tags`, or the assistant's last turn.
+/// `completion`, `output`, `label`, `tags`, or the assistant's last turn. As those of a [`Dataset`]
+/// they, and the columns that they are made of, are in memory up to 64 MiB.
 #[derive(Debug, Clone)]
 pub struct Questions {
     dataset: Dataset,
     is_answered: Vec<bool>,
-    columns: Vec<Map<String, Value>>,
+    columns: Arc<ValueStore<Map<String, Value>>>,
+    digest: Digest,
 }
 
 impl Questions {
@@ -40,7 +44,8 @@ impl Questions {
         options: &RowOptions,
         as_turns: bool,
     ) -> Result<Self, TrainError> {
-        let (mut is_answered, mut columns) = (Vec::new(), Vec::new());
+        let (mut is_answered, mut digest) = (Vec::new(), Digest::default());
+        let (mut columns, mut failed) = (ValueStore::default(), None);
         let asked: Vec<&str> = options.columns.keys().collect();
         let dataset = Dataset::read_each(paths, options, |row, writing| {
             let mut given = row.clone();
@@ -55,13 +60,22 @@ impl Questions {
             }
             let read = Row::of(&given, options)?;
             is_answered.push(answered);
-            columns.push(row);
+            if let Err(error) = columns.push(&row) {
+                let why = error.to_string();
+                failed = failed.take().or(Some(error));
+                return Err(why);
+            }
+            digest.add_bytes(json!(row).to_string().as_bytes());
             Ok(read)
-        })?;
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
         Ok(Self {
-            dataset,
+            dataset: dataset?,
             is_answered,
-            columns,
+            columns: Arc::new(columns),
+            digest,
         })
     }
 
@@ -86,14 +100,31 @@ impl Questions {
         self.dataset.rows()
     }
 
+    /// A row, as [`rows`](Self::rows) has it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::row`].
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    pub fn row(&self, row: usize) -> Result<Row, TrainError> {
+        self.dataset.row(row)
+    }
+
     /// Whether each row has its answer.
     pub fn is_answered(&self) -> &[bool] {
         &self.is_answered
     }
 
-    /// The columns of each row, as its file has them.
-    pub fn columns(&self) -> &[Map<String, Value>] {
-        &self.columns
+    /// The columns of a row, as its file has them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::row`], and where there is no such row.
+    pub fn columns(&self, row: usize) -> Result<Map<String, Value>, TrainError> {
+        self.columns.get(row)
     }
 
     /// The rows that have an answer, if any has.
@@ -104,25 +135,23 @@ impl Questions {
 
     /// A number that tells these rows from others.
     pub fn digest(&self) -> Digest {
-        let mut digest = Digest::default();
-        for row in &self.columns {
-            digest.add_bytes(json!(row).to_string().as_bytes());
-        }
-        digest
+        self.digest
     }
 
-    /// The text that answers each row; none where it has no answer, or none that is a text.
+    /// The text that answers a row; none where it has no answer, or none that is a text.
     ///
     /// # Errors
     ///
     /// As [`Dataset::row`].
-    pub fn texts(&self) -> Result<Vec<Option<String>>, TrainError> {
-        let rows = self.rows().zip(&self.is_answered);
-        rows.map(|(row, is_answered)| {
-            let row = row?;
-            Ok(is_answered.then(|| row.answer()).flatten())
-        })
-        .collect()
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    pub fn answer(&self, row: usize) -> Result<Option<String>, TrainError> {
+        match self.is_answered[row] {
+            true => Ok(self.row(row)?.answer()),
+            false => Ok(None),
+        }
     }
 
     /// What a decoder of this vocabulary and so many positions reads for each row; see
@@ -137,7 +166,7 @@ impl Questions {
         tokenizer: &TextTokenizer,
         vocab_size: usize,
         positions: usize,
-    ) -> Result<Vec<Vec<u32>>, TrainError> {
+    ) -> Result<Prompts, TrainError> {
         if matches!(
             self.kind(),
             RowKind::Text | RowKind::Labelled | RowKind::Tagged
@@ -146,7 +175,7 @@ impl Questions {
             return Err(self.dataset.wrong_task("generation", forms));
         }
         let mut wrong = Vec::new();
-        let mut prompts = Vec::with_capacity(self.len());
+        let mut prompts = Prompts::default();
         for (i, row) in self.rows().enumerate() {
             let asked = match asked_tokens(&row?, tokenizer) {
                 Err(TrainError::ChatTemplate { reason }) => {
@@ -164,7 +193,7 @@ impl Questions {
             } else if let Err(error) = check_vocabulary(&asked, vocab_size) {
                 wrong.push((i, error.to_string()));
             }
-            prompts.push(asked);
+            prompts.push(&asked)?;
         }
         match wrong.is_empty() {
             true => Ok(prompts),

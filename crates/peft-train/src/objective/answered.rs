@@ -1,5 +1,7 @@
 //! [`Answered`]: an objective whose evaluations let the model answer, too.
 
+use std::convert::Infallible;
+
 use burn::tensor::{Device, Tensor};
 use peft_model::CausalLm;
 
@@ -52,17 +54,14 @@ impl<O> Answered<'_, O> {
 
     /// The mean over all questions; one that the model cannot answer counts as wrong.
     fn rouge_l<M: CausalLm>(&self, model: &M, batch_size: usize) -> Option<f64> {
-        let mut pairs: Vec<(String, &str)> = Vec::new();
-        for questions in self.questions.chunks(batch_size) {
+        let pairs = self.questions.chunks(batch_size).flat_map(|questions| {
             let none = || vec![String::new(); questions.len()];
             let answers = self.answers(model, questions).unwrap_or_else(|_| none());
-            let expected = questions.iter().map(|of| of.expected.as_str());
-            pairs.extend(answers.into_iter().zip(expected));
-        }
-        let pairs = pairs
-            .iter()
-            .map(|(found, wanted)| (found.as_str(), *wanted));
-        TextReport::of(pairs).map(|report| report.rouge_l)
+            answers.into_iter().zip(questions)
+        });
+        let pairs = pairs.map(|(found, of)| Ok::<_, Infallible>((found, &of.expected)));
+        let report = TextReport::of(pairs).unwrap_or_else(|never| match never {});
+        report.map(|report| report.rouge_l)
     }
 }
 

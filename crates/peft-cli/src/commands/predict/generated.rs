@@ -6,11 +6,13 @@ use burn::module::Module;
 use peft_models::{LanguageModel, Transformer};
 use peft_store::{Adaptable, GenerationDefaults};
 use peft_train::{
-    GenerateConfig, Questions, RowKind, TextReport, TextTokenizer, TrainError, generate_all,
+    GenerateConfig, Prompts, Questions, RowKind, TextReport, TextTokenizer, TrainError,
+    generate_all,
 };
 use serde_json::{Map, Value, json};
 
 use super::Predictor;
+use super::output::SaidLines;
 use crate::args::PredictArgs;
 use crate::commands::answer::generate_config;
 use crate::commands::generate::LIMIT;
@@ -25,14 +27,13 @@ pub(super) struct Generated<'a> {
     args: &'a PredictArgs,
     model: Adaptable<LanguageModel>,
     tokenizer: TextTokenizer,
-    prompts: Vec<Vec<u32>>,
+    prompts: Prompts,
     config: GenerateConfig,
-    /// What answers should be.
-    answers: Vec<Option<String>>,
+    questions: &'a Questions,
 }
 
 impl<'a> Generated<'a> {
-    pub(super) fn open(args: &'a PredictArgs, questions: &Questions) -> Result<Self, CliError> {
+    pub(super) fn open(args: &'a PredictArgs, questions: &'a Questions) -> Result<Self, CliError> {
         let (checkpoint, model, _) = load(&args.model, args.adapter.as_deref())?;
         let (tokenizer, _) = tokenizer(
             &checkpoint,
@@ -67,7 +68,7 @@ impl<'a> Generated<'a> {
             model: model.valid(),
             tokenizer,
             prompts,
-            answers: questions.texts()?,
+            questions,
         })
     }
 }
@@ -78,7 +79,8 @@ impl Predictor for Generated<'_> {
     }
 
     fn predict(&mut self, rows: Range<usize>) -> Result<Vec<Map<String, Value>>, CliError> {
-        let prompts: Vec<&[u32]> = self.prompts[rows].iter().map(Vec::as_slice).collect();
+        let prompts = self.prompts.at(rows)?;
+        let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
         let generated = match generate_all(&self.model, &prompts, &self.config, |_, _| {}) {
             Err(error @ TrainError::NotFiniteLogits { .. }) => {
                 let without = || {
@@ -102,16 +104,19 @@ impl Predictor for Generated<'_> {
         lines.collect()
     }
 
-    fn measures(&self, lines: &[Map<String, Value>]) -> Result<Map<String, Value>, CliError> {
+    fn measures(&self, lines: &mut SaidLines<'_>) -> Result<Map<String, Value>, CliError> {
+        let mut cut = 0;
+        let pairs = lines.enumerate().map(|(row, line)| {
+            let mut line = line?;
+            cut += usize::from(line["finish_reason"] == "length");
+            let said = line.remove("prediction");
+            let said = said.as_ref().and_then(Value::as_str).map(str::to_owned);
+            Ok::<_, CliError>(said.zip(self.questions.answer(row)?))
+        });
+        let of_texts = TextReport::of(pairs.filter_map(Result::transpose))?;
         let mut report = Map::new();
-        let cut = lines
-            .iter()
-            .filter(|line| line["finish_reason"] == "length");
-        report.insert("cut".into(), cut.count().into());
-        let pairs = lines.iter().zip(&self.answers);
-        let pairs = pairs
-            .filter_map(|(line, answer)| Some((line["prediction"].as_str()?, answer.as_deref()?)));
-        if let Some(of_texts) = TextReport::of(pairs)
+        report.insert("cut".into(), cut.into());
+        if let Some(of_texts) = of_texts
             && let Value::Object(found) = json!(of_texts)
         {
             report.extend(found);

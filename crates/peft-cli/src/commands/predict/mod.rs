@@ -9,7 +9,7 @@ use peft_train::Questions;
 use serde_json::{Map, Value, json};
 
 use self::generated::Generated;
-use self::output::{Output, Settings};
+use self::output::{Output, SaidLines, Settings};
 use self::told::ToldRows;
 use super::eval::print;
 use super::opened;
@@ -40,7 +40,7 @@ trait Predictor {
     ) -> Result<Vec<Map<String, Value>>, CliError>;
 
     /// How good all that was said is, for rows that have their answers.
-    fn measures(&self, lines: &[Map<String, Value>]) -> Result<Map<String, Value>, CliError>;
+    fn measures(&self, lines: &mut SaidLines<'_>) -> Result<Map<String, Value>, CliError>;
 }
 
 pub(crate) fn run(args: &PredictArgs) -> Result<(), CliError> {
@@ -50,15 +50,14 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), CliError> {
         ));
     }
     let questions = Questions::read_all(&args.data, &args.rows.options()?, args.chat)?;
-    let taken = |key: &&&str| {
-        let has = |row: &Map<String, Value>| row.contains_key(**key);
-        questions.columns().iter().any(has)
-    };
-    if let Some(key) = KEYS.iter().find(taken) {
-        return Err(CliError::Usage(format!(
-            "{} has a column `{key}`, which is a key of what is written beside the columns; give it another name",
-            questions.name()
-        )));
+    for row in 0..questions.len() {
+        let columns = questions.columns(row)?;
+        if let Some(key) = KEYS.iter().find(|key| columns.contains_key(**key)) {
+            return Err(CliError::Usage(format!(
+                "{} has a column `{key}`, which is a key of what is written beside the columns; give it another name",
+                questions.name()
+            )));
+        }
     }
     let checkpoint = opened(&args.model)?;
     let is_encoder = matches!(checkpoint.config(), CheckpointConfig::Encoder(_));
@@ -69,7 +68,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), CliError> {
     };
     let settings = Settings::of(args, &questions, predictor.settings())?;
     let mut output = Output::open(&args.out, &settings, questions.len())?;
-    let (total, before) = (questions.len(), output.lines().len());
+    let (total, before) = (questions.len(), output.len());
     if before == total {
         say!("{} has all {total} rows already", args.out.display());
     } else if before > 0 {
@@ -84,18 +83,18 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), CliError> {
         let n = rows.len();
         let mut lines = Vec::with_capacity(n);
         for (row, told) in rows.clone().zip(predictor.predict(rows)?) {
-            let mut line = questions.columns()[row].clone();
+            let mut line = questions.columns(row)?;
             line.insert("row".into(), (row + 1).into());
             line.extend(told);
             lines.push(line);
         }
-        output.write(lines)?;
+        output.write(&lines)?;
         progress.advance(n);
     }
     progress.end();
     let mut report = Map::new();
     report.insert("out".into(), json!(args.out));
     report.insert("rows".into(), total.into());
-    report.extend(predictor.measures(output.lines())?);
+    report.extend(predictor.measures(&mut output.lines()?)?);
     print(&report.into(), args.json)
 }

@@ -84,12 +84,16 @@ fn files(path: &Path) -> Result<String, CliError> {
     Ok(digest.to_string())
 }
 
-/// The lines of a run.
+/// The lines of a run, which the file alone has.
 pub(super) struct Output {
     path: PathBuf,
     file: File,
-    lines: Vec<Map<String, Value>>,
+    /// How many lines there are.
+    len: usize,
 }
+
+/// Lines, read one after the other.
+pub(super) type SaidLines<'a> = dyn Iterator<Item = Result<Map<String, Value>, CliError>> + 'a;
 
 impl Output {
     /// The file of a run with these settings: a new one, or one to go on with, whose last line is
@@ -102,8 +106,9 @@ impl Output {
             }
             let text = format!("{:#}\n", json!(settings.0));
             peft_files::replace(&beside, text.as_bytes()).map_err(io("write", &beside))?;
-            let file = File::create_new(path).map_err(io("write", path))?;
-            return Self::locked(path, file);
+            let mut file = File::options();
+            let file = file.read(true).write(true).create_new(true).open(path);
+            return Self::locked(path, file.map_err(io("write", path))?);
         }
         let before = peft_files::read_text(&beside, SETTINGS).map_err(|source| {
             match source.kind() {
@@ -141,15 +146,15 @@ impl Output {
             if behind > length {
                 break;
             }
-            let number = output.lines.len() + 1;
+            let number = output.len + 1;
             let read: Option<Map<String, Value>> = serde_json::from_slice(&line).ok();
             let read = read.filter(|line| line.get("row") == Some(&json!(number)));
-            let Some(read) = read.filter(|_| number <= rows) else {
+            if read.is_none() || number > rows {
                 return Err(other(format!(
                     "has a line {number} that is not row {number}"
                 )));
-            };
-            output.lines.push(read);
+            }
+            output.len = number;
             end = behind;
         }
         output.file.set_len(end).map_err(io("write", path))?;
@@ -170,25 +175,39 @@ impl Output {
             Ok(()) | Err(fs::TryLockError::Error(_)) => Ok(Self {
                 path: path.into(),
                 file,
-                lines: Vec::new(),
+                len: 0,
             }),
         }
     }
 
-    /// All lines that there are.
-    pub(super) fn lines(&self) -> &[Map<String, Value>] {
-        &self.lines
+    /// How many lines there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// All lines that there are, read again from the file when no more are to come.
+    pub(super) fn lines(
+        mut self,
+    ) -> Result<impl Iterator<Item = Result<Map<String, Value>, CliError>>, CliError> {
+        let path = self.path;
+        self.file.rewind().map_err(io("read", &path))?;
+        let lines = Lines::new(BufReader::new(self.file), LONGEST).take(self.len);
+        Ok(lines.map(move |line| {
+            let line = line.map_err(io("read", &path))?.unwrap_or_default();
+            let wrong = |source: serde_json::Error| io("read", &path)(source.into());
+            serde_json::from_slice(&line).map_err(wrong)
+        }))
     }
 
     /// More lines, in one piece.
-    pub(super) fn write(&mut self, lines: Vec<Map<String, Value>>) -> Result<(), CliError> {
+    pub(super) fn write(&mut self, lines: &[Map<String, Value>]) -> Result<(), CliError> {
         let text: String = lines
             .iter()
             .map(|line| format!("{}\n", json!(line)))
             .collect();
         let written = self.file.write_all(text.as_bytes());
         written.map_err(io("write", &self.path))?;
-        self.lines.extend(lines);
+        self.len += lines.len();
         Ok(())
     }
 }

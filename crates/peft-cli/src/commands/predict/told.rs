@@ -8,6 +8,7 @@ use peft_train::{
 use serde_json::{Map, Value, json};
 
 use super::Predictor;
+use super::output::SaidLines;
 use crate::args::{PoolArg, PredictArgs};
 use crate::commands::encoded::{Teller, Told};
 use crate::commands::generate::is_finite;
@@ -19,15 +20,14 @@ use crate::say::say;
 pub(super) struct ToldRows<'a> {
     args: &'a PredictArgs,
     teller: Teller,
-    rows: Vec<Row>,
-    is_answered: Vec<bool>,
+    questions: &'a Questions,
     answered: Option<Dataset>,
 }
 
 impl<'a> ToldRows<'a> {
     pub(super) fn open(
         args: &'a PredictArgs,
-        questions: &Questions,
+        questions: &'a Questions,
         is_encoder: bool,
     ) -> Result<Self, CliError> {
         if !matches!(questions.kind(), RowKind::Labelled | RowKind::Tagged) {
@@ -67,8 +67,7 @@ impl<'a> ToldRows<'a> {
         Ok(Self {
             args,
             teller,
-            rows: questions.rows().collect::<Result<_, _>>()?,
-            is_answered: questions.is_answered().to_vec(),
+            questions,
             answered,
         })
     }
@@ -111,7 +110,8 @@ impl Predictor for ToldRows<'_> {
     }
 
     fn predict(&mut self, rows: Range<usize>) -> Result<Vec<Map<String, Value>>, CliError> {
-        let rows = &self.rows[rows];
+        let rows = rows.map(|row| self.questions.row(row));
+        let rows = &rows.collect::<Result<Vec<_>, _>>()?;
         let told = tell(&self.teller, rows)?;
         // A word that was cut off has a null for its tag, and that is no number.
         let finite = |told: &Told| matches!(told, Told::Words { .. }) || is_finite(&told.shown());
@@ -129,22 +129,23 @@ impl Predictor for ToldRows<'_> {
         Ok(lines.collect())
     }
 
-    fn measures(&self, lines: &[Map<String, Value>]) -> Result<Map<String, Value>, CliError> {
+    fn measures(&self, lines: &mut SaidLines<'_>) -> Result<Map<String, Value>, CliError> {
         let (Some(task), Some(answered)) = (self.teller.task(), &self.answered) else {
             return Ok(Map::new());
         };
-        let lines = lines.iter().zip(&self.is_answered);
+        let lines = lines.zip(self.questions.is_answered());
         let lines = lines.filter(|(_, answered)| **answered);
-        let told = lines.map(|(line, _)| &line["prediction"]);
+        let told = lines.map(|(line, _)| Ok(line?.remove("prediction").unwrap_or_default()));
         let report = match task.of_tokens {
             true => {
-                let tags =
-                    told.map(|tags| serde_json::from_value(tags.clone()).unwrap_or_default());
-                told_of_words(answered, task, &tags.collect::<Vec<_>>())?
+                let tags = |told: Result<_, CliError>| {
+                    Ok::<_, CliError>(serde_json::from_value(told?).unwrap_or_default())
+                };
+                told_of_words(answered, task, told.map(tags))?
             }
             false => {
-                let told: Vec<Prediction> = told.map(prediction).collect();
-                told_of_texts(answered, task, &told)?
+                let told = told.map(|told: Result<_, CliError>| Ok(prediction(&told?)));
+                told_of_texts::<CliError>(answered, task, told)?
             }
         };
         match json!(report) {
