@@ -105,6 +105,18 @@ fn an_adapter_alone_is_read_back_and_compared() {
     refused(&place, "inspect lora.gguf", "adapter");
 }
 
+/// A file has numbers in 32 bits, and a config may write all digits of one.
+#[test]
+fn numbers_of_a_config_may_be_of_32_bits() {
+    let place = Place::new();
+    edit(&place, "model/config.json", |fields| {
+        fields["rms_norm_eps"] = serde_json::json!(9.999_999_747_378_752e-6);
+    });
+    place.runs(&words(
+        "export --model model --quantise f32 --out model.gguf",
+    ));
+}
+
 #[test]
 fn what_cannot_be_exported_leaves_nothing() {
     let place = Place::new();

@@ -104,7 +104,7 @@ fn negative_numbers_are_told_what_is_allowed() {
         (format!("{generate} --top-k -1"), whole),
         (
             format!("{train} --lr -1e-4"),
-            "learning rate is -0.0001, but must be above 0",
+            "learning rate is -0.0001, but must be above 0, and finite",
         ),
         (
             format!("{train} --lr nan"),

@@ -288,10 +288,13 @@ pub(crate) fn nearest_end(entry: &str, paths: &[String]) -> Option<String> {
     })
 }
 
-/// The name most like `entry`, if one is like it at all.
+/// The name most like `entry`, if one is like it at all. One or two letters are like what begins
+/// with them, and nothing else: a table's column `a` is no misspelt `tags`.
 pub fn nearest(entry: &str, names: &[String]) -> Option<String> {
+    let is_short = entry.chars().count() < 3;
     names
         .iter()
+        .filter(|name| !is_short || name.starts_with(entry))
         .map(|name| (strsim::jaro_winkler(entry, name), name))
         .filter(|(similarity, _)| *similarity > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))
@@ -312,6 +315,8 @@ mod tests {
         assert_eq!(nearest("q_porj", &known).as_deref(), Some("q_proj"));
         assert_eq!(nearest("donw_proj", &known).as_deref(), Some("down_proj"));
         assert_eq!(nearest("xyz", &known), None);
+        assert_eq!(nearest("q", &known).as_deref(), Some("q_proj"));
+        assert_eq!(nearest("a", &names(&["tags", "label"])), None);
         assert_eq!(nearest("q_proj", &[]), None);
     }
 

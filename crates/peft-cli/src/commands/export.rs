@@ -10,10 +10,11 @@ use peft_files::{Folder, NewDir};
 use peft_lora::Size;
 use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::{
-    AdapterConfig, Checkpoint, SavedAdapter, TensorType, adaptable, with_gguf_adapter, write_gguf,
-    write_gguf_adapter,
+    AdapterConfig, Checkpoint, CheckpointConfig, SavedAdapter, TensorType, adaptable,
+    checkpoint_config, with_gguf_adapter, write_gguf, write_gguf_adapter,
 };
 use peft_train::TextTokenizer;
+use serde_json::{Map, Value, json};
 
 use super::adapted::{ADAPTER, attach, check_merges, open_for_task};
 use super::low_rank::{self, as_lora};
@@ -183,7 +184,7 @@ fn exported(
     let beside = file.parent().unwrap_or(file);
     companions.copy_all(beside)?;
     let config = beside.join("config.json");
-    let text = serde_json::Value::Object(fields.clone()).to_string();
+    let text = Value::Object(fields.clone()).to_string();
     peft_files::replace(&config, text.as_bytes()).map_err(|source| CliError::Io {
         action: "write",
         path: config,
@@ -194,7 +195,8 @@ fn exported(
     drop(model);
 
     let written = Checkpoint::open(file)?.with_any_size(args.any_size);
-    if written.language_model_config()? != &own.0 {
+    let said = CheckpointConfig::LanguageModel(written.language_model_config()?.clone());
+    if said != in_32_bits(&fields, CheckpointConfig::LanguageModel(own.0.clone()))? {
         return Err(CliError::Usage(format!(
             "the config of {} cannot be said in a GGUF file: what is read back is {:?}, and not {:?}",
             args.model.display(),
@@ -227,6 +229,33 @@ fn exported(
     Ok(format!(
         "matrices in {ty}; logits are moved by at most {difference:.2e}; the largest is the same at {same} of {all} positions"
     ))
+}
+
+/// A config, where it is that of these fields: with their numbers as a GGUF file has them, which are
+/// those of 32 bits and read as the shortest that are the same there.
+fn in_32_bits(
+    fields: &Map<String, Value>,
+    config: CheckpointConfig,
+) -> Result<CheckpointConfig, CliError> {
+    fn shorten(value: &mut Value) {
+        match value {
+            Value::Number(number) if number.is_f64() => {
+                let short = number.as_f64().map(|number| (number as f32).to_string());
+                let short = short.and_then(|short| short.parse::<f64>().ok());
+                *value = short.map_or(Value::Null, |short| json!(short));
+            }
+            Value::Array(values) => values.iter_mut().for_each(shorten),
+            Value::Object(values) => values.values_mut().for_each(shorten),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    if checkpoint_config(fields)? != config {
+        return Ok(config);
+    }
+    let mut fields = Value::Object(fields.clone());
+    shorten(&mut fields);
+    let fields = fields.as_object_mut().map(std::mem::take);
+    Ok(checkpoint_config(&fields.unwrap_or_default())?)
 }
 
 /// The values of all parameters, in order.

@@ -159,15 +159,11 @@ impl TrainConfig {
         }
         let text = |value: f64| value.to_string();
         let lr = self.learning_rate;
-        check(
-            lr.is_finite() && lr > 0.0,
-            "learning rate",
-            text(lr),
-            "above 0",
-        );
+        let rate = lr.is_finite() && lr > 0.0;
+        check(rate, "learning rate", text(lr), "above 0, and finite");
         let decay = self.weight_decay;
         // A step takes away this share of a parameter.
-        let right = decay.is_finite() && decay >= 0.0 && decay * lr < 1.0;
+        let right = decay.is_finite() && decay >= 0.0 && (!rate || decay * lr < 1.0);
         let expected = "at least 0, and below 1 when it is multiplied by the learning rate";
         check(right, "weight decay", text(decay), expected);
         if let Warmup::Fraction(fraction) = self.warmup {
