@@ -162,6 +162,24 @@ fn conversations_are_asked_as_they_were_trained() {
 }
 
 #[test]
+fn roles_that_are_misspelt_are_told() {
+    let place = Place::new();
+    let template = "{% for m in messages %}{{ m.role }} {{ m.content }} {% endfor %}";
+    fs::write(place.path("model/chat_template.jinja"), template).expect("it is written");
+    let turns = |role: &str| {
+        let user = json!({ "role": role, "content": "a dog" });
+        let assistant = json!({ "role": "assistant", "content": "a cat" });
+        json!({ "messages": [user, assistant] }).to_string()
+    };
+    let rows = ["user", "usr", "tool", "martian"].map(turns);
+    write(&place, "chat.jsonl", &rows.each_ref().map(String::as_str));
+    let (report, _) = checked(&place, "chat.jsonl --model model");
+    let found = finding(&report, "roles").unwrap_or_else(|| panic!("{report}"));
+    let first = json!(["line 2: `usr`, did you mean `user`?", "line 4: `martian`"]);
+    assert_eq!((&found["wrong"], &found["first"]), (&json!(false), &first));
+}
+
+#[test]
 fn labels_are_counted() {
     let place = place();
     let (report, status) = checked(&place, "good.jsonl --model texts");

@@ -20,6 +20,18 @@ use crate::say::clean;
 const COUNTED: usize = 1 << 17;
 /// Rows whose prompt is compared.
 const COMPARED: usize = 2000;
+/// The roles that chat templates have.
+pub(super) const ROLES: [&str; 9] = [
+    "system",
+    "developer",
+    "user",
+    "assistant",
+    "tool",
+    "function",
+    "ipython",
+    "environment",
+    "observation",
+];
 /// Labels that are shown.
 const LABELS: usize = 20;
 
@@ -35,6 +47,9 @@ pub(super) struct Checked {
     pub(super) targetless: Vec<usize>,
     pub(super) unknown: Vec<usize>,
     pub(super) replaced: Vec<usize>,
+    /// Rows with a turn whose role is none of the usual, and the first of these roles.
+    pub(super) foreign: usize,
+    pub(super) first_foreign: Vec<(usize, String)>,
     /// Rows that cannot be encoded, and why the first cannot.
     pub(super) refused: usize,
     pub(super) first_refused: Vec<(usize, String)>,
@@ -78,6 +93,8 @@ impl Checked {
             targetless: Vec::new(),
             unknown: Vec::new(),
             replaced: Vec::new(),
+            foreign: 0,
+            first_foreign: Vec::new(),
             refused: 0,
             first_refused: Vec::new(),
             otherwise: Vec::new(),
@@ -117,6 +134,12 @@ impl Checked {
             }
             if was_replaced(row) {
                 found.replaced.push(i);
+            }
+            if let Some(role) = foreign_role(row) {
+                found.foreign += 1;
+                if found.first_foreign.len() < NAMED {
+                    found.first_foreign.push((i, role.to_owned()));
+                }
             }
             found.note_labels(row);
             let kept = cut(&example, options.max_length);
@@ -238,6 +261,19 @@ fn was_replaced(row: &Row) -> bool {
         } => in_turns(prompt) || in_turns(completion),
         _ => false,
     }
+}
+
+/// The first role in a conversation that chat templates do not have as a rule.
+fn foreign_role(row: &Row) -> Option<&str> {
+    let (Row::Chat {
+        messages: turns, ..
+    }
+    | Row::Dialogue { prompt: turns, .. }) = row
+    else {
+        return None;
+    };
+    let mut roles = turns.iter().map(Message::role);
+    roles.find(|role| !ROLES.contains(role))
 }
 
 /// The tokens of a row for a classifier, none of which is a target.

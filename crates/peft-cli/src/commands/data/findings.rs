@@ -3,7 +3,7 @@
 use peft_train::{Dataset, RowKind, TextTokenizer, TrainError};
 use serde_json::{Value, json};
 
-use super::checked::Checked;
+use super::checked::{Checked, ROLES};
 use crate::commands::print_line;
 use crate::error::CliError;
 use crate::say::clean;
@@ -89,6 +89,21 @@ impl Findings {
             "{what} rows have the sign U+FFFD, which stands for what could not be read: they were not UTF-8 before"
         );
         self.add("not utf-8", n, false, &text, || named(&checked.replaced));
+        let text = format!(
+            "{what} rows have a turn of a role that chat templates do not have as a rule: it does not train, and may be left out"
+        );
+        self.add("roles", checked.foreign, false, &text, || {
+            let known = ROLES.map(str::to_owned);
+            let first = checked.first_foreign.iter();
+            first
+                .map(|(row, role)| {
+                    let near = peft_core::nearest(role, &known);
+                    let near = near.map(|near| format!(", did you mean `{near}`?"));
+                    let (place, near) = (rows.shown_place(*row), near.unwrap_or_default());
+                    format!("{place}: `{role}`{near}")
+                })
+                .collect()
+        });
         let n = checked.otherwise.len();
         let why = match rows.kind() {
             RowKind::Completion => {
