@@ -231,8 +231,8 @@ fn exported(
     ))
 }
 
-/// A config, where it is that of these fields: with their numbers as a GGUF file has them, which are
-/// those of 32 bits and read as the shortest that are the same there.
+/// A config, where it is that of these fields: with their numbers as a GGUF file has them, which
+/// are those of 32 bits and read as the shortest that are the same there.
 fn in_32_bits(
     fields: &Map<String, Value>,
     config: CheckpointConfig,
