@@ -147,6 +147,9 @@ pub(crate) fn device(name: &str) -> Result<Device, CliError> {
             "device `{name}`: a worker's devices are for train, eval, generate, chat and predict"
         )));
     }
+    if name.contains("://") {
+        return Err(remote::misnamed(name));
+    }
     let (backend, index) = match name.split_once(':') {
         Some((backend, index)) => (
             backend,

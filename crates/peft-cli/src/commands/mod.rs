@@ -43,8 +43,9 @@ use peft_train::{Dataset, EncodeOptions, RowKind, TextTokenizer};
 
 use self::adapted::{attach, attach_as, check_acts_with_others, open_for_task};
 use crate::args::{AdaptersArgs, HoldArg, ModelArgs, RowArgs};
-use crate::device::{divided, placed, placed_on};
+use crate::device::{divided, dtype, placed, placed_on};
 use crate::error::CliError;
+use crate::remote::check_sizes;
 use crate::say::say;
 
 /// The output layer, which `all-linear` leaves out as PEFT does.
@@ -121,7 +122,9 @@ fn check_memory(args: &ModelArgs, what: &str, shapes: &[Vec<usize>]) -> Result<(
 
 /// The model's directory, to be loaded as the flags say.
 fn opened(args: &ModelArgs) -> Result<Checkpoint, CliError> {
-    Ok(Checkpoint::open(&args.model)?
+    let checkpoint = Checkpoint::open(&args.model)?;
+    check_sizes(&args.devices(), &checkpoint, dtype(&args.dtype)?)?;
+    Ok(checkpoint
         .with_any_size(args.any_size)
         .with_devices(divided(args)?)
         .with_quantise(HoldArg::of(args.quantise))

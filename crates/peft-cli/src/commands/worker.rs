@@ -13,7 +13,11 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<(), CliError> {
     let wrong = |why: &str| CliError::Usage(format!("--listen {listen}: {why}"));
     let addresses = listen.to_socket_addrs();
     let addresses: Vec<SocketAddr> = addresses
-        .map_err(|error| wrong(&format!("no HOST:PORT of this machine: {error}")))?
+        .map_err(|error| {
+            wrong(&format!(
+                "no HOST:PORT of this machine, as 127.0.0.1:3000 is: {error}"
+            ))
+        })?
         .collect();
     let beyond = addresses.iter().any(|at| !is_loopback(at.ip()));
     if beyond && token.is_none() {

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 
+use super::patience::{PAUSE, asked_within};
 use crate::error::CliError;
 
 /// How long a connection may take to be there.
@@ -60,7 +61,7 @@ impl Link {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let link = Arc::new(Self {
             address: address.into(),
-            targets: address.to_socket_addrs()?.collect(),
+            targets: targets(address)?,
             local: listener.local_addr()?,
             lost: Mutex::default(),
             sent: AtomicU64::default(),
@@ -100,7 +101,7 @@ impl Link {
                     if error.kind() == ErrorKind::ConnectionRefused
                         && started.elapsed() < PATIENCE =>
                 {
-                    thread::sleep(Duration::from_millis(200));
+                    thread::sleep(PAUSE);
                 }
                 Err(error) => {
                     let text = match error.kind() {
@@ -153,11 +154,13 @@ impl Link {
 
     /// Whether the worker gives a sign of life; if not, that is noted.
     fn is_alive(&self) -> bool {
-        let asked = self.ask();
+        let began = Instant::now();
+        let asked = asked_within(ANSWER, || self.ask());
         if let Err(error) = &asked {
             let why = match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                    format!("the worker has not answered for {:?}", SILENCE + ANSWER)
+                    let silent = SILENCE + began.elapsed();
+                    format!("the worker has not answered for {silent:.0?}")
                 }
                 _ => format!("the worker is not there any more: {error}"),
             };
@@ -272,6 +275,16 @@ impl Link {
         }
         close(near, far);
     }
+}
+
+/// Where a `host:port` is.
+fn targets(address: &str) -> io::Result<Vec<SocketAddr>> {
+    let found = address.to_socket_addrs();
+    let named = |error: io::Error| {
+        let text = format!("its host has no address that this machine knows: {error}");
+        io::Error::new(error.kind(), text)
+    };
+    Ok(found.map_err(named)?.collect())
 }
 
 /// Both sides, if they are not closed already.

@@ -5,6 +5,9 @@
 mod connect;
 #[cfg(feature = "remote")]
 mod link;
+#[cfg(feature = "remote")]
+mod patience;
+mod size;
 mod token;
 
 use std::path::Path;
@@ -12,6 +15,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use peft_train::LostDevice;
 
+pub(crate) use self::size::check_sizes;
 pub(crate) use self::token::token;
 use crate::error::CliError;
 
@@ -49,6 +53,11 @@ pub(crate) fn is_named(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
+/// How a worker's device is to be named.
+pub(crate) fn misnamed(name: &str) -> CliError {
+    CliError::Usage(format!("device `{name}`: a worker's is called {EXPECTED}"))
+}
+
 /// Whether the first of two devices is a worker's, and the second of another machine: values go
 /// from one to the other by way of this one.
 pub(crate) fn apart(first: &str, other: &str) -> bool {
@@ -62,9 +71,7 @@ pub(crate) fn apart(first: &str, other: &str) -> bool {
 /// A worker's device, connected; the same one each time.
 pub(crate) fn device(name: &str, token_file: Option<&Path>) -> Result<Device, CliError> {
     let Some(parsed) = RemoteName::parse(name) else {
-        return Err(CliError::Usage(format!(
-            "device `{name}`: a worker's is called {EXPECTED}"
-        )));
+        return Err(misnamed(name));
     };
     #[cfg(feature = "remote")]
     return connect::device(name, parsed, token(token_file)?);
