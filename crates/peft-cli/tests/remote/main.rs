@@ -4,8 +4,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod other_version;
+mod three;
 mod worker;
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, Output, Stdio};
@@ -118,10 +120,23 @@ fn a_worker_evaluates_and_generates() {
 
 /// A run that shares its steps with a worker, some steps on its way.
 fn begun(place: &Place, worker: &Worker, out: &str, steps_of_it: usize) -> Child {
-    let line = format!(
-        "{RUN} --rank 2 --max-steps {steps_of_it} --save-every 100000 --out {out} --device flex,{}",
-        worker.device()
-    );
+    begun_on(
+        place,
+        &format!("flex,{}", worker.device()),
+        out,
+        steps_of_it,
+    )
+}
+
+/// A run on these devices, some steps on its way.
+fn begun_on(place: &Place, devices: &str, out: &str, steps_of_it: usize) -> Child {
+    let flags = format!("--save-every 100000 --device {devices}");
+    begun_by(place, &flags, out, steps_of_it)
+}
+
+/// A run by these flags, some steps on its way.
+fn begun_by(place: &Place, flags: &str, out: &str, steps_of_it: usize) -> Child {
+    let line = format!("{RUN} --rank 2 --max-steps {steps_of_it} --out {out} {flags}");
     let child = command(&words(&line))
         .current_dir(place.path("."))
         .stderr(Stdio::piped())
@@ -133,6 +148,11 @@ fn begun(place: &Place, worker: &Worker, out: &str, steps_of_it: usize) -> Child
         thread::sleep(Duration::from_millis(5));
     }
     child
+}
+
+/// The last line of what a command said, which is its error.
+fn error_line(message: &str) -> &str {
+    message.lines().last().unwrap_or_default()
 }
 
 fn said_by(child: &mut Child) -> String {
@@ -151,7 +171,7 @@ fn a_worker_that_is_killed_costs_nothing() {
     let status = ends(&mut run, Duration::from_secs(30));
     let message = said_by(&mut run);
     assert_eq!(status.code(), Some(1), "{message}");
-    assert!(message.contains(&worker.device()), "{message}");
+    assert!(error_line(&message).contains(&worker.device()), "{message}");
     assert!(
         message.contains("peft train --resume --out cut"),
         "{message}"
@@ -181,7 +201,7 @@ fn a_worker_that_stalls_ends_the_run() {
     let status = ends(&mut run, Duration::from_secs(60));
     let message = said_by(&mut run);
     assert_eq!(status.code(), Some(1), "{message}");
-    assert!(message.contains(&worker.device()), "{message}");
+    assert!(error_line(&message).contains(&worker.device()), "{message}");
     assert!(message.contains("has not answered for"), "{message}");
     let done = steps(&place, "cut").len();
     let kept = format!("the state after step {done} is kept");
@@ -226,7 +246,7 @@ fn a_worker_does_not_listen_to_others_without_a_token() {
         assert!(message.contains("--token-file"), "{message}");
     }
     for (line, part) in [
-        ("worker --listen nowhere", "HOST:PORT"),
+        ("worker --listen nowhere", "HOST:PORT of this machine, as"),
         ("worker --device flex,ndarray", "of one backend"),
         ("worker --device nothing", "no device `nothing`"),
         (
@@ -263,6 +283,8 @@ fn what_is_no_worker_is_named_in_time() {
     let worker = Worker::start("");
     fails(&format!("{}/3", worker.device()), 2, "the worker lends 1");
     fails("remote:http://a", 2, "remote:ws://HOST:PORT");
+    fails("ws://127.0.0.1:1", 2, "remote:ws://HOST:PORT");
+    fails("remote:ws://no.invalid:1", 1, "its host has no address");
     let free = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = free.local_addr().expect("an address");
     drop(free);
@@ -281,6 +303,34 @@ fn what_is_no_worker_is_named_in_time() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let silent_device = format!("remote:ws://{}", silent.local_addr().expect("an address"));
     fails(&silent_device, 1, "no answer");
+}
+
+#[test]
+fn a_tensor_that_a_worker_does_not_take_is_refused_before_it_is_read() {
+    let place = Place::new();
+    let worker = Worker::start("");
+    let (shape, bytes) = ([300_000, 1024], 300_000 * 1024 * 2);
+    let header = serde_json::json!({ "model.embed_tokens.weight": {
+        "dtype": "BF16", "shape": shape, "data_offsets": [0, bytes]
+    }});
+    let header = header.to_string();
+    let mut file = File::create(place.path("fresh/model.safetensors")).expect("a file");
+    let length = (header.len() as u64).to_le_bytes();
+    file.write_all(&length).expect("it is written");
+    file.write_all(header.as_bytes()).expect("it is written");
+    // The rest is a hole.
+    file.set_len((8 + header.len() + bytes) as u64)
+        .expect("it has this length");
+    let line = format!(
+        "eval --model fresh --data valid.jsonl --device {} --dtype",
+        worker.device()
+    );
+    let message = place.refuses(&words(&format!("{line} f32")));
+    let large = "`model.embed_tokens.weight` has 1228800000 bytes in f32";
+    assert!(message.contains(large), "{message}");
+    assert!(message.contains("--dtype bf16 halves it"), "{message}");
+    let other = place.refuses(&words(&format!("{line} bf16")));
+    assert!(!other.contains("in one tensor"), "{other}");
 }
 
 #[test]
