@@ -33,7 +33,7 @@ fn bytes(x: f64) -> String {
 fn lines() -> Vec<String> {
     let mut lines = Vec::new();
     for (name, trainable, step) in CASES {
-        for number in [2, 4, 8, 16, 64] {
+        for number in [2, 4, 8, 16, 32, 64] {
             let of = Devices::new(number, trainable);
             let mut line = format!("| {name} | {number} | {} |", bytes(of.sent()));
             for link in LINKS {

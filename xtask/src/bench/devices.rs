@@ -58,6 +58,8 @@ struct Steps {
     multiply_adds: f64,
     sent: f64,
     received: f64,
+    /// Bytes that went to workers and came from them, operations and all; 0 without workers.
+    network: [f64; 2],
 }
 
 impl Steps {
@@ -67,7 +69,17 @@ impl Steps {
             let found = |line: &str| field(line, name).unwrap_or(0.0);
             median(steps().skip(1).map(found))
         };
+        // The whole run's so far, in each step.
+        let so_far = |line: &str, name: &str| {
+            let (_, network) = line.split_once("\"network\":")?;
+            field(network, name)
+        };
+        let network = |name: &str| {
+            let all: Vec<f64> = steps().filter_map(|line| so_far(line, name)).collect();
+            median(all.windows(2).map(|pair| pair[1] - pair[0])).unwrap_or(0.0)
+        };
         Some(Self {
+            network: ["sent_bytes", "received_bytes"].map(network),
             seconds: of("seconds")?,
             moving: of("moving_seconds")?,
             multiply_adds: of("multiply_adds")?,
@@ -106,9 +118,9 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
         rate / 1e9,
     );
     println!(
-        "| flags | s/step | of it to move | of it in products | sent | by the adapter's size | received | by the adapter's size |"
+        "| flags | s/step | of it to move | of it in products | sent | by the adapter's size | received | by the adapter's size | all that went to workers | came from them |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     let mut right = true;
     let mut row = |flags: &str, shown: &str, others: usize| {
         let found = measured(args, &command, &model, &out, flags)?;
@@ -118,12 +130,16 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
             0 => String::new(),
             _ => format!("{:.3}", moved / expected),
         };
+        let through = |bytes: f64| match bytes {
+            0.0 => String::new(),
+            bytes => format!("{:.3} MB", bytes / 1e6),
+        };
         right &= others == 0
             || [found.sent, found.received]
                 .iter()
                 .all(|moved| (moved / expected - 1.0).abs() < 0.1);
         println!(
-            "| `{shown}` | {:.3} | {:.3} | {:.3} | {:.3} MB | {} | {:.3} MB | {} |",
+            "| `{shown}` | {:.3} | {:.3} | {:.3} | {:.3} MB | {} | {:.3} MB | {} | {} | {} |",
             found.seconds,
             found.moving,
             found.multiply_adds / rate,
@@ -131,6 +147,8 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
             ratio(found.sent),
             found.received / 1e6,
             ratio(found.received),
+            through(found.network[0]),
+            through(found.network[1]),
         );
         Ok::<_, io::Error>(())
     };
@@ -285,11 +303,21 @@ mod tests {
             )
         };
         let moved = ",\"sent_bytes\":8,\"received_bytes\":9,\"moving_seconds\":0.5";
-        let metrics = step(9.0, "") + &step(2.0, moved) + "{\"step\":2,\"valid\":{}}\n";
+        let through = |line: String, sent: usize| {
+            let network =
+                format!(",\"network\":{{\"sent_bytes\":{sent},\"received_bytes\":1}}}}\n");
+            line.replace("}\n", &network)
+        };
+        let metrics = through(step(9.0, ""), 100)
+            + &through(step(2.0, moved), 130)
+            + "{\"step\":2,\"valid\":{}}\n";
         let found = Steps::of(&metrics).expect("steps");
         assert_eq!((found.seconds, found.moving), (2.0, 0.5));
         assert_eq!((found.sent, found.received), (8.0, 9.0));
         assert_eq!(found.multiply_adds, 7.0);
+        assert_eq!(found.network, [30.0, 0.0]);
+        let local = Steps::of(&step(9.0, "").repeat(2)).expect("steps");
+        assert_eq!(local.network, [0.0, 0.0]);
         assert!(Steps::of("").is_none());
     }
 }
