@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Rows of a batch
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 8)]
     rows: usize,
     /// Tokens of a row
     #[arg(long, default_value_t = 128)]
@@ -91,6 +91,14 @@ impl Steps {
 
 /// Measure and print.
 pub(crate) fn run(args: &Args) -> io::Result<bool> {
+    let most = if args.workers { 4 } else { 3 };
+    if !(2..=most).all(|devices| all_have_rows(args.rows, devices)) {
+        let wrong = format!(
+            "--rows {}: of {most} devices or fewer, one would have no row; take 8",
+            args.rows
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, wrong));
+    }
     let command = match &args.command {
         Some(command) => command.clone(),
         None => built(args.workers)?,
@@ -170,6 +178,12 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
         }
     }
     Ok(right)
+}
+
+/// Whether each of so many devices has some of these rows, which are alike and which are cut so that
+/// the longest share is as short as can be.
+fn all_have_rows(rows: usize, devices: usize) -> bool {
+    rows > 0 && rows.div_ceil(rows.div_ceil(devices)) == devices
 }
 
 /// The command, built with what is measured.
@@ -294,6 +308,13 @@ impl Drop for Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn four_rows_leave_one_of_three_devices_without() {
+        assert!([2, 3, 4].iter().all(|n| all_have_rows(8, *n)));
+        assert!(all_have_rows(4, 4) && !all_have_rows(4, 3));
+        assert!(!all_have_rows(0, 2) && !all_have_rows(6, 4));
+    }
 
     #[test]
     fn the_first_step_does_not_count() {
