@@ -180,8 +180,8 @@ pub(crate) fn run(args: &Args) -> io::Result<bool> {
     Ok(right)
 }
 
-/// Whether each of so many devices has some of these rows, which are alike and which are cut so that
-/// the longest share is as short as can be.
+/// Whether each of so many devices has some of these rows, which are alike and are cut so that the
+/// longest share is as short as can be.
 fn all_have_rows(rows: usize, devices: usize) -> bool {
     rows > 0 && rows.div_ceil(rows.div_ceil(devices)) == devices
 }
