@@ -15,8 +15,8 @@ const SCORES: f64 = 2.0 * (32 << 20) as f64;
 const PROGRAM: f64 = 32e6;
 const TOKEN: f64 = 540.0;
 
-/// The bytes of a step when there are most. When the loss is known, all that blocks keep is there, and
-/// at the end of the way back all gradients: those come as that goes.
+/// The bytes of a step when there are most. When the loss is known, all that blocks keep is there,
+/// and at the end of the way back all gradients: those come as that goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Memory {
     /// The model's weights, as they are held.

@@ -41,8 +41,8 @@ fn with<T: Format>(rows: Matrix<'_>, weight: Matrix<'_, T>, transposed: bool) ->
     T::product(rows, weight).expect("factors in lines")
 }
 
-/// The gradient of a weight in its format, rounded to the nearest; one of f32 lies as it is, which is
-/// as its weight does.
+/// The gradient of a weight in its format, rounded to the nearest. One of f32 stays as it lies,
+/// which is as its weight does.
 pub(super) fn in_format(gradient: FlexTensor, dtype: DType) -> FlexTensor {
     if !is_narrow(dtype) {
         return gradient;
