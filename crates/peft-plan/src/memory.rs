@@ -34,8 +34,8 @@ pub struct Memory {
     pub optimizer: f64,
     /// What blocks keep for their gradients.
     pub activations: Activations,
-    /// Scores of the vocabulary, a part at a time, the states that they are of, and the gradients of
-    /// an output layer that trains.
+    /// Scores of the vocabulary, a part at a time, the states that they are of, and the gradients
+    /// of an output layer that trains.
     pub loss: f64,
     /// States of a trunk that stays as it is, kept from the first epoch on.
     pub cache: f64,
@@ -97,17 +97,19 @@ impl Memory {
         let of_a_batch = workers * trainable * FLOAT;
         let carried = if run.batches > 1 { of_a_batch } else { 0.0 };
         let head = model.vocabulary as f64 * model.d_model as f64;
-        let of_head = match model.outside_trains as f64 >= head {
-            // That of some rows, and the sum of those before.
-            true if scores > at_once => 2.0 * workers * head * FLOAT,
-            true => workers * head * FLOAT,
-            false => 0.0,
-        };
+        let trains = model.outside_trains as f64 >= head;
+        let of_layer = if trains { head * FLOAT } else { 0.0 };
+        // Those of some rows, and the sum of those before.
+        let parts = if scores > at_once { 2.0 } else { 1.0 };
+        let of_head = parts * workers * of_layer;
+        // An embedding that is the output layer too has a gradient as each of them.
+        let is_tied = model.reads_all && (model.outside as f64) < 2.0 * head;
+        let twice = if is_tied { workers * of_layer } else { 0.0 };
         Self {
             weights,
             adapter: added * FLOAT,
             prompts: beside * FLOAT,
-            gradients: of_a_batch + carried,
+            gradients: of_a_batch + carried + twice,
             carried,
             optimizer: (run.moments * (trainable - small)
                 + run.small_moments * small
@@ -250,14 +252,14 @@ mod tests {
             ..Run::new(1, 5)
         };
         let sums = Memory::of(&model, &sums);
-        let each = 2.0 * factors * 4.0;
-        assert_eq!((sums.gradients, sums.carried), (2.0 * each, each));
-        assert_eq!(sums.total(), rest + each + forwards);
+        let both = 2.0 * factors * 4.0;
+        assert_eq!((sums.gradients, sums.carried), (2.0 * both, both));
+        assert_eq!(sums.total(), rest + both + forwards);
         let few = Memory {
             activations: Activations::default(),
             ..sums
         };
-        assert_eq!(few.total(), rest + (each + few.loss).max(2.0 * each));
+        assert_eq!(few.total(), rest + (both + few.loss).max(2.0 * both));
         // An output layer that trains has a gradient before any block has one.
         let head = ModelSizes {
             outside_trains: 40,
@@ -265,6 +267,14 @@ mod tests {
         };
         let head = Memory::of(&head, &Run::new(1, 5));
         assert_eq!(head.loss, of.loss + 40.0 * 4.0);
+        assert_eq!(head.gradients, of.gradients + 40.0 * 4.0);
+        let tied = ModelSizes {
+            outside_trains: 40,
+            reads_all: true,
+            ..model.clone()
+        };
+        let tied = Memory::of(&tied, &Run::new(1, 5));
+        assert_eq!(tied.gradients, head.gradients + 40.0 * 4.0);
         // Weights as they are read are the largest layer more; a tokenizer of ten tokens.
         let program = 32e6 + 5400.0;
         assert_eq!(

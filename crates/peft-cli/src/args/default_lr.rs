@@ -9,7 +9,7 @@ impl Method {
         match self {
             Self::Full | Self::Lisa | Self::Waveft => 3e-4,
             Self::Lora
-            | Self::Adalora
+            | Self::Oft
             | Self::TopLayers
             | Self::FreezeBottom
             | Self::Matching
@@ -20,10 +20,11 @@ impl Method {
             | Self::Delora
             | Self::Gralora
             | Self::Shira => 1e-3,
-            Self::Hira | Self::Loha | Self::Lokr | Self::Oft | Self::Boft | Self::Hra => 3e-3,
+            Self::Adalora | Self::Hira | Self::Loha | Self::Lokr | Self::Boft => 3e-3,
             Self::TrainableTokens
             | Self::PTuning
             | Self::Head
+            | Self::Hra
             | Self::Bitfit
             | Self::Norms
             | Self::Vera

@@ -252,8 +252,9 @@ impl Sized {
 fn run_of(args: &TrainArgs, run: Run) -> Run {
     let of = &args.of_method;
     let drops = of.dropout.is_some_and(|rate| rate > 0.0);
-    // What is dropped is drawn by one worker, as `train` has it.
-    let cores = || match drops || args.learning.neftune_alpha != 0.0 {
+    // What is dropped is drawn by one worker, and blocks are run again by one, as `train` has it.
+    let one = drops || args.learning.neftune_alpha != 0.0 || args.recompute;
+    let cores = || match one {
         true => 1,
         false => std::thread::available_parallelism().map_or(1, usize::from),
     };
