@@ -30,10 +30,19 @@ impl Activations {
         if !run.recompute {
             return Self::from(model, run, first, n, read);
         }
-        // The states before each block, and all of the block that keeps most.
+        // The states before each block, all of the block that keeps most, and within it gradients of
+        // what the activation reads and gives: elsewhere these come when much is gone.
         let blocks = first..model.blocks.len();
         let states = FLOAT * n * model.d_model as f64 * blocks.len() as f64;
-        let of = blocks.map(|i| Self::of_block(model, run, i, first, n, read));
+        let of = blocks.map(|i| {
+            let block = Self::of_block(model, run, i, first, n, read);
+            let inner = model.blocks[i].width(Role::FeedForwardInput) as f64;
+            let inner = inner + inputs(&model.blocks[i], Role::FeedForwardOutput);
+            Self {
+                feed_forward: block.feed_forward + FLOAT * n * inner,
+                ..block
+            }
+        });
         let largest = of.max_by(|a, b| a.total().total_cmp(&b.total()));
         let largest = largest.unwrap_or_default();
         Self {
@@ -76,9 +85,7 @@ impl Activations {
             feed_forward += here * d;
         }
         if keeps_input(block, run, Role::FeedForwardOutput, true) {
-            let is_output = |role: Role| role == Role::FeedForwardOutput;
-            let outputs = block.linears.iter().filter(|of| is_output(of.role));
-            feed_forward += here * outputs.map(|of| of.d_in as f64).sum::<f64>();
+            feed_forward += here * inputs(block, Role::FeedForwardOutput);
         }
         Self {
             states: FLOAT * states,
@@ -87,6 +94,12 @@ impl Activations {
             adapters: FLOAT * (here * of_adapters(block, run) + run.workers as f64 * formed(block)),
         }
     }
+}
+
+/// What the layers of a role read, together.
+fn inputs(block: &Block, role: Role) -> f64 {
+    let of_role = block.linears.iter().filter(|linear| linear.role == role);
+    of_role.map(|linear| linear.d_in as f64).sum()
 }
 
 /// Whether a layer of a role needs what it reads for a gradient of its own: it is kept once for all

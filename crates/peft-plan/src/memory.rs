@@ -310,6 +310,8 @@ mod tests {
             ..Run::new(1, 5)
         };
         let again = Memory::of(&model, &again);
-        assert_eq!(again.activations.total(), 4.0 * (3.0 * 20.0 + each));
+        // Of the block that runs again, gradients of 12 and of 6 as well.
+        let inner = 5.0 * (12.0 + 6.0);
+        assert_eq!(again.activations.total(), 4.0 * (3.0 * 20.0 + each + inner));
     }
 }
