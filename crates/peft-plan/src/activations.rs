@@ -30,8 +30,8 @@ impl Activations {
         if !run.recompute {
             return Self::from(model, run, first, n, read);
         }
-        // The states before each block, all of the block that keeps most, and within it gradients of
-        // what the activation reads and gives: elsewhere these come when much is gone.
+        // The states before each block, all of the block that keeps most, and within it gradients
+        // of what the activation reads and gives: elsewhere these come when much is gone.
         let blocks = first..model.blocks.len();
         let states = FLOAT * n * model.d_model as f64 * blocks.len() as f64;
         let of = blocks.map(|i| {
