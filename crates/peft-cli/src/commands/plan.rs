@@ -252,9 +252,8 @@ impl Sized {
 fn run_of(args: &TrainArgs, run: Run) -> Run {
     let of = &args.of_method;
     let drops = of.dropout.is_some_and(|rate| rate > 0.0);
-    // What is dropped is drawn by one worker, and blocks are run again by one, as `train` has it.
-    let one = drops || args.learning.neftune_alpha != 0.0 || args.recompute;
-    let cores = || match one {
+    // What is dropped is drawn by one worker, as `train` has it.
+    let cores = || match drops || args.learning.neftune_alpha != 0.0 {
         true => 1,
         false => std::thread::available_parallelism().map_or(1, usize::from),
     };
@@ -268,6 +267,8 @@ fn run_of(args: &TrainArgs, run: Run) -> Run {
             false => (0.0, 0.0),
         },
         workers: match args.model.devices().len() {
+            // Blocks are run again by one, however many there may be.
+            1 if args.recompute => 1,
             1 => args.workers.unwrap_or_else(cores).min(run.rows.max(1)),
             several => several * args.workers.unwrap_or(1),
         },

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use burn::tensor::Bytes;
+use burn::tensor::{Bytes, DType};
 use burn_flex::{FlexTensor, Layout};
 
 use super::record::Derivative;
@@ -88,7 +88,7 @@ enum Source {
 }
 
 impl Kept {
-    /// The tensor, or the operation in whose graph it was made.
+    /// The tensor, or the operation that gave it where that can be run again.
     pub(super) fn new(x: FlexTensor) -> Self {
         let memory = x.data_arc();
         // An operation holds its output's place as long as it is there, so no other tensor has it.
@@ -109,7 +109,7 @@ impl Kept {
             Source::Made(operation, layout) => (operation, layout),
         };
         if let Some(memory) = operation.output.upgrade() {
-            return FlexTensor::from_arc(memory, layout, burn::tensor::DType::F32);
+            return FlexTensor::from_arc(memory, layout, DType::F32);
         }
         let mut again = operation
             .again

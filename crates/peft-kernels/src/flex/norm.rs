@@ -79,9 +79,8 @@ fn norm(
 }
 
 /// Of a norm, its input and weight, and the bias of one that centres. With `n = (x − μ) s` the
-/// normalised row and `h = g ∘ w`, the input's gradient is `s (h − mean(h) − n mean(h ∘ n))`, where
-/// the root-mean-square norm has no `mean(h)`; the weight's is `Σ g ∘ n` over rows, the bias'
-/// `Σ g`.
+/// normalised row and `h = g ∘ w`, the input's gradient is `s (h − mean(h) − n mean(h ∘ n))`, the
+/// weight's `Σ g ∘ n` over rows, the bias' `Σ g`; the root-mean-square norm has no `mean(h)`.
 #[derive(Debug, Clone)]
 struct Norm {
     x: FlexTensor,
