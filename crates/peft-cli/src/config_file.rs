@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction};
 use toml::{Table, Value};
 
@@ -79,6 +80,7 @@ pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
     let cli = Cli::line();
     let known = of_train(&cli);
     let mut expanded = args.clone();
+    let mut of_file = Vec::new();
     for (key, value) in &table {
         let name = key.replace('_', "-");
         let Some(arg) = known.iter().find(|arg| is_called(arg, &name)) else {
@@ -106,9 +108,33 @@ pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
         if given || named_anew {
             continue;
         }
-        expanded.extend(flag.into_iter().map(OsString::from));
+        expanded.extend(flag.iter().map(OsString::from));
+        of_file.push((key, flag));
+    }
+    // A value that its flag does not take is a mistake of the file's, where the file has it.
+    if Cli::read(expanded.clone()).is_err() {
+        for (key, flag) in of_file {
+            if let Some(why) = refused_value(flag) {
+                let file = file.display();
+                return Err(CliError::Usage(format!("{file}: `{key}`: {why}")));
+            }
+        }
     }
     Ok(expanded)
+}
+
+/// Why a flag does not take its value, if it does not.
+fn refused_value(flag: Vec<String>) -> Option<String> {
+    let needed = "peft train --model x --train x --out x";
+    let words = needed.split(' ').map(str::to_owned);
+    let error = Cli::read(words.chain(flag)).err()?;
+    let of_value = [ErrorKind::InvalidValue, ErrorKind::ValueValidation];
+    let text = of_value
+        .contains(&error.kind())
+        .then(|| error.to_string())?;
+    let said = text.lines().take_while(|line| !line.is_empty());
+    let said: Vec<&str> = said.map(str::trim).collect();
+    Some(said.join(" ").trim_start_matches("error: ").to_owned())
 }
 
 /// What a run would be whose flags are those of another, but for these.
@@ -139,7 +165,7 @@ pub(crate) fn with_flags(
                 .filter_map(|arg| arg.get_long().map(str::to_owned));
             let names: Vec<String> = names.collect();
             let hint = peft_core::nearest(name, &names)
-                .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                .map_or_else(String::new, |near| format!("; did you mean --{near}?"));
             return Err(wrong(format!("`train` has no --{name}{hint}")));
         };
         if !arg.get_action().takes_values() {
@@ -296,6 +322,16 @@ mod tests {
         assert!(message("rslora = 4").contains("true or false"));
         assert!(message("rank = { a = 1 }").contains("a number"));
         assert!(message("rank = ").contains("run.toml"));
+        for (wrong, said) in [
+            ("rank = 'four'", "run.toml: `rank`: invalid value 'four'"),
+            (
+                "method = 'lore'",
+                "run.toml: `method`: invalid value 'lore'",
+            ),
+        ] {
+            let found = message(wrong);
+            assert!(found.contains(said) && !found.contains('\n'), "{found}");
+        }
         assert!(message("resume = true").contains("unknown key"));
         // The command line wins over a value, and not over a mistake.
         for table in ["[train]\nlr = 1e-2", "[model]\nrank = 3"] {

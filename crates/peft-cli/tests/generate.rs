@@ -156,6 +156,42 @@ fn fields_of_the_model_do_not_block() {
     assert!(!ended && message.contains("min-p is 2"), "{message}");
 }
 
+/// What is out of its range is said first, where it would be of no effect too, by every verb that
+/// takes it; all of it together.
+#[test]
+fn ranges_of_sampling_come_first() {
+    let place = chat();
+    let verbs = [
+        "generate --model model --prompt a",
+        "generate --model nowhere --prompt a",
+        "chat --model model",
+        "predict --model model --data valid.jsonl --out out.jsonl",
+        "predict --model model --data nowhere.jsonl --embed --out out.jsonl",
+    ];
+    for verb in verbs {
+        for (flags, said) in [
+            (
+                "--max-new-tokens 0",
+                "max-new-tokens is 0, but must be at least 1",
+            ),
+            ("--top-p 2", "top-p is 2, but must be above 0 and at most 1"),
+            (
+                "--temperature 0 --top-p 0",
+                "top-p is 0, but must be above 0",
+            ),
+            ("--min-p 1.5", "min-p is 1.5, but must be from 0 to 1"),
+            ("--top-k 0", "top-k is 0, but must be at least 1"),
+            ("--temperature nan", "temperature is NaN"),
+            ("--top-k 0 --min-p 2", "at least 1; min-p is 2"),
+        ] {
+            let line = format!("{verb} {flags}");
+            let message = place.refuses(&line.split(' ').collect::<Vec<_>>());
+            assert!(message.contains(said), "{line}: {message}");
+        }
+    }
+    assert!(!place.path("out.jsonl").exists());
+}
+
 #[test]
 fn an_answer_of_nothing_says_why() {
     let place = Place::new();
@@ -187,11 +223,6 @@ fn an_answer_of_nothing_says_why() {
     assert!(
         text.trim().is_empty() && notes.contains("ended at once"),
         "{notes}"
-    );
-    assert!(
-        run(&["--max-new-tokens", "0"])
-            .1
-            .contains("no token was asked for")
     );
     fs::write(place.path("model/chat_template.jinja"), TEMPLATE).expect("it is written");
     assert!(run(&["--raw"]).1.contains("instruct model"));

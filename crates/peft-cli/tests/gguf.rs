@@ -122,6 +122,16 @@ fn what_cannot_be_exported_leaves_nothing() {
     let place = Place::new();
     let prompt = TRAIN.replace("--rank 2", "--method prompt-tuning --virtual-tokens 2");
     place.runs(&words(&format!("{prompt} --model model --out run")));
+    edit(&place, "fresh/config.json", |config| {
+        config["hidden_act"] = "gelu".into();
+    });
+    let full = TRAIN.replace("--rank 2", "--method full");
+    place.runs(&words(&format!("{full} --model fresh --out gelu")));
+    refused(
+        &place,
+        "export --model gelu --out out.gguf",
+        "of the model and of what is read back, `activation` is Gelu and Silu\n",
+    );
     for (flags, part) in [
         ("--adapter run --adapter-only", "adapters of LoRA alone"),
         ("--adapter run", "cannot be merged"),

@@ -99,7 +99,7 @@ fn flags_that_cannot_be_are_refused() {
     write(&place, "texts.jsonl", &[r#"{"text": "a noun"}"#; 4]);
     refused(
         &place,
-        "train --model model --train texts.jsonl --samples 2 --out no",
+        "train --model model --train texts.jsonl --valid texts.jsonl --samples 2 --out no",
         "--samples shows answers to prompts",
     );
     assert!(!place.path("no").exists());

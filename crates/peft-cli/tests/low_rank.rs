@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use common::Place;
-use common::models::refused;
+use common::models::{edit, refused};
 use serde_json::Value;
 
 const TRAIN: &str =
@@ -117,7 +117,14 @@ fn what_cannot_be_lora_is_said() {
     assert!(told.contains("model.embed_tokens.weight"), "{told}");
     let prompt = format!("{TRAIN} --method prompt-tuning --virtual-tokens 2 --out run");
     place.runs(&words(&prompt));
+    edit(&place, "fresh/config.json", |config| {
+        config["intermediate_size"] = 32.into();
+    });
     for (line, part) in [
+        (
+            "extract --base model --tuned fresh --rank 2",
+            "of the base and of the tuned one, `d_ff` is 24 and 32\n",
+        ),
         (
             "extract --base model --tuned model --rank 2",
             "no weight of a linear layer differs",
@@ -126,7 +133,7 @@ fn what_cannot_be_lora_is_said() {
             "extract --base model --tuned tuned --energy 1.5",
             "--energy 1.5",
         ),
-        ("extract --base model --tuned tuned --rank 0", "rank"),
+        ("extract --base model --tuned tuned --rank 0", "at least 1"),
         ("extract --base model --tuned tuned", "--rank"),
         ("extract --base model --tuned nowhere --rank 2", "nowhere"),
         (

@@ -134,6 +134,16 @@ fn negative_numbers_are_told_what_is_allowed() {
             format!("{generate} --temperature 1 --top-p -0.5"),
             "top-p is -0.5",
         ),
+        (format!("{eval} --max-length 0"), "--max-length is 0"),
+        (format!("{train} --max-length 0"), "--max-length is 0"),
+        (
+            format!("{train} --samples 2"),
+            "--samples shows answers to validation rows, and there are no",
+        ),
+        (
+            "plan --model model --grad-accum 0".into(),
+            "--grad-accum is 0, but must be at least 1",
+        ),
         (
             format!("{generate} --temperature 1 --min-p -0.5"),
             "min-p is -0.5",

@@ -26,6 +26,18 @@ fn flags_of_nothing() {
             "length",
         ),
         (
+            "eval --model valid.jsonl --data valid.jsonl",
+            "valid.jsonl is no model directory: it has no config.json; it is a file",
+        ),
+        (
+            "train --model org/name --train train.jsonl --out out",
+            "it does not exist. Nothing is downloaded here: a model of the hub is fetched by `hf download org/name",
+        ),
+        (
+            "inspect valid.jsonl",
+            "it is a file, and its name does not end in .gguf",
+        ),
+        (
             "eval --model model --data valid.jsonl --max-length 1",
             "maximal length",
         ),
@@ -97,19 +109,14 @@ fn flags_of_nothing() {
             "generate --model model --prompt the --top-p 2 --temperature 1",
             "top",
         ),
+        (
+            "generate --model model --prompt the --max-new-tokens 0",
+            "max-new-tokens is 0",
+        ),
     ] {
         refused(&place, words, part);
     }
     assert!(!place.path("out").exists());
-    place.runs(&[
-        "generate",
-        "--model",
-        "model",
-        "--prompt",
-        "the",
-        "--max-new-tokens",
-        "0",
-    ]);
 }
 
 #[test]
@@ -184,7 +191,7 @@ fn a_decoder_with_a_head_is_told() {
     refused(
         &place,
         "eval --model model --data good.jsonl",
-        "this takes an encoder",
+        "this takes an encoder, such as bert: good.jsonl has {\"text\", \"label\"} rows",
     );
     // The adapter of such a model.
     let out = command(&["inspect", "model"])

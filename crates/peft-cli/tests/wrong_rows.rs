@@ -130,7 +130,10 @@ fn what_an_encoder_cannot_read() {
     );
     refused(&place, "eval --model words --data beyond.jsonl", "9000");
     for length in [0, 1, 2] {
-        let part = "maximal length";
+        let part = match length {
+            0 => "--max-length is 0",
+            _ => "maximal length",
+        };
         refused(
             &place,
             &format!("eval --model texts --data good.jsonl --max-length {length}"),

@@ -35,7 +35,7 @@ pub enum TrainError {
         source: std::io::Error,
     },
     /// Rows of a data file are wrong; the first ones are named together.
-    #[error("{of} has {count} bad rows:{}", lines(rows))]
+    #[error("{of} has {count} bad row{}:{}", if *count == 1 { "" } else { "s" }, lines(rows))]
     Rows {
         /// The file or the files.
         of: String,
@@ -290,6 +290,8 @@ pub struct BadRow {
     pub at: peft_data::RowPlace,
     /// What is wrong.
     pub reason: String,
+    /// How many rows of the file behind it are wrong by the same.
+    pub more: usize,
 }
 
 impl fmt::Display for BadRow {
@@ -297,7 +299,10 @@ impl fmt::Display for BadRow {
         if let Some(file) = &self.file {
             write!(f, "{}, ", file.display())?;
         }
-        write!(f, "{}: {}", self.at, self.reason)
+        match self.more {
+            0 => write!(f, "{}: {}", self.at, self.reason),
+            more => write!(f, "{} and {more} more: {}", self.at, self.reason),
+        }
     }
 }
 

@@ -142,6 +142,21 @@ fn a_token_beyond_the_models_vocabulary_is_refused() {
     }
 }
 
+/// A mistake in a flag is one of every row.
+#[test]
+fn rows_that_are_wrong_by_the_same_are_counted() {
+    let rows = "{\"text\":3}\nnonsense\n{\"text\":4}\n{\"text\":5}\n";
+    let message = dataset(rows).expect_err("they are refused").to_string();
+    assert!(message.contains("4 bad rows"), "{message}");
+    assert!(message.contains("line 1 and 2 more: `text`"), "{message}");
+    assert!(message.contains("line 2: "), "{message}");
+    assert!(!message.contains("line 3"), "{message}");
+    let message = dataset("nonsense\n")
+        .expect_err("it is refused")
+        .to_string();
+    assert!(message.contains("1 bad row:"), "{message}");
+}
+
 #[test]
 fn bad_rows_are_named_together() {
     let rows = "{\"text\":\"a\"}\nnonsense\n{\"txet\":\"a\"}\n{\"prompt\":\"a\",\"completion\":\"b\"}\n[1]\n{\"text\":3}\n{\"text\":\"\"}\n";

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::error::ErrorKind;
+
 use super::Cli;
 
 /// The pages of `docs/`, and the README.
@@ -66,24 +68,108 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
-/// The book's summary names every page, and no other; every page that a page links to is there.
+/// What running text and tables have between backticks. Of a table of what is called otherwise in
+/// another program, ours: the last cell.
+fn spans(name: &str, text: &str) -> Vec<String> {
+    let mut is_code = false;
+    let lines = text.lines().filter(|line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    });
+    let compares = name == "coming-from.md";
+    let ours = lines.map(
+        |line| match line.trim_end_matches([' ', '|']).rsplit_once(" | ") {
+            Some((_, cell)) if compares => cell,
+            _ => line,
+        },
+    );
+    let text = ours.collect::<Vec<_>>().join(" ");
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Flags of other programs, where the text says whose.
+const OF_OTHERS: [&str; 6] = [
+    "pytorch",
+    "shape",
+    "batches",
+    "bases",
+    "features",
+    "lora-modules",
+];
+
+/// Flags and commands in running text are such as the command has.
 #[test]
-fn every_page_is_in_the_book() {
-    let summary = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/SUMMARY.md");
-    let summary = fs::read_to_string(summary).expect("it is there");
+fn flags_of_the_text_are_there() {
+    let line = Cli::line();
+    let of = |verb: &clap::Command| {
+        let names = verb.get_arguments().flat_map(|arg| {
+            let others = arg.get_all_aliases().unwrap_or_default();
+            others.into_iter().chain(arg.get_long()).map(str::to_owned)
+        });
+        names.collect::<Vec<_>>()
+    };
+    let verbs = line.get_subcommands();
+    let verbs = verbs.flat_map(|verb| verb.get_subcommands().chain([verb]));
+    let (names, known): (Vec<_>, Vec<_>) = verbs.map(|verb| (verb.get_name(), of(verb))).unzip();
+    let known = known.concat();
+    let (mut seen, mut unused) = (0, OF_OTHERS.to_vec());
     for page in pages() {
-        let name = page.file_name().expect("a file").to_string_lossy();
-        let listed = summary.matches(&format!("({name})")).count();
-        let expected = usize::from(!["README.md", "SUMMARY.md"].contains(&&*name));
-        assert_eq!(listed, expected, "{name}");
         let text = fs::read_to_string(&page).expect("a page");
-        for link in text.split("](").skip(1) {
-            let target = link.split([')', '#']).next().unwrap_or_default();
-            let is_file = target.ends_with(".md") && !target.contains("://");
-            let there = page.parent().is_some_and(|dir| dir.join(target).exists());
-            assert!(!is_file || there, "{name}: {target}");
+        let name = page.file_name().expect("a file").to_string_lossy();
+        for span in spans(&name, &text) {
+            let mut words = span.split_whitespace().peekable();
+            let first = words.peek().copied().unwrap_or_default();
+            let is_ours = first == "peft" || first.starts_with("--") || names.contains(&first);
+            if !is_ours {
+                continue;
+            }
+            let flags = words.filter_map(|word| word.strip_prefix("--"));
+            let flags = flags.map(|flag| flag.split('=').next().unwrap_or_default());
+            for flag in flags.filter(|flag| !flag.is_empty()) {
+                seen += 1;
+                unused.retain(|other| *other != flag);
+                let is_there = known.iter().any(|name| name == flag) || OF_OTHERS.contains(&flag);
+                assert!(is_there, "{name}: no verb has --{flag}: `{span}`");
+            }
         }
     }
+    assert!(seen > 200, "{seen} flags");
+    assert!(unused.is_empty(), "no page has {unused:?}");
+}
+
+/// A command in running text may lack what it needs, and have what stands for a value.
+#[test]
+fn commands_of_the_text_are_taken() {
+    let mut seen = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).expect("a page");
+        let name = page.file_name().expect("a file").to_string_lossy();
+        for span in spans(&name, &text) {
+            if !span.starts_with("peft ") || span.contains('…') {
+                continue;
+            }
+            seen += 1;
+            let words = words(&span);
+            let stands = |word: &String| !word.chars().any(char::is_lowercase);
+            let Err(error) = Cli::read(&words) else {
+                continue;
+            };
+            let is_taken = match error.kind() {
+                ErrorKind::MissingRequiredArgument
+                | ErrorKind::MissingSubcommand
+                | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => true,
+                ErrorKind::InvalidValue | ErrorKind::ValueValidation => words.iter().any(stands),
+                _ => false,
+            };
+            assert!(is_taken, "{name}: `{span}`: {error}");
+        }
+    }
+    assert!(seen > 40, "{seen} commands");
 }
 
 #[test]
@@ -108,10 +194,8 @@ fn every_command_of_the_pages_is_taken() {
             }
             seen += 1;
             if let Err(error) = Cli::read(&words) {
-                let shown = matches!(
-                    error.kind(),
-                    clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion
-                );
+                let helps = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion];
+                let shown = helps.contains(&error.kind());
                 assert!(shown, "{}: {command}\n{error}", page.display());
             }
         }

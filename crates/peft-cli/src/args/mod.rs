@@ -28,6 +28,7 @@ mod worker;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use self::adapters::AdaptersArgs;
@@ -65,14 +66,20 @@ pub(crate) struct Cli {
 impl Cli {
     /// All verbs and flags.
     pub(crate) fn line() -> Command {
-        Self::command().mut_subcommands(|verb| verb.mut_args(numbers::numeric))
+        let numeric = |verb: Command| verb.mut_args(numbers::numeric);
+        Self::command().mut_subcommands(|verb| numeric(verb).mut_subcommands(numeric))
     }
 
     /// What a command line says.
     pub(crate) fn read<W: Into<OsString> + Clone>(
         words: impl IntoIterator<Item = W>,
     ) -> Result<Self, clap::Error> {
-        let mut matches = Self::line().try_get_matches_from(words)?;
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        let read = Self::line().try_get_matches_from(&words);
+        let mut matches = read.map_err(|error| match error.kind() {
+            ErrorKind::UnknownArgument => numbers::forgotten(&words).unwrap_or(error),
+            _ => error,
+        })?;
         let found = Self::from_arg_matches_mut(&mut matches);
         found.map_err(|error| error.format(&mut Self::line()))
     }

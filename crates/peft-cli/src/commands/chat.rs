@@ -40,6 +40,7 @@ const HELP: &str = "\
 Ctrl-C stops an answer, and ends the program where there is none";
 
 pub(crate) fn run(args: &ChatArgs) -> Result<(), CliError> {
+    let flags = args.sampling.flags()?;
     let checkpoint = opened(&args.model)?;
     let name = args.model.model.display().to_string();
     if let CheckpointConfig::Encoder(_) = checkpoint.config() {
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &ChatArgs) -> Result<(), CliError> {
     if let Some(note) = of_model.check_end(checkpoint.config().vocab_size())? {
         say!("{note}");
     }
-    let settings = GenerationDefaults::read(checkpoint.folder())?.with(&args.sampling.flags())?;
+    let settings = GenerationDefaults::read(checkpoint.folder())?.with(&flags)?;
     for note in &settings.notes {
         say!("{note}");
     }

@@ -50,6 +50,11 @@ fn measured(args: &EvalArgs) -> Result<Value, CliError> {
             "batch size is 0, but must be at least 1".into(),
         ));
     }
+    if args.max_length == Some(0) {
+        return Err(CliError::Usage(
+            "--max-length is 0, but must be at least 1".into(),
+        ));
+    }
     let dataset = read_rows(&args.data, &args.rows)?;
     if matches!(dataset.kind(), RowKind::Labelled | RowKind::Tagged) {
         return super::classifier::report(args, &dataset);

@@ -17,6 +17,7 @@ use peft_train::TextTokenizer;
 use serde_json::{Map, Value, json};
 
 use super::adapted::{ADAPTER, attach, check_merges, open_for_task};
+use super::differences::differences;
 use super::low_rank::{self, as_lora};
 use super::merge::compare::{agreement, gap, last_bit_moved, same};
 use super::merge::probe::{Logits, Probe};
@@ -196,12 +197,12 @@ fn exported(
 
     let written = Checkpoint::open(file)?.with_any_size(args.any_size);
     let said = CheckpointConfig::LanguageModel(written.language_model_config()?.clone());
-    if said != in_32_bits(&fields, CheckpointConfig::LanguageModel(own.0.clone()))? {
+    let meant = in_32_bits(&fields, CheckpointConfig::LanguageModel(own.0.clone()))?;
+    if said != meant {
         return Err(CliError::Usage(format!(
-            "the config of {} cannot be said in a GGUF file: what is read back is {:?}, and not {:?}",
+            "the config of {} cannot be said in a GGUF file; of the model and of what is read back, {}",
             args.model.display(),
-            written.language_model_config()?,
-            own.0
+            differences(&meant, &said).join("; ")
         )));
     }
     let folder = written.folder();

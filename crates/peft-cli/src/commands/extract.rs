@@ -6,6 +6,7 @@ use peft_lora::Size;
 use peft_models::{CausalLm, LanguageModel, Transformer};
 use peft_store::Checkpoint;
 
+use super::differences::differences;
 use super::low_rank::{as_lora, write};
 use super::merge::probe::{Logits, Probe};
 use super::tokenizer::tokenizer;
@@ -34,11 +35,16 @@ pub(crate) fn run(args: &ExtractArgs) -> Result<(), CliError> {
     let place = NewDir::beside(&args.out)?;
     let base = Checkpoint::open(&args.base)?.with_any_size(args.any_size);
     let tuned = Checkpoint::open(&args.tuned)?.with_any_size(args.any_size);
-    if base.language_model_config()? != tuned.language_model_config()? {
+    let shapes = (
+        base.language_model_config()?,
+        tuned.language_model_config()?,
+    );
+    if shapes.0 != shapes.1 {
         return Err(CliError::Usage(format!(
-            "{} is no model of the shape of {}",
+            "{} is no model of the shape of {}; of the base and of the tuned one, {}",
             args.tuned.display(),
-            args.base.display()
+            args.base.display(),
+            differences(shapes.0, shapes.1).join("; ")
         )));
     }
     say_left_alone(&base, &device)?;

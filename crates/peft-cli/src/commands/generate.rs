@@ -19,6 +19,7 @@ use crate::say::say;
 pub(super) const LIMIT: usize = 64;
 
 pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
+    let flags = args.sampling.flags()?;
     let checkpoint = super::opened(&args.model)?;
     if let CheckpointConfig::Encoder(_) = checkpoint.config() {
         return encode(args);
@@ -30,7 +31,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
     )?;
     let ends = tokenizer.check_end(checkpoint.config().vocab_size())?;
     let prompt = Prompt::of(args, &tokenizer)?;
-    let settings = GenerationDefaults::read(checkpoint.folder())?.with(&args.sampling.flags())?;
+    let settings = GenerationDefaults::read(checkpoint.folder())?.with(&flags)?;
     let (_, model, _) = load_all(&args.model, &args.adapters)?;
     for note in ends.iter().chain(&settings.notes).chain(&prompt.notes) {
         say!("{note}");
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), CliError> {
     };
     shown.end()?;
     if text.trim().is_empty() {
-        say!("{}", empty(tokens, limit, &prompt));
+        say!("{}", empty(tokens, &prompt));
     } else if tokens == limit && !said {
         say!(
             "cut at {limit} new tokens, the limit where neither you nor the model says; --max-new-tokens sets another"
@@ -83,28 +84,23 @@ fn limit(settings: &GenerationSettings, prompt: usize) -> (usize, bool) {
 }
 
 /// Why there is no text.
-fn empty(tokens: usize, limit: usize, prompt: &Prompt) -> String {
-    match (tokens, limit, prompt.raw_of_chat) {
-        (_, 0, _) => "no token was asked for".into(),
-        (0, _, true) => "the model ended at once: it is an instruct model, whose turns are written by its chat template; without --raw the prompt is a user's turn".into(),
-        (0, _, false) => "the model ended at once: the first token after the prompt is the end of the text".into(),
-        (n, _, _) => format!("the model gave {n} tokens, all of them special or white space"),
+fn empty(tokens: usize, prompt: &Prompt) -> String {
+    match (tokens, prompt.raw_of_chat) {
+        (0, true) => "the model ended at once: it is an instruct model, whose turns are written by its chat template; without --raw the prompt is a user's turn".into(),
+        (0, false) => "the model ended at once: the first token after the prompt is the end of the text".into(),
+        (n, _) => format!("the model gave {n} tokens, all of them special or white space"),
     }
 }
 
 /// What an encoder gives for the text.
 fn encode(args: &GenerateArgs) -> Result<(), CliError> {
     let of_decoders = [
-        ("max-new-tokens", args.sampling.max_new_tokens.is_some()),
-        ("temperature", args.sampling.temperature.is_some()),
-        ("top-k", args.sampling.top_k.is_some()),
-        ("top-p", args.sampling.top_p.is_some()),
-        ("min-p", args.sampling.min_p.is_some()),
         ("system", args.system.is_some()),
         ("messages", args.messages.is_some()),
         ("raw", args.raw),
     ];
-    if let Some((flag, _)) = of_decoders.iter().find(|(_, given)| *given) {
+    let others = of_decoders.iter().find(|(_, given)| *given);
+    if let Some(flag) = args.sampling.given().or(others.map(|(flag, _)| *flag)) {
         return Err(CliError::Usage(format!(
             "--{flag} is for decoders; {} is an encoder, which gives a label or an embedding",
             args.model.model.display()

@@ -8,6 +8,7 @@ mod classifier;
 pub(crate) mod combine;
 pub(crate) mod data;
 pub(crate) mod demo;
+mod differences;
 pub(crate) mod doctor;
 mod encoded;
 pub(crate) mod eval;

@@ -1,6 +1,6 @@
 //! [`CheckpointError`]: what can be wrong with a checkpoint directory.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use burn::tensor::DType;
 use peft_core::PeftError;
@@ -29,9 +29,10 @@ pub enum CheckpointError {
     #[error(
         "{} is no model directory: it has no config.json{}", dir.display(),
         match (is_adapter, snapshot) {
+            _ if dir.is_file() => "; it is a file, and its name does not end in .gguf".to_owned(),
             (true, _) => "; it is an adapter (adapter_config.json), to be given as the adapter".to_owned(),
             (false, Some(snapshot)) => format!("; it is of a hub's cache, with a model in {}", snapshot.display()),
-            (false, None) if !dir.exists() => "; it does not exist".to_owned(),
+            (false, None) if !dir.exists() => format!("; it does not exist{}", on_hub(dir)),
             (false, None) => String::new(),
         }
     )]
@@ -302,5 +303,18 @@ impl From<peft_gguf::ReadError> for CheckpointError {
             },
             other => Self::Gguf(other),
         }
+    }
+}
+
+/// What to do where a path is as models are called on Hugging Face's hub.
+fn on_hub(dir: &Path) -> String {
+    let parts: Vec<Component<'_>> = dir.components().collect();
+    let is_name = |part: &Component<'_>| matches!(part, Component::Normal(_));
+    match parts.len() == 2 && parts.iter().all(is_name) {
+        true => format!(
+            ". Nothing is downloaded here: a model of the hub is fetched by `hf download {} --local-dir DIR`, and --model names DIR",
+            dir.display()
+        ),
+        false => String::new(),
     }
 }

@@ -32,7 +32,7 @@ impl Checkpoint {
         if let Some(file) = gguf_file(&dir)? {
             return Self::of_gguf(file);
         }
-        if !regular(&path)? {
+        if dir.is_file() || !regular(&path)? {
             let is_adapter = dir.join("adapter_config.json").is_file();
             let snapshot = snapshot(&dir);
             return Err(CheckpointError::NotACheckpoint {

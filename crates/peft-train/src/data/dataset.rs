@@ -12,7 +12,7 @@ use crate::TrainError;
 use crate::error::BadRow;
 use crate::store::ValueStore;
 
-/// How many bad rows are named in one error.
+/// How many bad rows are named in one error; others may be wrong by the same.
 const NAMED: usize = 20;
 
 /// How many columns that nothing reads are named.
@@ -345,12 +345,20 @@ struct WrongRows {
 impl WrongRows {
     fn add(&mut self, file: Option<PathBuf>, at: RowPlace, mut reason: String) {
         self.count += 1;
-        if self.rows.len() < NAMED {
-            if let Some((end, _)) = reason.char_indices().nth(REASON) {
-                reason.truncate(end);
-                reason.push_str(" ...");
-            }
-            self.rows.push(BadRow { file, at, reason });
+        if let Some((end, _)) = reason.char_indices().nth(REASON) {
+            reason.truncate(end);
+            reason.push_str(" ...");
+        }
+        let is_same = |row: &&mut BadRow| row.file == file && row.reason == reason;
+        if let Some(same) = self.rows.iter_mut().find(is_same) {
+            same.more += 1;
+        } else if self.rows.len() < NAMED {
+            self.rows.push(BadRow {
+                file,
+                at,
+                reason,
+                more: 0,
+            });
         }
     }
 

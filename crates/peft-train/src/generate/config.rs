@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::TokenRules;
-use crate::TrainError;
+use crate::{TrainError, WrongSetting};
 
 /// How tokens are drawn.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,32 +49,48 @@ impl Default for GenerateConfig {
 }
 
 impl GenerateConfig {
-    pub(super) fn validate(&self) -> Result<(), TrainError> {
-        let wrong = |field, value: String, expected| {
-            Err(TrainError::Setting {
-                field,
-                value,
-                expected,
-            })
-        };
-        if !(self.temperature.is_finite() && self.temperature >= 0.0) {
-            return wrong("temperature", self.temperature.to_string(), "at least 0");
-        }
-        if !(self.repetition_penalty.is_finite() && self.repetition_penalty > 0.0) {
-            let value = self.repetition_penalty.to_string();
-            return wrong("repetition penalty", value, "above 0");
-        }
-        if self.top_k == Some(0) {
-            return wrong("top-k", "0".into(), "at least 1");
-        }
-        if let Some(min_p) = self.min_p.filter(|min_p| !(0.0..=1.0).contains(min_p)) {
-            return wrong("min-p", min_p.to_string(), "from 0 to 1");
-        }
-        match self.top_p {
-            Some(top_p) if !(top_p > 0.0 && top_p <= 1.0) => {
-                wrong("top-p", top_p.to_string(), "above 0 and at most 1")
+    /// Whether tokens can be drawn so.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Settings`] with all that cannot be.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        let mut wrong = Vec::new();
+        let mut check = |is_right: bool, field, value: f64, expected| {
+            if !is_right {
+                let value = value.to_string();
+                wrong.push(WrongSetting {
+                    field,
+                    value,
+                    expected,
+                });
             }
-            _ => Ok(()),
+        };
+        let (heat, penalty) = (self.temperature, self.repetition_penalty);
+        check(
+            heat.is_finite() && heat >= 0.0,
+            "temperature",
+            heat,
+            "at least 0",
+        );
+        check(
+            penalty.is_finite() && penalty > 0.0,
+            "repetition penalty",
+            penalty,
+            "above 0",
+        );
+        check(self.top_k != Some(0), "top-k", 0.0, "at least 1");
+        if let Some(top_p) = self.top_p {
+            let is_part = top_p > 0.0 && top_p <= 1.0;
+            check(is_part, "top-p", top_p, "above 0 and at most 1");
+        }
+        if let Some(min_p) = self.min_p {
+            let is_part = (0.0..=1.0).contains(&min_p);
+            check(is_part, "min-p", min_p, "from 0 to 1");
+        }
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(TrainError::Settings { wrong }),
         }
     }
 

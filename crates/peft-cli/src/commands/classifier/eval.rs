@@ -4,7 +4,7 @@ use burn::tensor::{DType, Device};
 use peft_train::{Dataset, RowKind};
 use serde_json::{Value, json};
 
-use super::{Task, adapted, positions, without_head};
+use super::{Task, adapted, check_encoder, positions, without_head};
 use crate::args::EvalArgs;
 use crate::commands::adapted::open;
 use crate::commands::tokenizer::tokenizer;
@@ -18,7 +18,7 @@ pub(in crate::commands) fn report(args: &EvalArgs, dataset: &Dataset) -> Result<
     let checkpoint = opened(&args.model)?;
     let (device, dtype): (Device, DType) = placed(&args.model)?;
     say_left_alone(&checkpoint, &device)?;
-    checkpoint.encoder_config()?;
+    check_encoder(&checkpoint, dataset)?;
     let adapter = args.adapters.whole("a classifier")?;
     let (tokenizer, _) = tokenizer(&checkpoint, adapter, args.model.tokenizer.as_deref())?;
     let saved = adapter

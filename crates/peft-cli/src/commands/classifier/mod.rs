@@ -7,4 +7,4 @@ mod task;
 
 pub(super) use self::eval::report;
 pub(super) use self::model::{adapted, positions, without_head};
-pub(super) use self::task::Task;
+pub(super) use self::task::{Task, check_encoder};

@@ -1,6 +1,6 @@
 //! [`Task`]: the labels of a task, and where they are from.
 
-use peft_store::{Checkpoint, HeadLabels, LabelSource, Labels, SavedAdapter};
+use peft_store::{Checkpoint, CheckpointError, HeadLabels, LabelSource, Labels, SavedAdapter};
 use peft_train::{
     ClassifierTask, Dataset, HeadDescription, ListReading, NumberReading, ProblemType, TaskError,
 };
@@ -21,6 +21,22 @@ fn any_names_labels(files: &[&Dataset]) -> Result<bool, CliError> {
 pub(in crate::commands) struct Task {
     pub(in crate::commands) of: ClassifierTask,
     pub(super) source: LabelSource,
+}
+
+/// An error for a decoder, which tells no labels, with what the rows are.
+pub(in crate::commands) fn check_encoder(
+    checkpoint: &Checkpoint,
+    rows: &Dataset,
+) -> Result<(), CliError> {
+    match checkpoint.encoder_config() {
+        Ok(_) => Ok(()),
+        Err(error @ CheckpointError::WrongKind { .. }) => Err(CliError::Usage(format!(
+            "{error}: {} has {} rows",
+            rows.name(),
+            rows.kind().keys()
+        ))),
+        Err(other) => Err(other.into()),
+    }
 }
 
 impl Task {

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &DataArgs) -> Result<(), CliError> {
 fn check(args: &CheckArgs) -> Result<(), CliError> {
     if args.max_length == 0 {
         return Err(CliError::Usage(
-            "max-length is 0, but must be at least 1".into(),
+            "--max-length is 0, but must be at least 1".into(),
         ));
     }
     let train = super::read_rows(&args.files, &args.rows)?;

@@ -5,15 +5,15 @@ use crate::error::CliError;
 
 pub(super) fn check(args: &PlanArgs) -> Result<(), CliError> {
     let counts = [
-        args.batch_size,
-        args.max_length,
-        args.grad_accum,
-        args.devices,
+        ("batch-size", args.batch_size),
+        ("max-length", args.max_length),
+        ("grad-accum", args.grad_accum),
+        ("devices", args.devices),
     ];
-    if counts.contains(&0) {
-        return Err(CliError::Usage(
-            "--batch-size, --grad-accum, --max-length and --devices must be at least 1".into(),
-        ));
+    if let Some((flag, _)) = counts.iter().find(|(_, count)| *count == 0) {
+        return Err(CliError::Usage(format!(
+            "--{flag} is 0, but must be at least 1"
+        )));
     }
     if args.model.split_model && args.devices == 1 {
         return Err(CliError::Usage(

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::module::Module;
 use peft_models::{LanguageModel, Transformer};
-use peft_store::{Adaptable, GenerationDefaults};
+use peft_store::{Adaptable, GenerationDefaults, GenerationFlags};
 use peft_train::{
     GenerateConfig, Prompts, Questions, RowKind, TextReport, TextTokenizer, TrainError,
     generate_all,
@@ -33,7 +33,11 @@ pub(super) struct Generated<'a> {
 }
 
 impl<'a> Generated<'a> {
-    pub(super) fn open(args: &'a PredictArgs, questions: &'a Questions) -> Result<Self, CliError> {
+    pub(super) fn open(
+        args: &'a PredictArgs,
+        flags: &GenerationFlags,
+        questions: &'a Questions,
+    ) -> Result<Self, CliError> {
         let (checkpoint, model, _) = load(&args.model, args.adapter.as_deref())?;
         let (tokenizer, _) = tokenizer(
             &checkpoint,
@@ -56,8 +60,7 @@ impl<'a> Generated<'a> {
             );
         }
         let prompts = questions.prompts(&tokenizer, model.vocab_size(), model.max_positions())?;
-        let flags = args.sampling.flags();
-        let settings = GenerationDefaults::read(checkpoint.folder())?.with(&flags)?;
+        let settings = GenerationDefaults::read(checkpoint.folder())?.with(flags)?;
         for note in &settings.notes {
             say!("{note}");
         }

@@ -49,6 +49,12 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), CliError> {
             "batch size is 0, but must be at least 1".into(),
         ));
     }
+    if args.max_length == Some(0) {
+        return Err(CliError::Usage(
+            "--max-length is 0, but must be at least 1".into(),
+        ));
+    }
+    let flags = args.sampling.flags()?;
     let questions = Questions::read_all(&args.data, &args.rows.options()?, args.chat)?;
     for row in 0..questions.len() {
         let columns = questions.columns(row)?;
@@ -64,7 +70,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), CliError> {
     drop(checkpoint);
     let mut predictor: Box<dyn Predictor> = match is_encoder || args.embed {
         true => Box::new(ToldRows::open(args, &questions, is_encoder)?),
-        false => Box::new(Generated::open(args, &questions)?),
+        false => Box::new(Generated::open(args, &flags, &questions)?),
     };
     let settings = Settings::of(args, &questions, predictor.settings())?;
     let mut output = Output::open(&args.out, &settings, questions.len())?;

@@ -37,24 +37,10 @@ impl<'a> ToldRows<'a> {
                 questions.kind().keys()
             )));
         }
-        let sampling = &args.sampling;
-        let of_decoders = [
-            ("max-new-tokens", sampling.max_new_tokens.is_some()),
-            ("temperature", sampling.temperature.is_some()),
-            ("top-k", sampling.top_k.is_some()),
-            ("top-p", sampling.top_p.is_some()),
-            ("min-p", sampling.min_p.is_some()),
-            ("chat", args.chat),
-        ];
-        if let Some((flag, _)) = of_decoders.iter().find(|(_, given)| *given) {
+        if let Some(flag) = args.sampling.given().or(args.chat.then_some("chat")) {
             return Err(CliError::Usage(format!(
                 "--{flag} is for answers that are generated, and here texts are told or embedded"
             )));
-        }
-        if args.max_length == Some(0) {
-            return Err(CliError::Usage(
-                "maximal length is 0, but must be at least 1".into(),
-            ));
         }
         let pool = args.embed.then(|| PoolArg::pool(args.pool));
         let answered = questions.answered().filter(|_| !args.embed);

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use peft_store::Checkpoint;
 use peft_train::RowKind;
 
 use super::train_config;
@@ -26,6 +27,9 @@ pub(super) fn check(args: &TrainArgs) -> Result<(), CliError> {
         ))));
     }
     note(args.check_held());
+    if args.max_length == 0 {
+        note(usage("--max-length is 0, but must be at least 1"));
+    }
     if args.save_every == Some(0) {
         note(usage("save-every is 0, but must be at least 1"));
     }
@@ -109,7 +113,11 @@ pub(super) fn check(args: &TrainArgs) -> Result<(), CliError> {
     for file in args.train.iter().chain(&args.valid) {
         note(readable(file));
     }
-    note(readable(&args.model.model));
+    // What is no model's directory is said before rows are read.
+    if !args.model.model.join("config.json").exists() {
+        let opened = Checkpoint::open(&args.model.model);
+        note(opened.map(|_| ()).map_err(CliError::from));
+    }
     if !learning.lr_find {
         note(writable(&args.out));
     }
@@ -151,6 +159,11 @@ pub(super) fn check_evaluations(
             "--eval-metric",
             "tells evaluations apart",
             args.learning.eval_metric.is_some(),
+        ),
+        (
+            "--samples",
+            "shows answers to validation rows",
+            args.learning.samples > 0,
         ),
     ];
     let mut flags = flags.into_iter();

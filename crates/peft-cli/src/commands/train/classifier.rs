@@ -15,7 +15,7 @@ use super::fit::{Job, fit};
 use super::init::Init;
 use super::left;
 use crate::args::TrainArgs;
-use crate::commands::classifier::{Task, without_head};
+use crate::commands::classifier::{Task, check_encoder, without_head};
 use crate::device::{placed_on, seed};
 use crate::error::CliError;
 use crate::say::say;
@@ -46,7 +46,7 @@ pub(super) fn run(
     config: &TrainConfig,
 ) -> Result<(), CliError> {
     let checkpoint = inputs.checkpoint;
-    checkpoint.encoder_config()?;
+    check_encoder(checkpoint, inputs.train)?;
     let files: Vec<&Dataset> = [inputs.train].into_iter().chain(inputs.valid).collect();
     let saved = inputs.init.as_ref().map(|init| &init.saved);
     let begins = saved
