@@ -60,6 +60,7 @@ mod tests {
     use super::differences;
 
     #[derive(Debug, Clone)]
+    #[allow(dead_code)]
     struct Inner {
         theta: f64,
         factors: Vec<u32>,
