@@ -93,13 +93,14 @@ fn spans(name: &str, text: &str) -> Vec<String> {
 }
 
 /// Flags of other programs, where the text says whose.
-const OF_OTHERS: [&str; 6] = [
+const OF_OTHERS: [&str; 7] = [
     "pytorch",
     "shape",
     "batches",
     "bases",
     "features",
     "lora-modules",
+    "lora",
 ];
 
 /// Flags and commands in running text are such as the command has.

@@ -1,7 +1,7 @@
 //! The book is run: the commands of each page, in their order, in a directory of their own, with
 //! small things in place of what they name. They end well, or with the error that the page shows;
 //! what the page shows of their output is what they print, but for numbers and names.
-#![cfg(all(unix, not(feature = "cuda")))]
+#![cfg(unix)]
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -36,7 +36,10 @@ const NOT_RUN: [(&str, &str); 9] = [
         "peft worker ",
         "serves until it is ended; tests/remote runs it",
     ),
-    (" --device cuda:0", "needs two GPUs"),
+    (
+        ",remote:ws://",
+        "needs two machines; tests/remote runs it on one",
+    ),
     (
         "peft  ",
         "takes minutes in a debug build; tests/default_run.rs runs it",
@@ -44,13 +47,18 @@ const NOT_RUN: [(&str, &str); 9] = [
 ];
 
 /// Words that are others here, and why.
-const OTHERS: [(&str, &str, &str); 2] = [
+const OTHERS: [(&str, &str, &str); 3] = [
     (
         "49152,49153",
         "4096,4097",
         "the small model has fewer tokens",
     ),
     ("--memory 1GB", "--memory 50MB", "it is small"),
+    (
+        "cuda:0,cuda:1",
+        "flex,ndarray",
+        "these are in each build of the tests",
+    ),
 ];
 
 /// Why a command is not run.
@@ -136,6 +144,7 @@ pages! {
     talking: "talking.md",
     plan: "plan.md",
     quantised: "quantised.md",
+    scale: "scale.md",
     elsewhere: "elsewhere.md",
     gguf: "gguf.md",
     benchmarks: "benchmarks.md",

@@ -66,6 +66,10 @@ pub(crate) fn faults(shown: &Shown, out: &Output) -> Vec<String> {
 /// Whether a line is the command's own words, and no text of the model's or a row's.
 fn is_plain(line: &str) -> bool {
     let is_blank = line.trim().is_empty() || line == "...";
+    // Of memory not every system tells.
+    if !cfg!(target_os = "linux") && line.starts_with("memory") {
+        return false;
+    }
     !is_blank && (!line.starts_with(' ') || line.starts_with("  peft "))
 }
 
