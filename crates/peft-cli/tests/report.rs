@@ -75,7 +75,7 @@ fn a_sweep_tells_the_best_and_does_nothing_twice() {
     for (sweep, why) in [
         ("lr=1e-3", "two or more values"),
         ("lr=1e-3,fast", "fast"),
-        ("rnak=2,4", "did you mean `rank`"),
+        ("rnak=2,4", "did you mean --rank?"),
         ("train=a,b", "the same for all runs"),
         ("pack=1,2", "takes no value"),
     ] {
