@@ -1,7 +1,8 @@
 """LoRA that begins with parts of the weight, what one step makes of it, and PEFT's conversion to plain
-LoRA: `inits/NAME`. And `eva/NAME`.
+LoRA: `inits/NAME`. And `eva/NAME`, `loftq/NAME`.
 """
 
+import inspect
 import tempfile
 from unittest import mock
 
@@ -114,3 +115,31 @@ def make_eva(name):
     write_json(saved, dir / "adapter_config.json")
     save({key: out[key] for key in ("input_ids", "labels")}, dir / "expected.safetensors")
     print("eva", name, saved["rank_pattern"], saved["alpha_pattern"])
+
+
+LOFTQ = {"nf4_exact": 6, "nf4_leading": 3}
+
+
+def make_loftq(name):
+    """LoftQ's factors of one weight: PEFT's `loftq_init`, one iteration, with bitsandbytes' nf4 on the processor in place of cuda.
+
+    PEFT gives the factors the whole of what packing leaves out, and then scales them: alpha is the rank here, so that the scale is 1.
+    """
+    from peft.tuners.lora import layer
+    from peft.utils import loftq_utils
+
+    scope = dict(vars(loftq_utils))
+    exec(inspect.getsource(loftq_utils.loftq_init).replace('"cuda"', '"cpu"'), scope)
+    rank = LOFTQ[name]
+    torch.manual_seed(3)
+    net = torch.nn.Sequential(torch.nn.Linear(128, 24, bias=False))
+    weight = torch.randn(24, 128) * torch.logspace(-1, 0, 24)[:, None]
+    net[0].weight.data = weight.clone()
+    config = L(r=rank, lora_alpha=rank, target_modules=["0"], init_lora_weights="loftq",
+               loftq_config=peft.LoftQConfig(loftq_bits=4, loftq_iter=1))
+    with mock.patch.object(layer, "loftq_init", scope["loftq_init"]):
+        of = peft.get_peft_model(net, config).base_model.model[0]
+    expected = {"weight": weight, "packed": of.get_base_layer().weight, "delta": of.get_delta_weight("default")}
+    values = torch.linalg.svdvals(weight - expected["packed"])
+    save(expected, fresh("loftq", name) / "expected.safetensors")
+    print("loftq", name, "singular values beside the cut", values[rank - 1:rank + 1].tolist())

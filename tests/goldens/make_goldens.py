@@ -20,7 +20,7 @@ transformers.logging.disable_progress_bar()
 
 makers = [(decoders.make_model, decoders.MODELS), (encoders.make_model, encoders.MODELS), (adapters.make_adapter, adapters.ADAPTERS),
           (combined.make_combined, combined.COMBINED),
-          (inits.make_init, inits.INITS), (inits.make_eva, inits.EVAS),
+          (inits.make_init, inits.INITS), (inits.make_eva, inits.EVAS), (inits.make_loftq, inits.LOFTQ),
           (allocated.make_allocated, allocated.ALLOCATED),
           (prefixes.make_prefix, prefixes.PREFIXES), (prompts.make_prompt, prompts.PROMPTS)]
 wanted = set(sys.argv[1:])

@@ -1,14 +1,21 @@
 //! LoRA that begins with what packing has left out.
 
+use std::path::Path;
+
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_core::{FrozenWeight, slots};
 use peft_kernels::{PackedFormat, Packer};
 use peft_lora::{Lora, LoraConfig, LoraInit, Spectrum};
+use peft_tests::read_tensors;
+use peft_tests::tolerance::GOLDEN_GRADIENTS;
 
-use crate::fixture::assert_close;
+use crate::fixture::{assert_close, assert_same};
 use crate::packed::packs;
 
-peft_tests::cases!(loftq_begins_with_what_packing_leaves_out);
+peft_tests::cases!(
+    loftq_begins_with_what_packing_leaves_out,
+    the_product_is_that_of_peft,
+);
 
 const NAME: &str = "default";
 
@@ -67,4 +74,46 @@ fn loftq_begins_with_what_packing_leaves_out(device: &Device) {
     let refused = config.attach_to_packed(&mut layer, NAME, |_| Ok(dense.clone()));
     let refused = refused.expect_err("nothing is left out").to_string();
     assert!(refused.contains("not packed"), "{refused}");
+}
+
+/// PEFT's `loftq_init` with bitsandbytes' nf4: the packed weight to the bit, and the product of the
+/// factors, relative to its largest element. PEFT does not divide by the scale, which is 1 there.
+fn the_product_is_that_of_peft(device: &Device) {
+    if !packs(device) {
+        return;
+    }
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens/loftq");
+    // One rank for which all directions are found, one for which the largest are.
+    for (name, rank) in [("nf4_exact", 6), ("nf4_leading", 3)] {
+        let golden = read_tensors(&goldens.join(name).join("expected.safetensors"));
+        let (shape, by_output) = &golden["weight"];
+        let by_output: Vec<f32> = by_output.iter().map(|x| *x as f32).collect();
+        let dims = [shape[1], shape[0]];
+        let read = |key: &str| {
+            let (shape, values) = &golden[key];
+            let data = TensorData::new(values.clone(), [shape[0], shape[1]]);
+            Tensor::<2>::from_data(data, (device, DType::F32)).transpose()
+        };
+        let mut packer = Packer::new(PackedFormat::Nf4, dims).expect("it is made");
+        packer.push(&by_output);
+        let held = packer.finish(dims).expect("as many values");
+        let weight = held.into_tensor(DType::F32, device).expect("it is held");
+        let mut layer = burn::nn::Linear {
+            weight: burn::module::Param::from_tensor(weight),
+            bias: None,
+        };
+        assert_same(&FrozenWeight::of(&layer.weight).dense(), &read("packed"));
+        // Of another scale: what acts is the same.
+        let config = LoraConfig::new(rank, 2.5 * rank as f64).with_init(LoraInit::Loftq);
+        config
+            .attach_to_packed(&mut layer, NAME, |_| Ok(read("weight")))
+            .expect("it attaches");
+        let (_, slot) = slots(&layer).remove(0);
+        let lora = slot.get::<Lora>(NAME).expect("a LoRA");
+        // PEFT decomposes in f32, in which directions whose singular values are 2 % apart turn into
+        // each other by 10⁻⁷ / 0.02 of their length.
+        let largest = |x: Tensor<2>| x.abs().max().into_scalar::<f32>();
+        let apart = largest(lora.delta() - read("delta")) / largest(read("delta"));
+        assert!(apart < GOLDEN_GRADIENTS, "{name}: {apart}");
+    }
 }

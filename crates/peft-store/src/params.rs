@@ -16,6 +16,12 @@ pub(crate) fn in_out(data: TensorData, to: (&Device, DType)) -> Tensor<2> {
     Tensor::from_data(turned, to)
 }
 
+/// The same values under other axes, which hold as many.
+pub(crate) fn shaped(data: TensorData, shape: Vec<usize>) -> TensorData {
+    let (bytes, _, dtype) = data.into_parts();
+    TensorData::from_bytes(bytes, shape, dtype)
+}
+
 /// A parameter as it is stored.
 pub(crate) struct StoredParam {
     pub(crate) path: String,

@@ -3,6 +3,7 @@
 
 mod any_kind;
 mod bases;
+mod convolutions;
 mod kept;
 mod matching;
 mod own;

@@ -8,7 +8,6 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 use peft_core::{ForwardPath, LayerKind, Placed, Targets, layers, merge, slots};
 use peft_lora::{Lora, LoraConfig, LoraInit};
-use peft_store::{AdapterInfo, save_adapter};
 use peft_tests::tolerance::PATHS;
 
 use crate::fixture::{
@@ -161,10 +160,4 @@ fn what_cannot_be_is_refused(device: &Device) {
         .attach(&mut model, NAME)
         .expect_err("no method but LoRA is on convolutions");
     assert!(refused.to_string().contains("line"), "{refused}");
-    config().attach(&mut model, NAME).expect("it attaches");
-    let out = tempfile::tempdir().expect("a directory");
-    let ours = config().into();
-    let refused = save_adapter(&model, NAME, &ours, &AdapterInfo::new(), out.path())
-        .expect_err("PEFT's files are of other shapes");
-    assert!(refused.to_string().contains("convolution"), "{refused}");
 }

@@ -260,6 +260,15 @@ fn a_kind_is_a_type_and_not_a_name(device: &Device) {
         error.to_string(),
         "lora cannot adapt `linear`, a Codebook; it adapts Linear and Embedding and convolution"
     );
+    let bare = LoraConfig::new(1, 1.0).with_targets(Targets::suffixes(["linear.weight"]));
+    let error = bare.attach(&mut model, "a").expect_err("no layer");
+    assert_eq!(
+        error.to_string(),
+        "lora cannot adapt `linear.weight`, a parameter of Codebook and no layer; it adapts Linear and Embedding and convolution"
+    );
+    let of_a_layer = LoraConfig::new(1, 1.0).with_targets(Targets::suffixes(["proj.weight"]));
+    let error = of_a_layer.attach(&mut model, "a").expect_err("no layer");
+    assert!(matches!(error, PeftError::Unmatched { .. }), "{error}");
     let ia3 = peft_ia3::Ia3Config::new(Targets::suffixes(["table"]));
     assert_eq!(
         ia3.attach(&mut model, "a")

@@ -74,6 +74,16 @@ impl Layer {
         }
     }
 
+    /// The axes of its weight as it lies: those of [`shape`](Self::shape), of a convolution `[d_out,
+    /// channels of a group, sides of the kernel…]`.
+    pub fn axes(&self) -> Vec<usize> {
+        match &self.weight {
+            Weight::Matrix(_) => self.shape.to_vec(),
+            Weight::Conv1d(weight) => weight.lazy_shape().to_vec(),
+            Weight::Conv2d(weight) => weight.lazy_shape().to_vec(),
+        }
+    }
+
     /// The layer with its shape as the forward sees it. Initialises a lazy parameter: a linear
     /// layer in column layout names the shape that it stores until then.
     pub(crate) fn settled(mut self) -> Self {

@@ -202,8 +202,14 @@ impl Targets {
             Choice::Names(names) => {
                 let matcher = Matcher::new("target", names)?;
                 self.refuse_unmatched("target", names, layers, |entry| {
-                    let module = modules(params)
-                        .find(|module| entry.matches(module) && !excluded.matches(module))?;
+                    let named = |path: &str| entry.matches(path) && !excluded.matches(path);
+                    let Some(module) = modules(params).find(|module| named(module)) else {
+                        let bare = bare(params, layers).find(|param| named(&param.path))?;
+                        let holder = bare.container.trim_start_matches("Struct:");
+                        let kind = format!("parameter of {holder} and no layer");
+                        let path = &bare.path;
+                        return Some(PeftError::unsupported(method, path, kind, supported));
+                    };
                     let kind = params
                         .iter()
                         .find(|param| param.module_path() == module)
@@ -327,6 +333,13 @@ impl Targets {
     pub fn layer_index(&self, path: &str) -> Option<usize> {
         LayerIndex::new(&self.index_after).ok()?.of(path)
     }
+}
+
+/// The model's parameters that are of no layer.
+fn bare<'a>(params: &'a [ParamInfo], layers: &'a [Layer]) -> impl Iterator<Item = &'a ParamInfo> {
+    let of_layer = |param: &ParamInfo| layers.iter().any(|of| of.path == param.module_path());
+    let own = params.iter().filter(|param| param.adapter.is_none());
+    own.filter(move |param| !of_layer(param))
 }
 
 /// The last path segments of the layers, each once.

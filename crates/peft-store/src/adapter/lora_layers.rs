@@ -193,7 +193,7 @@ impl LoraLayers {
         AdapterInfo::of_base(&self.fields).complete(&mut fields);
         let tensors: NamedTensors = (self.layers.iter())
             .flat_map(|(path, of)| {
-                let own = LoraConfig::tensors(&of.lora, of.kind).into_iter();
+                let own = LoraConfig::tensors(&of.lora, &of.kind.into()).into_iter();
                 own.map(move |(name, data)| {
                     let key = format!("{WRAPPED_MODEL}{path}.{name}");
                     (key, data.convert_dtype(DType::F32))

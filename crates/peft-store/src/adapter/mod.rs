@@ -8,6 +8,7 @@ mod fields;
 mod files;
 mod found;
 mod key_forms;
+mod layer_form;
 mod tensors;
 mod token_rows;
 

@@ -10,7 +10,7 @@ use peft_safetensors::{Dtype, ReadError, TensorPlace};
 use super::AdapterFileError;
 use super::key_forms::forms;
 use crate::TensorProblem;
-use crate::params::in_out;
+use crate::params::{in_out, shaped};
 use crate::tensor_file::{read_f32, run_dtype};
 
 /// What PEFT puts before the keys of what a model reads, and of what all layers share.
@@ -76,8 +76,18 @@ impl TensorsFile {
     /// The largest rank that a tensor has whose key has this in it.
     pub(super) fn largest_rank(&self, within: &str) -> Option<usize> {
         let tensors = self.places.iter().filter(|(key, _)| key.contains(within));
-        let ranks = tensors.map(|(_, place)| place.shape().iter().copied().min().unwrap_or(0));
-        ranks.max()
+        // Of a kernel all axes but the first are one side of a matrix.
+        let rank = |shape: &[usize]| match shape {
+            [] => 0,
+            [only] => *only,
+            [first, others @ ..] => {
+                let inputs = others
+                    .iter()
+                    .fold(1, |all: usize, side| all.saturating_mul(*side));
+                inputs.min(*first)
+            }
+        };
+        tensors.map(|(_, place)| rank(place.shape())).max()
     }
 
     /// Whether the file has this tensor, in this shape and a precision that is read; what is not so
@@ -292,15 +302,33 @@ impl<'a> LayerTensors<'a> {
     }
 
     /// As [`take`](Self::take), for a matrix that lies `[out, in]` in the file, which is its
-    /// `shape`: as Burn has it, `[in, out]`.
+    /// `shape`, or `[out, in…]` as a kernel does: as Burn has it, `[in, out]`.
     pub(super) fn matrix(
         &mut self,
         of: Option<&Layer>,
         name: &str,
-        shape: [usize; 2],
+        shape: impl AsRef<[usize]>,
     ) -> Option<Tensor<2>> {
-        let data = self.data(of, name, &shape)?;
+        let shape = shape.as_ref();
+        let data = self.data(of, name, shape)?;
+        let [out, inputs @ ..] = shape else {
+            return None;
+        };
+        let data = shaped(data, vec![*out, inputs.iter().product()]);
         Some(in_out(data, (self.device(of), DType::F32)))
+    }
+
+    /// As [`take`](Self::take), for a vector that lies under these axes.
+    pub(super) fn vector(
+        &mut self,
+        of: Option<&Layer>,
+        name: &str,
+        shape: Vec<usize>,
+    ) -> Option<Tensor<1>> {
+        let data = self.data(of, name, &shape)?;
+        let n = data.num_elements();
+        let data = shaped(data, vec![n]);
+        Some(Tensor::from_data(data, (self.device(of), DType::F32)))
     }
 
     /// As [`take`](Self::take), for whole numbers from 0 on, in the order in which they lie.

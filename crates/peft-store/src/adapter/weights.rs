@@ -14,6 +14,7 @@ use super::beside::{common_fields, load_beside, tensors_beside, write_directory}
 use super::files::AdapterFiles;
 use super::fitted::{chosen, fit_placement};
 use super::heads::with_heads;
+use super::layer_form::LayerForm;
 use super::methods::{LayerAdapter, WeightMethod};
 use super::placement::write_placement;
 use super::tensors::{LayerTensors, NamedTensors, WRAPPED, WRAPPED_MODEL};
@@ -83,7 +84,7 @@ fn attach_nothing<M: Module>(
     name: &str,
     placement: &Placement,
 ) -> Result<AttachReport, PeftError> {
-    let all = [LayerKind::Linear, LayerKind::Embedding];
+    let all = [LayerKind::Linear, LayerKind::Embedding, LayerKind::Conv];
     attach(model, name, placement, &all, |layers| {
         Ok(layers.iter().map(|_| MissingAdapter {}).collect())
     })
@@ -108,20 +109,10 @@ pub(super) fn save_weights<W: WeightMethod, M: Module>(
             Some(LayerAdapter { path, adapter })
         })
         .collect();
-    let kinds = layers(model)
-        .into_iter()
-        .map(|layer| (layer.path, layer.kind));
-    let kinds: HashMap<String, LayerKind> = kinds.collect();
-    let conv = |on: &&LayerAdapter<'_, W::Adapter>| kinds.get(on.path) == Some(&LayerKind::Conv);
-    if let Some(on) = adapted.iter().find(conv) {
-        let error = PeftError::InvalidSetting {
-            field: format!("what is written of `{}`", on.path),
-            value: "an adapter of a convolution".into(),
-            expected: "one of a linear layer or an embedding: keep this one as a record of the model",
-        };
-        return Err(error.into());
-    }
-    tensors.extend(adapter_tensors::<W>(&adapted, &kinds));
+    let forms = layers(model).into_iter();
+    let forms = forms.map(|layer| (layer.path.clone(), LayerForm::of(&layer)));
+    let forms: HashMap<String, LayerForm> = forms.collect();
+    tensors.extend(adapter_tensors::<W>(&adapted, &forms));
 
     let placement = config.placement();
     let mut fields = common_fields(W::PEFT_TYPE, &placement.whole_modules, model);
@@ -132,7 +123,8 @@ pub(super) fn save_weights<W: WeightMethod, M: Module>(
         stored.map(|param| (param.path, param.transposed)).collect();
     let straight = |on: &LayerAdapter<'_, W::Adapter>| {
         let weight = format!("{}.weight", on.path);
-        kinds.get(on.path) == Some(&LayerKind::Linear) && stored.get(&weight) == Some(&false)
+        let kind = forms.get(on.path).map(|form| form.kind);
+        kind == Some(LayerKind::Linear) && stored.get(&weight) == Some(&false)
     };
     let straight = adapted.iter().any(straight);
     if W::LAYER_FIELDS.fan_in_fan_out {
@@ -145,14 +137,15 @@ pub(super) fn save_weights<W: WeightMethod, M: Module>(
 /// The tensors of all adapters with their keys, and those that they share.
 fn adapter_tensors<W: WeightMethod>(
     adapted: &[LayerAdapter<'_, W::Adapter>],
-    kinds: &HashMap<String, LayerKind>,
+    forms: &HashMap<String, LayerForm>,
 ) -> NamedTensors {
     let shared = adapted.first().map(|on| W::shared_tensors(on.adapter));
     let shared = shared.into_iter().flatten();
     let shared = shared.map(|(name, data)| (format!("{WRAPPED}{name}"), data));
     let own = adapted.iter().flat_map(|on| {
-        let kind = kinds.get(on.path).copied().unwrap_or(LayerKind::Linear);
-        let own = W::tensors(on.adapter, kind).into_iter();
+        let form = forms.get(on.path).cloned();
+        let form = form.unwrap_or_else(|| LayerKind::Linear.into());
+        let own = W::tensors(on.adapter, &form).into_iter();
         own.map(|(name, data)| (format!("{WRAPPED_MODEL}{}.{name}", on.path), data))
     });
     let all = shared.chain(own);

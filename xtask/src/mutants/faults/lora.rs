@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 33] = [
+pub(super) const FAULTS: [Fault; 34] = [
     Fault {
         name: "a convolution's change lies as a linear layer's",
         file: "crates/peft-lora/src/lora.rs",
@@ -16,6 +16,13 @@ pub(super) const FAULTS: [Fault; 33] = [
         text: "|| layer.kind == LayerKind::Conv",
         instead: "|| false",
         cases: &["core_slots::convolutions::flex::what_cannot_be_is_refused"],
+    },
+    Fault {
+        name: "LoftQ's factors are not divided by the scale",
+        file: "crates/peft-lora/src/loftq.rs",
+        text: "Lora::new(a, b.div_scalar(scale), scale, self.dropout)",
+        instead: "Lora::new(a, b, scale, self.dropout)",
+        cases: &["loftq::flex::the_product_is_that_of_peft"],
     },
     Fault {
         name: "LoRA-GA takes both factors of the same directions",

@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 5] = [
+pub(super) const FAULTS: [Fault; 7] = [
     Fault {
         name: "linear weights are not transposed on load",
         file: "crates/peft-store/src/tensor_file/read.rs",
@@ -23,6 +23,20 @@ pub(super) const FAULTS: [Fault; 5] = [
         text: "LayerKind::Linear | LayerKind::Conv => [\"lora_A.weight\", \"lora_B.weight\"],",
         instead: "LayerKind::Linear | LayerKind::Conv => [\"lora_B.weight\", \"lora_A.weight\"],",
         cases: &["adapters::flex::adapters_equal_peft"],
+    },
+    Fault {
+        name: "factors of a convolution are written as a linear layer's",
+        file: "crates/peft-store/src/adapter/layer_form.rs",
+        text: "LayerKind::Conv => [&[rows][..], &self.window].concat(),",
+        instead: "LayerKind::Conv => vec![rows, d_in],",
+        cases: &["adapter_files::convolutions::flex::what_is_written_is_what_peft_writes"],
+    },
+    Fault {
+        name: "a rank is compared with one side of a kernel",
+        file: "crates/peft-store/src/adapter/tensors.rs",
+        text: "inputs.min(*first)",
+        instead: "others.iter().copied().min().unwrap_or(inputs).min(*first)",
+        cases: &["adapter_files::convolutions::flex::what_peft_saved_gives_its_values"],
     },
     Fault {
         name: "saving drops a tensor",

@@ -2,14 +2,16 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Tensor, TensorData};
-use peft_core::{AttachReport, LayerKind, PeftError};
+use peft_core::{AttachReport, PeftError};
 use peft_lora::{AdaLora, AdaLoraConfig};
 use serde_json::{Map, Value, json};
 
 use super::super::placement::{bias_value, read_bias, read_placement};
 use super::super::tensors::{LayerTensors, TensorsFile, built};
 use super::lora::{LORA_UNSUPPORTED, is_default, number};
-use super::{DefaultTargets, ExcessiveRank, LayerAdapter, WeightMethod, insert, lora_targets};
+use super::{
+    DefaultTargets, ExcessiveRank, LayerAdapter, LayerForm, WeightMethod, insert, lora_targets,
+};
 use crate::fields::{FieldError, Fields};
 
 const E: &str = "lora_E";
@@ -154,7 +156,7 @@ impl WeightMethod for AdaLoraConfig {
         })
     }
 
-    fn tensors(adapter: &AdaLora, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(adapter: &AdaLora, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         let Some((a, e, b)) = adapter.parts_left() else {
             let [d_in, d_out] = adapter.sides();
             let none = |shape: [usize; 2]| TensorData::new(Vec::<f32>::new(), shape);

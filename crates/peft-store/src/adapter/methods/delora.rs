@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::TensorData;
-use peft_core::{AttachReport, LayerKind, Patterns, PeftError};
+use peft_core::{AttachReport, Patterns, PeftError};
 use peft_lora::{Delora, DeloraConfig};
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use super::super::fields::as_f32_number;
 use super::super::placement::{LayerFields, bias_value, read_bias, read_placement};
 use super::super::tensors::{LayerTensors, built};
 use super::lora::number;
-use super::{LayerAdapter, WeightMethod, insert};
+use super::{LayerAdapter, LayerForm, WeightMethod, insert};
 use crate::fields::{FieldError, Fields, as_count};
 
 impl WeightMethod for DeloraConfig {
@@ -81,7 +81,7 @@ impl WeightMethod for DeloraConfig {
         })
     }
 
-    fn tensors(of: &Delora, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(of: &Delora, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         vec![
             ("delora_A", of.a.val().transpose().into_data()),
             ("delora_B", of.b.val().transpose().into_data()),

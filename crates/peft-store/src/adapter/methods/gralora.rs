@@ -2,14 +2,14 @@
 
 use burn::module::Module;
 use burn::tensor::TensorData;
-use peft_core::{AttachReport, LayerKind, PeftError};
+use peft_core::{AttachReport, PeftError};
 use peft_lora::{Gralora, GraloraConfig};
 use serde_json::{Map, Value, json};
 
 use super::super::placement::{LayerFields, bias_value, read_bias, read_placement};
 use super::super::tensors::{LayerTensors, built};
 use super::lora::number;
-use super::{LayerAdapter, WeightMethod, insert};
+use super::{LayerAdapter, LayerForm, WeightMethod, insert};
 use crate::fields::{FieldError, Fields};
 
 impl WeightMethod for GraloraConfig {
@@ -82,7 +82,7 @@ impl WeightMethod for GraloraConfig {
         })
     }
 
-    fn tensors(of: &Gralora, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(of: &Gralora, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         let mut tensors = vec![
             ("gralora_A", of.a.val().into_data()),
             ("gralora_B", of.b.val().into_data()),

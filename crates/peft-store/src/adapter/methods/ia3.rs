@@ -2,14 +2,14 @@
 
 use burn::module::Module;
 use burn::tensor::TensorData;
-use peft_core::{AttachReport, LayerKind, Names, PeftError};
+use peft_core::{AttachReport, Names, PeftError};
 use peft_ia3::{Ia3, Ia3Config, Ia3Side};
 use serde_json::{Map, Value, json};
 
 use super::super::fitted::{chosen, fit};
 use super::super::placement::{LayerFields, names_value, read_placement, sorted};
 use super::super::tensors::{LayerTensors, built};
-use super::{DefaultTargets, LayerAdapter, WeightMethod, insert};
+use super::{DefaultTargets, LayerAdapter, LayerForm, WeightMethod, insert};
 use crate::fields::{FieldError, Fields};
 
 const VECTOR: &str = "ia3_l";
@@ -110,7 +110,7 @@ impl WeightMethod for Ia3Config {
         })
     }
 
-    fn tensors(ia3: &Ia3, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(ia3: &Ia3, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         let vector = ia3.scaling.val();
         let [width] = vector.dims();
         let vector = vector.reshape(shape(ia3.side(), width));

@@ -1,7 +1,7 @@
 //! LoRA in PEFT's files.
 
 use burn::module::Module;
-use burn::tensor::TensorData;
+use burn::tensor::{Tensor, TensorData};
 use peft_core::{AttachReport, LayerKind, Patterns, PeftError};
 use peft_lora::{Lora, LoraConfig, LoraInit, LoraScaling};
 use serde_json::{Map, Value, json};
@@ -10,8 +10,9 @@ use super::super::fields::as_f32_number;
 use super::super::placement::{bias_value, read_bias, read_placement};
 use super::super::tensors::{LayerTensors, TensorsFile, built};
 use super::super::token_rows::{read_choice, write_choice};
-use super::{ExcessiveRank, LayerAdapter, WeightMethod, insert};
+use super::{ExcessiveRank, LayerAdapter, LayerForm, WeightMethod, insert};
 use crate::fields::{FieldError, Fields, as_count};
+use crate::params::shaped;
 
 /// Fields that change what LoRA computes and have no counterpart here; each must be absent, null,
 /// false or empty.
@@ -176,19 +177,30 @@ impl WeightMethod for LoraConfig {
         name: &str,
         file: &mut LayerTensors<'_>,
     ) -> Result<AttachReport, PeftError> {
-        self.attach_with(model, name, |layer, rank, scale| {
+        let mut undropped = Vec::new();
+        let attached = self.attach_with(model, name, |layer, rank, scale| {
             let [d_in, d_out] = layer.shape;
             let [a, b] = factors(layer.kind);
-            let a = file.matrix(Some(layer), a, [rank, d_in]);
-            let b = file.matrix(Some(layer), b, [d_out, rank]);
-            let mut beside = |has: bool, name| match has {
-                true => file.take(Some(layer), name, [d_out]).map(Some),
+            let form = LayerForm::of(layer);
+            let a = file.matrix(Some(layer), a, form.reading([rank, d_in]));
+            let b = file.matrix(Some(layer), b, form.point(&[d_out, rank]));
+            let mut beside = |has: bool, name, shape: Vec<usize>| match has {
+                true => file.vector(Some(layer), name, shape).map(Some),
                 false => Some(None),
             };
-            let magnitude = beside(self.dora, MAGNITUDE);
-            let bias = beside(self.lora_bias && layer.kind == LayerKind::Linear, BIAS);
+            let magnitude = beside(self.dora, MAGNITUDE, form.outputs(d_out));
+            let has_bias = self.lora_bias && layer.kind != LayerKind::Embedding;
+            let bias = beside(has_bias, BIAS, vec![d_out]);
             let ((a, b), (magnitude, bias)) = built(a.zip(b).zip(magnitude.zip(bias)))?;
-            let lora = Lora::new(a, b, scale, self.dropout);
+            let dropout = match layer.kind {
+                // Its input is never seen; the file says the same function all the same.
+                LayerKind::Conv if self.dropout > 0.0 => {
+                    undropped.push(layer.path.clone());
+                    0.0
+                }
+                LayerKind::Conv | LayerKind::Linear | LayerKind::Embedding => self.dropout,
+            };
+            let lora = Lora::new(a, b, scale, dropout);
             let lora = match magnitude {
                 Some(magnitude) => lora.with_magnitude(magnitude),
                 None => lora,
@@ -198,32 +210,44 @@ impl WeightMethod for LoraConfig {
                 None => lora,
             };
             Ok(self.settled(lora, layer))
-        })
+        });
+        let mut report = attached?;
+        if !undropped.is_empty() {
+            report.warnings.push(format!(
+                "the file says a dropout of {}, which is left out on convolutions: {}",
+                self.dropout,
+                undropped.join(", ")
+            ));
+        }
+        Ok(report)
     }
 
-    fn tensors(lora: &Lora, kind: LayerKind) -> Vec<(&'static str, TensorData)> {
-        let [a, b] = factors(kind);
-        let [of_a, of_b] = lora.acting();
-        let stored = [(a, of_a), (b, of_b)].into_iter();
-        let stored = stored.map(|(name, factor)| (name, factor.transpose().into_data()));
-        let magnitude = lora.magnitude.as_ref().map(|of| (MAGNITUDE, &of.vector));
-        let bias = lora.bias.as_ref().map(|bias| (BIAS, bias));
-        let beside = magnitude.into_iter().chain(bias);
-        let beside = beside.map(|(name, vector)| (name, vector.val().into_data()));
-        stored.chain(beside).collect()
+    fn tensors(lora: &Lora, on: &LayerForm) -> Vec<(&'static str, TensorData)> {
+        let [a, b] = factors(on.kind);
+        let [of_a, of_b] = lora.acting().map(Tensor::transpose);
+        let (shape_a, shape_b) = (on.reading(of_a.dims()), on.point(&of_b.dims()));
+        let stored = [(a, of_a, shape_a), (b, of_b, shape_b)].into_iter();
+        let stored = stored.map(|(name, factor, shape)| (name, shaped(factor.into_data(), shape)));
+        let vectors = lora.magnitude.iter().map(|of| {
+            let vector = of.vector.val().into_data();
+            let shape = on.outputs(vector.num_elements());
+            (MAGNITUDE, shaped(vector, shape))
+        });
+        let bias = lora.bias.iter().map(|bias| (BIAS, bias.val().into_data()));
+        stored.chain(vectors).chain(bias).collect()
     }
 }
 
-/// DoRA's vector, `[out]`.
+/// DoRA's vector, `[out]`, on a convolution `[1, out, 1…]`.
 const MAGNITUDE: &str = "lora_magnitude_vector";
 /// The bias of `B`, `[out]`.
 const BIAS: &str = "lora_B.bias";
 
-/// `A`, `[rank, in]` in a file, and `B`, `[out, rank]`.
+/// `A`, `[rank, in]` in a file, and `B`, `[out, rank]`; of a convolution kernels, `[rank, channels,
+/// sides…]` and `[out, rank, 1…]`.
 pub(in super::super) fn factors(kind: LayerKind) -> [&'static str; 2] {
     match kind {
         LayerKind::Embedding => ["lora_embedding_A", "lora_embedding_B"],
-        // Those of a convolution are of another shape, and are not written.
         LayerKind::Linear | LayerKind::Conv => ["lora_A.weight", "lora_B.weight"],
     }
 }

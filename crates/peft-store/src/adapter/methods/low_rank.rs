@@ -2,13 +2,13 @@
 
 use burn::module::Module;
 use burn::tensor::TensorData;
-use peft_core::{AttachReport, LayerKind, PeftError};
+use peft_core::{AttachReport, PeftError};
 use peft_lora::{Hira, HiraConfig, Miss, MissConfig};
 use serde_json::{Map, Value, json};
 
 use super::super::placement::{LayerFields, bias_value, read_bias, read_placement};
 use super::super::tensors::{LayerTensors, built};
-use super::{LayerAdapter, WeightMethod, insert};
+use super::{LayerAdapter, LayerForm, WeightMethod, insert};
 use crate::fields::{FieldError, Fields};
 
 impl WeightMethod for MissConfig {
@@ -59,7 +59,7 @@ impl WeightMethod for MissConfig {
         })
     }
 
-    fn tensors(miss: &Miss, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(miss: &Miss, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         vec![("miss_block", miss.block.val().into_data())]
     }
 }
@@ -106,7 +106,7 @@ impl WeightMethod for HiraConfig {
         })
     }
 
-    fn tensors(hira: &Hira, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(hira: &Hira, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         vec![
             ("hira_A", hira.a.val().transpose().into_data()),
             ("hira_B", hira.b.val().transpose().into_data()),

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
-use peft_core::{AttachReport, LayerKind, Patterns, PeftError};
+use peft_core::{AttachReport, Patterns, PeftError};
 use peft_lycoris::{Factor, LoHa, LoHaConfig, LoKr, LoKrConfig, LycorisSettings};
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use super::super::fields::as_f32_number;
 use super::super::placement::{LayerFields, read_placement};
 use super::super::tensors::{LayerTensors, built};
 use super::lora::number;
-use super::{LayerAdapter, WeightMethod, insert};
+use super::{LayerAdapter, LayerForm, WeightMethod, insert};
 use crate::fields::{FieldError, Fields, as_count};
 
 const LAYER_FIELDS: LayerFields = LayerFields::CHOICE;
@@ -96,7 +96,7 @@ impl WeightMethod for LoHaConfig {
         })
     }
 
-    fn tensors(loha: &LoHa, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(loha: &LoHa, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         vec![
             ("hada_w1_a", out_in(&loha.a1)),
             ("hada_w1_b", out_in(&loha.b1)),
@@ -173,7 +173,7 @@ impl WeightMethod for LoKrConfig {
         })
     }
 
-    fn tensors(lokr: &LoKr, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(lokr: &LoKr, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         let of = |factor: &Factor, [whole, a, b]: [&'static str; 3]| match factor {
             Factor::Whole(matrix) => vec![(whole, out_in(matrix))],
             Factor::Product(product) => vec![(a, out_in(&product.a)), (b, out_in(&product.b))],

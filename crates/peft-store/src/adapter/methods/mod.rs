@@ -23,11 +23,12 @@ pub(super) use self::lora::factors;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use peft_core::{Adapter, AttachReport, LayerKind, PeftError, Placed};
+use peft_core::{Adapter, AttachReport, PeftError, Placed};
 use peft_model::{InputAdapter, Transformer, WithInput};
 use serde_json::{Map, Value};
 
 use super::AdapterFileError;
+use super::layer_form::LayerForm;
 use super::placement::LayerFields;
 use super::tensors::{LayerTensors, NamedTensors, TensorsFile};
 use crate::fields::{FieldError, Fields};
@@ -87,8 +88,8 @@ pub(super) trait WeightMethod: Placed {
     ) -> Result<AttachReport, PeftError>;
 
     /// The tensors of one adapter in the file's layout, by what follows the layer's path in their
-    /// keys.
-    fn tensors(adapter: &Self::Adapter, kind: LayerKind) -> Vec<(&'static str, TensorData)>;
+    /// keys; `on` is the layer that it is on.
+    fn tensors(adapter: &Self::Adapter, on: &LayerForm) -> Vec<(&'static str, TensorData)>;
 
     /// The tensors that all adapters of a model share, a [`SharedMatrix`](peft_core::SharedMatrix)
     /// or [`SharedParam`](peft_core::SharedParam) each, of any one of them, by their names.

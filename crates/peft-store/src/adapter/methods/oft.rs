@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::TensorData;
-use peft_core::{AttachReport, LayerKind, PeftError};
+use peft_core::{AttachReport, PeftError};
 use peft_oft::{
     Blocks, Boft, BoftConfig, Cayley, Hra, HraConfig, Oft, OftConfig, Road, RoadConfig, RoadVariant,
 };
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::placement::{LayerFields, bias_value, read_bias, read_placement};
 use super::super::tensors::{LayerTensors, built};
-use super::{LayerAdapter, WeightMethod, insert};
+use super::{LayerAdapter, LayerForm, WeightMethod, insert};
 use crate::fields::{FieldError, Fields};
 
 /// How many blocks there are, or how large each is: one of two fields, the other is 0.
@@ -97,7 +97,7 @@ impl WeightMethod for OftConfig {
         })
     }
 
-    fn tensors(oft: &Oft, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(oft: &Oft, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         vec![(OFT_R, oft.numbers.val().into_data())]
     }
 }
@@ -151,7 +151,7 @@ impl WeightMethod for BoftConfig {
         })
     }
 
-    fn tensors(boft: &Boft, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(boft: &Boft, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         let scales = boft.scales.val();
         let [d_out] = scales.dims();
         vec![
@@ -204,7 +204,7 @@ impl WeightMethod for HraConfig {
         })
     }
 
-    fn tensors(hra: &Hra, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(hra: &Hra, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         vec![("hra_u", hra.vectors.val().into_data())]
     }
 }
@@ -266,7 +266,7 @@ impl WeightMethod for RoadConfig {
         })
     }
 
-    fn tensors(road: &Road, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(road: &Road, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         vec![
             ("road_theta", road.theta.val().into_data()),
             ("road_alpha", road.alpha.val().into_data()),

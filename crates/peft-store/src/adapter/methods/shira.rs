@@ -2,13 +2,13 @@
 
 use burn::module::Module;
 use burn::tensor::TensorData;
-use peft_core::{AttachReport, LayerKind, PeftError};
+use peft_core::{AttachReport, PeftError};
 use peft_lora::{Shira, ShiraConfig};
 use serde_json::{Map, Value, json};
 
 use super::super::placement::{LayerFields, read_placement};
 use super::super::tensors::{LayerTensors, built};
-use super::{LayerAdapter, WeightMethod, insert};
+use super::{LayerAdapter, LayerForm, WeightMethod, insert};
 use crate::fields::{FieldError, Fields};
 
 impl WeightMethod for ShiraConfig {
@@ -63,7 +63,7 @@ impl WeightMethod for ShiraConfig {
         })
     }
 
-    fn tensors(of: &Shira, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(of: &Shira, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         let places = of.places();
         // The weight is [in, out] here, and its places are an output and an input in the file.
         let side = |side: usize| places.iter().map(move |place| place[side] as i32);

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::TensorData;
-use peft_core::{AttachReport, LayerKind, Patterns, PeftError};
+use peft_core::{AttachReport, Patterns, PeftError};
 use peft_spectral::{
     C3a, C3aConfig, FourierFt, FourierFtConfig, SpectrumSettings, WaveFt, WaveFtBasis,
     WaveFtConfig, Wavelet,
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::super::placement::{LayerFields, bias_value, read_bias, read_placement};
 use super::super::tensors::{LayerTensors, built};
 use super::lora::number;
-use super::{DefaultTargets, LayerAdapter, WeightMethod, insert, lora_targets};
+use super::{DefaultTargets, LayerAdapter, LayerForm, WeightMethod, insert, lora_targets};
 use crate::fields::{FieldError, Fields, as_count};
 
 fn read_settings(
@@ -99,7 +99,7 @@ impl WeightMethod for FourierFtConfig {
         })
     }
 
-    fn tensors(of: &FourierFt, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(of: &FourierFt, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         vec![("fourierft_spectrum", of.spectrum.val().into_data())]
     }
 }
@@ -165,7 +165,7 @@ impl WeightMethod for WaveFtConfig {
         })
     }
 
-    fn tensors(of: &WaveFt, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(of: &WaveFt, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         vec![("waveft_spectrum", of.spectrum.val().into_data())]
     }
 }
@@ -218,7 +218,7 @@ impl WeightMethod for C3aConfig {
         })
     }
 
-    fn tensors(of: &C3a, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(of: &C3a, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         vec![("c3a_kernel", of.kernel.val().into_data())]
     }
 }

@@ -2,14 +2,14 @@
 
 use burn::module::Module;
 use burn::tensor::TensorData;
-use peft_core::{AttachReport, LayerKind, PeftError, TokenRows, TokenRowsConfig};
+use peft_core::{AttachReport, PeftError, TokenRows, TokenRowsConfig};
 use serde_json::{Map, Value, json};
 
 use super::super::fitted::OUTPUT_LAYER;
 use super::super::placement::{LayerFields, read_placement};
 use super::super::tensors::LayerTensors;
 use super::super::token_rows::{ROWS, as_token};
-use super::{DefaultTargets, LayerAdapter, WeightMethod, insert};
+use super::{DefaultTargets, LayerAdapter, LayerForm, WeightMethod, insert};
 use crate::fields::{FieldError, Fields};
 
 /// Where PEFT looks, and where this project knows it by another family's name.
@@ -80,7 +80,7 @@ impl WeightMethod for TokenRowsConfig {
         })
     }
 
-    fn tensors(rows: &TokenRows, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(rows: &TokenRows, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         vec![(ROWS, rows.rows.val().into_data())]
     }
 }

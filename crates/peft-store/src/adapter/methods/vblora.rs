@@ -4,13 +4,13 @@ use std::cell::RefCell;
 
 use burn::module::Module;
 use burn::tensor::{DType, Tensor, TensorData};
-use peft_core::{AttachReport, Layer, LayerKind, PeftError};
+use peft_core::{AttachReport, Layer, PeftError};
 use peft_vera::{Vblora, VbloraConfig};
 use serde_json::{Map, Value, json};
 
 use super::super::placement::{bias_value, read_bias, read_placement};
 use super::super::tensors::{LayerTensors, built};
-use super::{LayerAdapter, WeightMethod, insert};
+use super::{LayerAdapter, LayerForm, WeightMethod, insert};
 use crate::fields::{FieldError, Fields};
 
 /// The bank, `[vectors, vector_length]`.
@@ -92,7 +92,7 @@ impl WeightMethod for VbloraConfig {
         })
     }
 
-    fn tensors(of: &Vblora, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(of: &Vblora, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         let both = [of.logits_a.val(), of.logits_b.val()];
         if !of.saves_top_k() {
             let data = both.map(Tensor::into_data);

@@ -4,14 +4,14 @@ use std::cell::RefCell;
 
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use peft_core::{AttachReport, LayerKind, PeftError};
+use peft_core::{AttachReport, PeftError};
 use peft_vera::{RandLora, RandLoraConfig, Vera, VeraConfig};
 use serde_json::{Map, Value, json};
 
 use super::super::placement::{LayerFields, bias_value, read_bias, read_placement};
 use super::super::tensors::{LayerTensors, built};
 use super::lora::number;
-use super::{LayerAdapter, WeightMethod, insert};
+use super::{LayerAdapter, LayerForm, WeightMethod, insert};
 use crate::fields::{FieldError, Fields};
 
 const LAYER_FIELDS: LayerFields = LayerFields {
@@ -84,7 +84,7 @@ impl WeightMethod for VeraConfig {
         })
     }
 
-    fn tensors(vera: &Vera, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(vera: &Vera, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         vec![
             ("vera_lambda_b", vera.lambda_b.val().into_data()),
             ("vera_lambda_d", vera.lambda_d.val().into_data()),
@@ -178,7 +178,7 @@ impl WeightMethod for RandLoraConfig {
         })
     }
 
-    fn tensors(of: &RandLora, _kind: LayerKind) -> Vec<(&'static str, TensorData)> {
+    fn tensors(of: &RandLora, _on: &LayerForm) -> Vec<(&'static str, TensorData)> {
         vec![
             ("randlora_lambda", of.lambda.val().into_data()),
             ("randlora_gamma", of.gamma.val().into_data()),
