@@ -74,8 +74,8 @@ impl Layer {
         }
     }
 
-    /// The axes of its weight as it lies: those of [`shape`](Self::shape), of a convolution `[d_out,
-    /// channels of a group, sides of the kernel…]`.
+    /// The axes of its weight as it lies: those of [`shape`](Self::shape), of a convolution
+    /// `[d_out, channels of a group, sides of the kernel…]`.
     pub fn axes(&self) -> Vec<usize> {
         match &self.weight {
             Weight::Matrix(_) => self.shape.to_vec(),
