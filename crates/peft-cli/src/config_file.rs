@@ -129,12 +129,15 @@ fn refused_value(flag: Vec<String>) -> Option<String> {
     let words = needed.split(' ').map(str::to_owned);
     let error = Cli::read(words.chain(flag)).err()?;
     let of_value = [ErrorKind::InvalidValue, ErrorKind::ValueValidation];
-    let text = of_value
-        .contains(&error.kind())
-        .then(|| error.to_string())?;
+    of_value.contains(&error.kind()).then(|| in_a_line(&error))
+}
+
+/// What is wrong with a command line, without how it is called.
+fn in_a_line(error: &clap::Error) -> String {
+    let text = error.to_string();
     let said = text.lines().take_while(|line| !line.is_empty());
     let said: Vec<&str> = said.map(str::trim).collect();
-    Some(said.join(" ").trim_start_matches("error: ").to_owned())
+    said.join(" ").trim_start_matches("error: ").to_owned()
 }
 
 /// What a run would be whose flags are those of another, but for these.
@@ -176,11 +179,7 @@ pub(crate) fn with_flags(
     match Cli::read(words).map(|cli| cli.verb) {
         Ok(Some(Verb::Train(args))) => Ok(*args),
         Ok(_) => Err(wrong("no settings of a run".into())),
-        Err(error) => {
-            let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            Err(wrong(first.trim_start_matches("error: ").into()))
-        }
+        Err(error) => Err(wrong(in_a_line(&error))),
     }
 }
 

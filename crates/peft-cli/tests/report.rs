@@ -76,6 +76,10 @@ fn a_sweep_tells_the_best_and_does_nothing_twice() {
         ("lr=1e-3", "two or more values"),
         ("lr=1e-3,fast", "fast"),
         ("rnak=2,4", "did you mean --rank?"),
+        (
+            "schedule=linear,cosin",
+            "possible values: constant, linear, cosine",
+        ),
         ("train=a,b", "the same for all runs"),
         ("pack=1,2", "takes no value"),
     ] {
