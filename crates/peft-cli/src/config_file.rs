@@ -7,13 +7,15 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction};
 use toml::{Table, Value};
 
-use crate::args::{Cli, TrainArgs, Verb};
+use crate::args::{Cli, TrainArgs};
 use crate::error::CliError;
 
 /// The settings of a run, in its directory, as a file that `--config` takes.
 pub(crate) const RESOLVED: &str = "train.toml";
 /// Flags that say where the others come from.
-const NOT_IN_A_FILE: [&str; 5] = ["config", "resume", "sweep", "lr-find", "help"];
+const NOT_IN_A_FILE: [&str; 7] = [
+    "config", "resume", "sweep", "at-once", "runs", "lr-find", "help",
+];
 /// The largest such file that is read.
 pub(crate) const LARGEST: u64 = 16 << 20;
 
@@ -68,36 +70,10 @@ pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
         }
         _ => return Ok(args),
     };
-    let text = peft_files::read_text(&file, LARGEST).map_err(|source| CliError::Io {
-        action: "read",
-        path: file.clone(),
-        source,
-    })?;
-    let table: Table = text.parse().map_err(|error: toml::de::Error| {
-        let reason = error.to_string();
-        CliError::Usage(format!("{}: {}", file.display(), reason.trim_end()))
-    })?;
     let cli = Cli::line();
-    let known = of_train(&cli);
     let mut expanded = args.clone();
     let mut of_file = Vec::new();
-    for (key, value) in &table {
-        let name = key.replace('_', "-");
-        let Some(arg) = known.iter().find(|arg| is_called(arg, &name)) else {
-            let names: Vec<String> = known
-                .iter()
-                .filter_map(|arg| arg.get_long().map(str::to_owned))
-                .collect();
-            let hint = peft_core::nearest(&name, &names)
-                .map(|near| format!("did you mean `{near}`?"))
-                .unwrap_or_else(|| format!("there are {}", names.join(", ")));
-            return Err(CliError::Usage(format!(
-                "{}: unknown key `{key}`; {hint}",
-                file.display()
-            )));
-        };
-        let flag = flag(arg, &name, value)
-            .map_err(|reason| CliError::Usage(format!("{}: `{key}` {reason}", file.display())))?;
+    for (arg, name, flag) in flags_of(&file, &of_train(&cli))? {
         // A base that is given anew is not called what the other one was.
         let named_anew = name == "base-name" && is_given(&args, "model");
         let names = arg.get_all_aliases().unwrap_or_default();
@@ -109,7 +85,7 @@ pub(crate) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>, CliError> {
             continue;
         }
         expanded.extend(flag.iter().map(OsString::from));
-        of_file.push((key, flag));
+        of_file.push((name, flag));
     }
     // A value that its flag does not take is a mistake of the file's, where the file has it.
     if Cli::read(expanded.clone()).is_err() {
@@ -133,64 +109,57 @@ fn refused_value(flag: Vec<String>) -> Option<String> {
 }
 
 /// What is wrong with a command line, without how it is called.
-fn in_a_line(error: &clap::Error) -> String {
+pub(crate) fn in_a_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let said = text.lines().take_while(|line| !line.is_empty());
     let said: Vec<&str> = said.map(str::trim).collect();
     said.join(" ").trim_start_matches("error: ").to_owned()
 }
 
-/// What a run would be whose flags are those of another, but for these.
-pub(crate) fn with_flags(
-    args: &TrainArgs,
-    changed: &[(&str, String)],
-) -> Result<TrainArgs, CliError> {
-    let wrong = |reason: String| CliError::Usage(reason);
-    let table: Table = resolved(args)?
-        .parse()
-        .map_err(|error| wrong(format!("the settings: {error}")))?;
-    let cli = Cli::line();
-    let known = of_train(&cli);
-    let mut words: Vec<OsString> = vec!["peft".into(), "train".into()];
-    for (key, value) in &table {
-        if changed.iter().any(|(name, _)| name == key) {
-            continue;
-        }
-        if let Some(arg) = known.iter().find(|arg| arg.get_long() == Some(key)) {
-            let flag = flag(arg, key, value).map_err(|reason| wrong(format!("{key} {reason}")))?;
-            words.extend(flag.into_iter().map(OsString::from));
-        }
-    }
-    for (name, value) in changed {
-        let Some(arg) = known.iter().find(|arg| is_called(arg, name)) else {
-            let names = known
+/// A flag, as it is named in a file, and the words that give it.
+pub(crate) type Given<'a> = (&'a Arg, String, Vec<String>);
+
+/// What a file of settings says.
+pub(crate) fn flags_of<'a>(file: &Path, known: &[&'a Arg]) -> Result<Vec<Given<'a>>, CliError> {
+    let text = peft_files::read_text(file, LARGEST).map_err(|source| CliError::Io {
+        action: "read",
+        path: file.into(),
+        source,
+    })?;
+    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+        let reason = error.to_string();
+        CliError::Usage(format!("{}: {}", file.display(), reason.trim_end()))
+    })?;
+    let flags = table.iter().map(|(key, value)| {
+        let name = key.replace('_', "-");
+        let Some(arg) = known.iter().find(|arg| is_called(arg, &name)) else {
+            let names: Vec<String> = known
                 .iter()
-                .filter_map(|arg| arg.get_long().map(str::to_owned));
-            let names: Vec<String> = names.collect();
-            let hint = peft_core::nearest(name, &names)
-                .map_or_else(String::new, |near| format!("; did you mean --{near}?"));
-            return Err(wrong(format!("`train` has no --{name}{hint}")));
+                .filter_map(|arg| arg.get_long().map(str::to_owned))
+                .collect();
+            let hint = peft_core::nearest(&name, &names)
+                .map(|near| format!("did you mean `{near}`?"))
+                .unwrap_or_else(|| format!("there are {}", names.join(", ")));
+            return Err(CliError::Usage(format!(
+                "{}: unknown key `{key}`; {hint}",
+                file.display()
+            )));
         };
-        if !arg.get_action().takes_values() {
-            return Err(wrong(format!("--{name} takes no value")));
-        }
-        words.push(format!("--{name}={value}").into());
-    }
-    match Cli::read(words).map(|cli| cli.verb) {
-        Ok(Some(Verb::Train(args))) => Ok(*args),
-        Ok(_) => Err(wrong("no settings of a run".into())),
-        Err(error) => Err(wrong(in_a_line(&error))),
-    }
+        let flag = flag(arg, &name, value)
+            .map_err(|reason| CliError::Usage(format!("{}: `{key}` {reason}", file.display())))?;
+        Ok((*arg, name, flag))
+    });
+    flags.collect()
 }
 
 /// Whether a flag has this name, or this other name.
-fn is_called(arg: &Arg, name: &str) -> bool {
+pub(crate) fn is_called(arg: &Arg, name: &str) -> bool {
     let others = arg.get_all_aliases().unwrap_or_default();
     arg.get_long() == Some(name) || others.contains(&name)
 }
 
 /// The flags of `train` that a file may have.
-fn of_train(cli: &clap::Command) -> Vec<&Arg> {
+pub(crate) fn of_train(cli: &clap::Command) -> Vec<&Arg> {
     cli.find_subcommand("train")
         .into_iter()
         .flat_map(clap::Command::get_arguments)
@@ -202,7 +171,7 @@ fn of_train(cli: &clap::Command) -> Vec<&Arg> {
 }
 
 /// The flags that give `arg` this value, if it takes any to do so.
-fn flag(arg: &Arg, name: &str, value: &Value) -> Result<Vec<String>, String> {
+pub(crate) fn flag(arg: &Arg, name: &str, value: &Value) -> Result<Vec<String>, String> {
     match (value, arg.get_action().takes_values()) {
         (Value::Boolean(true), false) => return Ok(vec![format!("--{name}")]),
         (Value::Boolean(false), false) => return Ok(Vec::new()),
@@ -262,6 +231,7 @@ mod tests {
     use peft_mutate::{Kind, check};
 
     use super::*;
+    use crate::args::Verb;
 
     fn words(text: &str) -> Vec<OsString> {
         text.split_whitespace().map(OsString::from).collect()

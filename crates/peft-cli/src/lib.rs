@@ -2,6 +2,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod changed_flags;
 mod chart;
 mod commands;
 mod config_file;

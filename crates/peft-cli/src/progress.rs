@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use peft_train::StepReport;
 
-use crate::say::{clean, say};
+use crate::say::{clean, is_named, say};
 
 /// Lines in a run where there is no terminal.
 const LINES: usize = 40;
@@ -23,7 +23,8 @@ pub(crate) struct Display {
 
 impl Display {
     pub(crate) fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let alone = std::io::stderr().is_terminal() && !is_named();
+        let bar = alone.then(|| {
             let bar = ProgressBar::new(0);
             let template = "{bar:24} {pos}/{len} {msg}";
             if let Ok(style) = ProgressStyle::with_template(template) {

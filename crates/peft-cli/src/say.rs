@@ -1,5 +1,6 @@
 //! [`say!`]: a line on standard error. Nothing that is only shown ends what it is shown of.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{Write, stderr};
 
@@ -18,9 +19,35 @@ pub(crate) use say;
 
 /// What [`say!`] does with its text.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
+    let text = clean(&text.to_string());
+    let text = NAME.with_borrow(|name| match name.as_str() {
+        "" => text,
+        name => {
+            let lines = text.lines().map(|line| format!("[{name}] {line}"));
+            lines.collect::<Vec<_>>().join("\n")
+        }
+    });
     // In one piece, so that lines of several threads do not mix; and whoever has stopped reading is
     // not asked.
-    let _ = stderr().write_all(format!("{}\n", clean(&text.to_string())).as_bytes());
+    let _ = stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+thread_local! {
+    /// What the lines of this thread begin with.
+    static NAME: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Do `work`, whose lines on this thread begin with a name.
+pub(crate) fn named<T>(name: &str, work: impl FnOnce() -> T) -> T {
+    NAME.set(name.into());
+    let done = work();
+    NAME.take();
+    done
+}
+
+/// Whether the lines of this thread have a name: others write at the same time.
+pub(crate) fn is_named() -> bool {
+    NAME.with_borrow(|name| !name.is_empty())
 }
 
 /// A text of others as it may be shown: what moves a cursor, colours a terminal or turns the

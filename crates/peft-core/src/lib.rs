@@ -29,9 +29,9 @@ pub use select::{
     layer_names, layers, module_paths, parameters, with_value,
 };
 pub use slot::{
-    Adapter, AdapterSchedule, AdapterSlot, SharedMatrix, SharedParam, adapter_names, detach,
-    dropped_input, drops, edit_all_slots, edit_slots, rename, replace, set_active, set_disabled,
-    set_shared_matrices, shared_matrices, slots,
+    Adapter, AdapterSchedule, AdapterSlot, SharedMatrix, SharedParam, acts_in_training_only,
+    adapter_names, detach, dropped_input, drops, edit_all_slots, edit_slots, rename, replace,
+    set_active, set_disabled, set_shared_matrices, shared_matrices, slots,
 };
 pub use statistics::{
     freeze_statistics, has_statistics, moving_statistics, set_statistics, statistics,

@@ -9,9 +9,12 @@ mod columns;
 mod counted;
 #[cfg(feature = "flex")]
 mod flex;
+mod gathering;
 mod known;
 #[cfg(feature = "flex")]
 pub mod measure;
+#[cfg(feature = "flex")]
+mod meeting;
 mod norm;
 mod packed;
 mod product;
@@ -28,6 +31,7 @@ pub use attention::{Dropout, EVERY_SEQUENCE, Sight, Visibility, attention};
 pub use blockwise8::{Blockwise8, Signs};
 pub use columns::{is_same_tensor, scale_columns};
 pub use counted::multiply_adds;
+pub use gathering::{Gathering, Place};
 pub use known::with_gradient;
 pub use norm::{layer_norm, rms_norm};
 pub use packed::{

@@ -18,6 +18,12 @@ pub enum TrainError {
         /// Why.
         reason: String,
     },
+    /// A run cannot go step by step with others.
+    #[error("the run cannot be at once with others: {reason}")]
+    AtOnce {
+        /// Why.
+        reason: &'static str,
+    },
     /// A device is lost in the middle of a run: what it computed last is not there.
     #[error("{reason}")]
     DeviceLost {

@@ -49,7 +49,7 @@ pub use tokenizer::{
     WordEncoding, with_tokens,
 };
 pub use trainer::{
-    Divergence, Evaluations, FoundState, LEAST, LostDevice, Observer, Optimizer, Progress,
-    Schedule, StateDir, StepReport, TrainConfig, TrainState, Trainer, TrunkCache, TrunkRefusal,
-    TrunkReport, TrunkUse, Warmup, clip_global_norm, train,
+    Divergence, Evaluations, FoundState, LEAST, LostDevice, Observer, Optimizer, Progress, RunSeat,
+    RunsAtOnce, Schedule, StateDir, StepReport, TrainConfig, TrainState, Trainer, TrunkCache,
+    TrunkRefusal, TrunkReport, TrunkUse, Warmup, clip_global_norm, train,
 };

@@ -1,6 +1,7 @@
 //! Training, evaluation and generation: what a run does and does not depend on.
 
 mod adapter_schedule;
+mod at_once;
 mod chat;
 mod classify;
 mod data;

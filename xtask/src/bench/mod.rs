@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measurements, side by side in one run, as ratios on a named machine.
 
+mod at_once;
 mod curves;
 mod devices;
 mod generate;
@@ -32,6 +33,8 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Benchmark {
+    /// Several runs on one base, at once and one after the other
+    AtOnce(at_once::Args),
     /// Losses of runs with the base in f32 and in bf16, over seeds
     Curves(curves::Args),
     /// A step whose rows one, two and three devices share: time, time to move, bytes
@@ -56,6 +59,7 @@ enum Benchmark {
 /// Run it.
 pub(crate) fn run(args: &Args) -> io::Result<bool> {
     match &args.what {
+        Benchmark::AtOnce(args) => at_once::run(args),
         Benchmark::Curves(args) => curves::run(args),
         Benchmark::Devices(args) => devices::run(args),
         Benchmark::Generate(args) => generate::run(args),

@@ -38,7 +38,7 @@ pub(crate) struct LearningArgs {
     pub(crate) tensorboard: bool,
     /// Keep nothing, but try rising learning rates, a step each, and say which one is good; on
     /// --max-steps steps, 100 if not given; --lr plays no part in it
-    #[arg(long, conflicts_with_all = ["resume", "sweep"])]
+    #[arg(long, conflicts_with_all = ["resume", "sweep", "runs"])]
     #[serde(skip)]
     pub(crate) lr_find: bool,
 }

@@ -29,7 +29,7 @@ pub(crate) struct TrainArgs {
     pub(crate) model: ModelArgs,
     /// Training rows: files or directories of JSONL, JSON lists, CSV, TSV or Parquet, also packed
     /// by gzip or zstd; what is more than 64 MiB is kept in temporary files, where TMPDIR says
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "runs")]
     pub(crate) train: Vec<PathBuf>,
     /// Validation rows, as those of training
     #[arg(long, visible_alias = "validation", value_name = "FILE", num_args = 1..)]
@@ -127,6 +127,15 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "FLAG=VALUES", conflicts_with = "resume")]
     #[serde(skip)]
     pub(crate) sweep: Option<Sweep>,
+    /// The runs of --sweep at once: step by step, on one base, each as it is alone
+    #[arg(long, requires = "sweep")]
+    #[serde(skip)]
+    pub(crate) at_once: bool,
+    /// Files of settings, as --config takes, of runs at once on --model: each has the flags of
+    /// this command but for what its file says, and is in a directory of its own in --out
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["resume", "sweep"])]
+    #[serde(skip)]
+    pub(crate) runs: Vec<PathBuf>,
     /// Keep a state to resume from every so many steps; at the end of each epoch if not given, and
     /// every three minutes in any case
     #[arg(long)]

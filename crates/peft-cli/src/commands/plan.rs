@@ -329,10 +329,15 @@ pub(super) fn of_run<M: Transformer, E: TrainExample>(
     Some(plan)
 }
 
-/// An error where the machine does not hold what a step needs beside the weights, which are there.
-pub(super) fn check_step(plan: &Plan, device: &Device) -> Result<(), CliError> {
+/// An error where the machine does not hold what a step needs beside the weights, which are there,
+/// and `with_others`, those of runs at once.
+pub(super) fn check_step(
+    plan: &Plan,
+    with_others: impl FnOnce(f64) -> f64,
+    device: &Device,
+) -> Result<(), CliError> {
     let memory = &plan.memory;
-    let needed = memory.total() - memory.weights - memory.program;
+    let needed = with_others(memory.total() - memory.weights - memory.program);
     let shape = [(needed / 4.0) as usize];
     MemoryError::check(
         || "a step of this run, by its plan,".into(),

@@ -44,3 +44,14 @@ pub(crate) fn not_routed<M: Module>(model: &M) -> Result<(), PeftError> {
         false => Ok(()),
     }
 }
+
+/// Why an adapter that acts on one of a model's parameters acts otherwise in training, as one does
+/// that drops some of its input.
+pub fn acts_in_training_only<M: Module>(model: &M) -> Option<&'static str> {
+    slots(model).iter().find_map(|(_, slot)| {
+        slot.acting().iter().find_map(|active| {
+            let needs = |training| active.adapter.needs_factored_path(training);
+            needs(true).filter(|_| needs(false).is_none())
+        })
+    })
+}

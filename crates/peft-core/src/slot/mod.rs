@@ -18,7 +18,7 @@ use burn::tensor::{Device, Tensor};
 
 pub(crate) use active::{ActiveAdapter, effective_bias, effective_weight};
 pub use adapter::Adapter;
-pub use adapter_names::adapter_names;
+pub use adapter_names::{acts_in_training_only, adapter_names};
 pub(crate) use adapter_names::{known, not_routed, valid_name};
 pub use dropped_input::{dropped_input, drops};
 pub(crate) use erased::DynAdapter;

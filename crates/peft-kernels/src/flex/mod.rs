@@ -4,6 +4,7 @@ mod activation;
 mod adamw;
 mod attention;
 mod columns;
+mod gathered;
 mod gemm;
 mod made;
 mod math;
@@ -27,6 +28,7 @@ use burn::tensor::{DType, Device, Tensor};
 pub(crate) use adamw::Update;
 pub(crate) use attention::{Spec, attend};
 pub(crate) use columns::is_same_tensor;
+pub(crate) use gathered::{Gathered, GatheredPlace, begin_anew};
 pub(crate) use gemm::measure;
 pub(crate) use ops::{
     act, gate, layer_norm, linear, matmul, rms_norm, rotate, scale, scale_columns, softmax,

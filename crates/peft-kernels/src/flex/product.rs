@@ -3,6 +3,7 @@
 use burn::tensor::{DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
+use super::gathered;
 use super::gemm::{Matrix, of_few_rows, products};
 use super::made::Kept;
 use super::packed::is_packed;
@@ -148,9 +149,11 @@ fn leading(x: &FlexTensor) -> Vec<usize> {
 /// `lhs rhs` over the last two axes; the others are equal. In order, or `woven` where that is asked
 /// for and helps. `rhs` may be a weight that is stored in another format, of rank two.
 pub(super) fn matmul([lhs, rhs]: [FlexTensor; 2], woven: bool) -> FlexTensor {
+    if let Some(y) = gathered::product(&lhs, &rhs, false) {
+        return y;
+    }
     if stored::is_stored(&rhs) {
-        let dims = [rows_of(&lhs), width(&rhs)];
-        return tensor(stored::product(&lhs, &rhs, false), Shape::from(dims));
+        return of_stored(&lhs, &rhs, false);
     }
     let (lhs, rhs) = (forwards(lhs), forwards(rhs));
     let (a, b, leading) = (Matrices::of(&lhs), Matrices::of(&rhs), leading(&lhs));
@@ -172,6 +175,30 @@ pub(super) fn matmul([lhs, rhs]: [FlexTensor; 2], woven: bool) -> FlexTensor {
     pairwise(&a, &b, &leading, order)
 }
 
+/// Of rows with a stored weight.
+fn of_stored(x: &FlexTensor, weight: &FlexTensor, transposed: bool) -> FlexTensor {
+    let columns = match transposed {
+        true => rows_of(weight),
+        false => width(weight),
+    };
+    let y = stored::product(x, weight, transposed);
+    tensor(y, Shape::from([rows_of(x), columns]))
+}
+
+/// `x W`, or `x Wᵀ`, in order, of rows that are more than a few.
+pub(super) fn product_of_rows(x: &FlexTensor, weight: &FlexTensor, transposed: bool) -> FlexTensor {
+    if stored::is_stored(weight) {
+        return of_stored(x, weight, transposed);
+    }
+    let weight = forwards(weight.clone());
+    let (x, weight) = (Matrices::of(x), Matrices::of(&weight));
+    let weight = match transposed {
+        true => weight.transposed(),
+        false => weight,
+    };
+    pairwise(&x, &weight, &[], Order::PLAIN)
+}
+
 /// Of a matrix.
 fn rows_of(x: &FlexTensor) -> usize {
     x.layout().shape()[0]
@@ -187,7 +214,9 @@ pub(super) fn linear([x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
         d_out,
         "a bias of another length than the output"
     );
+    let gathered = gathered::product(&x, &weight, false);
     let mut out = match stored::is_stored(&weight) {
+        _ if gathered.is_some() => gathered.iter().flat_map(values).copied().collect(),
         false => {
             let (x, weight) = (Matrices::of(&x).get(0), Matrices::of(&weight).get(0));
             of_few_rows(x, weight).unwrap_or_else(|| products(&[(x, weight)], 1))
@@ -234,9 +263,13 @@ impl Derivative<2> for Matmul {
         let grad = forwards(grad);
         let of = Matrices::of(&grad);
         let of_lhs = self.rhs.filter(|_| wanted[0]).map(|rhs| {
+            let plain = self.orders[0] == Order::PLAIN;
+            let gathered = plain.then(|| gathered::product(&grad, &rhs, true));
+            if let Some(of_lhs) = gathered.flatten() {
+                return of_lhs;
+            }
             if stored::is_stored(&rhs) {
-                let dims = [rows_of(&grad), rows_of(&rhs)];
-                return tensor(stored::product(&grad, &rhs, true), Shape::from(dims));
+                return of_stored(&grad, &rhs, true);
             }
             let rhs = forwards(rhs);
             let rhs = Matrices::of(&rhs).transposed();
@@ -253,8 +286,8 @@ impl Derivative<2> for Matmul {
 
 /// `x Wᵀ`: `x` is `[rows, d_out]`, `W` a stored weight `[d_in, d_out]`.
 pub(super) fn transposed_product([x, weight]: [FlexTensor; 2]) -> FlexTensor {
-    let dims = [rows_of(&x), rows_of(&weight)];
-    tensor(stored::product(&x, &weight, true), Shape::from(dims))
+    let gathered = gathered::product(&x, &weight, true);
+    gathered.unwrap_or_else(|| of_stored(&x, &weight, true))
 }
 
 /// Of a product with a transposed weight, which does not train, the weight.

@@ -7,7 +7,9 @@ use std::time::Instant;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
+use peft_kernels::{Gathering, Place};
 
+use super::at_once::RunSeat;
 use super::recompute::RecomputedLoss;
 use super::replica::brought;
 use super::trunk::Trunk;
@@ -42,6 +44,8 @@ pub(super) struct Moved {
 pub(super) struct SeededWorkers<'a, M> {
     pub(super) workers: &'a mut Workers<M>,
     pub(super) seed: u64,
+    /// Of the run among others, if it is.
+    pub(super) seat: Option<&'a RunSeat>,
 }
 
 /// What one worker gives: its losses, the sum of its gradients, and the bytes that brought them to
@@ -81,7 +85,11 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
     batches: &[Vec<usize>],
     trunk: Option<Trunk<'_, M, O::Example>>,
     recompute: bool,
-    SeededWorkers { workers, seed }: SeededWorkers<'_, M>,
+    SeededWorkers {
+        workers,
+        seed,
+        seat,
+    }: SeededWorkers<'_, M>,
 ) -> Result<StepGradients, TrainError> {
     let targets = |row: &usize| examples.n_targets(*row);
     let n_targets: usize = batches.iter().flatten().map(targets).sum();
@@ -135,6 +143,7 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
         let mut sum = GradientsAccumulator::new();
         let mut losses = Vec::with_capacity(shares.len());
         for rows in shares.iter().filter_map(|shares| shares.get(worker)) {
+            Gathering::begin_anew();
             let (loss, grads) = of(models, place, rows)?;
             losses.push(loss);
             sum.accumulate(&models[place], grads);
@@ -152,8 +161,15 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
         })
     };
     let busy = shares.iter().map(Vec::len).max().unwrap_or(0);
+    let mut places = seat
+        .map_or_else(Vec::new, |seat| seat.begin_step(busy.max(1)))
+        .into_iter();
+    let work = |worker: usize, models: &[M], place: Option<Place>| match place {
+        Some(place) => place.take(|| work(worker, models)),
+        None => work(worker, models),
+    };
     let results = match busy {
-        0 | 1 => vec![work(0, &models)],
+        0 | 1 => vec![work(0, &models, places.next())],
         busy => thread::scope(|scope| {
             let threads: Vec<_> = (0..busy)
                 .map(|worker| {
@@ -161,8 +177,8 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
                     // share.
                     let fork = |(model, device): (&M, &_)| model.clone().fork(device);
                     let models: Vec<M> = models.iter().zip(devices).map(fork).collect();
-                    let work = &work;
-                    scope.spawn(move || work(worker, &models))
+                    let (work, place) = (&work, places.next());
+                    scope.spawn(move || work(worker, &models, place))
                 })
                 .collect();
             // In their order, whichever is done first: a sum depends on it.

@@ -1,6 +1,7 @@
 //! Training: the loop, what trains when, its schedule, clipping, and states that resume.
 
 mod adapter_schedule;
+mod at_once;
 mod checksum;
 mod clip;
 mod config;
@@ -29,6 +30,7 @@ mod trainer_of;
 mod trunk;
 mod workers;
 
+pub use at_once::{RunSeat, RunsAtOnce};
 pub use clip::clip_global_norm;
 pub use config::TrainConfig;
 pub use diverged::Divergence;

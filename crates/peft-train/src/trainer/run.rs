@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use burn::module::Module;
-use peft_core::edit_all_slots;
+use burn::tensor::Device;
+use peft_core::{acts_in_training_only, edit_all_slots};
 
 use serde_json::Map;
 
@@ -21,6 +22,7 @@ use super::{
     clip_global_norm,
 };
 use crate::batch::plan;
+use crate::store::borrowed;
 use crate::{Examples, Objective, Report, TrainError, TrainExample};
 
 impl<E: TrainExample> Trainer<'_, E> {
@@ -149,6 +151,10 @@ impl<E: TrainExample> Trainer<'_, E> {
                     ))
                 }
             };
+            if self.seat.is_some() && step == first {
+                let device = &workers.placement().devices()[0];
+                self.check_at_once(&model, objective, &rows[0], device)?;
+            }
             if let Some(trunks) = trunks.as_mut().filter(|_| begins) {
                 let span = |depth: &_| stages.span(step, depth);
                 let placement = workers.placement();
@@ -168,7 +174,11 @@ impl<E: TrainExample> Trainer<'_, E> {
                     rows,
                     trunk,
                     config.recompute,
-                    SeededWorkers { workers, seed },
+                    SeededWorkers {
+                        workers,
+                        seed,
+                        seat: self.seat,
+                    },
                 )?;
                 let moved = found.moved;
                 let (loss, n_targets) = (found.losses, found.n_targets);
@@ -248,6 +258,40 @@ impl<E: TrainExample> Trainer<'_, E> {
             }
         }
         Ok(model)
+    }
+
+    /// That the run can go step by step with others: nothing in it draws from the generator of the
+    /// device, which all share. What does, dropout for instance, acts in training only.
+    fn check_at_once<M, O>(
+        &self,
+        model: &M,
+        objective: &O,
+        rows: &[usize],
+        device: &Device,
+    ) -> Result<(), TrainError>
+    where
+        M: Module,
+        O: Objective<M, Example = E>,
+    {
+        let refused = |reason| Err(TrainError::AtOnce { reason });
+        if self.trunk.is_some() {
+            return refused("it keeps the states of a frozen trunk, whose blocks do not run");
+        }
+        if self.devices.len() > 1 {
+            return refused("it is on several devices");
+        }
+        let rows = self.examples.at(rows)?;
+        let rows = borrowed(&rows);
+        let training = objective.loss_sum(model, &rows, device);
+        let plain = objective.loss_sum(&model.valid(), &rows, &device.clone().without_autodiff());
+        let is_alike = training.into_data() == plain.into_data();
+        // What an adapter drops of its input does not show as long as the adapter changes nothing.
+        match is_alike && acts_in_training_only(model).is_none() {
+            true => Ok(()),
+            false => refused(
+                "something in it acts in training only, as dropout does: it draws from what the runs share, and would draw otherwise alone",
+            ),
+        }
     }
 }
 

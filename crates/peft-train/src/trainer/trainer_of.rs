@@ -5,6 +5,7 @@ use peft_core::AdapterSchedule;
 use peft_layerwise::{AllTrainable, Strategy};
 use serde_json::{Map, Value};
 
+use super::at_once::RunSeat;
 use super::lost::LostDevice;
 use super::{TrainConfig, TrainState, TrunkCache};
 use crate::{Examples, TrainExample};
@@ -27,6 +28,7 @@ pub struct Trainer<'a, E> {
     pub(super) devices: &'a [Device],
     pub(super) between: Option<&'a Device>,
     pub(super) lost: Option<LostDevice<'a>>,
+    pub(super) seat: Option<&'a RunSeat>,
 }
 
 impl<E> Clone for Trainer<'_, E> {
@@ -53,6 +55,7 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
             devices: &[],
             between: None,
             lost: None,
+            seat: None,
         }
     }
 
@@ -135,5 +138,12 @@ impl<'a, E: TrainExample> Trainer<'a, E> {
     pub fn with_lost(self, lost: impl Into<Option<LostDevice<'a>>>) -> Self {
         let lost = lost.into();
         Self { lost, ..self }
+    }
+
+    /// Take each step together with other runs on the same base.
+    #[must_use]
+    pub fn with_runs(self, seat: impl Into<Option<&'a RunSeat>>) -> Self {
+        let seat = seat.into();
+        Self { seat, ..self }
     }
 }

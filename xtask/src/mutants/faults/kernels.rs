@@ -124,4 +124,25 @@ pub(super) const FAULTS: [Fault; 16] = [
         instead: "                        if false && draws.is_some() {\n",
         cases: &["kernels::attention::flex::dropout_is_the_same_in_both_passes"],
     },
+    Fault {
+        name: "rows of narrow products are put together",
+        file: "crates/peft-kernels/src/flex/gathered.rs",
+        text: "columns <= NARROW && !is_stored(weight)",
+        instead: "columns <= 4 && !is_stored(weight)",
+        cases: &["training::at_once::flex::each_run_is_as_it_is_alone"],
+    },
+    Fault {
+        name: "each is given the first one's rows",
+        file: "crates/peft-kernels/src/flex/gathered.rs",
+        text: "            start * columns,\n",
+        instead: "            0 * start * columns,\n",
+        cases: &["training::at_once::flex::each_run_is_as_it_is_alone"],
+    },
+    Fault {
+        name: "a weight and its transpose are one",
+        file: "crates/peft-kernels/src/flex/gathered.rs",
+        text: "            transposed,\n        })",
+        instead: "            transposed: false,\n        })",
+        cases: &["training::at_once::flex::each_run_is_as_it_is_alone"],
+    },
 ];

@@ -169,6 +169,7 @@ where
             true => TaskType::TokenClassification,
             false => TaskType::SequenceClassification,
         },
+        preparing: None,
     };
     fit(args, config, objective, job)
 }

@@ -15,6 +15,7 @@ use peft_train::{
 use serde_json::{Map, Value, json};
 
 use super::adapter::adapter_config;
+use super::company::Preparing;
 use super::cost::Cost;
 use super::directory::{Directory, holds_result};
 use super::init::Init;
@@ -56,6 +57,8 @@ pub(super) struct Job<'a, M, E> {
     pub(super) fields: Map<String, Value>,
     /// The loss of a guess that takes everything for equally likely.
     pub(super) uniform: Option<f64>,
+    /// Where the run is one of several at once.
+    pub(super) preparing: Option<Preparing<'a>>,
 }
 
 /// The paths of these modules.
@@ -107,7 +110,9 @@ where
     let outputs = job.labels.as_ref().map(|labels| labels.names.len());
     let planned = plan::of_run(args, job.checkpoint, &job.model, job.train, outputs);
     if let Some(planned) = planned.as_ref().filter(|_| !args.model.any_size) {
-        plan::check_step(planned, &devices[0])?;
+        let preparing = job.preparing.as_ref();
+        let with_others = |bytes| preparing.map_or(bytes, |of| of.planned(bytes));
+        plan::check_step(planned, with_others, &devices[0])?;
     }
     let mut model = adaptable(job.model);
     let mut begun_with = Vec::new();
@@ -225,7 +230,9 @@ where
     let strategy = strategy.as_ref();
     let trunk = args.of_method.cache_trunk.then(TrunkCache::default);
     let between = between(&args.model)?;
+    let seat = job.preparing.and_then(Preparing::ready);
     let trainer = Trainer::new(config, job.train)
+        .with_runs(seat.as_ref())
         .with_validation(job.valid)
         .with_state(state)
         .with_context(&context)

@@ -21,6 +21,9 @@ const SIGNALS: &[(i32, &str)] = &[
     (SIGHUP, "SIGHUP"),
 ];
 
+/// How many runs listen.
+static LISTENING: AtomicUsize = AtomicUsize::new(0);
+
 /// How often a signal is looked for.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -58,6 +61,7 @@ impl Interrupts {
             flag::register_usize(*signal, Arc::clone(&listening.asked), *signal as usize)?;
             flag::register(*signal, Arc::clone(&listening.at_once))?;
         }
+        LISTENING.fetch_add(1, Ordering::SeqCst);
         Ok(listening)
     }
 
@@ -72,10 +76,13 @@ impl Interrupts {
     }
 }
 
-/// When nobody looks at `asked` any more, a signal ends the program.
+/// When nobody looks at `asked` any more, in this run or in one at once with it, a signal ends the
+/// program.
 impl Drop for Interrupts {
     fn drop(&mut self) {
-        self.at_once.store(true, Ordering::SeqCst);
+        if LISTENING.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.at_once.store(true, Ordering::SeqCst);
+        }
     }
 }
 

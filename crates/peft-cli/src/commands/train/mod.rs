@@ -4,6 +4,7 @@ mod adapter;
 mod cadence;
 mod checks;
 mod classifier;
+mod company;
 mod cost;
 mod directory;
 mod fit;
@@ -33,6 +34,7 @@ use peft_train::{
 pub(crate) use self::adapter::{names_output_layer, token_choice};
 use self::checks::{check, check_evaluations};
 use self::classifier::Inputs;
+use self::company::Member;
 use self::directory::Directory;
 use self::fit::{Job, fit};
 pub(crate) use self::interrupt::{Signal, end_without_traces};
@@ -47,9 +49,16 @@ use crate::error::CliError;
 use crate::say::say;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
-    if let Some(sweep) = &args.sweep {
-        return sweep::run(args, sweep);
+    match &args.sweep {
+        Some(sweep) => sweep::run(args, sweep),
+        None if !args.runs.is_empty() => sweep::run_files(args),
+        None => run_one(args, None),
     }
+}
+
+/// One run, by itself or with others at once.
+fn run_one(args: &TrainArgs, member: Option<Member<'_>>) -> Result<(), CliError> {
+    let preparing = member.map(Member::prepare);
     let mut args = args.clone();
     let init = init::complete(&mut args)?;
     args.complete();
@@ -82,6 +91,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     };
     let config = train_config(args);
     if matches!(train_rows.kind(), RowKind::Labelled | RowKind::Tagged) {
+        if preparing.is_some() {
+            return Err(CliError::Usage(
+                "runs at once are of rows of text, and these have labels: train them one after the other".into(),
+            ));
+        }
         let inputs = Inputs {
             checkpoint: &checkpoint,
             tokenizer: &tokenizer,
@@ -118,11 +132,21 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
     let (devices, dtype) = placed_on(&args.model)?;
     let device = devices[0].clone().autodiff();
     seed(&args.model, &device, args.seed)?;
-    let model = match checkpoint.has_weights() {
-        true => checkpoint.load(&device, dtype)?,
-        false if args.method() == Method::Full => checkpoint.draw(&device)?,
+    if preparing.is_some() && !checkpoint.has_weights() {
+        return Err(CliError::Usage(format!(
+            "runs at once share the weights of their model, and {} has none",
+            args.model.model.display()
+        )));
+    }
+    let load = || match checkpoint.has_weights() {
+        true => Ok(checkpoint.load(&device, dtype)?),
+        false if args.method() == Method::Full => Ok(checkpoint.draw(&device)?),
         // Says which files are missing.
-        false => checkpoint.load(&device, dtype)?,
+        false => Ok(checkpoint.load(&device, dtype)?),
+    };
+    let model = match &preparing {
+        Some(preparing) => preparing.base(load)?,
+        None => load()?,
     };
     let model = match &init {
         Some(init) => init.saved.untied(model)?,
@@ -163,6 +187,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), CliError> {
         labels: None,
         task: TaskType::CausalLm,
         fields,
+        preparing,
     };
     let objective = Answered {
         objective: PackedNextToken {

@@ -1,15 +1,28 @@
-//! `train --sweep`: a run for each value of a flag.
+//! Several runs of one command: `--sweep`, a run for each value of a flag, and `--runs`, a run for
+//! each file of settings.
 
+use std::path::Path;
+use std::thread;
+
+use super::company::{Company, Member};
 use super::directory::holds_result;
-use crate::args::{Sweep, TrainArgs};
+use crate::args::{ModelArgs, Sweep, TrainArgs};
+use crate::changed_flags::{changed_by, with_flags};
 use crate::commands::print_line;
 use crate::commands::run_record::RunRecord;
-use crate::config_file::{RESOLVED, with_flags};
+use crate::config_file::RESOLVED;
 use crate::error::CliError;
-use crate::say::say;
+use crate::say::{named, say};
 
 /// Flags that name what all runs share, or that are no setting.
 const SHARED: [&str; 5] = ["model", "train", "valid", "out", "device"];
+
+/// A run among others.
+struct Named {
+    /// What it differs by, which also names it.
+    name: String,
+    args: TrainArgs,
+}
 
 /// Train once for each value, each in `OUT/FLAG-VALUE`, and say which did best. A run that is done
 /// is not done again, and one that was interrupted goes on.
@@ -27,43 +40,175 @@ pub(super) fn run(args: &TrainArgs, sweep: &Sweep) -> Result<(), CliError> {
     }
     // All are understood before the first trains.
     let runs = sweep.values.iter().map(|value| {
-        let out = args.out.join(format!("{}-{value}", sweep.flag));
         let changed = [(sweep.flag.as_str(), value.clone())];
         let mut run = with_flags(args, &changed)?;
-        run.resume = out.join(RESOLVED).exists();
-        run.out = out;
-        Ok((value, run))
+        run.out = args.out.join(format!("{}-{value}", sweep.flag));
+        Ok(Named {
+            name: value.clone(),
+            args: run,
+        })
     });
-    let runs: Vec<(&String, TrainArgs)> = runs.collect::<Result<_, CliError>>()?;
-    for (value, run) in &runs {
-        if run.resume && holds_result(&run.out).is_some() {
-            say!(
-                "--{} {value} is done already, in {}",
-                sweep.flag,
-                run.out.display()
-            );
-            continue;
-        }
-        say!("--{} {value}", sweep.flag);
-        match super::run(run) {
-            // What a bad value does to a run is what a sweep is to show.
-            Err(error @ (CliError::Diverged { .. } | CliError::Worse { .. })) => {
-                say!("--{} {value}: {}", sweep.flag, error.chain());
-            }
-            other => other?,
-        }
+    let runs = runs.collect::<Result<Vec<_>, CliError>>()?;
+    train(&runs, args.at_once, |name| {
+        format!("--{} {name}", sweep.flag)
+    })?;
+    let best = report(&sweep.flag, &runs)?;
+    match best {
+        Some((loss, of)) => print_line(format!(
+            "lowest: --{} {}, validation loss {loss:.4}, in {}",
+            sweep.flag,
+            of.name,
+            of.args.out.join(super::run::BEST).display()
+        )),
+        None => print_line("no run was better than the model before training"),
     }
-    report(sweep, &runs)
 }
 
-fn report(sweep: &Sweep, runs: &[(&String, TrainArgs)]) -> Result<(), CliError> {
-    let mut best: Option<(f64, &String, &TrainArgs)> = None;
+/// Train once for each file of settings, all at once: each run has the flags of the command line
+/// but for what its file says, and is in `OUT/FILE` where that names no directory.
+pub(super) fn run_files(args: &TrainArgs) -> Result<(), CliError> {
+    let runs = args.runs.iter().map(|file| {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let mut run = changed_by(args, file)?;
+        if same_place(&run.out, &args.out) {
+            run.out = args.out.join(&*name);
+        }
+        Ok(Named {
+            name: name.into_owned(),
+            args: run,
+        })
+    });
+    let runs = runs.collect::<Result<Vec<_>, CliError>>()?;
+    for (i, run) in runs.iter().enumerate() {
+        let same = |other: &&Named| same_place(&other.args.out, &run.args.out);
+        if let Some(other) = runs[..i].iter().find(same) {
+            return Err(CliError::Usage(format!(
+                "--runs: {} and {} are both to be in {}",
+                other.name,
+                run.name,
+                run.args.out.display()
+            )));
+        }
+    }
+    train(&runs, true, str::to_owned)?;
+    report("run", &runs).map(drop)
+}
+
+fn same_place(a: &Path, b: &Path) -> bool {
+    let absolute = |path: &Path| std::path::absolute(path).ok();
+    absolute(a) == absolute(b)
+}
+
+/// Train what is not done yet, one run after the other or all at once.
+fn train(
+    runs: &[Named],
+    at_once: bool,
+    called: impl Fn(&str) -> String + Sync,
+) -> Result<(), CliError> {
+    let mut left = Vec::new();
+    for run in runs {
+        let mut args = run.args.clone();
+        args.resume = args.out.join(RESOLVED).exists();
+        if args.resume && holds_result(&args.out).is_some() {
+            let out = args.out.display();
+            say!("{} is done already, in {out}", called(&run.name));
+            continue;
+        }
+        left.push((called(&run.name), args));
+    }
+    // What a bad value does to a run is what a sweep is to show.
+    let shown = |name: &str, result: Result<(), CliError>| match result {
+        Err(error @ (CliError::Diverged { .. } | CliError::Worse { .. })) => {
+            say!("{name}: {}", error.chain());
+            Ok(())
+        }
+        other => other,
+    };
+    if !at_once {
+        return left.iter().try_for_each(|(name, args)| {
+            say!("{name}");
+            shown(name, super::run_one(args, None))
+        });
+    }
+    one_base(&left)?;
+    let company = Company::new(left.len());
+    let results: Vec<Result<(), CliError>> = thread::scope(|scope| {
+        let threads: Vec<_> = left
+            .iter()
+            .enumerate()
+            .map(|(run, (name, args))| {
+                let member = Member {
+                    company: &company,
+                    run,
+                };
+                let train = move || named(name, || super::run_one(args, Some(member)));
+                scope.spawn(train)
+            })
+            .collect();
+        let joined = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        joined
+            .map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    // All that went wrong is said; the first of it is the outcome.
+    let mut outcome = Ok(());
+    for ((name, _), result) in left.iter().zip(results) {
+        match (shown(name, result), &outcome) {
+            (Err(error), Ok(())) => outcome = Err(error),
+            (Err(error), Err(_)) => say!("{name}: {}", error.chain()),
+            (Ok(()), _) => {}
+        }
+    }
+    outcome
+}
+
+/// That runs have one base, in one form and on one device.
+fn one_base(runs: &[(String, TrainArgs)]) -> Result<(), CliError> {
+    let held = |args: &ModelArgs| {
+        [
+            args.model.display().to_string(),
+            args.device.clone(),
+            args.dtype.clone(),
+            format!("{:?}", args.quantise),
+            args.quantise_embeddings.to_string(),
+        ]
+    };
+    let Some((first, others)) = runs.split_first() else {
+        return Ok(());
+    };
+    for (name, args) in others {
+        let pairs = held(&first.1.model).into_iter().zip(held(&args.model));
+        if let Some((a, b)) = pairs.into_iter().find(|(a, b)| a != b) {
+            return Err(CliError::Usage(format!(
+                "runs at once adapt one base: {} has {a}, and {name} has {b}",
+                first.0
+            )));
+        }
+    }
+    let device = &first.1.model;
+    match device.devices()[..] {
+        [one] if !device.split_model && !one.starts_with("remote:") => Ok(()),
+        _ => Err(CliError::Usage(format!(
+            "runs at once are on one device of this machine, and --device is {}",
+            device.device
+        ))),
+    }
+}
+
+/// What came of the runs, a line each; that of the lowest validation loss.
+fn report<'a>(what: &str, runs: &'a [Named]) -> Result<Option<(f64, &'a Named)>, CliError> {
+    let mut best: Option<(f64, &Named)> = None;
+    let width = runs.iter().map(|run| run.name.chars().count()).max();
+    let width = width.unwrap_or(0).max(12);
     print_line(format!(
-        "{:>12} | before   best      at step  training loss",
-        sweep.flag
+        "{what:>width$} | before   best      at step  training loss"
     ))?;
-    for (value, run) in runs {
-        let record = RunRecord::read(&run.out)?;
+    for run in runs {
+        // One that ended before it began has left nothing.
+        let Ok(record) = RunRecord::read(&run.args.out) else {
+            print_line(format!("{:>width$} | no steps", run.name))?;
+            continue;
+        };
         let number = |value: Option<f64>| {
             value.map_or_else(|| "      –".into(), |value| format!("{value:7.4}"))
         };
@@ -71,23 +216,17 @@ fn report(sweep: &Sweep, runs: &[(&String, TrainArgs)]) -> Result<(), CliError> 
             .best
             .map_or_else(|| "–".into(), |step| step.to_string());
         print_line(format!(
-            "{value:>12} | {}  {}  {step:>7}  {}",
+            "{:>width$} | {}  {}  {step:>7}  {}",
+            run.name,
             number(record.valid_loss(0.0)),
             number(record.best_loss()),
             number(RunRecord::last(&record.train, "loss")),
         ))?;
         if let Some(loss) = record.best_loss()
-            && best.is_none_or(|(least, ..)| loss < least)
+            && best.as_ref().is_none_or(|(least, _)| loss < *least)
         {
-            best = Some((loss, value, run));
+            best = Some((loss, run));
         }
     }
-    match best {
-        Some((loss, value, run)) => print_line(format!(
-            "lowest: --{} {value}, validation loss {loss:.4}, in {}",
-            sweep.flag,
-            run.out.join(super::run::BEST).display()
-        )),
-        None => print_line("no run was better than the model before training"),
-    }
+    Ok(best)
 }

@@ -49,7 +49,7 @@ pub(super) struct Thin {
 pub(super) type RunThin = unsafe fn(Thin);
 
 /// Rows of a [`Thin`] product, at most.
-pub(super) const THIN_ROWS: usize = 8;
+pub(in crate::flex) const THIN_ROWS: usize = 8;
 /// What rows are filled up to, so that there is code for few numbers of them.
 pub(super) fn padded(rows: usize) -> usize {
     rows.next_power_of_two()

@@ -33,10 +33,11 @@ mod thin;
 
 use burn::tensor::{bf16 as Bf16, f16 as F16};
 
+pub(super) use kernel::THIN_ROWS;
 pub(super) use library::{Matrix, products};
 pub(super) use packed::packed_product;
 
-use kernel::{Kernel, THIN_COLUMNS, THIN_ROWS};
+use kernel::{Kernel, THIN_COLUMNS};
 use line::{Element, LINE};
 use pack::Factor;
 use product::multiply;
