@@ -2,7 +2,7 @@
 
 use super::Fault;
 
-pub(super) const FAULTS: [Fault; 16] = [
+pub(super) const FAULTS: [Fault; 19] = [
     Fault {
         name: "a number has the code below the nearest",
         file: "crates/peft-kernels/src/blockwise8.rs",

@@ -225,7 +225,11 @@ where
     let context = context(args, job.valid.map(Examples::digest));
     let mut run = Run::new(args, lock, done, save_every, what);
     run.sampler = job.sampler;
-    run.cost = Cost::new(planned, &args.model.dtype);
+    // Of runs at once, what was used is not told apart.
+    run.cost = Cost::new(
+        planned.filter(|_| job.preparing.is_none()),
+        &args.model.dtype,
+    );
     let strategy = adapters_or(strategy, args, &model)?;
     let strategy = strategy.as_ref();
     let trunk = args.of_method.cache_trunk.then(TrunkCache::default);
