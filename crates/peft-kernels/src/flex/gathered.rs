@@ -20,6 +20,10 @@ use crate::meeting::Meeting;
 /// long text takes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Rows up to which it is worth while to wait for the others: a product of more is bound by its
+/// arithmetic, and not by reading the weight (`cargo xtask bench at-once`).
+const MANY: usize = 96;
+
 /// Columns of an f32 product up to which the order of the `gemm` crate's sums may depend on the
 /// number of rows: it has other kernels for results of up to 16 × 16, and other blocks of results
 /// of up to 64 × 64.
@@ -156,8 +160,9 @@ pub(super) fn product(x: &FlexTensor, weight: &FlexTensor, transposed: bool) -> 
     let key = Key::of(weight, transposed)?;
     let layout = x.layout();
     let is_plain = layout.shape().num_dims() == 2 && x.is_contiguous() && x.dtype() == DType::F32;
-    // These go a way of their own, whose sums may be in another order.
-    let is_few = layout.shape()[0] <= THIN_ROWS;
+    // These go a way of their own, whose sums may be in another order, or gain nothing.
+    let rows = layout.shape()[0];
+    let is_few = rows <= THIN_ROWS || rows > MANY;
     let columns = key.dims[usize::from(!transposed)];
     let is_narrow = columns <= NARROW && !is_stored(weight);
     if !gathered.places.contains(&key.place) || is_few || is_narrow || !is_plain {

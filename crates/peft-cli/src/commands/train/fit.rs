@@ -15,6 +15,7 @@ use peft_train::{
 use serde_json::{Map, Value, json};
 
 use super::adapter::adapter_config;
+use super::announce::announce;
 use super::company::Preparing;
 use super::cost::Cost;
 use super::directory::{Directory, holds_result};
@@ -197,31 +198,7 @@ where
         let tried = unless_lost(|| trainer.run(model, objective, &mut finder));
         return finder.finish(args, tried.map(drop));
     }
-    let warmup = config.warmup.steps(length.total_steps);
-    say!(
-        "{} steps, learning rate {:e}{}, {} by the schedule after {warmup} steps of warm-up",
-        length.total_steps,
-        config.learning_rate,
-        args.lr_origin,
-        config.schedule
-    );
-    if let [first, others @ ..] = args.model.devices().as_slice()
-        && !others.is_empty()
-        && !args.model.split_model
-    {
-        say!(
-            "{first} and {} share each batch; {first} sums, updates and evaluates",
-            others.join(", ")
-        );
-    }
-    for text in doubts(args, config) {
-        say!("warning: {text}");
-    }
-    if warmup >= length.total_steps {
-        say!(
-            "warning: the run is all warm-up, from a learning rate of 0: it is too short to move anything"
-        );
-    }
+    announce(args, config, length.total_steps);
     let context = context(args, job.valid.map(Examples::digest));
     let mut run = Run::new(args, lock, done, save_every, what);
     run.sampler = job.sampler;
@@ -279,30 +256,6 @@ fn on_packed<M: Module>(
         Some(error) => Err(error.into()),
         None => Ok(attached?),
     }
-}
-
-/// What of the settings most often goes wrong.
-fn doubts(args: &TrainArgs, config: &TrainConfig) -> Vec<String> {
-    /// LoRA loses against full fine-tuning where batches are larger: "LoRA Without Regret"
-    /// (Schulman et al. 2025).
-    const LARGE_BATCH: usize = 32;
-    let mut doubts = Vec::new();
-    let rows = config.batch_size.saturating_mul(config.grad_accum);
-    if args.method() == Method::Lora && rows > LARGE_BATCH {
-        doubts.push(format!(
-            "{rows} rows a step: LoRA learns less from steps of more than {LARGE_BATCH}, as has been measured; take fewer and more steps"
-        ));
-    }
-    let usual = args.default_lr();
-    let anew = args.init_adapter.is_none() && !args.method().is_layerwise();
-    if anew && config.learning_rate < usual / 20.0 {
-        doubts.push(format!(
-            "a learning rate of {:e} is one of full fine-tuning: --method {} takes about {usual:e}",
-            config.learning_rate,
-            args.method()
-        ));
-    }
-    doubts
 }
 
 /// A budget of ranks that falls in the middle of a run of so many steps.

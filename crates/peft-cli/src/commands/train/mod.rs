@@ -1,6 +1,7 @@
 //! `peft train`.
 
 mod adapter;
+mod announce;
 mod cadence;
 mod checks;
 mod classifier;
