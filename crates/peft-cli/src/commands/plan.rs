@@ -27,7 +27,7 @@ use self::rows::PlannedRows;
 use self::shared::Shared;
 use self::storages::{Storages, with_weights};
 pub(super) use self::table::bytes;
-use super::train::names_output_layer;
+use super::train::{names_output_layer, workers};
 use super::{opened, print_line};
 use crate::args::{Cli, HoldArg, Method, MethodArgs, ModelArgs, PlanArgs, TrainArgs, Verb};
 use crate::device::{on_cores, placed, placed_on};
@@ -142,6 +142,8 @@ impl Case {
 /// What a model is made of and what trains of it: enough for steps of any batch.
 struct Sized {
     train: TrainArgs,
+    /// Whether the model itself drops something in training.
+    drops: bool,
     sizes: ModelSizes,
     held: Storages,
     /// Tokens of all rows, where they are known.
@@ -153,7 +155,8 @@ impl Sized {
         let train = train_args(args)?;
         let (device, dtype) = placed(&train.model)?;
         let bytes = dtype.size() as f64;
-        let run = run_of(&train, Run::new(args.batch_size, args.max_length));
+        let drops = checkpoint.config().has_dropout();
+        let run = run_of(&train, drops, Run::new(args.batch_size, args.max_length));
         let checkpoint = checkpoint
             .clone()
             .with_quantise(train.held())
@@ -180,6 +183,7 @@ impl Sized {
         let dense = train.model.dtype.clone();
         Ok(Self {
             train,
+            drops,
             sizes,
             held: Storages { held, dense },
             tokens: None,
@@ -188,7 +192,7 @@ impl Sized {
 
     /// A step of one batch of these sizes.
     fn run(&self, rows: usize, tokens: usize) -> Run {
-        run_of(&self.train, Run::new(rows, tokens))
+        run_of(&self.train, self.drops, Run::new(rows, tokens))
     }
 
     fn case(&self, args: &PlanArgs) -> Case {
@@ -249,17 +253,11 @@ impl Sized {
 }
 
 /// A run of these batches, by the flags that are not of their sizes.
-fn run_of(args: &TrainArgs, run: Run) -> Run {
+fn run_of(args: &TrainArgs, model_drops: bool, run: Run) -> Run {
     let of = &args.of_method;
-    let drops = of.dropout.is_some_and(|rate| rate > 0.0);
-    // What is dropped is drawn by one worker, as `train` has it.
-    let cores = || match drops || args.learning.neftune_alpha != 0.0 {
-        true => 1,
-        false => std::thread::available_parallelism().map_or(1, usize::from),
-    };
     Run {
         recompute: args.recompute,
-        dropout: drops,
+        dropout: of.dropout.is_some_and(|rate| rate > 0.0),
         moments: args.learning.optimizer.moments(),
         small_moments: args.learning.optimizer.small_moments(),
         kept: match of.cache_trunk {
@@ -269,7 +267,7 @@ fn run_of(args: &TrainArgs, run: Run) -> Run {
         workers: match args.model.devices().len() {
             // Blocks are run again by one, however many there may be.
             1 if args.recompute => 1,
-            1 => args.workers.unwrap_or_else(cores).min(run.rows.max(1)),
+            1 => workers(args, model_drops).min(run.rows.max(1)),
             several => several * args.workers.unwrap_or(1),
         },
         ..run
@@ -314,7 +312,8 @@ pub(super) fn of_run<M: Transformer, E: TrainExample>(
     }
     let (_, dtype) = placed_on(&args.model).ok()?;
     let (rows, tokens, targets) = largest_batch(args, examples, outputs.is_some());
-    let run = run_of(args, Run::new(rows, tokens));
+    let drops = checkpoint.config().has_dropout();
+    let run = run_of(args, drops, Run::new(rows, tokens));
     let all: usize = examples.lengths().iter().sum();
     let run = Run {
         batches: args.grad_accum,

@@ -87,7 +87,7 @@ fn run_one(args: &TrainArgs, member: Option<Member<'_>>) -> Result<(), CliError>
     )?;
     companions.check(args.method() == Method::Full)?;
     let args = &TrainArgs {
-        workers: Some(workers(args, &checkpoint)),
+        workers: Some(workers(args, checkpoint.config().has_dropout())),
         ..args.clone()
     };
     let config = train_config(args);
@@ -292,12 +292,12 @@ fn left(checkpoint: &Checkpoint, virtual_tokens: usize) -> Result<usize, CliErro
     })
 }
 
-/// As many threads on each device as are asked for, or as are of use: several draw what they drop
-/// in no fixed order.
-fn workers(args: &TrainArgs, checkpoint: &Checkpoint) -> usize {
+/// As many threads on each device as are asked for, or as are of use: several draw what they drop,
+/// or what a `model_drops`, in no fixed order.
+pub(crate) fn workers(args: &TrainArgs, model_drops: bool) -> usize {
     let drops = args.of_method.dropout.is_some_and(|rate| rate != 0.0)
         || args.learning.neftune_alpha != 0.0
-        || checkpoint.config().has_dropout();
+        || model_drops;
     let on_one = || matches!(args.model.devices()[..], [device] if on_cores(device));
     let useful = || match on_one() && !drops {
         true => std::thread::available_parallelism().map_or(1, usize::from),
