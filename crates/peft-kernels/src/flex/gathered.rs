@@ -11,8 +11,9 @@ use burn::tensor::{Bytes, DType, Shape, Tensor};
 use burn_flex::{FlexTensor, Layout};
 
 use super::gemm::THIN_ROWS;
+use super::packed::is_packed;
 use super::product::product_of_rows;
-use super::stored::is_stored;
+use super::stored::{is_narrow, is_stored};
 use super::values::{tensor, values, width};
 use crate::meeting::Meeting;
 
@@ -21,7 +22,8 @@ use crate::meeting::Meeting;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Rows up to which it is worth while to wait for the others: a product of more is bound by its
-/// arithmetic, and not by reading the weight (`cargo xtask bench at-once`).
+/// arithmetic, and not by reading the weight (`cargo xtask bench at-once`). Of a weight in two
+/// bytes a number it is so from a quarter of them on.
 const MANY: usize = 96;
 
 /// Columns of an f32 product up to which the order of the `gemm` crate's sums may depend on the
@@ -160,12 +162,20 @@ pub(super) fn product(x: &FlexTensor, weight: &FlexTensor, transposed: bool) -> 
     let key = Key::of(weight, transposed)?;
     let layout = x.layout();
     let is_plain = layout.shape().num_dims() == 2 && x.is_contiguous() && x.dtype() == DType::F32;
-    // These go a way of their own, whose sums may be in another order, or gain nothing.
+    if !gathered.places.contains(&key.place) || !is_plain {
+        return None;
+    }
     let rows = layout.shape()[0];
-    let is_few = rows <= THIN_ROWS || rows > MANY;
+    let in_two_bytes = is_narrow(weight.dtype()) && !is_packed(weight);
+    if rows > if in_two_bytes { MANY / 4 } else { MANY } {
+        // It has as many at other weights: nobody waits for it any more.
+        gathered.meeting.leave(who);
+        SEAT.take();
+        return None;
+    }
+    // These go a way of their own, whose sums may be in another order.
     let columns = key.dims[usize::from(!transposed)];
-    let is_narrow = columns <= NARROW && !is_stored(weight);
-    if !gathered.places.contains(&key.place) || is_few || is_narrow || !is_plain {
+    if rows <= THIN_ROWS || columns <= NARROW && !is_stored(weight) {
         return None;
     }
     gathered.asked.fetch_add(1, Ordering::Relaxed);
@@ -267,6 +277,6 @@ mod tests {
                 together += asked - made;
             }
         }
-        assert!(together > 100, "{together}");
+        assert!(together > 60, "{together}");
     }
 }
