@@ -81,6 +81,7 @@ fn a_sweep_tells_the_best_and_does_nothing_twice() {
             "possible values: constant, linear, cosine",
         ),
         ("train=a,b", "the same for all runs"),
+        ("validation=a,b", "the same for all runs"),
         ("pack=1,2", "takes no value"),
     ] {
         let line = format!("{TRAIN} --sweep {sweep} --out other");

@@ -99,7 +99,13 @@ impl<K: Copy + Eq + Hash, X, Y> Meeting<K, X, Y> {
                     Asks::Nothing | Asks::For(..) => None,
                 };
             }
+            let is_being_done = matches!(own.asks, Asks::Nothing);
             let turns = state.turns();
+            if turns.is_empty() && is_being_done {
+                let waited = self.changed.wait(state);
+                state = waited.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
             if turns.is_empty() {
                 let left = self.patience.saturating_sub(began.elapsed());
                 let waited = self.changed.wait_timeout(state, left);
@@ -111,13 +117,21 @@ impl<K: Copy + Eq + Hash, X, Y> Meeting<K, X, Y> {
             }
             let taken = state.take(&turns);
             drop(state);
+            let mut panicked = None;
             for (key, whose, all) in taken {
-                let n = all.len();
-                let done = catch_unwind(AssertUnwindSafe(|| work(key, all)));
-                let (given, panic) = match done {
-                    Ok(all) => (all.into_iter().map(Some).collect(), None),
-                    Err(panic) => ((0..n).map(|_| None).collect::<Vec<_>>(), Some(panic)),
+                // After a panic nothing more is done, and nobody waits for it.
+                let done = match panicked {
+                    None => catch_unwind(AssertUnwindSafe(|| work(key, all))),
+                    Some(_) => Ok(Vec::new()),
                 };
+                let given = done.unwrap_or_else(|panic| {
+                    panicked = Some(panic);
+                    Vec::new()
+                });
+                let given = given
+                    .into_iter()
+                    .map(Some)
+                    .chain(std::iter::repeat_with(|| None));
                 let mut state = self.lock();
                 for (whose, y) in whose.into_iter().zip(given) {
                     if let Some(member) = state.present.get_mut(&whose) {
@@ -125,10 +139,9 @@ impl<K: Copy + Eq + Hash, X, Y> Meeting<K, X, Y> {
                     }
                 }
                 self.changed.notify_all();
-                if let Some(panic) = panic {
-                    drop(state);
-                    resume_unwind(panic);
-                }
+            }
+            if let Some(panic) = panicked {
+                resume_unwind(panic);
             }
             state = self.lock();
         }
@@ -292,12 +305,14 @@ mod tests {
     #[test]
     fn a_panic_leaves_the_others_to_themselves() {
         let meeting = Numbers::new(LONG);
-        (0..2).for_each(|who| meeting.enter(who));
+        (0..4).for_each(|who| meeting.enter(who));
         let outcomes: Vec<_> = thread::scope(|scope| {
             let meeting = &meeting;
-            let threads: Vec<_> = (0..2)
-                .map(|who| {
-                    scope.spawn(move || meeting.ask(who, "a", who, |_, _| panic!("no result")))
+            let threads: Vec<_> = ["a", "a", "b", "c"]
+                .into_iter()
+                .enumerate()
+                .map(|(who, key)| {
+                    scope.spawn(move || meeting.ask(who, key, who, |_, _| panic!("no result")))
                 })
                 .collect();
             threads

@@ -24,6 +24,8 @@ use crate::models::{spread, tiny};
 peft_tests::cases!(on the cores:
     each_run_is_as_it_is_alone,
     runs_on_a_narrow_base_are_as_they_are_alone,
+    runs_of_a_small_model_are_as_they_are_alone,
+    runs_of_a_models_own_parameters_share_no_graph,
     rows_go_through_a_weight_together,
     a_run_that_fails_leaves_the_others,
     what_draws_is_refused,
@@ -159,6 +161,29 @@ fn runs_on_a_narrow_base_are_as_they_are_alone(device: &Device) {
     }
     let base = base(device).map(&mut Narrow);
     check(&several(&base, 3), &base);
+}
+
+/// Whose products are so small that the order of their sums depends on their rows.
+fn runs_of_a_small_model_are_as_they_are_alone(device: &Device) {
+    let base = Prompted::new(Prefixed::new(spread(&tiny(), &device.clone().autodiff())));
+    check(&several(&base, 4), &base);
+}
+
+/// In a graph that they share one would hold what another waits for, product by product.
+fn runs_of_a_models_own_parameters_share_no_graph(device: &Device) {
+    let base = base(device);
+    let (name, _, attach) = METHODS
+        .iter()
+        .find(|(name, ..)| *name == "the top layers")
+        .expect("it is there");
+    let members = (0..3).map(|i| {
+        let mut model = base.clone();
+        attach(&mut model);
+        let mut member = Member::new(2 * i, name, model);
+        member.config.workers = 1;
+        member
+    });
+    check(&members.collect::<Vec<_>>(), &base);
 }
 
 /// LoRA of some rank, with rows, rates and steps of its own.

@@ -168,15 +168,19 @@ pub(super) fn gradients<M: Module, O: Objective<M>>(
         Some(place) => place.take(|| work(worker, models)),
         None => work(worker, models),
     };
+    // Leaves of its own: threads, and runs at once, would wait for each other in a graph that they
+    // share.
+    let forked = || -> Vec<M> {
+        let fork = |(model, device): (&M, &_)| model.clone().fork(device);
+        models.iter().zip(devices).map(fork).collect()
+    };
     let results = match busy {
-        0 | 1 => vec![work(0, &models, places.next())],
+        0 | 1 if seat.is_some() => vec![work(0, &forked(), places.next())],
+        0 | 1 => vec![work(0, &models, None)],
         busy => thread::scope(|scope| {
             let threads: Vec<_> = (0..busy)
                 .map(|worker| {
-                    // Leaves of its own: threads would wait for each other in a graph that they
-                    // share.
-                    let fork = |(model, device): (&M, &_)| model.clone().fork(device);
-                    let models: Vec<M> = models.iter().zip(devices).map(fork).collect();
+                    let models = forked();
                     let (work, place) = (&work, places.next());
                     scope.spawn(move || work(worker, &models, place))
                 })

@@ -129,7 +129,7 @@ pub(super) const FAULTS: [Fault; 19] = [
         file: "crates/peft-kernels/src/flex/gathered.rs",
         text: "columns <= NARROW && !is_stored(weight)",
         instead: "columns <= 4 && !is_stored(weight)",
-        cases: &["training::at_once::flex::each_run_is_as_it_is_alone"],
+        cases: &["training::at_once::flex::runs_of_a_small_model_are_as_they_are_alone"],
     },
     Fault {
         name: "each is given the first one's rows",

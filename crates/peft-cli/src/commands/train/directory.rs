@@ -34,7 +34,7 @@ pub(super) fn holds_result(out: &Path) -> Option<&'static str> {
 
 /// Whether the run that began in `--out` had these settings, whatever the number of its threads,
 /// which is not decided yet.
-fn same_settings(args: &TrainArgs) -> Result<bool, CliError> {
+pub(super) fn same_settings(args: &TrainArgs) -> Result<bool, CliError> {
     let path = args.out.join(RESOLVED);
     let text = peft_files::read_text(&path, LARGEST).map_err(|source| CliError::Io {
         action: "read",

@@ -1,8 +1,8 @@
 //! [`Interrupts`]: signals that ask a run to end.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{process, thread};
 
@@ -21,9 +21,6 @@ const SIGNALS: &[(i32, &str)] = &[
     (SIGHUP, "SIGHUP"),
 ];
 
-/// How many runs listen.
-static LISTENING: AtomicUsize = AtomicUsize::new(0);
-
 /// How often a signal is looked for.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -34,35 +31,53 @@ pub(crate) struct Signal {
     pub(crate) name: &'static str,
 }
 
-/// The first signal asks, and the run ends where it can go on from; the next one ends the program
-/// at once.
-pub(super) struct Interrupts {
+/// Signals of the process, which are registered once.
+#[derive(Default)]
+struct Listening {
     asked: Arc<AtomicUsize>,
     at_once: Arc<AtomicBool>,
+    /// How many listen.
+    listeners: usize,
+    registered: bool,
+}
+
+static LISTENING: LazyLock<Mutex<Listening>> = LazyLock::new(Mutex::default);
+
+fn listening() -> MutexGuard<'static, Listening> {
+    LISTENING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The first signal asks, and the run, or all that listen, ends where it can go on from; the next
+/// one ends the program at once.
+pub(super) struct Interrupts {
+    asked: Arc<AtomicUsize>,
 }
 
 impl Interrupts {
     /// Listen from now on.
     pub(super) fn listen() -> io::Result<Self> {
-        let listening = Self {
-            asked: Arc::default(),
-            at_once: Arc::default(),
-        };
-        for (signal, name) in SIGNALS {
-            if *name == "SIGHUP" && is_ignored(*signal) {
-                continue;
-            }
-            // In this order: the first one finds that there was none before it.
-            flag::register_conditional_shutdown(
-                *signal,
-                128 + signal,
-                Arc::clone(&listening.at_once),
-            )?;
-            flag::register_usize(*signal, Arc::clone(&listening.asked), *signal as usize)?;
-            flag::register(*signal, Arc::clone(&listening.at_once))?;
+        let mut all = listening();
+        if all.listeners == 0 {
+            all.asked.store(0, Ordering::SeqCst);
+            all.at_once.store(false, Ordering::SeqCst);
         }
-        LISTENING.fetch_add(1, Ordering::SeqCst);
-        Ok(listening)
+        if !all.registered {
+            for (signal, name) in SIGNALS {
+                if *name == "SIGHUP" && is_ignored(*signal) {
+                    continue;
+                }
+                let at_once = || Arc::clone(&all.at_once);
+                // In this order: the first one finds that there was none before it.
+                flag::register_conditional_shutdown(*signal, 128 + signal, at_once())?;
+                flag::register_usize(*signal, Arc::clone(&all.asked), *signal as usize)?;
+                flag::register(*signal, at_once())?;
+            }
+            all.registered = true;
+        }
+        all.listeners += 1;
+        Ok(Self {
+            asked: Arc::clone(&all.asked),
+        })
     }
 
     /// The signal that has asked the run to end, if one has.
@@ -76,12 +91,13 @@ impl Interrupts {
     }
 }
 
-/// When nobody looks at `asked` any more, in this run or in one at once with it, a signal ends the
-/// program.
+/// When nobody looks at `asked` any more, a signal ends the program.
 impl Drop for Interrupts {
     fn drop(&mut self) {
-        if LISTENING.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.at_once.store(true, Ordering::SeqCst);
+        let mut all = listening();
+        all.listeners -= 1;
+        if all.listeners == 0 {
+            all.at_once.store(true, Ordering::SeqCst);
         }
     }
 }

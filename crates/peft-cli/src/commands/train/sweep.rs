@@ -5,9 +5,11 @@ use std::path::Path;
 use std::thread;
 
 use super::company::{Company, Member};
-use super::directory::holds_result;
-use crate::args::{ModelArgs, Sweep, TrainArgs};
-use crate::changed_flags::{changed_by, with_flags};
+use super::directory::{holds_result, same_settings};
+use super::init;
+use super::interrupt::Interrupts;
+use crate::args::{Sweep, TrainArgs};
+use crate::changed_flags::{changed_by, long_name, with_flags};
 use crate::commands::print_line;
 use crate::commands::run_record::RunRecord;
 use crate::config_file::RESOLVED;
@@ -32,7 +34,8 @@ pub(super) fn run(args: &TrainArgs, sweep: &Sweep) -> Result<(), CliError> {
             "--sweep takes the value of the lowest validation loss: give --valid or --split".into(),
         ));
     }
-    if SHARED.contains(&sweep.flag.as_str()) {
+    let long = long_name(&sweep.flag).unwrap_or_else(|| sweep.flag.clone());
+    if SHARED.contains(&long.as_str()) {
         return Err(CliError::Usage(format!(
             "--sweep {}: it is the same for all runs of a sweep",
             sweep.flag
@@ -49,11 +52,19 @@ pub(super) fn run(args: &TrainArgs, sweep: &Sweep) -> Result<(), CliError> {
         })
     });
     let runs = runs.collect::<Result<Vec<_>, CliError>>()?;
-    train(&runs, args.at_once, |name| {
-        format!("--{} {name}", sweep.flag)
-    })?;
-    let best = report(&sweep.flag, &runs)?;
-    match best {
+    let called = |name: &str| format!("--{} {name}", sweep.flag);
+    let trained = train(&runs, args.at_once, true, called);
+    if !args.at_once {
+        trained?;
+        return best(sweep, &runs);
+    }
+    best(sweep, &runs)?;
+    trained
+}
+
+/// The table of a sweep, and which value did best.
+fn best(sweep: &Sweep, runs: &[Named]) -> Result<(), CliError> {
+    match report(&sweep.flag, runs)? {
         Some((loss, of)) => print_line(format!(
             "lowest: --{} {}, validation loss {loss:.4}, in {}",
             sweep.flag,
@@ -80,18 +91,19 @@ pub(super) fn run_files(args: &TrainArgs) -> Result<(), CliError> {
     });
     let runs = runs.collect::<Result<Vec<_>, CliError>>()?;
     for (i, run) in runs.iter().enumerate() {
-        let same = |other: &&Named| same_place(&other.args.out, &run.args.out);
-        if let Some(other) = runs[..i].iter().find(same) {
+        let same = |other: &Named| same_place(&other.args.out, &run.args.out);
+        if let Some(at) = runs[..i].iter().position(same) {
             return Err(CliError::Usage(format!(
-                "--runs: {} and {} are both to be in {}",
-                other.name,
-                run.name,
+                "--runs: {} and {} are both to be in {}; each names an `out` of its own",
+                args.runs[at].display(),
+                args.runs[i].display(),
                 run.args.out.display()
             )));
         }
     }
-    train(&runs, true, str::to_owned)?;
-    report("run", &runs).map(drop)
+    let trained = train(&runs, true, false, str::to_owned);
+    report("run", &runs)?;
+    trained
 }
 
 fn same_place(a: &Path, b: &Path) -> bool {
@@ -103,6 +115,7 @@ fn same_place(a: &Path, b: &Path) -> bool {
 fn train(
     runs: &[Named],
     at_once: bool,
+    bad_values: bool,
     called: impl Fn(&str) -> String + Sync,
 ) -> Result<(), CliError> {
     let mut left = Vec::new();
@@ -110,15 +123,23 @@ fn train(
         let mut args = run.args.clone();
         args.resume = args.out.join(RESOLVED).exists();
         if args.resume && holds_result(&args.out).is_some() {
-            let out = args.out.display();
-            say!("{} is done already, in {out}", called(&run.name));
+            let (name, out) = (called(&run.name), args.out.display());
+            let mut whole = args.clone();
+            init::complete(&mut whole)?;
+            whole.complete();
+            match same_settings(&whole)? {
+                true => say!("{name} is done already, in {out}"),
+                false => say!(
+                    "warning: {name} is done already, in {out}, with other settings: for these, name another --out"
+                ),
+            }
             continue;
         }
         left.push((called(&run.name), args));
     }
-    // What a bad value does to a run is what a sweep is to show.
+    // What a bad value does to a run is what a sweep is to show, and no failure of it.
     let shown = |name: &str, result: Result<(), CliError>| match result {
-        Err(error @ (CliError::Diverged { .. } | CliError::Worse { .. })) => {
+        Err(error @ (CliError::Diverged { .. } | CliError::Worse { .. })) if bad_values => {
             say!("{name}: {}", error.chain());
             Ok(())
         }
@@ -131,6 +152,12 @@ fn train(
         });
     }
     one_base(&left)?;
+    // One that listens as long as any run is there, so that a signal is all runs'.
+    let _listens = Interrupts::listen().map_err(|source| CliError::Io {
+        action: "listen to signals in",
+        path: ".".into(),
+        source,
+    })?;
     let company = Company::new(left.len());
     let results: Vec<Result<(), CliError>> = thread::scope(|scope| {
         let threads: Vec<_> = left
@@ -153,10 +180,9 @@ fn train(
     // All that went wrong is said; the first of it is the outcome.
     let mut outcome = Ok(());
     for ((name, _), result) in left.iter().zip(results) {
-        match (shown(name, result), &outcome) {
-            (Err(error), Ok(())) => outcome = Err(error),
-            (Err(error), Err(_)) => say!("{name}: {}", error.chain()),
-            (Ok(()), _) => {}
+        if let Err(error) = shown(name, result) {
+            say!("{name}: {}", error.chain());
+            outcome = outcome.and(Err(error));
         }
     }
     outcome
@@ -164,23 +190,33 @@ fn train(
 
 /// That runs have one base, in one form and on one device.
 fn one_base(runs: &[(String, TrainArgs)]) -> Result<(), CliError> {
-    let held = |args: &ModelArgs| {
-        [
-            args.model.display().to_string(),
-            args.device.clone(),
-            args.dtype.clone(),
-            format!("{:?}", args.quantise),
-            args.quantise_embeddings.to_string(),
-        ]
+    let held = |args: &TrainArgs| {
+        let mut args = args.clone();
+        init::complete(&mut args)?;
+        args.complete();
+        let model = &args.model;
+        let place = model.model.canonicalize().ok();
+        let place = place.unwrap_or_else(|| model.model.clone());
+        Ok::<_, CliError>([
+            ("--model", place.display().to_string()),
+            ("--device", model.device.clone()),
+            ("--dtype", model.dtype.clone()),
+            ("--quantise", format!("{:?}", args.held()).to_lowercase()),
+            (
+                "--quantise-embeddings",
+                model.quantise_embeddings.to_string(),
+            ),
+        ])
     };
     let Some((first, others)) = runs.split_first() else {
         return Ok(());
     };
+    let of_first = held(&first.1)?;
     for (name, args) in others {
-        let pairs = held(&first.1.model).into_iter().zip(held(&args.model));
-        if let Some((a, b)) = pairs.into_iter().find(|(a, b)| a != b) {
+        let pairs = of_first.iter().zip(held(args)?);
+        if let Some(((flag, a), (_, b))) = pairs.into_iter().find(|((_, a), (_, b))| a != b) {
             return Err(CliError::Usage(format!(
-                "runs at once adapt one base: {} has {a}, and {name} has {b}",
+                "runs at once adapt one base in one form: of {flag}, {} has {a}, and {name} has {b}",
                 first.0
             )));
         }
