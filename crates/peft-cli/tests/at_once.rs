@@ -72,6 +72,8 @@ fn runs_of_files_have_rows_and_settings_of_their_own() {
         fs::write(place.path(name), text).expect("it is written");
     };
     file("nouns.toml", "rank = 3\nlr = 0.01\nrslora = true");
+    // Also where what trains asks for a dense base, as this one is.
+    file("norms.toml", "method = 'norms'");
     file(
         "texts.toml",
         "train = 'texts.jsonl'\nsplit = 0.2\nbatch-size = 2\nout = 'elsewhere'",
@@ -81,7 +83,7 @@ fn runs_of_files_have_rows_and_settings_of_their_own() {
         "prefix.toml",
         "method = 'prefix-tuning'\nvirtual-tokens = 3",
     );
-    let files = "nouns.toml texts.toml prefix.toml";
+    let files = "nouns.toml texts.toml prefix.toml norms.toml";
     let all = format!("{flags} --train train.jsonl --runs {files} --out all");
     let text = said(&place, &all);
     for name in ["[nouns] ", "[texts] "] {
@@ -91,6 +93,11 @@ fn runs_of_files_have_rows_and_settings_of_their_own() {
     said(&place, &nouns);
     let texts = format!("{flags} --train texts.jsonl --split 0.2 --batch-size 2 --out texts");
     said(&place, &texts);
+    said(
+        &place,
+        &format!("{flags} --train train.jsonl --method norms --out norms"),
+    );
+    assert_eq!(of(&place, "all/norms"), of(&place, "norms"));
     let prefix = "--method prefix-tuning --virtual-tokens 3 --out prefix";
     said(&place, &format!("{flags} --train train.jsonl {prefix}"));
     assert_eq!(of(&place, "all/prefix"), of(&place, "prefix"));
@@ -99,7 +106,7 @@ fn runs_of_files_have_rows_and_settings_of_their_own() {
     // Each can go on by itself, and all together: what is done is not done again.
     said(&place, "train --resume --out all/nouns --max-steps 7");
     let text = said(&place, &all);
-    assert_eq!(text.matches("is done already").count(), 3, "{text}");
+    assert_eq!(text.matches("is done already").count(), 4, "{text}");
 }
 
 #[test]

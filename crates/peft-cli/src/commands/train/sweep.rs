@@ -4,6 +4,9 @@
 use std::path::Path;
 use std::thread;
 
+use burn::nn::Linear;
+use peft_store::{Checkpoint, Held};
+
 use super::company::{Company, Member};
 use super::directory::{holds_result, same_settings};
 use super::init;
@@ -13,6 +16,7 @@ use crate::changed_flags::{changed_by, long_name, with_flags};
 use crate::commands::print_line;
 use crate::commands::run_record::RunRecord;
 use crate::config_file::RESOLVED;
+use crate::device::placed;
 use crate::error::CliError;
 use crate::say::{named, say};
 
@@ -190,45 +194,64 @@ fn train(
 
 /// That runs have one base, in one form and on one device.
 fn one_base(runs: &[(String, TrainArgs)]) -> Result<(), CliError> {
-    let held = |args: &TrainArgs| {
-        let mut args = args.clone();
-        init::complete(&mut args)?;
-        args.complete();
+    let of = |args: &TrainArgs| {
         let model = &args.model;
         let place = model.model.canonicalize().ok();
         let place = place.unwrap_or_else(|| model.model.clone());
-        Ok::<_, CliError>([
+        [
             ("--model", place.display().to_string()),
             ("--device", model.device.clone()),
             ("--dtype", model.dtype.clone()),
-            ("--quantise", format!("{:?}", args.held()).to_lowercase()),
             (
                 "--quantise-embeddings",
                 model.quantise_embeddings.to_string(),
             ),
-        ])
+        ]
     };
     let Some((first, others)) = runs.split_first() else {
         return Ok(());
     };
-    let of_first = held(&first.1)?;
+    let device = &first.1.model;
+    let is_here = matches!(device.devices()[..], [one] if !one.starts_with("remote:"));
+    if !is_here || device.split_model {
+        return Err(CliError::Usage(format!(
+            "runs at once are on one device of this machine, and --device is {}",
+            device.device
+        )));
+    }
+    let form_of_first = form(&first.1)?;
     for (name, args) in others {
-        let pairs = of_first.iter().zip(held(args)?);
+        let pairs = of(&first.1).into_iter().zip(of(args));
         if let Some(((flag, a), (_, b))) = pairs.into_iter().find(|((_, a), (_, b))| a != b) {
             return Err(CliError::Usage(format!(
-                "runs at once adapt one base in one form: of {flag}, {} has {a}, and {name} has {b}",
+                "runs at once adapt one base: of {flag}, {} has {a}, and {name} has {b}",
+                first.0
+            )));
+        }
+        if form(args)? != form_of_first {
+            return Err(CliError::Usage(format!(
+                "runs at once adapt one base in one form: {} and {name} do not hold its weights alike; with --quantise none they do",
                 first.0
             )));
         }
     }
-    let device = &first.1.model;
-    match device.devices()[..] {
-        [one] if !device.split_model && !one.starts_with("remote:") => Ok(()),
-        _ => Err(CliError::Usage(format!(
-            "runs at once are on one device of this machine, and --device is {}",
-            device.device
-        ))),
-    }
+    Ok(())
+}
+
+/// What a run would hold its base in; none where that is not known, which is told when it is read.
+fn form(args: &TrainArgs) -> Result<Option<Held>, CliError> {
+    let mut args = args.clone();
+    init::complete(&mut args)?;
+    args.complete();
+    let Ok(checkpoint) = Checkpoint::open(&args.model.model) else {
+        return Ok(None);
+    };
+    let checkpoint = checkpoint
+        .with_quantise(args.held())
+        .with_quantised_vocabulary(args.model.quantise_embeddings);
+    let (device, dtype) = placed(&args.model)?;
+    // Of files; a model without them is refused later.
+    Ok(checkpoint.held(&Vec::<Linear>::new(), &device, dtype).ok())
 }
 
 /// What came of the runs, a line each; that of the lowest validation loss.
