@@ -121,9 +121,11 @@ LOFTQ = {"nf4_exact": 6, "nf4_leading": 3}
 
 
 def make_loftq(name):
-    """LoftQ's factors of one weight: PEFT's `loftq_init`, one iteration, with bitsandbytes' nf4 on the processor in place of cuda.
+    """LoftQ's factors of one weight: PEFT's `loftq_init`, one iteration, with bitsandbytes' nf4 on
+    the processor in place of cuda.
 
-    PEFT gives the factors the whole of what packing leaves out, and then scales them: alpha is the rank here, so that the scale is 1.
+    PEFT gives the factors the whole of what packing leaves out, and then scales them: alpha is the
+    rank here, so that the scale is 1.
     """
     from peft.tuners.lora import layer
     from peft.utils import loftq_utils

@@ -1,8 +1,12 @@
-"""LoRA of PEFT's on convolutions: `python make_convolutions.py`; `python make_convolutions.py NAME DIR` for what is written here.
+"""LoRA of PEFT's on convolutions.
 
-`convolutions/NAME/` gets an adapter each, and `convolutions/values.json` the base's tensors, the inputs, what the base makes of them,
-and what each adapted model does; `grouped` is of another base, whose last layer has two groups. With NAME and DIR the
-directory, which was written elsewhere, is loaded in PEFT, and its outputs are compared with those of NAME.
+    python make_convolutions.py
+    python make_convolutions.py NAME DIR
+
+`convolutions/NAME/` gets an adapter each, and `convolutions/values.json` the base's tensors, the
+inputs, what the base makes of them, and what each adapted model does; `grouped` is of another base,
+whose last layer has two groups. With NAME and DIR the directory, which was written elsewhere, is
+loaded in PEFT, and its outputs are compared with those of NAME.
 """
 
 import json

@@ -4,22 +4,15 @@ mod common;
 
 use std::fs;
 
-use common::Place;
 use common::models::{refused, write};
+use common::{Place, said, words};
 
 const TRAIN: &str =
     "train --model model --train train.jsonl --valid valid.jsonl --rank 2 --batch-size 4";
 const FILE: &str = "adapter_model.safetensors";
 
-fn words(line: &str) -> Vec<&str> {
-    line.split_whitespace().collect()
-}
-
-fn said(place: &Place, line: &str) -> String {
-    let out = place.run(&words(line));
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success(), "{line}: {said}");
-    said + &String::from_utf8_lossy(&out.stdout)
+fn file(place: &Place, name: &str, text: &str) {
+    fs::write(place.path(name), text).expect("it is written");
 }
 
 fn of(place: &Place, run: &str) -> Vec<u8> {
@@ -68,9 +61,7 @@ fn runs_of_files_have_rows_and_settings_of_their_own() {
         "texts.jsonl",
         &[r#"{"text": "a noun of a place, or of what is there"}"#; 9],
     );
-    let file = |name: &str, text: &str| {
-        fs::write(place.path(name), text).expect("it is written");
-    };
+    let file = |name: &str, text: &str| file(&place, name, text);
     file("nouns.toml", "rank = 3\nlr = 0.01\nrslora = true");
     // Also where what trains asks for a dense base, as this one is.
     file("norms.toml", "method = 'norms'");
@@ -112,9 +103,7 @@ fn runs_of_files_have_rows_and_settings_of_their_own() {
 #[test]
 fn one_that_fails_leaves_the_others() {
     let place = Place::new();
-    let file = |name: &str, text: &str| {
-        fs::write(place.path(name), text).expect("it is written");
-    };
+    let file = |name: &str, text: &str| file(&place, name, text);
     file("good.toml", "lr = 0.01");
     file("wild.toml", "lr = 1e30");
     file("lost.toml", "train = 'nothing.jsonl'");
@@ -138,9 +127,7 @@ fn one_that_fails_leaves_the_others() {
 #[test]
 fn what_cannot_be_at_once_is_refused() {
     let place = Place::new();
-    let file = |name: &str, text: &str| {
-        fs::write(place.path(name), text).expect("it is written");
-    };
+    let file = |name: &str, text: &str| file(&place, name, text);
     file("a.toml", "rank = 4");
     file("b.toml", "dtype = 'bf16'");
     file("c.toml", "rnak = 4");

@@ -3,23 +3,12 @@
 
 mod common;
 
-use common::Place;
 use common::models::{refused, write};
+use common::{Place, said, words};
 use serde_json::Value;
 
 const TRAIN: &str =
     "train --model model --train train.jsonl --valid valid.jsonl --rank 2 --batch-size 4";
-
-fn words(line: &str) -> Vec<&str> {
-    line.split_whitespace().collect()
-}
-
-fn said(place: &Place, line: &str) -> String {
-    let out = place.run(&words(line));
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success(), "{line}: {said}");
-    said + &String::from_utf8_lossy(&out.stdout)
-}
 
 fn lines(place: &Place, run: &str) -> Vec<Value> {
     let text = String::from_utf8(place.read(&format!("{run}/metrics.jsonl"))).expect("UTF-8");

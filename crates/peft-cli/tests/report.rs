@@ -4,22 +4,11 @@ mod common;
 
 use std::fs;
 
-use common::Place;
 use common::models::refused;
+use common::{Place, said, words};
 
 const TRAIN: &str =
     "train --model model --train train.jsonl --valid valid.jsonl --rank 2 --batch-size 4";
-
-fn words(line: &str) -> Vec<&str> {
-    line.split_whitespace().collect()
-}
-
-fn said(place: &Place, line: &str) -> String {
-    let out = place.run(&words(line));
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success(), "{line}: {said}");
-    said
-}
 
 /// How many steps a run's metrics have.
 fn steps(place: &Place, run: &str) -> usize {

@@ -11,8 +11,8 @@ use peft_models::DecoderConfig;
 use peft_prefix::Prefixed;
 use peft_ptuning::Prompted;
 use peft_train::{
-    Example, NextToken, Optimizer, PackedNextToken, Regularisation, RunsAtOnce, TrainConfig,
-    TrainError, Trainer,
+    Example, NextToken, Optimizer, PackedNextToken, Regularisation, RunSeat, RunsAtOnce,
+    TrainConfig, TrainError, Trainer,
 };
 
 use super::devices::{Log, run};
@@ -84,29 +84,34 @@ impl Member {
     }
 }
 
-/// What each leaves, at once; and how many products they asked for and had made.
-fn at_once(members: &[Member], base: &Model) -> (Vec<Left>, (usize, usize)) {
+/// What each makes of its seat, on a thread of its own.
+fn seated<T: Send>(
+    members: &[Member],
+    base: &Model,
+    train: impl Fn(&Member, &RunSeat) -> T + Sync,
+) -> Vec<T> {
     let seats = RunsAtOnce::seats(base, members.len());
     thread::scope(|scope| {
-        let threads: Vec<_> = members
-            .iter()
-            .zip(seats)
-            .map(|(member, seat)| {
-                scope.spawn(move || {
-                    let trainer = Trainer::new(&member.config, &member.rows);
-                    let left = member.left(trainer.with_runs(&seat));
-                    (left, seat.products())
-                })
-            })
-            .collect();
-        let found: Vec<_> = threads
-            .into_iter()
+        let train = &train;
+        let spawn = |(member, seat)| scope.spawn(move || train(member, &seat));
+        let threads: Vec<_> = members.iter().zip(seats).map(spawn).collect();
+        let threads = threads.into_iter();
+        threads
             .map(|thread| thread.join().expect("no panic"))
-            .collect();
-        let most = found.iter().map(|(_, products)| *products).max();
-        let left = found.into_iter().map(|(left, _)| left).collect();
-        (left, most.unwrap_or_default())
+            .collect()
     })
+}
+
+/// What each leaves, at once; and how many products they asked for and had made.
+fn at_once(members: &[Member], base: &Model) -> (Vec<Left>, (usize, usize)) {
+    let found = seated(members, base, |member, seat| {
+        let trainer = Trainer::new(&member.config, &member.rows);
+        let left = member.left(trainer.with_runs(seat));
+        (left, seat.products())
+    });
+    let most = found.iter().map(|(_, products)| *products).max();
+    let left = found.into_iter().map(|(left, _)| left).collect();
+    (left, most.unwrap_or_default())
 }
 
 #[track_caller]
@@ -221,28 +226,18 @@ fn a_run_that_fails_leaves_the_others(device: &Device) {
     let mut members = several(&base, 3);
     // No number is finite after its first step.
     members[1].config.learning_rate = 1e30;
-    let seats = RunsAtOnce::seats(&base, members.len());
-    thread::scope(|scope| {
-        let threads: Vec<_> = members
-            .iter()
-            .zip(seats)
-            .map(|(member, seat)| {
-                scope.spawn(move || {
-                    let trainer = Trainer::new(&member.config, &member.rows).with_runs(&seat);
-                    let mut log = Log::default();
-                    trainer.run(member.model.clone(), &NextToken, &mut log)
-                })
-            })
-            .collect();
-        for (member, thread) in members.iter().zip(threads) {
-            let fails = member.config.learning_rate > 1.0;
-            match thread.join().expect("no panic") {
-                Ok(model) if !fails => assert!(bits(&model) == member.alone().0),
-                Err(TrainError::Diverged { .. }) if fails => {}
-                other => panic!("{fails}: {:?}", other.map(|_| ())),
-            }
-        }
+    let ended = seated(&members, &base, |member, seat| {
+        let trainer = Trainer::new(&member.config, &member.rows).with_runs(seat);
+        trainer.run(member.model.clone(), &NextToken, &mut Log::default())
     });
+    for (member, ended) in members.iter().zip(ended) {
+        let fails = member.config.learning_rate > 1.0;
+        match ended {
+            Ok(model) if !fails => assert!(bits(&model) == member.alone().0),
+            Err(TrainError::Diverged { .. }) if fails => {}
+            other => panic!("{fails}: {:?}", other.map(|_| ())),
+        }
+    }
 }
 
 fn what_draws_is_refused(device: &Device) {

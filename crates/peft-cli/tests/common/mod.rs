@@ -15,6 +15,19 @@ pub fn command(args: &[&str]) -> Command {
     command
 }
 
+pub fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+/// What a command that succeeds says on standard error, and then on standard output.
+#[track_caller]
+pub fn said(place: &Place, line: &str) -> String {
+    let out = place.run(&words(line));
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{line}: {said}");
+    said + &String::from_utf8_lossy(&out.stdout)
+}
+
 pub fn assets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
 }

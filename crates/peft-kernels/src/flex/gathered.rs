@@ -167,7 +167,8 @@ pub(super) fn product(x: &FlexTensor, weight: &FlexTensor, transposed: bool) -> 
     }
     let rows = layout.shape()[0];
     let in_two_bytes = is_narrow(weight.dtype()) && !is_packed(weight);
-    if rows > if in_two_bytes { MANY / 4 } else { MANY } {
+    let many = if in_two_bytes { MANY / 4 } else { MANY };
+    if rows > many {
         // It has as many at other weights: nobody waits for it any more.
         gathered.meeting.leave(who);
         SEAT.take();

@@ -215,13 +215,13 @@ pub(super) fn linear([x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
         "a bias of another length than the output"
     );
     let gathered = gathered::product(&x, &weight, false);
-    let mut out = match stored::is_stored(&weight) {
-        _ if gathered.is_some() => gathered.iter().flat_map(values).copied().collect(),
-        false => {
+    let mut out = match (gathered, stored::is_stored(&weight)) {
+        (Some(gathered), _) => values(&gathered).to_vec(),
+        (None, false) => {
             let (x, weight) = (Matrices::of(&x).get(0), Matrices::of(&weight).get(0));
             of_few_rows(x, weight).unwrap_or_else(|| products(&[(x, weight)], 1))
         }
-        true => stored::product(&x, &weight, false),
+        (None, true) => stored::product(&x, &weight, false),
     };
     // Afterwards: a product that starts from it sums in another order, by how many rows there are.
     rows::fill(&mut out, d_out, |_, out| {

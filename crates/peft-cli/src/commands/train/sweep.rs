@@ -58,12 +58,13 @@ pub(super) fn run(args: &TrainArgs, sweep: &Sweep) -> Result<(), CliError> {
     let runs = runs.collect::<Result<Vec<_>, CliError>>()?;
     let called = |name: &str| format!("--{} {name}", sweep.flag);
     let trained = train(&runs, args.at_once, true, called);
-    if !args.at_once {
-        trained?;
-        return best(sweep, &runs);
+    if args.at_once {
+        // The others have trained all the same.
+        best(sweep, &runs)?;
+        return trained;
     }
-    best(sweep, &runs)?;
-    trained
+    trained?;
+    best(sweep, &runs)
 }
 
 /// The table of a sweep, and which value did best.
