@@ -283,7 +283,9 @@ impl<E: TrainExample> Trainer<'_, E> {
         }
         let rows = self.examples.at(&rows[..1])?;
         let rows = borrowed(&rows);
-        let loss = || objective.loss_sum(model, &rows, device).into_data();
+        // Without a graph, which no backward pass would free.
+        let untracked = model.clone().no_grad();
+        let loss = || objective.loss_sum(&untracked, &rows, device).into_data();
         // What an adapter drops of its input does not show as long as the adapter changes nothing.
         match loss() == loss() && acts_in_training_only(model).is_none() {
             true => Ok(()),
